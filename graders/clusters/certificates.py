@@ -1,0 +1,128 @@
+"""Certificates of one cluster, made in process: one authority, one identity per component."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_VALID_FOR = datetime.timedelta(days=2)
+"""A grading cluster lives for minutes, one started by hand for a day."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Paths of a certificate and its private key."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority whose key never leaves this process."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Make the authority and write its certificate to `<folder>/<name>-ca.crt`."""
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"kubeproof {name} CA")])
+        self._certificate = (
+            _builder(subject, subject, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(authority=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.path = folder / f"{name}-ca.crt"
+        self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def server(self, name: str, *hosts: str) -> Identity:
+        """A serving identity for loopback and `hosts`; etcd also calls itself with it, so both usages."""
+        addresses = [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", "10.96.0.1")]
+        names = [x509.DNSName(host) for host in ("localhost", *hosts)]
+        return self._issue(name, name, (), x509.SubjectAlternativeName([*addresses, *names]))
+
+    def client(self, file: str, user: str, *groups: str) -> Identity:
+        """A client identity: Kubernetes reads the user from CN and the groups from O."""
+        return self._issue(file, user, groups, None)
+
+    def _issue(
+        self, file: str, user: str, groups: tuple[str, ...], names: x509.SubjectAlternativeName | None
+    ) -> Identity:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name(
+            [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+            + [x509.NameAttribute(NameOID.COMMON_NAME, user)]
+        )
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = _builder(subject, self._certificate.subject, key.public_key())
+        if names is not None:
+            usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
+            builder = builder.add_extension(names, critical=False)
+        certificate = (
+            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        identity = Identity(self.folder / f"{file}.crt", self.folder / f"{file}.key")
+        identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        write_private_key(key, identity.key)
+        return identity
+
+
+def signing_key(folder: Path) -> tuple[Path, Path]:
+    """A key pair that signs ServiceAccount tokens: paths of the private and the public half."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    private, public = folder / "service-accounts.key", folder / "service-accounts.pub"
+    write_private_key(key, private)
+    public.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return private, public
+
+
+def write_private_key(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
+    """Write `key` readable by its owner alone."""
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + _VALID_FOR)
+    )
+
+
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,195 @@
+"""The processes of an embedded control plane: their command lines and nothing else.
+
+Each binds loopback only, and each calls the API server under a name of its own, so that the audit
+log tells them apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from graders.clusters.certificates import Authority, Identity, signing_key
+
+CONTROL_PLANE = "kubeproof:control-plane"
+GRADER = "kubeproof:grader"
+"""Groups that the audit policy knows."""
+
+_CONFIG = Path(__file__).parent / "config"
+
+_CONTROLLERS = (
+    "serviceaccount-controller,serviceaccount-token-controller,namespace-controller,"
+    "garbage-collector-controller,pod-garbage-collector-controller,endpointslice-controller,job-controller,"
+    "deployment-controller,replicaset-controller,statefulset-controller,daemonset-controller,"
+    "disruption-controller,node-lifecycle-controller,ttl-after-finished-controller,cronjob-controller,"
+    "resourcequota-controller,clusterrole-aggregation-controller,root-ca-certificate-publisher-controller,"
+    "validatingadmissionpolicy-status-controller"
+)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Loopback ports of one cluster."""
+
+    etcd: int
+    etcd_peer: int
+    api: int
+    controllers: int
+    scheduler: int
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """Everything the processes of one cluster read, on disk."""
+
+    folder: Path
+    ports: Ports
+    cluster_ca: Path
+    etcd_ca: Path
+    etcd_server: Identity
+    etcd_client: Identity
+    api_server: Identity
+    signing: tuple[Path, Path]
+    audit_log: str
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The grader's kubeconfig."""
+        return self.folder / "grader.kubeconfig"
+
+    def etcd(self, binary: Path) -> list[str | Path]:
+        """etcd: client certificates required; no fsync, because a grading cluster is disposable."""
+        url, peer = f"https://127.0.0.1:{self.ports.etcd}", f"http://127.0.0.1:{self.ports.etcd_peer}"
+        return [
+            binary, "--name=etcd", f"--data-dir={self.folder / 'etcd'}", "--unsafe-no-fsync",
+            f"--listen-client-urls={url}", f"--advertise-client-urls={url}",
+            f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=etcd={peer}", "--client-cert-auth",
+            f"--trusted-ca-file={self.etcd_ca}", f"--cert-file={self.etcd_server.certificate}",
+            f"--key-file={self.etcd_server.key}", "--log-level=warn", "--snapshot-count=10000",
+        ]  # fmt: skip
+
+    def api(self, binary: Path) -> list[str | Path]:
+        """kube-apiserver."""
+        private, public = self.signing
+        return [
+            binary, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+            f"--secure-port={self.ports.api}",
+            f"--etcd-servers=https://127.0.0.1:{self.ports.etcd}", f"--etcd-cafile={self.etcd_ca}",
+            f"--etcd-certfile={self.etcd_client.certificate}", f"--etcd-keyfile={self.etcd_client.key}",
+            f"--client-ca-file={self.cluster_ca}", f"--tls-cert-file={self.api_server.certificate}",
+            f"--tls-private-key-file={self.api_server.key}", "--authorization-mode=RBAC",
+            f"--service-account-key-file={public}", f"--service-account-signing-key-file={private}",
+            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            "--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
+            "--anonymous-auth=false", "--profiling=false", "--max-requests-inflight=800",
+            f"--audit-policy-file={_CONFIG / 'audit-policy.yaml'}", f"--audit-log-path={self.audit_log}",
+            "--audit-log-mode=blocking", "--audit-log-maxsize=2000",
+        ]  # fmt: skip
+
+    def controllers(self, binary: Path) -> list[str | Path]:
+        """kube-controller-manager: the high rate limit is what makes the first ServiceAccounts quick."""
+        config = self.folder / "controller-manager.kubeconfig"
+        return [
+            binary, f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
+            f"--authorization-kubeconfig={config}", "--bind-address=127.0.0.1",
+            f"--secure-port={self.ports.controllers}", f"--cert-dir={self.folder}", "--leader-elect=false",
+            "--use-service-account-credentials", f"--service-account-private-key-file={self.signing[0]}",
+            f"--root-ca-file={self.cluster_ca}", "--kube-api-qps=500", "--kube-api-burst=1000",
+            f"--controllers={_CONTROLLERS}", "--node-monitor-period=1s", "--node-monitor-grace-period=40s",
+            "--profiling=false",
+        ]  # fmt: skip
+
+    def scheduler(self, binary: Path) -> list[str | Path]:
+        """kube-scheduler."""
+        config = self.folder / "scheduler.kubeconfig"
+        return [
+            binary, f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
+            f"--authorization-kubeconfig={config}", "--bind-address=127.0.0.1",
+            f"--secure-port={self.ports.scheduler}", f"--cert-dir={self.folder}", "--leader-elect=false",
+            "--kube-api-qps=500", "--kube-api-burst=1000", "--profiling=false",
+        ]  # fmt: skip
+
+    def simulator(self, binary: Path) -> list[str | Path]:
+        """Kwok, with our own stages; without a server address it opens no port."""
+        return [
+            binary, f"--kubeconfig={self.folder / 'kwok.kubeconfig'}", f"--config={_CONFIG / 'stages.yaml'}",
+            "--manage-nodes-with-annotation-selector=kubeproof.dev/simulated=true",
+            "--node-lease-duration-seconds=40", "--v=WARN",
+        ]  # fmt: skip
+
+
+def prepare(folder: Path, ports: Ports, *, audit_log: str) -> ControlPlane:
+    """Write every certificate and kubeconfig of a cluster into `folder`."""
+    authority, etcd_authority = Authority(folder, "cluster"), Authority(folder, "etcd")
+    plane = ControlPlane(
+        folder=folder,
+        ports=ports,
+        cluster_ca=authority.path,
+        etcd_ca=etcd_authority.path,
+        etcd_server=etcd_authority.server("etcd-server"),
+        etcd_client=etcd_authority.client("etcd-client", "kube-apiserver"),
+        api_server=authority.server("api-server", "kubernetes", "kubernetes.default.svc"),
+        signing=signing_key(folder),
+        audit_log=audit_log,
+    )
+    people = {
+        "grader": ("kubeproof-grader", "system:masters", GRADER),
+        "controller-manager": ("system:kube-controller-manager", CONTROL_PLANE),
+        "scheduler": ("system:kube-scheduler", CONTROL_PLANE),
+        "kwok": ("kwok", "system:masters", CONTROL_PLANE),
+    }
+    for name, (user, *groups) in people.items():
+        identity = authority.client(name, user, *groups)
+        write_kubeconfig(folder / f"{name}.kubeconfig", plane, identity)
+    return plane
+
+
+def write_kubeconfig(path: Path, plane: ControlPlane, identity: Identity) -> None:
+    """A kubeconfig that stands alone: the certificates are in it."""
+    data = certificate_kubeconfig(
+        f"https://127.0.0.1:{plane.ports.api}",
+        plane.cluster_ca.read_bytes(),
+        identity.certificate.read_bytes(),
+        identity.key.read_bytes(),
+    )
+    path.touch(mode=0o600)
+    path.write_text(data, encoding="utf-8")
+
+
+def certificate_kubeconfig(server: str, ca: bytes, certificate: bytes, key: bytes) -> str:
+    """Kubeconfig text (JSON, which is YAML) for a client certificate."""
+    user = {"client-certificate-data": _b64(certificate), "client-key-data": _b64(key)}
+    return _kubeconfig(server, ca, user)
+
+
+def token_kubeconfig(server: str, ca: bytes, token_file: str, namespace: str) -> str:
+    """Kubeconfig text for a ServiceAccount token that lies in `token_file`."""
+    return _kubeconfig(server, ca, {"tokenFile": token_file}, namespace)
+
+
+def _kubeconfig(server: str, ca: bytes, user: dict[str, str], namespace: str = "default") -> str:
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "kubeproof",
+            "clusters": [
+                {"name": "kubeproof", "cluster": {"server": server, "certificate-authority-data": _b64(ca)}}
+            ],
+            "users": [{"name": "kubeproof", "user": user}],
+            "contexts": [
+                {
+                    "name": "kubeproof",
+                    "context": {"cluster": "kubeproof", "user": "kubeproof", "namespace": namespace},
+                }
+            ],
+        },
+        indent=2,
+    )
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,212 @@
+"""The evidence bundle: a folder of JSON Lines with a versioned manifest, and all that judging may read.
+
+========================  =========================================
+`manifest.json`           what was graded, where, and how it went
+`marks.jsonl`             `Mark`
+`audit.jsonl`             `AuditEvent`
+`objects.jsonl`           `Sighting`
+`scrapes.jsonl`           `Scrape`
+`processes.jsonl`         `ProcessEvent`
+`requests.jsonl`          `Request`
+`tools.jsonl`             `ToolRun`
+`control.jsonl`           `ControlSample`
+`logs/`                   bounded logs of operator processes
+========================  =========================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from graders.evidence.records import (
+    AuditEvent,
+    ControlSample,
+    Mark,
+    ProcessEvent,
+    Request,
+    Scrape,
+    Sighting,
+    ToolRun,
+)
+from graders.faults import UsageError
+
+SCHEMA = "kubeproof/bundle/v1"
+
+FILES: Mapping[type, str] = {
+    Mark: "marks.jsonl",
+    AuditEvent: "audit.jsonl",
+    Sighting: "objects.jsonl",
+    Scrape: "scrapes.jsonl",
+    ProcessEvent: "processes.jsonl",
+    Request: "requests.jsonl",
+    ToolRun: "tools.jsonl",
+    ControlSample: "control.jsonl",
+}
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """How one track of the scenario ended: `status` is `done` or `failed` (harness), times in seconds."""
+
+    status: str
+    started: float
+    ended: float
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class BundleManifest:
+    """What was graded, where, and how it went.
+
+    `deadline_s` is T, the calibrated deadline; `scale` the factor that made it. `operator` is the
+    operator's API identity. `submission` holds learner_id, digest and the lab's block.
+    """
+
+    lab: str
+    run_id: str
+    created_at: str
+    seed: int
+    provider: str
+    capabilities: tuple[str, ...]
+    sandbox: str
+    kubernetes_version: str
+    kubeproof_version: str
+    scale: float
+    deadline_s: float
+    operator: str
+    submission: Mapping[str, Any]
+    tracks: Mapping[str, TrackResult]
+    timing: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    schema: str = SCHEMA
+
+
+class BundleWriter:
+    """Appends records to a bundle folder; safe to call from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make `folder` and open every file of the bundle."""
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._files: dict[type, IO[str]] = {
+            kind: (folder / name).open("w", encoding="utf-8") for kind, name in FILES.items()
+        }
+
+    def add(self, record: object) -> None:
+        """Append one record to the file of its type; records that come after `close` are dropped."""
+        line = json.dumps(_plain(record), separators=(",", ":"), ensure_ascii=False)
+        with self._lock:
+            file = self._files.get(type(record))
+            if file is not None:
+                file.write(line + "\n")
+
+    def close(self, manifest: BundleManifest) -> None:
+        """Write the manifest last: a folder without one is not a bundle."""
+        with self._lock:
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
+        write_json(self.folder / "manifest.json", dataclasses.asdict(manifest))
+
+
+class Bundle:
+    """A finished bundle, read lazily; every list is in the order of time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the manifest of `folder`.
+
+        Raises:
+            UsageError: there is no bundle there, or it has another schema.
+        """
+        self.folder = folder
+        try:
+            data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UsageError(
+                "there is no evidence bundle here",
+                file=folder,
+                fix="name a folder that has a manifest.json, such as OUT/bundle of an earlier grading",
+            ) from error
+        except ValueError as error:
+            raise UsageError(f"the manifest is not JSON: {error}", file=folder / "manifest.json") from error
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise UsageError(
+                f"this bundle is not of schema {SCHEMA}",
+                file=folder / "manifest.json",
+                fix="judge it with the kubeproof version that recorded it",
+            )
+        tracks = {name: TrackResult(**result) for name, result in data.pop("tracks").items()}
+        data["capabilities"] = tuple(data["capabilities"])
+        data["warnings"] = tuple(data["warnings"])
+        self.manifest = BundleManifest(**data, tracks=tracks)
+
+    @cached_property
+    def marks(self) -> tuple[Mark, ...]:
+        """What the scenario did."""
+        return self._read(Mark)
+
+    @cached_property
+    def audit(self) -> tuple[AuditEvent, ...]:
+        """Every request the audit policy keeps."""
+        return self._read(AuditEvent)
+
+    @cached_property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """What the grader's own watches saw."""
+        return self._read(Sighting)
+
+    @cached_property
+    def scrapes(self) -> tuple[Scrape, ...]:
+        """Reads of the operator's metrics."""
+        return self._read(Scrape)
+
+    @cached_property
+    def processes(self) -> tuple[ProcessEvent, ...]:
+        """Starts, kills and exits of the operator."""
+        return self._read(ProcessEvent)
+
+    @cached_property
+    def requests(self) -> tuple[Request, ...]:
+        """The grader's own requests whose answers are evidence."""
+        return self._read(Request)
+
+    @cached_property
+    def tools(self) -> tuple[ToolRun, ...]:
+        """Programs run over the submission."""
+        return tuple(dataclasses.replace(run, argv=tuple(run.argv)) for run in self._read(ToolRun))
+
+    @cached_property
+    def control(self) -> tuple[ControlSample, ...]:
+        """How healthy the harness was."""
+        return self._read(ControlSample)
+
+    def _read(self, kind: type[R]) -> tuple[R, ...]:
+        path = self.folder / FILES[kind]
+        if not path.exists():
+            return ()
+        with path.open(encoding="utf-8") as lines:
+            records = [kind(**json.loads(line)) for line in lines if line.strip()]
+        return tuple(sorted(records, key=lambda record: record.t))  # type: ignore[attr-defined]
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write `data` as JSON through a temporary file, so that no reader sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _plain(record: object) -> dict[str, Any]:
+    """The fields of a record; nested values are JSON already, so no deep copy is needed."""
+    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}  # type: ignore[arg-type]

@@ -1,0 +1,146 @@
+"""The lines of an evidence bundle, one frozen type per file.
+
+Every `t` is in seconds since the start of the run, on a monotonic clock; wall-clock stamps of the API
+server are converted once, by the recorder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Object = Mapping[str, Any]
+"""A Kubernetes object as the API server gave it, without managedFields."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something the scenario did or reached: `created`, `scaled`, `deadline-missed` …
+
+    `track` is the piece of acting that set it; `data` names the objects meant.
+    """
+
+    t: float
+    track: str
+    name: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """One request as the API server's audit log has it, when its response was complete.
+
+    `t` is when the request was received, `t_end` when it was answered. `request` and `response` hold
+    bodies where the audit policy keeps them: always the request of a write.
+    """
+
+    t: float
+    t_end: float
+    id: str
+    user: str
+    verb: str
+    group: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    code: int
+    dry_run: bool = False
+    user_agent: str = ""
+    request: Any = None
+    response: Any = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the API server accepted it."""
+        return 200 <= self.code < 300
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it could have changed something (dry runs cannot)."""
+        return self.verb in WRITE_VERBS and not self.dry_run
+
+
+WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One watch event of the grader's own watches: `type` is ADDED, MODIFIED or DELETED."""
+
+    t: float
+    type: str
+    resource: str
+    namespace: str
+    name: str
+    object: Object
+
+    @property
+    def uid(self) -> str:
+        """The object's uid."""
+        return str(self.object.get("metadata", {}).get("uid", ""))
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """One read of an operator process's metrics port; `text` is what it answered, `error` why not."""
+
+    t: float
+    instance: str
+    ok: bool
+    text: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ProcessEvent:
+    """Something that happened to an operator process.
+
+    `event` is `started`, `ready`, `killed` (by the scenario), `exited`, `usage`; `instance` numbers the
+    processes of one operator: `operator-1`, `operator-2` …
+    """
+
+    t: float
+    instance: str
+    event: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of the grader itself whose answer is evidence: an install, a refused bad spec."""
+
+    t: float
+    track: str
+    name: str
+    method: str
+    path: str
+    code: int
+    body: Any = None
+    response: Any = None
+
+
+@dataclass(frozen=True)
+class ToolRun:
+    """A program run over the submission in the sandbox: linters, type checkers, the learner's tests."""
+
+    t: float
+    tool: str
+    argv: tuple[str, ...]
+    code: int | None
+    duration_s: float
+    output: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ControlSample:
+    """How healthy the harness itself was: `lag_s` is how late its clock tick came, `api_s` how long a
+    trivial read of the API server took (None: it failed, `error` says how)."""
+
+    t: float
+    lag_s: float
+    api_s: float | None
+    error: str = ""

@@ -1,0 +1,256 @@
+"""A small client for any Kubernetes API: paths in, plain JSON out.
+
+The `kubernetes` package reads the kubeconfig and makes the TLS connections; everything above works
+on plain objects, because a grader looks at fields no typed model knows. This package is not a cache
+and holds no state but connections.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+from graders.faults import InfraFault, KubeproofError
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An API server's answer: the HTTP code and the decoded body."""
+
+    code: int
+    body: Any
+
+    @property
+    def ok(self) -> bool:
+        """Whether the code is 2xx."""
+        return 200 <= self.code < 300
+
+    @property
+    def message(self) -> str:
+        """What a Status object says, or the start of whatever came instead."""
+        if isinstance(self.body, Mapping) and self.body.get("message"):
+            return str(self.body["message"])
+        return str(self.body)[:500]
+
+
+class ApiRefused(KubeproofError):
+    """The API server answered, and said no."""
+
+    def __init__(self, method: str, path: str, answer: Answer) -> None:
+        super().__init__(f"{method} {path}: {answer.code} {answer.message}")
+        self.answer = answer
+
+
+class Kube:
+    """One identity at one API server; safe to use from many threads."""
+
+    def __init__(self, kubeconfig: Path, *, context: str | None = None) -> None:
+        """Read `kubeconfig`; nothing is sent yet.
+
+        Raises:
+            InfraFault: the kubeconfig cannot be read.
+        """
+        from kubernetes import config  # noqa: PLC0415  (a second of imports that judging need not pay)
+        from kubernetes.client import Configuration  # noqa: PLC0415
+
+        configuration = Configuration()
+        configuration.connection_pool_maxsize = 64
+        configuration.retries = urllib3.Retry(0, connect=0, read=0, redirect=0)
+        try:
+            client = config.new_client_from_config(
+                config_file=str(kubeconfig), context=context, client_configuration=configuration,
+                persist_config=False,
+            )
+        except (config.ConfigException, OSError, ValueError) as error:
+            raise InfraFault(f"the kubeconfig {kubeconfig} cannot be used: {error}") from error
+        self._client = client
+        self._pool: urllib3.PoolManager = client.rest_client.pool_manager
+        self.server: str = client.configuration.host.rstrip("/")
+        self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
+        self._lock = threading.Lock()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        content_type: str = JSON,
+        timeout_s: float = 30.0,
+    ) -> Answer:
+        """Send one request; HTTP errors are answers, not exceptions.
+
+        Raises:
+            InfraFault: no answer came.
+        """
+        response = self._open(method, path, query, body, content_type, timeout_s, stream=False)
+        data = response.data
+        try:
+            return Answer(response.status, json.loads(data) if data else None)
+        except ValueError:
+            return Answer(response.status, data.decode("utf-8", "replace"))
+
+    def get(self, path: str, **query: object) -> Any:
+        """The object or list at `path`.
+
+        Raises:
+            ApiRefused: the API server said no. InfraFault: it did not answer.
+        """
+        return self._expect("GET", path, query=query)
+
+    def find(self, path: str) -> Any | None:
+        """The object at `path`, or None where there is none.
+
+        Raises:
+            ApiRefused: any refusal but 404. InfraFault: no answer came.
+        """
+        answer = self.request("GET", path)
+        if answer.code == 404:
+            return None
+        if not answer.ok:
+            raise ApiRefused("GET", path, answer)
+        return answer.body
+
+    def create(self, path: str, body: object, **query: object) -> Any:
+        """POST `body` to the collection at `path`; raises as `get`."""
+        return self._expect("POST", path, query=query, body=body)
+
+    def patch(self, path: str, body: object, content_type: str = MERGE_PATCH, **query: object) -> Any:
+        """PATCH the object at `path`; raises as `get`."""
+        return self._expect("PATCH", path, query=query, body=body, content_type=content_type)
+
+    def delete(self, path: str, body: object = None, **query: object) -> Any:
+        """DELETE what is at `path`; raises as `get`, but nothing there is fine."""
+        answer = self.request("DELETE", path, query=query, body=body)
+        if not answer.ok and answer.code != 404:
+            raise ApiRefused("DELETE", path, answer)
+        return answer.body
+
+    def watch(self, path: str, resource_version: str, *, idle_s: float = 3600.0) -> Iterator[dict[str, Any]]:
+        """Watch the collection at `path`; yields `{"type": …, "object": …}` until the server ends it.
+
+        Raises:
+            ApiRefused: the watch was refused. InfraFault: the connection broke.
+        """
+        query = {"watch": "true", "resourceVersion": resource_version, "allowWatchBookmarks": "true"}
+        response = self._open("GET", path, query, None, JSON, idle_s, stream=True)
+        try:
+            if response.status != 200:
+                raise ApiRefused("GET", path, Answer(response.status, response.read().decode("utf-8", "replace")))
+            pending = b""
+            for chunk in response.stream(65536):
+                *lines, pending = (pending + chunk).split(b"\n")
+                yield from (json.loads(line) for line in lines if line)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise InfraFault(f"the watch of {path} broke: {error}") from error
+        finally:
+            response.close()
+
+    def path_for(self, manifest: Mapping[str, Any], *, collection: bool = False) -> str:
+        """The path of the object `manifest` describes, by asking the API server what its kind is called.
+
+        Raises:
+            ApiRefused: the API server does not know the kind (code 404).
+        """
+        api_version, kind = str(manifest["apiVersion"]), str(manifest["kind"])
+        plural, namespaced = self._plural(api_version, kind)
+        metadata = manifest.get("metadata") or {}
+        namespace = str(metadata.get("namespace") or "default") if namespaced else ""
+        return resource_path(
+            api_version, plural, namespace=namespace, name="" if collection else str(metadata["name"])
+        )
+
+    def apply(self, manifest: Mapping[str, Any], *, field_manager: str = "kubeproof") -> Answer:
+        """Server-side apply one manifest and give the answer, refused or not.
+
+        Raises:
+            InfraFault: no answer came.
+        """
+        try:
+            path = self.path_for(manifest)
+        except ApiRefused as error:
+            return error.answer
+        query = {"fieldManager": field_manager, "force": "true", "fieldValidation": "Strict"}
+        return self.request("PATCH", path, query=query, body=manifest, content_type=APPLY_PATCH)
+
+    def _plural(self, api_version: str, kind: str) -> tuple[str, bool]:
+        key = (api_version, kind)
+        with self._lock:
+            if key in self._plurals:
+                return self._plurals[key]
+        root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+        for resource in self.get(root)["resources"]:
+            if resource["kind"] == kind and "/" not in resource["name"]:
+                found = (str(resource["name"]), bool(resource["namespaced"]))
+                with self._lock:
+                    self._plurals[key] = found
+                return found
+        message = f"no kind {kind!r} is registered for {api_version}"
+        raise ApiRefused("GET", root, Answer(404, {"message": message}))
+
+    def _expect(self, method: str, path: str, **request: Any) -> Any:
+        answer = self.request(method, path, **request)
+        if not answer.ok:
+            raise ApiRefused(method, path, answer)
+        return answer.body
+
+    def _open(  # noqa: PLR0913  (one private funnel for both ways of reading)
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: object,
+        content_type: str,
+        timeout_s: float,
+        *,
+        stream: bool,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": JSON, "User-Agent": "kubeproof"}
+        for setting in self._client.configuration.auth_settings().values():
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"]] = setting["value"]
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = json.dumps(body).encode()
+        url = self.server + path + ("?" + urlencode({k: str(v) for k, v in query.items()}) if query else "")
+        try:
+            return self._pool.request(
+                method,
+                url,
+                body=data,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=5.0, read=timeout_s),
+                preload_content=not stream,
+                retries=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise InfraFault(f"{method} {path} got no answer: {error}") from error
+
+
+def resource_path(
+    api_version: str, plural: str, *, namespace: str = "", name: str = "", subresource: str = ""
+) -> str:
+    """The URL path of a resource: `resource_path("v1", "pods", namespace="a", name="b")`."""
+    parts = ["/apis" if "/" in api_version else "/api", api_version]
+    if namespace:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(plural)
+    if name:
+        parts.append(quote(name, safe=":."))
+    if subresource:
+        parts.append(subresource)
+    return "/".join(parts)

@@ -1,0 +1,171 @@
+"""The frozen types that cross a seam: between grading, clusters, sandbox, judging, scoring and reports.
+
+No I/O here. Points are `Decimal`, never floats; times named `_s` are seconds, and times in a bundle
+count from the start of the run on a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Capability(StrEnum):
+    """What a cluster can show; a check that needs more is UNSUPPORTED there."""
+
+    API = "api"
+    CONTROLLERS = "controllers"
+    SIMULATED_NODES = "simulated-nodes"
+    REAL_PODS = "real-pods"
+    NETWORK_POLICY = "network-policy"
+    ETCD_ACCESS = "etcd-access"
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    UNSUPPORTED = "unsupported"
+    ERROR = "error"
+
+
+class Fault(StrEnum):
+    """Who owns an outcome that is not PASSED."""
+
+    LEARNER = "learner"
+    INFRASTRUCTURE = "infrastructure"
+    GRADER = "grader"
+
+
+class Verdict(StrEnum):
+    """What a report as a whole says."""
+
+    GRADED = "graded"
+    UNGRADED = "ungraded"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One learner's hand-in, checked and safe to read.
+
+    `manifest` is the lab's own part of submission.yaml, parsed by the model the lab names.
+    `digest` is `sha256:<hex>` over every file's path, mode and content.
+    """
+
+    learner_id: str
+    lab: str
+    root: Path
+    digest: str
+    manifest: Any
+    submitted_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster: `kubeconfig` is the grader's, never shown to a learner."""
+
+    name: str
+    kubeconfig: Path
+    version: str
+    capabilities: frozenset[Capability]
+    owned: bool
+    provider: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check says, with who is to blame when it does not pass."""
+
+    check_id: str
+    status: Status
+    title: str = ""
+    expected: str = ""
+    observed: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    hint: str = ""
+    fault: Fault | None = None
+    duration_s: float = 0.0
+    detail: str = ""
+    """A traceback for staff; never shown to a learner."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One line of a rubric: `points` are earned when every check in `checks` passes."""
+
+    id: str
+    title: str
+    group: str
+    points: Decimal
+    checks: tuple[str, ...]
+    visibility: str = "visible"
+    planned: bool = False
+    unsupported_to: str = ""
+    """Group that takes the points where the provider cannot show the checks; empty keeps them here."""
+
+
+@dataclass(frozen=True)
+class Rubric:
+    """Every point of a lab; `sha256` is over the file it came from."""
+
+    lab: str
+    version: str
+    criteria: tuple[Criterion, ...]
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Group id to title, in the order reports show them."""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class CriterionScore:
+    """What a criterion earned; `earned` is None while one of its checks is an ERROR."""
+
+    criterion: Criterion
+    points: Decimal
+    earned: Decimal | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Score:
+    """The rubric applied to outcomes. `total` is None when anything in it is not gradable."""
+
+    criteria: tuple[CriterionScore, ...]
+    total: Decimal | None
+    possible: Decimal
+    notes: tuple[str, ...] = ()
+
+    @property
+    def percent(self) -> Decimal | None:
+        """Total over possible in per cent, to two places; None when ungraded or nothing was possible."""
+        if self.total is None or not self.possible:
+            return None
+        return (100 * self.total / self.possible).quantize(Decimal("0.01"))
+
+
+@dataclass(frozen=True)
+class GradeReport:
+    """Everything a person or another system needs to know about one grading.
+
+    `provenance` names versions, digests, provider, sandbox, seed and scale; `timing` holds seconds by
+    stage; `problem` says in words why a report is UNGRADED or REJECTED.
+    """
+
+    lab: str
+    verdict: Verdict
+    submission: Mapping[str, Any]
+    outcomes: tuple[Outcome, ...]
+    score: Score | None
+    provenance: Mapping[str, Any]
+    timing: Mapping[str, float] = field(default_factory=dict)
+    problem: str = ""
+    warnings: tuple[str, ...] = ()
+    schema: str = "kubeproof/report/v1"

@@ -1,0 +1,45 @@
+"""Waiting: poll to a deadline, and keep the last mismatch so that a timeout says what was missing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class NotYet(Exception):  # noqa: N818  (reads as what it says: the condition does not hold yet)
+    """Raised by a probe whose condition does not hold yet; its text is the mismatch."""
+
+
+class TimedOut(Exception):  # noqa: N818
+    """The deadline passed; `str()` is the last mismatch."""
+
+
+def wait_for(
+    probe: Callable[[], T],
+    *,
+    timeout_s: float,
+    interval_s: float = 0.02,
+    wake: threading.Event | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """Call `probe` until it returns instead of raising `NotYet`, and give what it returned.
+
+    Between calls it waits `interval_s`, or less when `wake` is set by whoever knows of news.
+
+    Raises:
+        TimedOut: `timeout_s` passed; carries the last `NotYet` text.
+    """
+    deadline = clock() + timeout_s
+    signal = wake or threading.Event()
+    while True:
+        signal.clear()
+        try:
+            return probe()
+        except NotYet as mismatch:
+            if clock() >= deadline:
+                raise TimedOut(str(mismatch)) from mismatch
+        signal.wait(interval_s)
