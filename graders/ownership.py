@@ -24,6 +24,8 @@ from graders.paths import state_folder
 _LOCK = "owner.lock"
 _PROCESSES = "processes"
 
+_held: set[OwnedFolder] = set()
+
 
 class OwnedFolder:
     """A private folder under the state folder, removed on exit or by the next run's `sweep`."""
@@ -36,6 +38,7 @@ class OwnedFolder:
             (self.path / _PROCESSES).mkdir()
             self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+        _held.add(self)
 
     def record(self, pid: int) -> None:
         """Remember that process `pid` dies with this folder."""
@@ -45,6 +48,7 @@ class OwnedFolder:
 
     def close(self) -> None:
         """Kill what was recorded and still runs, remove the folder, drop the lock."""
+        _held.discard(self)
         remove_unowned(self.path)
         with contextlib.suppress(OSError):
             os.close(self._lock)
@@ -59,6 +63,12 @@ class OwnedFolder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def release_all() -> None:
+    """Close every owned folder of this process, newest first: for an end that cannot unwind."""
+    for folder in sorted(_held, key=lambda held: held.path.stat().st_ctime_ns, reverse=True):
+        folder.close()
 
 
 def sweep() -> list[str]:
@@ -107,15 +117,16 @@ def _recorded(folder: Path) -> Iterator[psutil.Process]:
                 yield process
 
 
-def _make_writable(function: object, path: str, error: object) -> None:
+def _make_writable(_function: object, name: str, _error: object) -> None:
     """A folder a learner made read-only is still ours to remove."""
+    path = Path(name)
     with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
+        path.parent.chmod(0o700)
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
             shutil.rmtree(path, ignore_errors=True)
         else:
-            os.unlink(path)
+            path.unlink()
 
 
 @contextlib.contextmanager

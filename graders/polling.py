@@ -10,11 +10,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class NotYet(Exception):  # noqa: N818  (reads as what it says: the condition does not hold yet)
+class NotYet(Exception):
     """Raised by a probe whose condition does not hold yet; its text is the mismatch."""
 
 
-class TimedOut(Exception):  # noqa: N818
+class TimedOut(Exception):
     """The deadline passed; `str()` is the last mismatch."""
 
 

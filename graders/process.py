@@ -37,7 +37,7 @@ def spawn(
     Raises:
         FileNotFoundError, PermissionError: the program cannot be started.
     """
-    argv = ["setpriv", "--pdeathsig", "KILL", "--", *map(os.fspath, command)]
+    argv = ["setpriv", "--pdeathsig", "KILL", "--", *(os.fspath(word) for word in command)]
     return _FORKER.submit(
         subprocess.Popen,
         argv,

@@ -41,6 +41,7 @@ class Silent:
     @contextmanager
     def task(self, text: str, total: float | None = None) -> Iterator[Task]:
         """Keep the title; details are dropped."""
+        del total
         self.said.append(text)
         yield _SilentTask()
 

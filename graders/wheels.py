@@ -64,4 +64,3 @@ def install_wheels(
             fix="check that this machine reaches a Python package index (pip's own settings are used), "
             "then run `kubeproof setup` again",
         )
-

@@ -165,9 +165,9 @@ def certificate_kubeconfig(server: str, ca: bytes, certificate: bytes, key: byte
     return _kubeconfig(server, ca, user)
 
 
-def token_kubeconfig(server: str, ca: bytes, token_file: str, namespace: str) -> str:
-    """Kubeconfig text for a ServiceAccount token that lies in `token_file`."""
-    return _kubeconfig(server, ca, {"tokenFile": token_file}, namespace)
+def token_kubeconfig(server: str, ca: bytes, token: str, namespace: str) -> str:
+    """Kubeconfig text for a ServiceAccount's token."""
+    return _kubeconfig(server, ca, {"token": token}, namespace)
 
 
 def _kubeconfig(server: str, ca: bytes, user: dict[str, str], namespace: str = "default") -> str:

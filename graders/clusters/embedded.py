@@ -78,8 +78,12 @@ class _Starting:
         self._start("kube-apiserver", plane.api(self.binaries.path("kube-apiserver")), piped=piped)
         kube = Kube(plane.kubeconfig)
         self._wait(lambda: _answers(kube, "/readyz"))
+        if self.spec.before_controllers is not None:
+            self.spec.before_controllers(kube)
         task.update(detail="waiting for controllers, nodes and a scheduled pod")
-        self._start("kube-controller-manager", plane.controllers(self.binaries.path("kube-controller-manager")))
+        self._start(
+            "kube-controller-manager", plane.controllers(self.binaries.path("kube-controller-manager"))
+        )
         self._start("kube-scheduler", plane.scheduler(self.binaries.path("kube-scheduler")))
         self._start("kwok", plane.simulator(self.binaries.path("kwok")))
         with ThreadPoolExecutor(8) as pool:
@@ -117,7 +121,10 @@ class _Starting:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": "kubeproof-canary", "namespace": "default"},
-            "spec": {"containers": [{"name": "canary", "image": "canary"}], "tolerations": [{"operator": "Exists"}]},
+            "spec": {
+                "containers": [{"name": "canary", "image": "canary"}],
+                "tolerations": [{"operator": "Exists"}],
+            },
         }
 
         def created() -> None:
@@ -159,9 +166,8 @@ class _Starting:
 
 def node_manifest(node: NodeSpec) -> dict[str, Any]:
     """The Node object of a simulated node, with its places as extended resources."""
-    places = {"cpu": "64", "memory": "256Gi", "pods": str(node.pods), "ephemeral-storage": "1Ti"}
-    if node.gpus:
-        places["nvidia.com/gpu"] = str(node.gpus)
+    places = {"cpu": "64", "memory": "256Gi", "pods": "110", "ephemeral-storage": "1Ti"}
+    places |= {name: str(count) for name, count in node.resources.items()}
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -174,7 +180,6 @@ def node_manifest(node: NodeSpec) -> dict[str, Any]:
                 "kubernetes.io/arch": "amd64",
                 "topology.kubernetes.io/region": "region-1",
                 "topology.kubernetes.io/zone": node.zone,
-                **({"kubeproof.dev/gpu": "true"} if node.gpus else {}),
             },
         },
         "status": {"capacity": places, "allocatable": places},

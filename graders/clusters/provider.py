@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from graders.kube.client import Kube
 from graders.model import Capability, Cluster
 from graders.progress import Progress
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A simulated node: `gpus` are `nvidia.com/gpu` places; `labels` and `taints` come on top."""
+    """A simulated node: `resources` are extended ones, such as `nvidia.com/gpu`."""
 
     name: str
     zone: str = "zone-a"
-    gpus: int = 0
-    pods: int = 110
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+
+def default_nodes() -> tuple[NodeSpec, ...]:
+    """Two zones with a plain and a GPU node each."""
+    return (
+        NodeSpec("node-a1", "zone-a"),
+        NodeSpec("node-a2", "zone-a", {"nvidia.com/gpu": 8}),
+        NodeSpec("node-b1", "zone-b"),
+        NodeSpec("node-b2", "zone-b", {"nvidia.com/gpu": 8}),
+    )
 
 
 @dataclass(frozen=True)
@@ -26,20 +36,15 @@ class ClusterSpec:
     """The cluster a lab wants.
 
     `on_audit` gets every raw audit line (bytes, no newline) as the API server writes it; without it
-    the log is a file in the cluster's folder.
+    the log is a file in the cluster's folder. `before_controllers` is called once the API server answers
+    and, where the provider can, before its controllers look which kinds there are: the garbage collector
+    looks again only every 30 s, and until then does not collect the children of a kind it missed.
     """
 
     name: str = "grading"
-    nodes: tuple[NodeSpec, ...] = field(default_factory=lambda: DEFAULT_NODES)
+    nodes: tuple[NodeSpec, ...] = field(default_factory=default_nodes)
     on_audit: Callable[[bytes], None] | None = None
-
-
-DEFAULT_NODES = (
-    NodeSpec("node-a1", "zone-a"),
-    NodeSpec("node-a2", "zone-a", gpus=8),
-    NodeSpec("node-b1", "zone-b"),
-    NodeSpec("node-b2", "zone-b", gpus=8),
-)
+    before_controllers: Callable[[Kube], None] | None = None
 
 
 class ClusterProvider(Protocol):

@@ -16,7 +16,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Mark:
-    """Something the scenario did or reached: `created`, `scaled`, `deadline-missed` …
+    """Something the scenario did or reached: `created`, `scaled`, `missed`.
 
     `track` is the piece of acting that set it; `data` names the objects meant.
     """
@@ -137,8 +137,11 @@ class ToolRun:
 
 @dataclass(frozen=True)
 class ControlSample:
-    """How healthy the harness itself was: `lag_s` is how late its clock tick came, `api_s` how long a
-    trivial read of the API server took (None: it failed, `error` says how)."""
+    """How healthy the harness itself was at one moment.
+
+    `lag_s` is how late its clock tick came, `api_s` how long a trivial read of the API server took;
+    None says that it failed, and `error` how.
+    """
 
     t: float
     lag_s: float

@@ -69,8 +69,10 @@ class Kube:
         configuration.connection_pool_maxsize = 64
         configuration.retries = urllib3.Retry(0, connect=0, read=0, redirect=0)
         try:
-            client = config.new_client_from_config(
-                config_file=str(kubeconfig), context=context, client_configuration=configuration,
+            client = config.new_client_from_config(  # type: ignore[no-untyped-call]
+                config_file=str(kubeconfig),
+                context=context,
+                client_configuration=configuration,
                 persist_config=False,
             )
         except (config.ConfigException, OSError, ValueError) as error:
@@ -80,6 +82,17 @@ class Kube:
         self.server: str = client.configuration.host.rstrip("/")
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
         self._lock = threading.Lock()
+
+    def ca_certificate(self) -> bytes:
+        """The authority that signed the API server's certificate, PEM.
+
+        Raises:
+            InfraFault: the kubeconfig names none.
+        """
+        path = self._client.configuration.ssl_ca_cert
+        if not path:
+            raise InfraFault("the kubeconfig names no certificate authority")
+        return Path(path).read_bytes()
 
     def request(
         self,
@@ -149,7 +162,9 @@ class Kube:
         response = self._open("GET", path, query, None, JSON, idle_s, stream=True)
         try:
             if response.status != 200:
-                raise ApiRefused("GET", path, Answer(response.status, response.read().decode("utf-8", "replace")))
+                raise ApiRefused(
+                    "GET", path, Answer(response.status, response.read().decode("utf-8", "replace"))
+                )
             pending = b""
             for chunk in response.stream(65536):
                 *lines, pending = (pending + chunk).split(b"\n")
@@ -207,7 +222,7 @@ class Kube:
             raise ApiRefused(method, path, answer)
         return answer.body
 
-    def _open(  # noqa: PLR0913  (one private funnel for both ways of reading)
+    def _open(
         self,
         method: str,
         path: str,

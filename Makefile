@@ -1,0 +1,55 @@
+# `make help` says what there is. Every target sets up what it needs; a second run finds it done.
+
+lab ?= 1
+submission ?= solutions/lab$(lab)/reference
+args ?=
+
+LAB := $(if $(filter lab% assessment,$(lab)),$(lab),lab$(lab))
+KUBEPROOF := .venv/bin/kubeproof
+READY := .venv/.ready
+LINTED := graders tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup grade doctor test test-fast selftest bench lint lock clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make grade lab=1 submission=DIR args="--only retries --keep"'
+
+setup: $(READY) ## Have everything ready: environment, control-plane binaries, learner runtime
+	@$(KUBEPROOF) setup $(args)
+
+grade: $(READY) ## Grade a submission: lab=1 submission=DIR args="..."
+	@$(KUBEPROOF) grade $(LAB) $(submission) $(args)
+
+doctor: $(READY) ## Say what this machine can do, and how to fix what it cannot
+	@$(KUBEPROOF) doctor $(args)
+
+test: lint ## All tests (builds the binaries if they are not there)
+	@$(KUBEPROOF) setup
+	.venv/bin/pytest $(args)
+
+test-fast: lint ## Lint and the tests that need no cluster
+	.venv/bin/pytest tests/unit tests/conformance -m "not cluster" $(args)
+
+selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
+	@$(KUBEPROOF) selftest $(LAB) $(args)
+
+bench: $(READY) ## Measure the start of a cluster, beside kwokctl's
+	@$(KUBEPROOF) bench $(args)
+
+lint: $(READY) ## ruff, mypy, import-linter
+	.venv/bin/ruff check $(LINTED)
+	.venv/bin/ruff format --check $(LINTED)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+lock: ## Pin all requirements anew, with hashes
+	@sh scripts/lock.sh
+
+clean: ## Remove the environment and what tools left (not the cache of binaries)
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+
+$(READY): requirements.lock pyproject.toml scripts/bootstrap.sh
+	@sh scripts/bootstrap.sh

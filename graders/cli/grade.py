@@ -1,0 +1,161 @@
+"""`kubeproof grade` and `kubeproof judge`."""
+
+from __future__ import annotations
+
+import threading
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from graders.cli.progress import TerminalProgress
+from graders.course import Lab, load_course
+from graders.evidence.bundle import Bundle
+from graders.faults import UsageError
+from graders.model import Cluster, GradeReport, Verdict
+from graders.reports import print_report, write_reports
+
+LabArgument = Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Run and judge only this check (repeat it, or separate with commas)."),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder for report.json, report.html, junit.xml and bundle/. [default: out/LAB]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print report.json instead of the table.")]
+FailUnderOption = Annotated[
+    str | None, typer.Option(help="Exit with 1 when the score is below this many per cent.")
+]
+
+
+def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it has)
+    lab: LabArgument,
+    submission: Annotated[Path, typer.Argument(help="Folder or archive with a submission.yaml.")],
+    out: OutOption = None,
+    only: OnlyOption = None,
+    as_json: JsonOption = False,
+    keep: Annotated[
+        bool, typer.Option(help="Keep the cluster until Enter or Ctrl-C, and say how to reach it.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of names and walks; a report tells its own.")] = None,
+    fail_under: FailUnderOption = None,
+    provider: Annotated[str, typer.Option(help="Where the cluster comes from.")] = "embedded",
+    sandbox: Annotated[
+        str, typer.Option(help="What confines learner code: bubblewrap, or none for your own.")
+    ] = "bubblewrap",
+    learner: Annotated[str, typer.Option(help="Whose submission it is, for the report.")] = "",
+) -> None:
+    """Grade a submission: start a cluster, run it, witness, judge, report.
+
+    Example: kubeproof grade lab1 my-operator --only retries --keep
+    """
+    from graders.grading import GradeRequest  # noqa: PLC0415  (--help should not wait for it)
+    from graders.grading import grade as grade_submission  # noqa: PLC0415
+
+    found = load_course().find_lab(lab)
+    least = _percent(fail_under)
+    folder = out or Path("out") / found.id
+    console = Console(stderr=True)
+    with TerminalProgress(console) as progress:
+        request = GradeRequest(
+            lab=found,
+            submission=submission,
+            out=folder,
+            provider=provider,
+            sandbox=sandbox,
+            only=_names(only, found),
+            seed=seed,
+            learner_id=learner,
+            hold=(lambda cluster: _hold(cluster, progress)) if keep else None,
+        )
+        report = grade_submission(request, progress)
+    _finish(report, folder, as_json=as_json, least=least)
+
+
+def judge(
+    bundle: Annotated[Path, typer.Argument(help="The folder bundle/ of an earlier grading.")],
+    out: OutOption = None,
+    only: OnlyOption = None,
+    as_json: JsonOption = False,
+    fail_under: FailUnderOption = None,
+) -> None:
+    """Judge a recorded bundle again, with the checks and the rubric of today; no cluster is started.
+
+    Example: kubeproof judge out/lab1/bundle
+    """
+    from graders.grading import judge_bundle  # noqa: PLC0415
+
+    least = _percent(fail_under)
+    found = load_course().find_lab(Bundle(bundle).manifest.lab)
+    report = judge_bundle(found, bundle, only=_names(only, found))
+    _finish(report, out or bundle.parent, as_json=as_json, least=least, bundle=bundle)
+
+
+def _finish(
+    report: GradeReport, out: Path, *, as_json: bool, least: Decimal | None, bundle: Path | None = None
+) -> None:
+    folder = bundle or out / "bundle"
+    recorded = Bundle(folder) if (folder / "manifest.json").is_file() else None
+    files = write_reports(report, recorded, out)
+    if as_json:
+        typer.echo(files["json"].read_text(encoding="utf-8"), nl=False)
+    else:
+        print_report(report, Console(), files)
+    raise typer.Exit(exit_code(report, least))
+
+
+def exit_code(report: GradeReport, least: Decimal | None) -> int:
+    """0 graded, 1 graded below `least` per cent, 2 rejected, 3 not graded."""
+    if report.verdict is Verdict.REJECTED:
+        return 2
+    percent = report.score.percent if report.score is not None else None
+    if report.verdict is Verdict.UNGRADED or report.score is None or report.score.total is None:
+        return 3
+    return 1 if least is not None and (percent is None or percent < least) else 0
+
+
+def _names(only: list[str] | None, lab: Lab) -> tuple[str, ...]:
+    names = tuple(name.strip() for item in only or () for name in item.split(",") if name.strip())
+    known = {check.id for check in lab.checks}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"lab {lab.id} has no check {name!r}", fix=f"there are: {', '.join(sorted(known))}"
+            )
+    return names
+
+
+def _percent(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not 0 <= value <= 100:
+        raise UsageError(f"--fail-under {text} is no percentage", fix="use a number from 0 to 100")
+    return value
+
+
+def _hold(cluster: Cluster, progress: TerminalProgress) -> None:
+    """Wait for Enter; Ctrl-C ends everything as it always does."""
+    progress.say(
+        f"the cluster is kept: export KUBECONFIG={cluster.kubeconfig}\n"
+        "press Enter to remove it and see the report"
+    )
+    done = threading.Event()
+
+    def read() -> None:
+        try:
+            input()
+        except EOFError:
+            # No terminal to press Enter on: stay until a signal.
+            return
+        done.set()
+
+    threading.Thread(target=read, name="enter", daemon=True).start()
+    done.wait()

@@ -1,0 +1,118 @@
+"""The cache folder of the programs: a program counts as there only once the manifest lists it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from graders.clusters.binaries.catalog import KUBERNETES, VERSIONS, Platform
+from graders.faults import InfraFault
+from graders.once import write_atomically
+
+SCHEMA = "kubeproof/binaries/v1"
+MANIFEST = "manifest.json"
+MAX_PROGRAM_BYTES = 1 << 30
+CHUNK_BYTES = 1 << 20
+
+Origin = Literal["release", "build", "archive"]
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Programs that are there and may be started; `source` says in words where they came from."""
+
+    folder: Path
+    version: str
+    source: str
+
+    def path(self, program: str) -> Path:
+        """Where `program` is.
+
+        Raises:
+            InfraFault: it is not in the folder (any more).
+        """
+        file = self.folder / program
+        if not file.is_file():
+            raise InfraFault(f"{file} is missing", fix="run `kubeproof setup`")
+        return file
+
+
+class ProgramFile(BaseModel):
+    """What the manifest says of one program."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, Field(ge=1, le=MAX_PROGRAM_BYTES)]
+    origin: Origin
+
+
+class Manifest(BaseModel):
+    """`manifest.json`, both in the cache and in an archive."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Annotated[Literal["kubeproof/binaries/v1"], Field(alias="schema")] = "kubeproof/binaries/v1"
+    platform: str
+    versions: Mapping[str, str]
+    files: Mapping[str, ProgramFile]
+
+
+class Store:
+    """One folder of the cache: the programs of one platform and one set of versions."""
+
+    def __init__(self, folder: Path, target: Platform) -> None:
+        self.folder = folder
+        self.platform = target
+
+    @property
+    def lock(self) -> Path:
+        """The lock that whoever adds programs holds."""
+        return self.folder.parent / f"{self.folder.name}.lock"
+
+    def manifest(self) -> Manifest:
+        """What is there; an unreadable manifest is an empty store, for the programs can be had again."""
+        empty = Manifest(platform=str(self.platform), versions=dict(VERSIONS), files={})
+        try:
+            found = Manifest.model_validate_json((self.folder / MANIFEST).read_bytes())
+        except (OSError, ValidationError):
+            return empty
+        return found if (found.platform, found.versions) == (empty.platform, empty.versions) else empty
+
+    def missing(self, programs: Iterable[str]) -> tuple[str, ...]:
+        """Those of `programs` that are not there in the size the manifest says."""
+        files = self.manifest().files
+        return tuple(p for p in programs if p not in files or _size(self.folder / p) != files[p].size_bytes)
+
+    def adopt(self, program: str, file: Path, origin: Origin) -> None:
+        """Move `file` (on the same file system) in as `program`; call it under `lock`."""
+        file.chmod(0o755)
+        entry = ProgramFile(sha256=file_sha256(file), size_bytes=file.stat().st_size, origin=origin)
+        file.replace(self.folder / program)
+        manifest = self.manifest()
+        manifest = manifest.model_copy(update={"files": {**manifest.files, program: entry}})
+        write_atomically(self.folder / MANIFEST, manifest.model_dump_json(by_alias=True, indent=2) + "\n")
+
+    def binaries(self) -> Binaries:
+        """The programs of this store."""
+        origins = sorted({entry.origin for entry in self.manifest().files.values()})
+        words = {"release": "upstream release", "build": "built from Go modules", "archive": "archive"}
+        return Binaries(self.folder, KUBERNETES, "cache: " + " and ".join(words[o] for o in origins))
+
+
+def file_sha256(file: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return None

@@ -1,0 +1,9 @@
+"""The course: which labs there are, and that a lab's own files, rubric, checks and solutions agree.
+
+A lab is `labs/<lab>/lab.yaml`, `rubrics/<lab>.yaml`, `graders/<lab>/checks/` and `solutions/<lab>/`.
+"""
+
+from graders.course.course import Course, Lab, load_course
+from graders.course.files import Expected, LabLimits, LabNode, load_expected
+
+__all__ = ["Course", "Expected", "Lab", "LabLimits", "LabNode", "load_course", "load_expected"]

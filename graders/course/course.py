@@ -1,0 +1,168 @@
+"""The labs of a repository, read and cross-checked when they are asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from graders.course.files import Expected, LabFile, LabLimits, LabNode, load_expected
+from graders.documents import Document, Location, load_document, parse
+from graders.faults import CourseError, UsageError
+from graders.judging import CheckInfo, collect_checks
+from graders.model import Capability, Rubric
+from graders.paths import REPOSITORY
+from graders.scoring import load_rubric
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab whose parts agree with each other.
+
+    `operator_limits` bound a learner's running processes, `tool_limits` what is run over a submission
+    before or after. `deadline_s` is T before the machine at hand scales it. `folder` is in labs/,
+    `solutions` in solutions/.
+    """
+
+    id: str
+    title: str
+    folder: Path
+    solutions: Path
+    needs: frozenset[Capability]
+    operator_limits: LabLimits
+    tool_limits: LabLimits
+    deadline_s: float
+    nodes: tuple[LabNode, ...]
+    rubric: Rubric
+    checks: tuple[CheckInfo, ...]
+    flawed: tuple[Expected, ...]
+
+    @property
+    def reference(self) -> Path:
+        """The solution that must earn every point, and that flawed ones differ from."""
+        return self.solutions / "reference"
+
+
+@dataclass(frozen=True)
+class Course:
+    """The labs of a repository, by slug; each is read when it is asked for."""
+
+    repository: Path
+    slugs: tuple[str, ...]
+
+    def find_lab(self, name: str) -> Lab:
+        """The lab called `name`: a slug, or the number in one (`1` is `lab1`).
+
+        Raises:
+            UsageError: there is no such lab.
+            CourseError: its parts contradict each other.
+        """
+        slug = f"lab{name}" if name.isdecimal() else name
+        if slug not in self.slugs:
+            close = difflib.get_close_matches(slug, self.slugs, n=1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            raise UsageError(f"there is no lab {name!r}", fix=f"{meant}there are: {', '.join(self.slugs)}")
+        return self.lab(slug)
+
+    def lab(self, slug: str) -> Lab:
+        """The lab of that slug, read and cross-checked.
+
+        Raises:
+            CourseError: its parts contradict each other; says file, line and fix.
+        """
+        folder = self.repository / "labs" / slug
+        solutions = self.repository / "solutions" / slug
+        document = load_document(folder / "lab.yaml", error=CourseError)
+        file = parse(document, LabFile)
+        if file.id != slug:
+            raise document.refusal(
+                f"this is lab {file.id!r} in the folder of {slug!r}", ("id",), fix=f"write id: {slug}"
+            )
+        rubric_path = self.repository / "rubrics" / f"{slug}.yaml"
+        rubric = load_rubric(rubric_path)
+        checks = collect_checks(slug, folder=self.repository / "graders" / slug / "checks")
+        _check_rubric(load_document(rubric_path, error=CourseError), rubric, slug, checks)
+        return Lab(
+            id=slug,
+            title=file.title,
+            folder=folder,
+            solutions=solutions,
+            needs=frozenset(file.needs),
+            operator_limits=file.limits.operator.as_limits(),
+            tool_limits=file.limits.tools.as_limits(),
+            deadline_s=file.timing.deadline_s,
+            nodes=tuple(LabNode(node.name, node.zone, dict(node.resources)) for node in file.nodes),
+            rubric=rubric,
+            checks=checks,
+            flawed=_flawed(solutions, rubric),
+        )
+
+
+def load_course(repository: Path = REPOSITORY) -> Course:
+    """Find the labs of `repository`; nothing of them is read yet.
+
+    Raises:
+        UsageError: there are no labs there.
+    """
+    found = tuple(sorted(path.parent.name for path in repository.glob("labs/*/lab.yaml")))
+    if not found:
+        raise UsageError(
+            "there is no lab here", file=repository, fix="run kubeproof from a checkout that has labs/"
+        )
+    return Course(repository, found)
+
+
+def _check_rubric(document: Document, rubric: Rubric, slug: str, checks: Iterable[CheckInfo]) -> None:
+    if rubric.lab != slug:
+        raise document.refusal(
+            f"this is the rubric of lab {rubric.lab!r}, not of {slug!r}", ("lab",), fix=f"write lab: {slug}"
+        )
+    known = {info.id: info for info in checks}
+    named = {name for criterion in rubric.criteria for name in criterion.checks}
+    for place, criterion in enumerate(rubric.criteria):
+        for at, name in enumerate(criterion.checks):
+            if name not in known and not criterion.planned:
+                stated: Location = ("criteria", place, "checks", at)
+                where = stated if stated in document.lines else ("criteria", place, "id")
+                close = difflib.get_close_matches(name, known, n=1)
+                meant = f"did you mean {close[0]!r}? else " if close else ""
+                raise document.refusal(
+                    f"criterion {criterion.id!r} rests on check {name!r}, which does not exist",
+                    where,
+                    fix=f"{meant}write that check in graders/{slug}/checks, or mark the criterion planned",
+                )
+    for info in known.values():
+        if info.id not in named:
+            raise CourseError(
+                f"check {info.id!r} earns nothing: no criterion of {document.file} names it",
+                file=info.file,
+                line=info.line,
+                fix="give it points in the rubric, or remove it",
+            )
+
+
+def _flawed(solutions: Path, rubric: Rubric) -> tuple[Expected, ...]:
+    live = {criterion.id: criterion for criterion in rubric.criteria if not criterion.planned}
+    planned = {criterion.id for criterion in rubric.criteria if criterion.planned}
+    found = []
+    for folder in sorted(path for path in solutions.glob("flawed/*") if path.is_dir()):
+        expected = load_expected(folder / "expected.yaml")
+        document = load_document(folder / "expected.yaml", error=CourseError)
+        for at, name in enumerate(expected.loses):
+            if name not in live:
+                state = "is only planned" if name in planned else "does not exist"
+                raise document.refusal(
+                    f"it must lose criterion {name!r}, which {state}",
+                    ("loses", at),
+                    fix=f"name one of {', '.join(live)}",
+                )
+        for at, path in enumerate(expected.remove):
+            if not (solutions / "reference" / path).exists():
+                raise document.refusal(
+                    f"it removes {str(path)!r}, which the reference does not have",
+                    ("remove", at),
+                    fix="correct the path; it counts from the reference's root",
+                )
+        found.append(expected)
+    return tuple(found)

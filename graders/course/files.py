@@ -1,0 +1,150 @@
+"""The files a lab's author writes beside the rubric: `lab.yaml`, and `expected.yaml` of a flawed solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from graders.documents import Strict, load_document, misfit, parse
+from graders.faults import CourseError
+from graders.model import Capability
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class LabLimits:
+    """What one sandbox of a lab may use."""
+
+    memory_bytes: int
+    cpu_s: float
+    pids: int
+    tmp_bytes: int
+    file_bytes: int
+    log_bytes: int
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class LabNode:
+    """A node that the lab wants to see; `resources` are extended resources, by count."""
+
+    name: str
+    zone: str
+    resources: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A flawed solution: `loses` are exactly the criteria it must lose, `why` says by what flaw.
+
+    The solution is the lab's reference with the files of `folder` over it and those in `remove` gone.
+    """
+
+    name: str
+    why: str
+    loses: tuple[str, ...]
+    remove: tuple[PurePosixPath, ...]
+    folder: Path
+
+
+def load_expected(path: Path) -> Expected:
+    """Read the `expected.yaml` of a flawed solution.
+
+    Raises:
+        CourseError: it is not one; says file, line and fix.
+    """
+    file = parse(load_document(path, error=CourseError), _ExpectedFile)
+    return Expected(
+        name=path.parent.name,
+        why=file.why,
+        loses=tuple(file.loses),
+        remove=tuple(PurePosixPath(name) for name in file.remove),
+        folder=path.parent,
+    )
+
+
+def _inside(value: object) -> object:
+    path = PurePosixPath(value) if isinstance(value, str) else PurePosixPath("..")
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise misfit(
+            f"{value!r} is no path inside the solution", "write it from the solution's root, without .."
+        )
+    return value
+
+
+def _capability(value: object) -> Capability:
+    try:
+        return Capability(str(value))
+    except ValueError:
+        raise misfit(f"{value!r} is no capability", f"use one of {', '.join(Capability)}") from None
+
+
+def _distinct(value: object) -> object:
+    if isinstance(value, list) and len(value) != len({str(item) for item in value}):
+        raise misfit("it names something twice", "name each once")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+Need = Annotated[Capability, BeforeValidator(_capability)]
+
+
+class _Limits(Strict):
+    memory_mib: Count
+    cpu_s: Seconds
+    pids: Count
+    tmp_mib: Count
+    file_mib: Count
+    log_mib: Count
+    wall_s: Seconds
+
+    def as_limits(self) -> LabLimits:
+        return LabLimits(
+            memory_bytes=self.memory_mib * MIB,
+            cpu_s=self.cpu_s,
+            pids=self.pids,
+            tmp_bytes=self.tmp_mib * MIB,
+            file_bytes=self.file_mib * MIB,
+            log_bytes=self.log_mib * MIB,
+            wall_s=self.wall_s,
+        )
+
+
+class _BothLimits(Strict):
+    operator: _Limits
+    tools: _Limits
+
+
+class _Timing(Strict):
+    deadline_s: Seconds
+
+
+class _Node(Strict):
+    name: Text
+    zone: Text
+    resources: dict[str, Count] = Field(default_factory=dict)
+
+
+class LabFile(Strict):
+    """`lab.yaml` as it is written."""
+
+    declared: Annotated[Literal["kubeproof/lab/v1"], Field(alias="schema")]
+    id: Text
+    title: Text
+    needs: Annotated[list[Need], Field(min_length=1), BeforeValidator(_distinct)]
+    limits: _BothLimits
+    timing: _Timing
+    nodes: Annotated[list[_Node], Field(min_length=1)]
+
+
+class _ExpectedFile(Strict):
+    declared: Annotated[Literal["kubeproof/expected/v1"], Field(alias="schema")]
+    why: Text
+    loses: Annotated[list[Text], Field(min_length=1), BeforeValidator(_distinct)]
+    remove: list[Annotated[str, BeforeValidator(_inside)]] = Field(default_factory=list)

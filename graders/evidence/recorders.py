@@ -1,0 +1,316 @@
+"""Recorders witness from outside the learner's reach and write what they see into the bundle.
+
+Each is a context manager; each also keeps the little state that a scenario waits on, and sets
+`news` whenever something arrived, so that waiting needs no slow polling.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.records import AuditEvent, ControlSample, Mark, Object, Sighting
+from graders.faults import InfraFault
+from graders.kube.client import ApiRefused, Kube
+
+
+class Clock:
+    """Seconds since the start of the run, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self.wall_start = time.time()
+
+    def now(self) -> float:
+        """Seconds since the start, to the microsecond."""
+        return round(time.monotonic() - self._start, 6)
+
+    def from_wall(self, stamp: str) -> float:
+        """An RFC 3339 stamp of the same machine, as seconds since the start."""
+        return round(datetime.fromisoformat(stamp).timestamp() - self.wall_start, 6)
+
+
+class News:
+    """A bell that recorders ring and scenario waits listen to; each listener has an event of its own."""
+
+    def __init__(self) -> None:
+        self._listeners: set[threading.Event] = set()
+        self._lock = threading.Lock()
+
+    def ring(self) -> None:
+        """Wake every listener."""
+        with self._lock:
+            for listener in self._listeners:
+                listener.set()
+
+    @contextlib.contextmanager
+    def listener(self) -> Iterator[threading.Event]:
+        """An event that is set at every ring while the block runs."""
+        event = threading.Event()
+        with self._lock:
+            self._listeners.add(event)
+        try:
+            yield event
+        finally:
+            with self._lock:
+                self._listeners.discard(event)
+
+
+class Recording:
+    """What all recorders share: the clock, the bundle and the bell."""
+
+    def __init__(self, writer: BundleWriter) -> None:
+        self.writer = writer
+        self.clock = Clock()
+        self.news = News()
+
+    def mark(self, track: str, name: str, **data: Any) -> Mark:
+        """Set a mark now."""
+        mark = Mark(self.clock.now(), track, name, data)
+        self.writer.add(mark)
+        return mark
+
+
+class AuditRecorder:
+    """Turns raw audit lines into records and remembers when whom wrote last, per namespace."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._lock = threading.Lock()
+        self._last_write: dict[tuple[str, str], float] = {}
+        self._seen: dict[tuple[str, str], int] = {}
+        self.damaged = 0
+
+    def __call__(self, line: bytes) -> None:
+        """Take one line of the API server's log."""
+        try:
+            event = parse_audit(json.loads(line), self._recording.clock)
+        except (ValueError, KeyError, TypeError):
+            self.damaged += 1
+            return
+        self._recording.writer.add(event)
+        with self._lock:
+            key = (event.user, event.resource)
+            self._seen[key] = self._seen.get(key, 0) + event.ok
+            if event.is_write and event.resource not in ("leases", "events"):
+                self._last_write[event.user, event.namespace] = event.t_end
+        self._recording.news.ring()
+
+    def last_write(self, user: str, namespace: str) -> float | None:
+        """When `user` last wrote in `namespace` (accepted or not, leases and events aside)."""
+        with self._lock:
+            return self._last_write.get((user, namespace))
+
+    def accepted(self, user: str, resource: str) -> int:
+        """How many requests of `user` on `resource` succeeded so far."""
+        with self._lock:
+            return self._seen.get((user, resource), 0)
+
+
+def parse_audit(event: Mapping[str, Any], clock: Clock) -> AuditEvent:
+    """One event of `audit.k8s.io/v1` as a record.
+
+    Raises:
+        KeyError, ValueError, TypeError: it is not such an event.
+    """
+    target = event.get("objectRef") or {}
+    uri = urlsplit(event["requestURI"])
+    response = event.get("responseObject")
+    name = target.get("name", "")
+    if not name and isinstance(response, Mapping):
+        name = (response.get("metadata") or {}).get("name", "") or ""
+    if not name and isinstance(event.get("requestObject"), Mapping):
+        name = (event["requestObject"].get("metadata") or {}).get("name", "") or ""
+    return AuditEvent(
+        t=clock.from_wall(event["requestReceivedTimestamp"]),
+        t_end=clock.from_wall(event["stageTimestamp"]),
+        id=event["auditID"],
+        user=event["user"]["username"],
+        verb=event["verb"],
+        group=target.get("apiGroup", ""),
+        resource=target.get("resource", "") or uri.path,
+        subresource=target.get("subresource", ""),
+        namespace=target.get("namespace", ""),
+        name=name,
+        code=int((event.get("responseStatus") or {}).get("code", 0)),
+        dry_run="dryRun" in parse_qs(uri.query),
+        user_agent=str(event.get("userAgent", ""))[:200],
+        request=event.get("requestObject"),
+        response=response,
+        annotations=event.get("annotations") or {},
+    )
+
+
+class WatchRecorder:
+    """The grader's own watches: every change of some resources, and their present state."""
+
+    def __init__(self, recording: Recording, kube: Kube, paths: Mapping[str, str]) -> None:
+        """`paths` maps a plural such as `pods` to the API path of its collection in all namespaces."""
+        self._recording = recording
+        self._kube = kube
+        self._paths = dict(paths)
+        self._objects: dict[str, dict[tuple[str, str], Object]] = {name: {} for name in paths}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.problem = ""
+
+    def __enter__(self) -> Self:
+        for resource, path in self._paths.items():
+            self._follow_new(resource, path)
+        return self
+
+    def follow(self, resource: str, path: str) -> None:
+        """Watch one more resource, such as a kind whose CRD was just installed."""
+        with self._lock:
+            self._objects[resource] = {}
+        self._follow_new(resource, path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+
+    def objects(self, resource: str, namespace: str) -> dict[str, Object]:
+        """The present objects of a namespace, by name."""
+        with self._lock:
+            return {n: o for (ns, n), o in self._objects.get(resource, {}).items() if ns == namespace}
+
+    def everything(self, resource: str) -> list[Object]:
+        """The present objects of all namespaces."""
+        with self._lock:
+            return list(self._objects.get(resource, {}).values())
+
+    def _follow_new(self, resource: str, path: str) -> None:
+        version = self._list(resource, path)
+        thread = threading.Thread(
+            target=self._follow, args=(resource, path, version), name=f"watch-{resource}", daemon=True
+        )
+        thread.start()
+
+    def _follow(self, resource: str, path: str, version: str) -> None:
+        while not self._stop.is_set():
+            try:
+                for event in self._kube.watch(path, version):
+                    if self._stop.is_set():
+                        return
+                    if event["type"] == "ERROR":
+                        version = self._list(resource, path)
+                        break
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        self._take(resource, event["type"], event["object"])
+            except (InfraFault, ApiRefused) as error:
+                # At the end of a run the API server goes first; before that, a broken watch is news.
+                if self._stop.wait(0.2):
+                    return
+                self.problem = str(error)
+
+    def _list(self, resource: str, path: str) -> str:
+        """Take the present state as sightings, DELETED for what vanished meanwhile."""
+        listing = self._kube.get(path)
+        with self._lock:
+            known = dict(self._objects[resource])
+        seen = set()
+        for item in listing["items"]:
+            key = _key(item)
+            seen.add(key)
+            before = known.get(key)
+            if before is None or before["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+                self._take(resource, "ADDED" if before is None else "MODIFIED", item)
+        for key in known.keys() - seen:
+            self._take(resource, "DELETED", known[key])
+        return str(listing["metadata"]["resourceVersion"])
+
+    def _take(self, resource: str, kind: str, item: Object) -> None:
+        item["metadata"].pop("managedFields", None)
+        namespace, name = _key(item)
+        with self._lock:
+            if kind == "DELETED":
+                self._objects[resource].pop((namespace, name), None)
+            else:
+                self._objects[resource][namespace, name] = item
+        now = self._recording.clock.now()
+        self._recording.writer.add(Sighting(now, kind, resource, namespace, name, item))
+        self._recording.news.ring()
+
+
+class ControlRecorder:
+    """Watches the harness itself: is this process scheduled in time, does the API server answer?
+
+    When a learner misses a deadline, `healthy` decides whose fault it was.
+    """
+
+    PERIOD_S = 0.5
+    SICK_LAG_S = 2.0
+    SICK_API_S = 3.0
+
+    def __init__(self, recording: Recording, kube: Kube) -> None:
+        self._recording = recording
+        self._kube = kube
+        self._stop = threading.Event()
+        self._samples: list[ControlSample] = []
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10.0)
+
+    def sickness(self, since: float) -> str:
+        """What was wrong with the harness since time `since`; empty when it was healthy."""
+        now = self._recording.clock.now()
+        samples = [s for s in list(self._samples) if s.t >= since]
+        if now - since > 3 * self.SICK_API_S and not samples:
+            return f"the harness took no health sample for {now - since:.1f} s"
+        for sample in samples:
+            if sample.lag_s > self.SICK_LAG_S:
+                return f"the harness was not scheduled for {sample.lag_s:.1f} s"
+            if sample.api_s is None:
+                return f"the API server did not answer the harness: {sample.error}"
+            if sample.api_s > self.SICK_API_S:
+                return f"the API server took {sample.api_s:.1f} s for a trivial read"
+        return ""
+
+    def _run(self) -> None:
+        due = time.monotonic() + self.PERIOD_S
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            lag = max(0.0, time.monotonic() - due)
+            sample = self._sample(lag)
+            self._samples.append(sample)
+            self._recording.writer.add(sample)
+            due = max(due + self.PERIOD_S, time.monotonic())
+
+    def _sample(self, lag_s: float) -> ControlSample:
+        started = time.monotonic()
+        try:
+            answer = self._kube.request("GET", "/api/v1/namespaces/default", timeout_s=10.0)
+            error = "" if answer.ok else f"{answer.code} {answer.message}"
+        except InfraFault as fault:
+            error = fault.problem
+        took = round(time.monotonic() - started, 6)
+        return ControlSample(self._recording.clock.now(), round(lag_s, 6), None if error else took, error)
+
+
+def measure(action: Callable[[], object]) -> float:
+    """Seconds one call of `action` takes."""
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
+
+
+def _key(item: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = item["metadata"]
+    return str(metadata.get("namespace", "")), str(metadata["name"])

@@ -1,0 +1,237 @@
+"""Grading, from a submission to a report: the straight line through everything else.
+
+submission ─▶ cluster + sandbox ─▶ scenario acts, recorders witness ─▶ bundle ─▶ checks ─▶ rubric ─▶ report
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, cast
+
+from graders.clusters.provider import ClusterSpec, NodeSpec
+from graders.clusters.registry import provider_named
+from graders.course import Lab
+from graders.evidence.bundle import Bundle, BundleManifest, BundleWriter
+from graders.evidence.recorders import AuditRecorder, Recording
+from graders.faults import BadSubmission, CourseError, InfraFault, UsageError
+from graders.judging import judge, tracks_for
+from graders.model import Cluster, Fault, GradeReport, Outcome, Score, Status, Submission, Verdict
+from graders.ownership import OwnedFolder, sweep
+from graders.progress import Progress
+from graders.sandbox import Limits, sandbox_named
+from graders.sandbox.runtime import ensure_runtime
+from graders.scenario.spec import Run, Scenario
+from graders.scoring.score import score
+from graders.submissions import load_submission
+
+ATTEMPTS = 2
+"""A fault of infrastructure gets one more try, on a fresh cluster."""
+
+
+@dataclass(frozen=True)
+class GradeRequest:
+    """What to grade, and how. `out` takes the bundle; `hold` is called while the cluster still runs."""
+
+    lab: Lab
+    submission: Path
+    out: Path
+    provider: str = "embedded"
+    sandbox: str = "bubblewrap"
+    only: tuple[str, ...] = ()
+    seed: int | None = None
+    learner_id: str = ""
+    hold: Callable[[Cluster], None] | None = field(default=None, compare=False)
+
+
+def grade(request: GradeRequest, progress: Progress) -> GradeReport:
+    """Record, judge and score one submission; every ending but Ctrl-C and a course error is a report.
+
+    Raises:
+        UsageError: the request cannot be meant. CourseError: the course contradicts itself.
+    """
+    sweep()
+    started = time.monotonic()
+    bundle_folder = request.out / "bundle"
+    shutil.rmtree(bundle_folder, ignore_errors=True)
+    try:
+        with OwnedFolder("grade", request.lab.id) as scratch:
+            submission = load_submission(
+                request.submission,
+                lab=request.lab.id,
+                block=scenario_of(request.lab).BLOCK,
+                learner_id=request.learner_id,
+                scratch=scratch.path,
+            )
+            scenario_of(request.lab).examine(submission)
+            for attempt in range(1, ATTEMPTS + 1):
+                report = _attempt(request, submission, scratch.path / f"attempt-{attempt}", progress)
+                if report.verdict is not Verdict.UNGRADED or report.problem.startswith("grader:"):
+                    break
+                if attempt < ATTEMPTS:
+                    progress.say(f"{report.problem}\ntrying once more on a fresh cluster")
+    except BadSubmission as error:
+        report = ended(request, Verdict.REJECTED, str(error))
+    except (UsageError, CourseError):
+        raise
+    except InfraFault as error:
+        report = ended(request, Verdict.UNGRADED, str(error))
+    except Exception as error:  # the one place that turns a bug of ours into "not graded"
+        detail = Outcome("grading", status=Status.ERROR, fault=Fault.GRADER, detail=traceback.format_exc())
+        report = ended(request, Verdict.UNGRADED, f"grader: {error!r}", outcomes=(detail,))
+    return _timed(report, total=time.monotonic() - started)
+
+
+def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:
+    """The report that a bundle alone gives, with no cluster.
+
+    Raises:
+        UsageError: there is no bundle of this lab at `folder`.
+    """
+    started = time.monotonic()
+    bundle = Bundle(folder)
+    outcomes = judge(bundle, lab=lab.id, only=only)
+    points = score(lab.rubric, outcomes, capabilities=bundle.manifest.capabilities)
+    verdict = Verdict.UNGRADED if points.total is None else Verdict.GRADED
+    report = GradeReport(
+        lab=lab.id,
+        verdict=verdict,
+        submission={k: v for k, v in bundle.manifest.submission.items() if k in ("learner_id", "digest")},
+        outcomes=outcomes,
+        score=points,
+        provenance=_provenance(lab, bundle.manifest),
+        timing=dict(bundle.manifest.timing),
+        problem=_why_ungraded(outcomes, points),
+        warnings=bundle.manifest.warnings,
+    )
+    return _timed(report, judge=time.monotonic() - started)
+
+
+def scenario_of(lab: Lab) -> Scenario:
+    """The scenario module of a lab."""
+    return cast(Scenario, import_module(f"graders.{lab.id}.scenario"))
+
+
+def ended(
+    request: GradeRequest, verdict: Verdict, problem: str, outcomes: tuple[Outcome, ...] = ()
+) -> GradeReport:
+    """The report of a grading that came to no bundle."""
+    provenance = {"provider": request.provider, "sandbox": request.sandbox, "kubeproof": version()}
+    submission = {"learner_id": request.learner_id, "digest": ""}
+    return GradeReport(request.lab.id, verdict, submission, outcomes, None, provenance, problem=problem)
+
+
+def version() -> str:
+    """The version of this kubeproof."""
+    return metadata.version("kubeproof")
+
+
+def _attempt(request: GradeRequest, submission: Submission, folder: Path, progress: Progress) -> GradeReport:
+    """One recording on one cluster, judged.
+
+    Raises:
+        BadSubmission: the cluster refuses what was handed in.
+    """
+    folder.mkdir()
+    shutil.rmtree(request.out / "bundle", ignore_errors=True)
+    try:
+        bundle = _record(request, submission, folder, progress)
+    except InfraFault as error:
+        return ended(request, Verdict.UNGRADED, str(error))
+    with progress.task("judging"):
+        return judge_bundle(request.lab, bundle, only=request.only)
+
+
+def _record(request: GradeRequest, submission: Submission, folder: Path, progress: Progress) -> Path:
+    """Start everything, act, and leave a finished bundle behind; gives its folder."""
+    lab, scenario = request.lab, scenario_of(request.lab)
+    sandbox = sandbox_named(request.sandbox)
+    if problem := sandbox.problem():
+        raise InfraFault(problem)
+    runtime = ensure_runtime(progress)
+    wanted = tracks_for(lab.id, request.only) if request.only else frozenset(scenario.TRACKS)
+    seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
+    started = time.monotonic()
+    recording = Recording(BundleWriter(request.out / "bundle"))
+    audit = AuditRecorder(recording)
+    spec = ClusterSpec(
+        name=lab.id,
+        nodes=tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes),
+        on_audit=audit,
+        before_controllers=lambda kube: scenario.prepare(kube, submission),
+    )
+    with provider_named(request.provider).provision(spec, progress) as cluster:
+        up = time.monotonic()
+        limits, tool_limits = Limits(**vars(lab.operator_limits)), Limits(**vars(lab.tool_limits))
+        recorded = scenario.record(
+            Run(
+                submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
+                folder, seed, lab.deadline_s, progress,
+            )
+        )  # fmt: skip
+        acted = time.monotonic()
+        if request.hold is not None:
+            request.hold(cluster)
+    manifest = BundleManifest(
+        lab=lab.id,
+        run_id=f"{lab.id}-{seed:08x}-{int(recording.clock.wall_start)}",
+        created_at=datetime.fromtimestamp(recording.clock.wall_start, UTC).isoformat(timespec="seconds"),
+        seed=seed,
+        provider=request.provider,
+        capabilities=tuple(sorted(cluster.capabilities)),
+        sandbox=sandbox.name,
+        kubernetes_version=cluster.version,
+        kubeproof_version=version(),
+        scale=recorded.scale,
+        deadline_s=recorded.deadline_s,
+        operator=recorded.operator,
+        submission={"learner_id": submission.learner_id, "digest": submission.digest, **recorded.submission},
+        tracks=recorded.tracks,
+        timing={"cluster_start": round(up - started, 3), "scenario": round(acted - up, 3)},
+        warnings=tuple(filter(None, [sandbox.caution])),
+    )
+    recording.writer.close(manifest)
+    return request.out / "bundle"
+
+
+def _provenance(lab: Lab, manifest: BundleManifest) -> Mapping[str, Any]:
+    return {
+        "kubeproof": version(),
+        "recorded_by": manifest.kubeproof_version,
+        "recorded_at": manifest.created_at,
+        "run": manifest.run_id,
+        "rubric_version": lab.rubric.version,
+        "rubric_sha256": lab.rubric.sha256,
+        "provider": manifest.provider,
+        "capabilities": list(manifest.capabilities),
+        "kubernetes": manifest.kubernetes_version,
+        "sandbox": manifest.sandbox,
+        "seed": manifest.seed,
+        "scale": manifest.scale,
+        "deadline_s": manifest.deadline_s,
+    }
+
+
+def _why_ungraded(outcomes: tuple[Outcome, ...], points: Score) -> str:
+    """In words; a bug of ours is told apart, because trying again would not help it."""
+    if points.total is not None:
+        return ""
+    errors = [outcome for outcome in outcomes if outcome.status is Status.ERROR]
+    ours = any(outcome.fault is Fault.GRADER for outcome in errors)
+    names = ", ".join(outcome.check_id for outcome in errors)
+    return (
+        f"grader: a bug of kubeproof kept it from judging {names}"
+        if ours
+        else (f"the harness could not record what these checks need: {names}")
+    )
+
+
+def _timed(report: GradeReport, **seconds: float) -> GradeReport:
+    return replace(report, timing={**report.timing, **{k: round(v, 3) for k, v in seconds.items()}})

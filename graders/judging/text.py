@@ -1,0 +1,30 @@
+"""Text that may come from a learner, made safe to keep: bounded, and without characters that act."""
+
+from __future__ import annotations
+
+import re
+
+TEXT_CHARS = 4_000
+"""Most characters of one text of an outcome."""
+
+# Controls move a cursor or clear a screen, directional marks make text read as what it is not, and
+# lone surrogates cannot be written as UTF-8.
+_ACTING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def clean(text: object, limit: int = TEXT_CHARS) -> str:
+    """`text` in at most `limit` characters, with everything that acts replaced by U+FFFD.
+
+    Newlines and tabs stay.
+    """
+    whole = str(text)
+    kept = _ACTING.sub("\ufffd", whole[: limit + 1].replace("\r\n", "\n"))
+    return kept if len(whole) <= limit else kept[: limit - 1] + "…"
+
+
+def clean_tail(text: str, limit: int) -> str:
+    """Like `clean`, but the end of `text` is what stays: that is where a traceback says what happened."""
+    kept = text if len(text) <= limit else "…" + text[1 - limit :]
+    return clean(kept, limit)

@@ -1,0 +1,129 @@
+"""Names of the `MLTrainingJob` API, and how to read its objects; no I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graders.evidence.records import Object
+from graders.kube.client import resource_path
+
+GROUP = "training.mod201.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "MLTrainingJob"
+PLURAL = "mltrainingjobs"
+CRD = f"{PLURAL}.{GROUP}"
+
+JOB_NAME = f"{GROUP}/job-name"
+REPLICA_INDEX = f"{GROUP}/replica-index"
+
+EXIT_CODE = "kubeproof.dev/exit-code"
+"""The annotation that tells a simulated pod how to end."""
+
+CONDITIONS = ("Created", "Running", "Restarting", "Suspended", "Complete", "Failed")
+
+
+def jobs_path(namespace: str, name: str = "", subresource: str = "") -> str:
+    """The API path of a namespace's jobs, or of one."""
+    return resource_path(API_VERSION, PLURAL, namespace=namespace, name=name, subresource=subresource)
+
+
+def pods_path(namespace: str, name: str = "", subresource: str = "") -> str:
+    """The API path of a namespace's pods, or of one."""
+    return resource_path("v1", "pods", namespace=namespace, name=name, subresource=subresource)
+
+
+def job_manifest(
+    namespace: str,
+    name: str,
+    *,
+    nodes: int | None = 2,
+    run_policy: Mapping[str, Any] | None = None,
+    restart_policy: str | None = None,
+    containers: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """A job whose template fits a restricted namespace; None leaves a field out."""
+    trainer: dict[str, Any] = {
+        "template": {"metadata": {}, "spec": {"containers": containers or [container()]}}
+    }
+    if nodes is not None:
+        trainer["numNodes"] = nodes
+    if restart_policy is not None:
+        trainer["restartPolicy"] = restart_policy
+    spec: dict[str, Any] = {"trainer": trainer}
+    if run_policy is not None:
+        spec["runPolicy"] = dict(run_policy)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def container(name: str = "trainer", env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A training container."""
+    return {
+        "name": name,
+        "image": "registry.example/train:1.0",
+        "command": ["python", "train.py"],
+        "env": [{"name": key, "value": value} for key, value in (env or {}).items()],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def conditions(job: Object) -> dict[str, Mapping[str, Any]]:
+    """The conditions of a job by type; what is not shaped like a condition is left out."""
+    found = (job.get("status") or {}).get("conditions")
+    if not isinstance(found, list):
+        return {}
+    return {c["type"]: c for c in found if isinstance(c, Mapping) and isinstance(c.get("type"), str)}
+
+
+def is_true(job: Object, condition: str) -> bool:
+    """Whether a condition of the job is "True"."""
+    return conditions(job).get(condition, {}).get("status") == "True"
+
+
+def is_finished(job: Object) -> bool:
+    """Whether the job says it is over."""
+    return is_true(job, "Complete") or is_true(job, "Failed")
+
+
+def status_field(job: Object, *path: str) -> Any:
+    """A field of the status, or None where any step of the path is missing."""
+    value: Any = job.get("status")
+    for step in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(step)
+    return value
+
+
+def controller_uid(item: Object) -> str:
+    """The uid of the controlling owner, or an empty string."""
+    for owner in item["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            return str(owner.get("uid", ""))
+    return ""
+
+
+def phase(pod: Object) -> str:
+    """The phase of a pod; Pending before the first status."""
+    return str((pod.get("status") or {}).get("phase") or "Pending")
+
+
+def index_of(pod: Object) -> str:
+    """The replica-index label of a pod, or an empty string."""
+    return str((pod["metadata"].get("labels") or {}).get(REPLICA_INDEX, ""))
+
+
+def is_terminating(item: Object) -> bool:
+    """Whether deletion was asked for."""
+    return bool(item["metadata"].get("deletionTimestamp"))

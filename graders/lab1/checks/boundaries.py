@@ -1,0 +1,158 @@
+"""What the API server must refuse, and what the operator must leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import WRITE_VERBS, Request
+from graders.judging import Facts, Findings, check
+from graders.lab1.api import is_true, status_field
+from graders.lab1.story import Story, of_the_house, request, told
+
+DEFAULTS: Mapping[str, object] = {
+    "runPolicy.suspend": False,
+    "runPolicy.backoffLimit": 3,
+    "runPolicy.cleanPodPolicy": "None",
+    "trainer.numNodes": 1,
+    "trainer.restartPolicy": "OnFailure",
+}
+
+BAD = (
+    "zero-nodes",
+    "negative-backoff-limit",
+    "unknown-restart-policy",
+    "unknown-clean-pod-policy",
+    "no-template",
+    "zero-deadline",
+    "negative-ttl",
+)
+
+EDITS = ("image", "label", "removal")
+
+
+@check(
+    "crd-contract",
+    tracks=("crd",),
+    hint="Defaults, minimums, enums and CEL rules belong in the schema.",
+)
+def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
+    """The CRD is structural, has a status subresource and defaults, refuses bad specs and edits of the template."""
+    with Findings() as found:
+        _expect_definition(found, request(bundle, "crd", "crd").response)
+        smallest = request(bundle, "crd", "create-smallest")
+        if found.expect(smallest.code == 201, "the smallest job accepted", _answer(smallest)):
+            for path, wanted in DEFAULTS.items():
+                found.equal(f"default of spec.{path}:", wanted, _dig(smallest.response, f"spec.{path}"))
+        refused = 0
+        for case in BAD:
+            answer = request(bundle, "crd", f"bad-{case}")
+            refused += found.expect(
+                answer.code == 422, f"422 for a job with {case.replace('-', ' ')}", _answer(answer)
+            )
+        stored = request(bundle, "crd", "create-stored")
+        if found.expect(stored.code == 201, "a suspended job accepted", _answer(stored)):
+            for case in EDITS:
+                answer = request(bundle, "crd", f"edit-{case}")
+                refused += found.expect(
+                    answer.code == 422,
+                    f"422 for a change of the template ({case})",
+                    _answer(answer),
+                    "Make the template immutable with a CEL rule, and required: try null, too.",
+                )
+            through_main = request(bundle, "crd", "status-through-main")
+            found.expect(
+                _dig(through_main.response, "status.restarts") != 77,
+                "a status that only the status subresource can write",
+                "a write to the main resource changed the status",
+            )
+    facts["refused"] = refused
+
+
+def _expect_definition(found: Findings, crd: Mapping[str, Any]) -> None:
+    true = {c["type"] for c in _dig(crd, "status.conditions") or () if c.get("status") == "True"}
+    found.expect("Established" in true, "the CRD Established", "it is not")
+    found.expect(
+        "NonStructuralSchema" not in true, "a structural schema", "the API server calls it non-structural"
+    )
+    found.equal("scope", "Namespaced", _dig(crd, "spec.scope"))
+    served = [v for v in _dig(crd, "spec.versions") or () if v.get("name") == "v1alpha1" and v.get("served")]
+    if found.expect(served, "version v1alpha1 served", "it is not"):
+        found.expect(
+            "status" in (served[0].get("subresources") or {}),
+            "the status subresource",
+            "the CRD does not declare it",
+            "Add subresources: {status: {}} to the version.",
+        )
+
+
+def _answer(answer: Request) -> str:
+    message = answer.response.get("message", "") if isinstance(answer.response, Mapping) else ""
+    return f"{answer.code} {str(message)[:200]}".strip()
+
+
+def _dig(value: Any, path: str) -> Any:
+    for step in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(step)
+    return value
+
+
+@check(
+    "isolation", tracks=("isolation",), hint="A child is what the job's uid controls, in the job's namespace."
+)
+def check_isolation(bundle: Bundle, facts: Facts) -> None:
+    """Jobs of one name in two namespaces are independent, and pods of others are left alone."""
+    story = told(bundle, "isolation")
+    here = story.namespace
+    with Findings() as found:
+        for mark in story.all("foreign-pod"):
+            touched = [
+                f"{event.verb} at {event.t:.1f} s"
+                for event in bundle.audit
+                if event.resource == "pods"
+                and event.namespace == here
+                and event.name == mark.data["pod"]
+                and event.verb in WRITE_VERBS - {"create"}
+                and event.ok
+                and not event.dry_run
+                and not of_the_house(event.user)
+            ]
+            found.expect(
+                not touched,
+                f"the foreign pod {mark.data['pod']} left alone",
+                f"the operator wrote to it: {', '.join(touched)}",
+            )
+        before = {name: pod["uid"] for name, pod in story.mark("before").data["there"]["pods"].items()}
+        after = {name: pod["uid"] for name, pod in story.mark("end").data["there"]["pods"].items()}
+        found.equal("pods of the twin in the other namespace:", before, after)
+        twin = story.job("twin", here)
+        for _, job in story.statuses("twin", here):
+            found.expect(
+                not status_field(job, "restarts"),
+                "a foreign pod's failure not counted",
+                f"restarts is {status_field(job, 'restarts')}",
+            )
+        found.expect(twin.gone, "the deleted twin gone", "it is still there")
+        _expect_wait(found, story)
+    facts["foreign_pods"] = len(story.all("foreign-pod"))
+
+
+def _expect_wait(found: Findings, story: Story) -> None:
+    """A job whose index is taken by a stranger waits, and takes the place when the stranger is gone."""
+    left = story.mark("stranger-leaves").t
+    for t, job in story.statuses("blocked"):
+        if t < left:
+            found.expect(
+                not is_true(job, "Running"),
+                "a job waiting while a foreign pod has the name of its child",
+                "Running was True meanwhile",
+            )
+    names = {life.name for life in story.pods("blocked") if life.gone is None}
+    found.expect(
+        names == {"blocked-0", "blocked-1"},
+        "both pods once the foreign one is gone",
+        f"pods {', '.join(sorted(names)) or 'none'}",
+    )

@@ -1,0 +1,172 @@
+"""Retries, exit codes, lost pods and deadlines."""
+
+from __future__ import annotations
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import Object
+from graders.judging import Facts, Findings, check
+from graders.lab1.api import PLURAL, conditions, is_terminating, is_true, phase, status_field
+from graders.lab1.story import Life, Story, index_name, stamp, told
+
+DEADLINE_S = 5
+TTL_S = 5
+
+
+@check("retries", tracks=("retries",), hint="Keep the count of failures in the status, not in memory.")
+def check_retries(bundle: Bundle, facts: Facts) -> None:
+    """Failed pods are re-created backoffLimit times, also across a restart; then the job fails."""
+    story = told(
+        bundle, "retries", hint="The count must survive a restart: derive it from the status and the pods."
+    )
+    last = story.mark("last-failure").t
+    job = story.job("flaky")
+    creates = story.pod_creates("flaky")
+    facts["pod_creates"] = len(creates)
+    facts["restarts"] = status_field(job.last, "restarts")
+    with Findings() as found:
+        found.equal("pod creates (2 at first, 2 re-creations):", 4, len(creates))
+        found.equal("status.restarts", 2, status_field(job.last, "restarts"))
+        late = [event.name for event in creates if event.t > last]
+        found.expect(not late, "no pod created after the third failure", f"created {', '.join(late)}")
+        for t, state in story.statuses("flaky"):
+            if t < last:
+                found.expect(
+                    not is_true(state, "Failed"),
+                    "the job to go on after two failures with backoffLimit 2",
+                    "Failed was True already",
+                )
+        _expect_failed(found, story, "flaky")
+
+
+@check(
+    "exit-codes", tracks=("exit-codes",), hint="Read the exit code from containerStatuses[].state.terminated."
+)
+def check_exit_codes(bundle: Bundle, facts: Facts) -> None:
+    """ExitCode: 1-127 fail the job at once, 128-255 or no known code are retried; Never never retries."""
+    story = told(bundle, "exit-codes")
+    with Findings() as found:
+        for name, why in (("permanent", "exit code 1 is permanent"), ("never", "restartPolicy is Never")):
+            found.equal(f"{name}: pod creates ({why}):", 1, len(story.pod_creates(name)))
+            _expect_failed(found, story, name)
+        retried = story.job("retried").last
+        found.equal(
+            "retried: pod creates (137 and no code are retried):", 3, len(story.pod_creates("retried"))
+        )
+        found.equal("retried: status.restarts", 2, status_field(retried, "restarts"))
+        found.expect(not is_true(retried, "Failed"), "the retried job not Failed", "Failed is True")
+    facts["retries"] = len(story.pod_creates("retried")) - 1
+
+
+def _expect_failed(found: Findings, story: Story, name: str) -> None:
+    """A failed job says so, once and for all, with its end, and nothing of it runs on."""
+    job = story.job(name).last
+    found.expect(is_true(job, "Failed"), f"{name}: Failed True", f"{name}: Failed is not True")
+    found.expect(not is_true(job, "Complete"), f"{name}: not Complete", f"{name}: Complete is True as well")
+    found.expect(not is_true(job, "Running"), f"{name}: Running False at the end", f"{name}: Running is True")
+    found.expect(
+        status_field(job, "completionTime"),
+        f"{name}: completionTime set on Failed",
+        f"{name}: completionTime is empty",
+    )
+    running = [life.name for life in story.pods(name) if life.gone is None and _is_active(life.last)]
+    found.expect(
+        not running,
+        f"{name}: no pod left running after Failed",
+        f"{name}: {', '.join(running)} still ran",
+        "Delete active pods when a job fails.",
+    )
+
+
+def _is_active(pod: Object) -> bool:
+    return phase(pod) in ("Pending", "Running") and not is_terminating(pod)
+
+
+@check(
+    "pod-loss",
+    tracks=("pod-loss",),
+    hint="A pod that vanished is re-created, and counts for nothing.",
+)
+def check_pod_loss(bundle: Bundle, facts: Facts) -> None:
+    """A deleted or evicted pod comes back once under its index, and is no failure."""
+    story = told(bundle, "pod-loss")
+    job = story.job("lossy").last
+    with Findings() as found:
+        for nth, kind in enumerate(("deleted", "evicted")):
+            before, after = story.mark("before-loss", nth), story.mark("after-loss", nth)
+            victim = before.data["victim"]
+            index = index_name(_named(story, victim).first)
+            back = [
+                name
+                for name, pod in after.data["pods"].items()
+                if (pod["index"] or name.rsplit("-", 1)[-1]) == index
+            ]
+            found.equal(f"pods with index {index} after one was {kind}:", 1, len(back))
+            others = {n: p["uid"] for n, p in before.data["pods"].items() if n != victim}
+            kept = {n: p["uid"] for n, p in after.data["pods"].items() if n in others}
+            found.expect(others == kept, "the other pods untouched", "another pod was replaced too")
+        creates = len(story.pod_creates("lossy"))
+        found.equal("pod creates (3 at first, 2 in place of lost ones):", 5, creates)
+        found.expect(
+            not status_field(job, "restarts"),
+            "lost pods not counted as restarts",
+            f"restarts is {status_field(job, 'restarts')}",
+        )
+        found.expect(not is_true(job, "Failed"), "the job not Failed", "Failed is True with backoffLimit 0")
+    facts["pod_creates"] = creates
+
+
+def _named(story: Story, name: str) -> Life:
+    return next(life for life in story.pods("lossy") if life.name == name)
+
+
+@check(
+    "deadlines",
+    tracks=("deadline", "ttl"),
+    hint="Compute what is due from startTime and completionTime at every visit; keep no timer of its own.",
+)
+def check_deadlines(bundle: Bundle, facts: Facts) -> None:
+    """ActiveDeadlineSeconds and ttlSecondsAfterFinished, whatever is poked or restarted."""
+    late = told(bundle, "deadline")
+    short = told(bundle, "ttl")
+    limit = bundle.manifest.deadline_s
+    with Findings() as found:
+        job = late.job("overdue").last
+        failed = conditions(job).get("Failed", {})
+        found.equal("overdue: reason of Failed", "DeadlineExceeded", failed.get("reason"))
+        began, ended = stamp(status_field(job, "startTime")), stamp(failed.get("lastTransitionTime"))
+        if found.expect(
+            began is not None and ended is not None,
+            "overdue: startTime and lastTransitionTime of Failed as RFC 3339 stamps",
+            f"{status_field(job, 'startTime')!r} and {failed.get('lastTransitionTime')!r}",
+        ):
+            assert began is not None
+            assert ended is not None
+            took = ended - began
+            facts["failed_after_s"] = took
+            # Both stamps are whole seconds, so their difference is short by up to one.
+            found.expect(
+                DEADLINE_S - 1 < took <= DEADLINE_S + limit,
+                f"overdue: Failed between {DEADLINE_S} s and {DEADLINE_S + limit:g} s after startTime",
+                f"overdue: Failed after {took:g} s",
+            )
+        running = [life.name for life in late.pods("overdue") if life.gone is None and _is_active(life.last)]
+        found.expect(not running, "overdue: no pod left running", f"overdue: {', '.join(running)} still ran")
+        _expect_ttl(found, short, limit, facts)
+
+
+def _expect_ttl(found: Findings, story: Story, limit: float, facts: Facts) -> None:
+    life = next(life for life in story.lives(PLURAL) if life.name == "short-lived")
+    done = next((s for s in life.seen if s.type != "DELETED" and is_true(s.object, "Complete")), None)
+    if not found.expect(done and life.gone, "short-lived: Complete, then removed", "short-lived: it was not"):
+        return
+    assert done is not None
+    assert life.gone is not None
+    took = life.gone - done.t
+    facts["removed_after_s"] = round(took, 2)
+    # completionTime is in whole seconds and lies before the sighting, by up to a second.
+    found.expect(
+        TTL_S - 1 <= took <= TTL_S + limit + 1,
+        f"short-lived: removed between {TTL_S} s and {TTL_S + limit:g} s after it finished",
+        f"short-lived: removed after {took:.1f} s",
+        "The time to live counts from completionTime, not from creation or start.",
+    )

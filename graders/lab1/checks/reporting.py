@@ -1,0 +1,219 @@
+"""What the operator says: conditions, Events, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import Object, Scrape
+from graders.judging import Facts, Findings, check
+from graders.lab1.api import CONDITIONS, conditions, is_true, status_field
+from graders.lab1.metrics import COUNTERS, Page, lint, read_page
+from graders.lab1.story import Story, stamp, told
+
+
+@check(
+    "conditions",
+    tracks=("conditions",),
+    hint="Write all six conditions at the first visit, and keep them current.",
+)
+def check_conditions(bundle: Bundle, facts: Facts) -> None:
+    """Conditions follow the job from the first status write on, and observedGeneration never lies."""
+    story = told(
+        bundle, "conditions", hint="Look at the status with `kubectl get mltj -o yaml` while the job runs."
+    )
+    states = [(t, job) for t, job in story.statuses("watched") if conditions(job)]
+    facts["status_writes_seen"] = len(states)
+    with Findings() as found:
+        if not found.expect(states, "a status with conditions", "no conditions were ever written"):
+            return
+        first = states[0][1]
+        missing = [name for name in CONDITIONS if name not in conditions(first)]
+        found.expect(
+            not missing, "all six conditions in the first status write", f"missing: {', '.join(missing)}"
+        )
+        found.expect(is_true(first, "Created"), "Created True in the first status write", "it was not")
+        for _, job in states:
+            _expect_shape(found, job)
+            found.expect(
+                not (is_true(job, "Running") and is_true(job, "Restarting")),
+                "Running and Restarting never True together",
+                "both were True",
+            )
+        for (_, before), (_, after) in pairwise(states):
+            _expect_steady(found, before, after)
+        for _, job in story.statuses("watched"):
+            observed, generation = status_field(job, "observedGeneration"), job["metadata"]["generation"]
+            found.expect(
+                observed is None or observed <= generation,
+                "observedGeneration never above generation",
+                f"observedGeneration {observed} at generation {generation}",
+            )
+        _expect_settled(found, story)
+        failing = story.mark("failing").t
+        found.expect(
+            any(is_true(job, "Restarting") for t, job in states if t > failing),
+            "Restarting True between a counted failure and Running",
+            "Restarting was never True after the failure",
+        )
+
+
+def _expect_shape(found: Findings, job: Object) -> None:
+    listed = (job.get("status") or {}).get("conditions") or []
+    types = [c.get("type") for c in listed if isinstance(c, Mapping)]
+    found.expect(
+        len(types) == len(set(types)), "one condition of each type", f"types {', '.join(map(str, types))}"
+    )
+    for name in CONDITIONS:
+        entry = conditions(job).get(name)
+        if entry is None:
+            found.miss(f"{name} was missing from a status", "all six conditions in every status")
+            continue
+        found.expect(
+            entry.get("status") in ("True", "False", "Unknown")
+            and entry.get("reason")
+            and stamp(entry.get("lastTransitionTime")) is not None,
+            f"{name} a metav1.Condition with status, reason and lastTransitionTime",
+            f"{name} is {dict(entry)}",
+        )
+
+
+def _expect_steady(found: Findings, before: Object, after: Object) -> None:
+    old, new = status_field(before, "observedGeneration"), status_field(after, "observedGeneration")
+    found.expect(
+        old is None or (new is not None and new >= old),
+        "observedGeneration never falling",
+        f"observedGeneration went from {old} to {new}",
+    )
+    for name in CONDITIONS:
+        was, now = conditions(before).get(name), conditions(after).get(name)
+        if was is not None and now is not None and was.get("status") == now.get("status"):
+            found.expect(
+                was.get("lastTransitionTime") == now.get("lastTransitionTime"),
+                "lastTransitionTime moving only when the status flips",
+                f"{name} stayed {now.get('status')} and its lastTransitionTime moved",
+            )
+
+
+def _expect_settled(found: Findings, story: Story) -> None:
+    """At each mark `settled`, what the status says is what is."""
+    for nth, mark in enumerate(story.all("settled")):
+        job = story.job("watched").at(mark.t)
+        if job is None:
+            continue
+        generation = job["metadata"]["generation"]
+        observed = status_field(job, "observedGeneration")
+        found.equal("observedGeneration once settled", generation, observed)
+        counts = status_field(job, "replicaStatuses")
+        counts = counts if isinstance(counts, Mapping) else {}
+        last = nth == len(story.all("settled")) - 1
+        wanted = (
+            {"active": 0, "ready": 0, "succeeded": 2} if last else {"active": 2, "ready": 2, "succeeded": 0}
+        )
+        told_counts = {key: counts.get(key) or 0 for key in wanted}
+        found.equal("replicaStatuses once settled", wanted, told_counts)
+        if not last:
+            found.expect(is_true(job, "Running"), "Running True while both pods run", "it was not")
+            found.expect(status_field(job, "startTime"), "a startTime while running", "startTime is empty")
+
+
+@check("events", tracks=("events",), hint="Emit one Event for each transition, regarding the job.")
+def check_events(bundle: Bundle, facts: Facts) -> None:
+    """Each transition of a job has its Event, and there is no flood of them."""
+    story = told(bundle, "events", hint="An Event's involvedObject (regarding) must be the job itself.")
+    marks = story.all("transition")
+    with Findings() as found:
+        for job in ("talks", "doomed"):
+            counted = _event_count(story, job)
+            transitions = sum(int(mark.data["wanted"]) for mark in marks if mark.data["job"] == job)
+            facts[f"events_{job}"] = counted
+            # Running comes again after a restart and after a resume.
+            transitions += 2 if job == "talks" else 0
+            most = 3 * transitions + 5
+            found.expect(
+                counted <= most,
+                f"at most {most} Events about {job}, which had {transitions} transitions",
+                f"{counted} Events",
+                "Emit Events on transitions, not on every reconcile.",
+            )
+
+
+def _event_count(story: Story, job: str) -> int:
+    total = 0
+    for life in story.lives("events"):
+        target = life.last.get("involvedObject") or {}
+        if target.get("kind") == "MLTrainingJob" and target.get("name") == job:
+            series: Any = life.last.get("series") or {}
+            total += int(series.get("count") or life.last.get("count") or 1)
+    return total
+
+
+@check("metrics", tracks=("metrics",), hint="Count in the moment a status write succeeded, and nowhere else.")
+def check_metrics(bundle: Bundle, facts: Facts) -> None:
+    """The metrics page parses, follows the naming rules, and its counters equal what happened."""
+    story = told(bundle, "metrics")
+    space = story.namespace
+    readings = [scrape for scrape in bundle.scrapes if scrape.ok]
+    with Findings() as found:
+        if not found.expect(readings, "a metrics page", "the metrics port never answered"):
+            return
+        pages = {}
+        for scrape in readings:
+            page = read_page(scrape.text)
+            if isinstance(page, str):
+                found.miss(f"it does not parse: {page}", "a page in the Prometheus text format")
+                return
+            pages[scrape] = page
+        for breach in lint(pages[readings[-1]]):
+            found.miss(breach, "names by the Prometheus conventions")
+        truth = _truth(story)
+        for counter in COUNTERS:
+            told_sum = sum(page.total(counter, namespace=space) for page in _last_of_each(pages).values())
+            facts[counter] = told_sum
+            found.expect(
+                told_sum == truth[counter],
+                f'{counter}{{namespace="{space}"}} adding up to {truth[counter]} over both processes',
+                f"{told_sum:g}",
+            )
+        _expect_types(found, pages[readings[-1]])
+
+
+def _last_of_each(pages: Mapping[Scrape, Page]) -> dict[str, Page]:
+    """The last page of every operator process."""
+    last: dict[str, Page] = {}
+    for scrape, page in pages.items():
+        last[scrape.instance] = page
+    return last
+
+
+def _truth(story: Story) -> dict[str, int]:
+    """What happened in the namespace, by the grader's own watches and the audit log."""
+    jobs = [life.name for life in story.lives("mltrainingjobs")]
+    finals = [story.job(name).last for name in jobs]
+    created = sum(any(is_true(job, "Created") for _, job in story.statuses(name)) for name in jobs)
+    return {
+        "mltrainingjob_jobs_created_total": created,
+        "mltrainingjob_jobs_successful_total": sum(is_true(job, "Complete") for job in finals),
+        "mltrainingjob_jobs_failed_total": sum(is_true(job, "Failed") for job in finals),
+        # Nothing but failures lets pods be created again in this track, so the surplus is the restarts.
+        "mltrainingjob_jobs_restarted_total": len(story.pod_creates()) - _asked_pods(story),
+    }
+
+
+def _asked_pods(story: Story) -> int:
+    return sum(int(life.first["spec"]["trainer"]["numNodes"]) for life in story.lives("mltrainingjobs"))
+
+
+def _expect_types(found: Findings, page: Page) -> None:
+    wanted = {"mltrainingjob_jobs_active": "gauge", "mltrainingjob_start_latency_seconds": "histogram"}
+    for name, kind in wanted.items():
+        family = page.families.get(name)
+        found.equal(f"{name}: type", kind, family.type if family else None)
+    observed = page.total("mltrainingjob_start_latency_seconds_count")
+    found.expect(
+        observed >= 1,
+        "mltrainingjob_start_latency_seconds with an observation for a job that started in this process",
+        f"its count is {observed:g}",
+    )

@@ -1,0 +1,209 @@
+"""The learner's operator: started in a sandbox, kept running as a kubelet would, killed on request."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graders.evidence.recorders import Recording
+from graders.evidence.records import ProcessEvent, Scrape
+from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, SandboxSpec, View
+from graders.sandbox.relay import Relay
+
+RESTART_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
+"""A process that exits is started again after these; the last one repeats."""
+
+STABLE_AFTER_S = 20.0
+"""A process that ran this long earns a fresh series of delays."""
+
+_MOST_METRICS_BYTES = 4 * 1024 * 1024
+_SCRAPE_WITHIN_S = 3.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start one operator process; `sandbox_spec` gets the instance's number."""
+
+    sandbox: Sandbox
+    sandbox_spec: Callable[[int, Path], SandboxSpec]
+    folder: Path
+    logs: Path
+    api: tuple[str, int]
+    metrics_port: int
+    metrics_path: str
+
+
+class Operator:
+    """One operator deployment of one replica; a context manager that ends it."""
+
+    def __init__(self, launch: Launch, recording: Recording) -> None:
+        self._launch = launch
+        self._recording = recording
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._killed = threading.Event()
+        self._replaced = threading.Condition()
+        self._count = 0
+        self._process: SandboxedProcess | None = None
+        self._error: Exception | None = None
+        self._while_down: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._supervise, name="operator", daemon=True)
+
+    def __enter__(self) -> Operator:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        with self._lock:
+            process = self._process
+        if process is not None:
+            process.stop(grace_s=1.0)
+        self._thread.join(30.0)
+
+    @property
+    def instance(self) -> str:
+        """The name of the present process."""
+        return f"operator-{self._count}"
+
+    @property
+    def fault(self) -> Exception | None:
+        """What kept the supervisor from starting a process; the harness's trouble, not the learner's."""
+        return self._error
+
+    def kill(self, prepare: Callable[[], None] = lambda: None) -> None:
+        """SIGKILL the operator's processes, call `prepare` while it is down, start it anew.
+
+        Returns once the new process is started (not: ready).
+        """
+        before = self._count
+        self._while_down = prepare
+        with self._lock:
+            process = self._process
+        self._record("killed", signal="SIGKILL")
+        self._killed.set()
+        if process is not None:
+            process.stop(grace_s=0.0)
+        with self._replaced:
+            self._replaced.wait_for(lambda: self._count > before or self._error is not None, timeout=30.0)
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines the present (or last) process printed."""
+        with self._lock:
+            return self._process.log_tail(lines) if self._process is not None else ""
+
+    def scrape(self) -> Scrape:
+        """Read the metrics port of the present process, and put the reading on record."""
+        with self._lock:
+            process = self._process
+        instance = self.instance
+        try:
+            if process is None or process.exit is not None:
+                raise ConnectionRefusedError("the operator is not running")
+            text = read_metrics(process, self._launch.metrics_port, self._launch.metrics_path)
+            scrape = Scrape(self._recording.clock.now(), instance, True, text)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            scrape = Scrape(self._recording.clock.now(), instance, False, error=str(error) or repr(error))
+        self._recording.writer.add(scrape)
+        return scrape
+
+    def _supervise(self) -> None:
+        delays = list(RESTART_DELAYS_S)
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                status = self._run_once()
+            except Exception as error:  # the scenario asks for `fault` and raises it in its own thread
+                self._error = error
+                with self._replaced:
+                    self._replaced.notify_all()
+                return
+            if self._killed.is_set():
+                self._killed.clear()
+                with contextlib.suppress(Exception):
+                    self._while_down()
+                continue
+            self._record("exited", status=str(status), code=status.code, signal=status.signal)
+            if time.monotonic() - began > STABLE_AFTER_S:
+                delays = list(RESTART_DELAYS_S)
+            self._stopping.wait(delays[0])
+            delays = delays[1:] or delays
+
+    def _run_once(self) -> ExitStatus:
+        number = self._count + 1
+        folder = self._launch.folder / f"operator-{number}"
+        folder.mkdir(parents=True)
+        spec = self._launch.sandbox_spec(number, folder)
+        with self._launch.sandbox.start(spec) as process, contextlib.ExitStack() as relays:
+            if process.api_listener is not None:
+                relays.enter_context(Relay(process.api_listener, self._launch.api))
+            with self._lock:
+                self._process = process
+            with self._replaced:
+                self._count = number
+                self._replaced.notify_all()
+            self._record("started", pid=process.pid)
+            status = None
+            while status is None:
+                status = process.stop(grace_s=1.0) if self._stopping.is_set() else process.wait(0.5)
+            usage = process.usage
+            self._record(
+                "usage", cpu_s=usage.cpu_s, peak_rss_bytes=usage.peak_rss_bytes, peak_pids=usage.peak_pids
+            )
+        with contextlib.suppress(OSError):
+            (self._launch.logs / f"operator-{number}.log").write_bytes(process.log_path.read_bytes())
+        return status
+
+    def _record(self, event: str, **data: Any) -> None:
+        now = self._recording.clock.now()
+        self._recording.writer.add(ProcessEvent(now, self.instance, event, data))
+        self._recording.news.ring()
+
+
+def read_metrics(process: SandboxedProcess, port: int, path: str) -> str:
+    """GET the metrics page inside the sandbox; what comes is the learner's, so time and size are capped.
+
+    Raises:
+        OSError, http.client.HTTPException, ValueError: no page came, or not a plain one.
+    """
+    connection = process.dial(port, timeout_s=1.0)
+    # A server that sends a byte a second must not hold us: the socket is cut at the deadline.
+    cut = threading.Timer(_SCRAPE_WITHIN_S, _cut, args=(connection,))
+    cut.start()
+    try:
+        connection.settimeout(_SCRAPE_WITHIN_S)
+        request = f"GET {path} HTTP/1.1\r\nHost: operator\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        response = http.client.HTTPResponse(connection, method="GET")
+        response.begin()
+        body = response.read(_MOST_METRICS_BYTES + 1)
+        if response.status != 200:
+            raise ValueError(f"{path} answers {response.status}")
+        if len(body) > _MOST_METRICS_BYTES:
+            raise ValueError(f"{path} is larger than {_MOST_METRICS_BYTES} bytes")
+        return body.decode("utf-8")
+    finally:
+        cut.cancel()
+        connection.close()
+
+
+def _cut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def environment(view: View, number: int, namespace: str, own: Mapping[str, str]) -> dict[str, str]:
+    """The variables every operator process gets, over the learner's own."""
+    return {
+        **own,
+        "KUBECONFIG": f"{view.files}/kubeconfig",
+        "POD_NAME": f"operator-{number}",
+        "POD_NAMESPACE": namespace,
+    }

@@ -1,0 +1,270 @@
+"""What a track of lab 1 acts with: its namespaces, its jobs, the kubelet's part, and waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
+from graders.evidence.records import Object, Request
+from graders.faults import InfraFault
+from graders.kube.client import ApiRefused, Kube
+from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, phase, pods_path
+from graders.lab1.operator import Operator
+from graders.polling import NotYet, TimedOut, wait_for
+from graders.scenario.tracks import Missed, RestartGate
+
+T = TypeVar("T")
+
+QUIET_S = 1.0
+"""An operator that has not written for so long is taken to be done with what it saw."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What all stages of a run share. `operator_user` is the operator's API identity."""
+
+    kube: Kube
+    recording: Recording
+    audit: AuditRecorder
+    watches: WatchRecorder
+    control: ControlRecorder
+    operator: Operator
+    operator_user: str
+    deadline_s: float
+    namespaces: Mapping[str, str]
+    """Namespace by stage and part: `scaling`, `isolation/b`."""
+
+
+class Stage:
+    """One track's own corner of the world."""
+
+    def __init__(self, track: str, world: World, gate: RestartGate) -> None:
+        self.track = track
+        self.world = world
+        self.gate = gate
+        self.kube = world.kube
+        self.deadline_s = world.deadline_s
+
+    def namespace(self, part: str = "") -> str:
+        """The namespace of this track, or of a named part of it."""
+        return self.world.namespaces[f"{self.track}/{part}" if part else self.track]
+
+    def mark(self, name: str, **data: Any) -> float:
+        """Set a mark and give its time."""
+        return self.world.recording.mark(self.track, name, **data).t
+
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self.world.recording.clock.now()
+
+    # --- acting ----------------------------------------------------------------------------------
+
+    def create(self, manifest: Mapping[str, Any]) -> None:
+        """Create a job.
+
+        Raises:
+            Missed: the API server refused a valid job, so the learner's CRD is wrong; marked `refused`.
+        """
+        metadata = manifest["metadata"]
+        path = jobs_path(metadata["namespace"])
+        self.mark("create", namespace=metadata["namespace"], job=metadata["name"])
+        self._act(f"creating the job {metadata['name']}", lambda: self.kube.create(path, manifest))
+
+    def change(self, namespace: str, name: str, patch: Mapping[str, Any], mark: str, **data: Any) -> None:
+        """Merge-patch a job; raises as `create`."""
+        self.mark(mark, namespace=namespace, job=name, **data)
+        self._act(f"changing the job {name}", lambda: self.kube.patch(jobs_path(namespace, name), patch))
+
+    def delete_job(self, namespace: str, name: str) -> None:
+        """Delete a job, background propagation."""
+        self.mark("delete-job", namespace=namespace, job=name)
+        self.kube.delete(jobs_path(namespace, name), propagationPolicy="Background")
+
+    def end_pod(self, namespace: str, name: str, code: str) -> None:
+        """Let a running pod end: `"0"`, another exit code, or `"none"` for a node that was lost."""
+        self.mark("end-pod", namespace=namespace, pod=name, code=code)
+        patch = {"metadata": {"annotations": {EXIT_CODE: code}}}
+        self._pod_act(lambda: self.kube.patch(pods_path(namespace, name), patch))
+
+    def delete_pod(self, namespace: str, name: str) -> None:
+        """Delete a pod as a person would."""
+        self.mark("delete-pod", namespace=namespace, pod=name)
+        self._pod_act(lambda: self.kube.delete(pods_path(namespace, name), gracePeriodSeconds=1))
+
+    def evict_pod(self, namespace: str, name: str) -> None:
+        """Evict a pod through the eviction API, as a drain does."""
+        self.mark("evict-pod", namespace=namespace, pod=name)
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        self._pod_act(lambda: self.kube.create(pods_path(namespace, name, "eviction"), body))
+
+    def ask(self, name: str, method: str, path: str, **request: Any) -> Request:
+        """Send a request whose answer is evidence, refused or not."""
+        answer = self.kube.request(method, path, **request)
+        record = Request(
+            self.now(), self.track, name, method, path, answer.code, request.get("body"), answer.body
+        )
+        self.world.recording.writer.add(record)
+        return record
+
+    # --- seeing ----------------------------------------------------------------------------------
+
+    def job(self, namespace: str, name: str) -> Object | None:
+        """The job as the grader's watch has it now."""
+        return self.world.watches.objects(PLURAL, namespace).get(name)
+
+    def the_job(self, namespace: str, name: str) -> Object:
+        """The job, or `NotYet`."""
+        job = self.job(namespace, name)
+        if job is None:
+            raise NotYet(f"there is no job {name}")
+        return job
+
+    def pods(self, namespace: str, job: str) -> dict[str, Object]:
+        """The pods a job controls, by name, those that are being deleted left out."""
+        owner = self.job(namespace, job)
+        uid = owner["metadata"]["uid"] if owner is not None else ""
+        found = self.world.watches.objects("pods", namespace)
+        # A pod without a controller still counts as the job's when it has its name, so that one
+        # missing owner reference costs its own criterion and not every other.
+        return {
+            name: pod
+            for name, pod in found.items()
+            if not is_terminating(pod)
+            and (controller_uid(pod) == uid or (not controller_uid(pod) and _named_after(name, job)))
+        }
+
+    def pod_names(self, namespace: str, job: str) -> list[str]:
+        """Their names, in order of index where the names have one."""
+        return sorted(self.pods(namespace, job), key=lambda name: (len(name), name))
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    def wait(
+        self,
+        what: str,
+        probe: Callable[[], T],
+        *,
+        timeout_s: float | None = None,
+        control: Callable[[], str] = lambda: "",
+    ) -> T:
+        """Wait until `probe` returns instead of raising `NotYet`; T unless `timeout_s` says otherwise.
+
+        When it did not, `control` looks whether the harness could have shown it at all, and says what
+        is wrong if not.
+
+        Raises:
+            Missed: it did not in time and the harness was healthy; marked `missed`.
+            InfraFault: it did not in time and the harness was not healthy.
+        """
+        since = self.now()
+        limit = timeout_s if timeout_s is not None else self.deadline_s
+        try:
+            with self.world.recording.news.listener() as bell:
+                return wait_for(probe, timeout_s=limit, interval_s=0.25, wake=bell)
+        except TimedOut as mismatch:
+            self._blame(since, control)
+            self.mark("missed", waiting_for=what, within_s=round(limit, 1), seen=str(mismatch))
+            raise Missed(f"{what}: {mismatch}") from mismatch
+
+    def wait_pods(
+        self, namespace: str, job: str, count: int, *, phases: tuple[str, ...] = ("Running",)
+    ) -> list[str]:
+        """Wait until the job has exactly `count` pods, all in `phases`; gives their names."""
+
+        def probe() -> list[str]:
+            pods = self.pods(namespace, job)
+            if len(pods) != count:
+                raise NotYet(f"{len(pods)} pods: {', '.join(sorted(pods)) or 'none'}")
+            waiting = {name: phase(pod) for name, pod in pods.items() if phase(pod) not in phases}
+            if waiting:
+                raise NotYet(
+                    "pods " + ", ".join(f"{name} {state}" for name, state in sorted(waiting.items()))
+                )
+            return sorted(pods, key=lambda name: (len(name), name))
+
+        return self.wait(f"{count} pods of {job}, {' or '.join(phases)}", probe)
+
+    def wait_job(self, namespace: str, name: str, what: str, condition: Callable[[Object], bool]) -> Object:
+        """Wait until `condition` holds for the job as the watch has it; `what` says so in words."""
+
+        def probe() -> Object:
+            job = self.the_job(namespace, name)
+            if not condition(job):
+                raise NotYet(describe(job))
+            return job
+
+        return self.wait(f"the job {name}: {what}", probe)
+
+    def settle(self, namespace: str, quiet_s: float = QUIET_S) -> float:
+        """Wait until the operator has not written in the namespace for `quiet_s`; sets mark `settled`.
+
+        An operator that never rests is not this wait's business: after T it goes on, marked `restless`.
+        """
+        start = self.now()
+
+        def probe() -> None:
+            last = self.world.audit.last_write(self.world.operator_user, namespace)
+            since = self.now() - max(start, last if last is not None else start)
+            if since < quiet_s:
+                raise NotYet(f"last write {since:.2f} s ago")
+
+        name = "settled"
+        try:
+            wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
+        except TimedOut:
+            name = "restless"
+        return self.mark(name, namespace=namespace)
+
+    def _act(self, what: str, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except ApiRefused as refused:
+            self.mark("missed", waiting_for=f"the API server to accept {what}", seen=refused.answer.message)
+            raise Missed(str(refused)) from refused
+
+    def _pod_act(self, action: Callable[[], object]) -> None:
+        """A pod that is gone meanwhile is the operator's doing, and shows in what follows."""
+        try:
+            action()
+        except ApiRefused as refused:
+            if refused.answer.code != 404:
+                raise InfraFault(str(refused)) from refused
+
+    def _blame(self, since: float, control: Callable[[], str]) -> None:
+        if self.world.operator.fault is not None:
+            raise InfraFault(f"the operator could not be started: {self.world.operator.fault}")
+        sickness = self.world.control.sickness(since) or self.world.watches.problem or control()
+        if sickness:
+            raise InfraFault(f"a deadline passed while the harness was not healthy: {sickness}")
+
+
+def describe(job: Object) -> str:
+    """A job's status in a line, for a person."""
+    status = job.get("status") or {}
+    if not isinstance(status, Mapping) or not status:
+        return "its status is empty"
+    found = status.get("conditions")
+    pairs = (
+        [f"{c.get('type')}={c.get('status')}" for c in found if isinstance(c, Mapping)]
+        if isinstance(found, list)
+        else []
+    )
+    rest = {
+        k: status[k]
+        for k in ("observedGeneration", "replicaStatuses", "restarts", "startTime", "completionTime")
+        if k in status
+    }
+    return (
+        " ".join(pairs + [f"{key}: {value}" for key, value in rest.items()])[:600]
+        or "its status says nothing known"
+    )
+
+
+def _named_after(pod: str, job: str) -> bool:
+    return pod.startswith(f"{job}-") and pod.removeprefix(f"{job}-").isdigit()

@@ -1,0 +1,232 @@
+"""Reading the record of lab 1: what one track tells about its jobs; pure, nothing live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent, Mark, Object, Request, Sighting
+from graders.faults import InfraFault, Unmet
+from graders.lab1.api import PLURAL, controller_uid, index_of
+
+GRADER = "kubeproof-grader"
+KUBELET = "kwok"
+RUN = "run"
+
+
+@dataclass(frozen=True)
+class Life:
+    """One object from its first sighting to its last; `gone` is None while it lived at the end."""
+
+    name: str
+    uid: str
+    seen: tuple[Sighting, ...]
+    gone: float | None
+
+    @property
+    def first(self) -> Object:
+        """The object as it was first seen."""
+        return self.seen[0].object
+
+    @property
+    def last(self) -> Object:
+        """The object as it was last seen."""
+        return self.seen[-1].object
+
+    def at(self, t: float) -> Object | None:
+        """The object as it was at time `t`; None before its creation and after its end."""
+        if self.gone is not None and t >= self.gone:
+            return None
+        states = [s.object for s in self.seen if s.t <= t and s.type != "DELETED"]
+        return states[-1] if states else None
+
+
+class Story:
+    """What happened in one track."""
+
+    def __init__(self, bundle: Bundle, track: str) -> None:
+        self.bundle = bundle
+        self.track = track
+        self.marks = tuple(mark for mark in bundle.marks if mark.track == track)
+        self.spaces = {
+            mark.data.get("part", ""): str(mark.data["namespace"])
+            for mark in self.marks
+            if mark.name == "namespace"
+        }
+
+    @property
+    def namespace(self) -> str:
+        """The track's own namespace."""
+        return self.spaces[""]
+
+    def mark(self, name: str, nth: int = 0) -> Mark:
+        """The n-th mark of that name.
+
+        Raises:
+            InfraFault: it is not there, though the track did not miss anything.
+        """
+        found = self.all(name)
+        if len(found) <= nth:
+            raise InfraFault(f"the record of track {self.track} has no mark {name!r}")
+        return found[nth]
+
+    def all(self, name: str) -> list[Mark]:
+        """All marks of that name."""
+        return [mark for mark in self.marks if mark.name == name]
+
+    # --- objects ---------------------------------------------------------------------------------
+
+    def lives(self, resource: str, namespace: str | None = None) -> list[Life]:
+        """Every object of a resource that ever was in the namespace, in order of appearance."""
+        space = namespace or self.namespace
+        by_uid: dict[str, list[Sighting]] = {}
+        for sighting in self._sightings.get((resource, space), ()):
+            by_uid.setdefault(sighting.uid, []).append(sighting)
+        return [
+            Life(
+                name=seen[0].name,
+                uid=uid,
+                seen=tuple(seen),
+                gone=seen[-1].t if seen[-1].type == "DELETED" else None,
+            )
+            for uid, seen in by_uid.items()
+        ]
+
+    def job(self, name: str, namespace: str | None = None) -> Life:
+        """The job of that name.
+
+        Raises:
+            Unmet: it was never there.
+        """
+        for life in self.lives(PLURAL, namespace):
+            if life.name == name:
+                return life
+        raise Unmet(f"a job named {name}", "the API server never showed one")
+
+    def pods(self, job: str, namespace: str | None = None) -> list[Life]:
+        """Every pod the job ever controlled, or that nobody controls and is named after it."""
+        uid = self.job(job, namespace).uid
+        return [
+            life
+            for life in self.lives("pods", namespace)
+            if controller_uid(life.first) == uid
+            or (not controller_uid(life.first) and _named_after(life.name, job))
+        ]
+
+    def statuses(self, name: str, namespace: str | None = None) -> list[tuple[float, Object]]:
+        """Every state of the job that was sighted, with its time."""
+        return [(s.t, s.object) for s in self.job(name, namespace).seen if s.type != "DELETED"]
+
+    # --- requests --------------------------------------------------------------------------------
+
+    def writes(self, resource: str, verb: str, namespace: str | None = None) -> list[AuditEvent]:
+        """Accepted writes by anybody but the grader, the simulated kubelet and the control plane."""
+        space = namespace or self.namespace
+        return [
+            event
+            for event in self.bundle.audit
+            if event.resource == resource
+            and event.verb == verb
+            and event.namespace == space
+            and event.ok
+            and event.is_write
+            and not event.subresource
+            and not of_the_house(event.user)
+        ]
+
+    def pod_creates(self, job: str | None = None, namespace: str | None = None) -> list[AuditEvent]:
+        """Pods successfully created, for one job if it is named: the name or the label tells."""
+        return [
+            event for event in self.writes("pods", "create", namespace) if job is None or _belongs(event, job)
+        ]
+
+    @cached_property
+    def _sightings(self) -> dict[tuple[str, str], list[Sighting]]:
+        return sightings_by_place(self.bundle)
+
+
+def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
+    """The story of a track that got to its end.
+
+    Raises:
+        Unmet: the operator was never ready, or did not do in time what the track waited for.
+    """
+    for mark in bundle.marks:
+        if mark.track == RUN and mark.name == "operator-not-ready":
+            exits = [p for p in bundle.processes if p.event == "exited"]
+            seen = f"{mark.data['seen']}; the process ended {len(exits)} times"
+            if exits:
+                seen += f", first it {exits[0].data.get('status')}"
+            log = str(mark.data.get("log", "")).strip()
+            raise Unmet(
+                "an operator that starts and reads the jobs",
+                seen + (f"; it printed last: {log[-600:]}" if log else "; it printed nothing"),
+                hint="Start it by hand with KUBECONFIG set; the whole log is in bundle/logs.",
+            )
+    story = Story(bundle, track)
+    for mark in story.all("missed"):
+        raise Unmet(
+            str(mark.data["waiting_for"])
+            + (f", within {mark.data['within_s']:g} s" if "within_s" in mark.data else ""),
+            str(mark.data["seen"]),
+            hint=hint,
+        )
+    return story
+
+
+def of_the_house(user: str) -> bool:
+    """Whether a user is the grader, the simulated kubelet or part of the control plane."""
+    return (
+        user in (GRADER, KUBELET)
+        or user.startswith("system:serviceaccount:kube-system:")
+        or (user.startswith("system:") and not user.startswith("system:serviceaccount:"))
+    )
+
+
+def sightings_by_place(bundle: Bundle) -> dict[tuple[str, str], list[Sighting]]:
+    """The sightings of a bundle by resource and namespace; made once per bundle."""
+    places: dict[tuple[str, str], list[Sighting]] | None = bundle.__dict__.get("_by_place")
+    if places is None:
+        places = {}
+        for sighting in bundle.sightings:
+            places.setdefault((sighting.resource, sighting.namespace), []).append(sighting)
+        bundle.__dict__["_by_place"] = places
+    return places
+
+
+def request(bundle: Bundle, track: str, name: str) -> Request:
+    """The grader's own request of that name.
+
+    Raises:
+        InfraFault: it was never sent.
+    """
+    for found in bundle.requests:
+        if (found.track, found.name) == (track, name):
+            return found
+    raise InfraFault(f"the record of track {track} has no request {name!r}")
+
+
+def index_name(pod: Object) -> str:
+    """A pod's index: the label's, or else what its name ends in."""
+    return index_of(pod) or str(pod["metadata"]["name"]).rsplit("-", 1)[-1]
+
+
+def stamp(value: Any) -> float | None:
+    """An RFC 3339 stamp in epoch seconds; None if it is none."""
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        return None
+
+
+def _belongs(event: AuditEvent, job: str) -> bool:
+    body = event.request if isinstance(event.request, dict) else {}
+    labels = (body.get("metadata") or {}).get("labels") or {}
+    return labels.get("training.mod201.dev/job-name") == job or _named_after(event.name, job)
+
+
+def _named_after(pod: str, job: str) -> bool:
+    return pod.startswith(f"{job}-") and pod.removeprefix(f"{job}-").isdigit()

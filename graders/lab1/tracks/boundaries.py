@@ -1,0 +1,166 @@
+"""What an operator must not touch, and what the API server must not accept."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from graders.kube.client import MERGE_PATCH, resource_path
+from graders.lab1.api import (
+    CRD,
+    JOB_NAME,
+    REPLICA_INDEX,
+    container,
+    is_true,
+    job_manifest,
+    jobs_path,
+    pods_path,
+)
+from graders.lab1.stage import Stage
+from graders.lab1.tracks.lifecycle import snapshot
+from graders.polling import NotYet
+
+
+def crd_contract(stage: Stage) -> None:
+    """Read the CRD, store the smallest job, try everything that must be refused."""
+    namespace, name = stage.namespace(), "smallest"
+    stage.ask("crd", "GET", resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=CRD))
+    smallest = job_manifest(namespace, name, nodes=None)
+    stage.ask("create-smallest", "POST", jobs_path(namespace), body=smallest, query={"dryRun": "All"})
+    # Stored suspended, so that what the operator does with it is the business of other tracks.
+    stored = job_manifest(
+        namespace, name, nodes=None, run_policy={"suspend": True, "activeDeadlineSeconds": 3600}
+    )
+    stage.ask("create-stored", "POST", jobs_path(namespace), body=stored)
+    for case, body in bad_jobs(namespace).items():
+        stage.ask(f"bad-{case}", "POST", jobs_path(namespace), body=body, query={"dryRun": "All"})
+    image: dict[str, Any] = {"containers": [{**container(), "image": "registry.example/other:2.0"}]}
+    edits = {
+        "image": {"spec": {"trainer": {"template": {"spec": image}}}},
+        "label": {"spec": {"trainer": {"template": {"metadata": {"labels": {"added": "later"}}}}}},
+        "removal": {"spec": {"trainer": {"template": None}}},
+    }
+    for case, patch in edits.items():
+        stage.ask(
+            f"edit-{case}",
+            "PATCH",
+            jobs_path(namespace, name),
+            body=patch,
+            content_type=MERGE_PATCH,
+            query={"dryRun": "All"},
+        )
+    # With the status subresource on, a write to the main resource leaves the status alone.
+    stage.ask(
+        "status-through-main",
+        "PATCH",
+        jobs_path(namespace, name),
+        body={"status": {"restarts": 77}},
+        content_type=MERGE_PATCH,
+        query={"dryRun": "All"},
+    )
+    stage.ask("status", "GET", jobs_path(namespace, name, "status"))
+
+
+def bad_jobs(namespace: str) -> dict[str, dict[str, Any]]:
+    """Jobs the API server must refuse with 422, by what is wrong with them."""
+    good = job_manifest(namespace, "bad", nodes=1, run_policy={})
+
+    def with_(path: str, value: object) -> dict[str, Any]:
+        job = copy.deepcopy(good)
+        *steps, last = path.split(".")
+        target = job["spec"]
+        for step in steps:
+            target = target.setdefault(step, {})
+        if value is None:
+            del target[last]
+        else:
+            target[last] = value
+        return job
+
+    return {
+        "zero-nodes": with_("trainer.numNodes", 0),
+        "negative-backoff-limit": with_("runPolicy.backoffLimit", -1),
+        "unknown-restart-policy": with_("trainer.restartPolicy", "Sometimes"),
+        "unknown-clean-pod-policy": with_("runPolicy.cleanPodPolicy", "Most"),
+        "no-template": with_("trainer.template", None),
+        "zero-deadline": with_("runPolicy.activeDeadlineSeconds", 0),
+        "negative-ttl": with_("runPolicy.ttlSecondsAfterFinished", -1),
+    }
+
+
+def isolation(stage: Stage) -> None:
+    """Twins in two namespaces, a decoy with the job's labels, and a stranger with a child's name."""
+    here, there = stage.namespace(), stage.namespace("other")
+    stage.create(job_manifest(here, "twin", nodes=2))
+    stage.create(job_manifest(there, "twin", nodes=2))
+    for namespace in (here, there):
+        stage.wait_pods(namespace, "twin", 2)
+    _create_decoy(stage, here)
+    _create_stranger(stage, here, "blocked-1")
+    stage.create(job_manifest(here, "blocked", nodes=2))
+    stage.settle(here)
+    stage.settle(there)
+    stage.mark("before", here=snapshot(stage, here, "twin"), there=snapshot(stage, there, "twin"))
+    stage.end_pod(here, "decoy", "1")
+    stage.change(here, "twin", {"spec": {"trainer": {"numNodes": 1}}}, "scale", nodes=1)
+    stage.wait_pods(here, "twin", 1)
+    stage.settle(here)
+    stage.change(here, "twin", {"spec": {"runPolicy": {"suspend": True}}}, "suspend")
+    stage.wait_pods(here, "twin", 0)
+    stage.settle(here)
+    stage.delete_job(here, "twin")
+
+    def gone() -> None:
+        if stage.job(here, "twin") is not None:
+            raise NotYet("the job is still there")
+
+    stage.wait("the deleted job to go", gone)
+    stage.settle(here)
+    stage.settle(there)
+    stage.mark("stranger-leaves", namespace=here)
+    stage.kube.delete(pods_path(here, "blocked-1"), gracePeriodSeconds=0)
+    stage.wait_pods(here, "blocked", 2)
+    stage.wait_job(here, "blocked", "Running is True", lambda job: is_true(job, "Running"))
+    stage.settle(here)
+    stage.mark("end", there=snapshot(stage, there, "twin"))
+
+
+def _create_decoy(stage: Stage, namespace: str) -> None:
+    """A pod with the labels of the job's replica 0 and a ConfigMap for its controller."""
+    owner = stage.kube.create(
+        resource_path("v1", "configmaps", namespace=namespace),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other-owner"}},
+    )
+    reference = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "other-owner",
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+    }
+    _create_pod(stage, namespace, "decoy", {JOB_NAME: "twin", REPLICA_INDEX: "0"}, [reference])
+
+
+def _create_stranger(stage: Stage, namespace: str, name: str) -> None:
+    """A pod of nobody's that has the name a child would get."""
+    _create_pod(stage, namespace, name, {"app": "stranger"}, [])
+
+
+def _create_pod(
+    stage: Stage, namespace: str, name: str, labels: dict[str, str], owners: list[dict[str, Any]]
+) -> None:
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels, "ownerReferences": owners},
+        "spec": {"restartPolicy": "Never", "containers": [container()]},
+    }
+    created = stage.kube.create(pods_path(namespace), body)
+    stage.mark("foreign-pod", namespace=namespace, pod=name, uid=created["metadata"]["uid"])
+
+    def running() -> None:
+        found = stage.world.watches.objects("pods", namespace).get(name)
+        if found is None or found["status"].get("phase") != "Running":
+            raise NotYet(f"{name} is not running yet")
+
+    stage.wait(f"the grader's own pod {name} to run", running)

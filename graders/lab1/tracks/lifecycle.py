@@ -1,0 +1,250 @@
+"""The life of a job: its children, its end, its size, its pauses."""
+
+from __future__ import annotations
+
+from graders.kube.client import resource_path
+from graders.lab1.api import (
+    container,
+    index_of,
+    is_finished,
+    is_true,
+    job_manifest,
+    jobs_path,
+    phase,
+    status_field,
+)
+from graders.lab1.stage import Stage, describe
+from graders.polling import NotYet, TimedOut, wait_for
+
+
+def creates_pods(stage: Stage) -> None:
+    """Four nodes, two containers, and a template that sets a variable the operator must set."""
+    namespace = stage.namespace()
+    own = {"PET_NNODES": "99", "LEARNING_RATE": "0.1"}
+    containers = [container("trainer", own), container("sidecar", {"ROLE": "sidecar"})]
+    stage.create(job_manifest(namespace, "bert", nodes=4, containers=containers))
+    stage.wait_pods(namespace, "bert", 4)
+    _wait_service(stage, namespace, "bert")
+    stage.settle(namespace)
+
+
+def owner_gc(stage: Stage) -> None:
+    """Delete a job and see its children go."""
+    namespace = stage.namespace()
+    stage.create(job_manifest(namespace, "gone", nodes=2))
+    stage.wait_pods(namespace, "gone", 2)
+    _wait_service(stage, namespace, "gone")
+    stage.settle(namespace)
+    stage.delete_job(namespace, "gone")
+
+    def nothing_left() -> None:
+        left = [
+            f"{kind} {name}"
+            for kind in ("pods", "services")
+            for name in stage.world.watches.objects(kind, namespace)
+        ]
+        if left:
+            raise NotYet("still there: " + ", ".join(sorted(left)))
+
+    stage.wait(
+        "pods and Service of the deleted job to go", nothing_left, control=lambda: _collects(stage, namespace)
+    )
+
+
+def _collects(stage: Stage, namespace: str) -> str:
+    """Control probe: does the garbage collector collect a child of ours? Says what is wrong if not."""
+    kube, path = stage.kube, resource_path("v1", "configmaps", namespace=namespace)
+    job = kube.create(jobs_path(namespace), job_manifest(namespace, "control", run_policy={"suspend": True}))
+    owner = {
+        "apiVersion": job["apiVersion"],
+        "kind": job["kind"],
+        "name": "control",
+        "uid": job["metadata"]["uid"],
+    }
+    child = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "control", "ownerReferences": [owner]},
+    }
+    kube.create(path, child)
+    kube.delete(jobs_path(namespace, "control"), propagationPolicy="Background")
+
+    def collected() -> None:
+        if kube.find(f"{path}/control") is not None:
+            raise NotYet("the garbage collector leaves children of deleted jobs behind")
+
+    try:
+        wait_for(collected, timeout_s=stage.deadline_s, interval_s=0.1)
+    except TimedOut as mismatch:
+        return str(mismatch)
+    return ""
+
+
+def conditions(stage: Stage) -> None:
+    """One job through start, a spec change, a failure and its end, with all its status writes on record."""
+    namespace, name = stage.namespace(), "watched"
+    stage.create(job_manifest(namespace, name, nodes=2))
+    stage.wait_pods(namespace, name, 2)
+    stage.wait_job(namespace, name, "Running is True", lambda job: is_true(job, "Running"))
+    stage.settle(namespace)
+    patch = {"spec": {"runPolicy": {"activeDeadlineSeconds": 3600}}}
+    stage.change(namespace, name, patch, "spec-changed")
+    stage.wait_job(namespace, name, "observedGeneration equals generation", _observed)
+    stage.settle(namespace)
+    first = stage.pod_names(namespace, name)[0]
+    uid = stage.pods(namespace, name)[first]["metadata"]["uid"]
+    stage.mark("failing", namespace=namespace, job=name)
+    stage.end_pod(namespace, first, "137")
+    wait_replaced(stage, namespace, name, uid, 2)
+    stage.wait_job(namespace, name, "Running is True again", lambda job: is_true(job, "Running"))
+    stage.settle(namespace)
+    for pod in stage.pod_names(namespace, name):
+        stage.end_pod(namespace, pod, "0")
+    stage.wait_job(namespace, name, "Complete is True", lambda job: is_true(job, "Complete"))
+    stage.settle(namespace)
+
+
+def completion(stage: Stage) -> None:
+    """Pods succeed one by one; afterwards the job is poked and one of its finished pods deleted."""
+    namespace = stage.namespace()
+    stage.create(job_manifest(namespace, "keeps", nodes=3))
+    stage.create(job_manifest(namespace, "cleans", nodes=2, run_policy={"cleanPodPolicy": "All"}))
+    stage.wait_pods(namespace, "keeps", 3)
+    stage.wait_pods(namespace, "cleans", 2)
+    stage.settle(namespace)
+    pods = stage.pod_names(namespace, "keeps")
+    for number, pod in enumerate(pods[:-1], start=1):
+        stage.end_pod(namespace, pod, "0")
+        _wait_phase(stage, namespace, pod, "Succeeded")
+        stage.settle(namespace)
+        stage.mark("some-succeeded", namespace=namespace, job="keeps", succeeded=number)
+    stage.mark("last-succeeds", namespace=namespace)
+    stage.end_pod(namespace, pods[-1], "0")
+    for pod in stage.pod_names(namespace, "cleans"):
+        stage.end_pod(namespace, pod, "0")
+    for job in ("keeps", "cleans"):
+        stage.wait_job(namespace, job, "Complete is True", lambda job: is_true(job, "Complete"))
+    stage.wait_pods(namespace, "cleans", 0)
+    stage.settle(namespace)
+    stage.change(namespace, "keeps", {"spec": {"runPolicy": {"suspend": True}}}, "changed-after-end")
+    stage.wait_job(namespace, "keeps", "observedGeneration equals generation", _observed)
+    stage.settle(namespace)
+    stage.delete_pod(namespace, pods[0])
+    stage.wait("the deleted pod to go", lambda: _gone(stage, namespace, pods[0]))
+    stage.settle(namespace)
+    stage.mark("end", namespace=namespace)
+
+
+def scaling(stage: Stage) -> None:
+    """Four, two, four."""
+    namespace, name = stage.namespace(), "elastic"
+    stage.create(job_manifest(namespace, name, nodes=4))
+    stage.wait_pods(namespace, name, 4)
+    for nodes in (2, 4):
+        stage.settle(namespace)
+        stage.mark("before-scale", **snapshot(stage, namespace, name))
+        stage.change(namespace, name, {"spec": {"trainer": {"numNodes": nodes}}}, "scale", nodes=nodes)
+        stage.wait_pods(namespace, name, nodes)
+    stage.settle(namespace)
+    stage.mark("end", **snapshot(stage, namespace, name))
+
+
+def suspend(stage: Stage) -> None:
+    """Pause a running job that has a finished pod, resume it; and a job that is born paused."""
+    namespace, name = stage.namespace(), "paused"
+    stage.create(job_manifest(namespace, "born-suspended", run_policy={"suspend": True}))
+    stage.create(job_manifest(namespace, name, nodes=3))
+    stage.wait_pods(namespace, name, 3)
+    stage.wait_job(namespace, name, "Running is True", lambda job: is_true(job, "Running"))
+    stage.settle(namespace)
+    first = stage.pod_names(namespace, name)[0]
+    stage.end_pod(namespace, first, "0")
+    _wait_phase(stage, namespace, first, "Succeeded")
+    stage.settle(namespace)
+    stage.change(namespace, name, {"spec": {"runPolicy": {"suspend": True}}}, "suspend")
+    stage.wait_pods(namespace, name, 0)
+    stage.wait_job(
+        namespace,
+        name,
+        "Suspended is True, Running is not, startTime is empty",
+        lambda job: (
+            is_true(job, "Suspended") and not is_true(job, "Running") and not status_field(job, "startTime")
+        ),
+    )
+    stage.wait_job(namespace, "born-suspended", "Suspended is True", lambda job: is_true(job, "Suspended"))
+    stage.settle(namespace)
+    stage.mark("suspended", namespace=namespace, job=name)
+    stage.change(namespace, name, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
+    stage.wait_pods(namespace, name, 3)
+    stage.wait_job(
+        namespace,
+        name,
+        "Running is True, Suspended is not, startTime is set",
+        lambda job: (
+            is_true(job, "Running") and not is_true(job, "Suspended") and bool(status_field(job, "startTime"))
+        ),
+    )
+    stage.settle(namespace)
+    stage.mark("end", namespace=namespace)
+
+
+def wait_replaced(stage: Stage, namespace: str, job: str, uid: str, count: int) -> None:
+    """Wait until the job has `count` pods running or succeeded and none of them has `uid`.
+
+    Raises:
+        Missed: not within T. InfraFault: the harness was not healthy.
+    """
+
+    def probe() -> None:
+        pods = stage.pods(namespace, job)
+        states = ", ".join(f"{name} {phase(pod)}" for name, pod in sorted(pods.items())) or "none"
+        if any(pod["metadata"]["uid"] == uid for pod in pods.values()):
+            raise NotYet(f"the old pod is still there; pods: {states}")
+        if len(pods) != count or any(phase(pod) not in ("Running", "Succeeded") for pod in pods.values()):
+            owner = stage.job(namespace, job)
+            raise NotYet(f"pods: {states}; job: {describe(owner) if owner else 'gone'}")
+
+    stage.wait(f"{job}: a new pod in place of the lost one, {count} in all", probe)
+
+
+def snapshot(stage: Stage, namespace: str, job: str) -> dict[str, object]:
+    """Who is there now: uid and index by name, for a mark."""
+    pods = stage.pods(namespace, job)
+    return {
+        "namespace": namespace,
+        "job": job,
+        "pods": {name: {"uid": pod["metadata"]["uid"], "index": index_of(pod)} for name, pod in pods.items()},
+    }
+
+
+def wait_finished(stage: Stage, namespace: str, name: str) -> None:
+    """Wait until the job is Complete or Failed; raises as `Stage.wait`."""
+    stage.wait_job(namespace, name, "Complete or Failed is True", is_finished)
+
+
+def _observed(job: object) -> bool:
+    assert isinstance(job, dict)
+    return bool(status_field(job, "observedGeneration") == job["metadata"].get("generation"))
+
+
+def _wait_service(stage: Stage, namespace: str, name: str) -> None:
+    def probe() -> None:
+        found = stage.world.watches.objects("services", namespace)
+        if name not in found:
+            raise NotYet("Services: " + (", ".join(sorted(found)) or "none"))
+
+    stage.wait(f"a Service named {name}", probe)
+
+
+def _wait_phase(stage: Stage, namespace: str, pod: str, wanted: str) -> None:
+    def probe() -> None:
+        found = stage.world.watches.objects("pods", namespace).get(pod)
+        if found is not None and phase(found) != wanted:
+            raise NotYet(f"{pod} is {phase(found)}")
+
+    stage.wait(f"the pod {pod} to be {wanted}", probe)
+
+
+def _gone(stage: Stage, namespace: str, pod: str) -> None:
+    if pod in stage.world.watches.objects("pods", namespace):
+        raise NotYet(f"{pod} is still there")

@@ -1,0 +1,92 @@
+"""`report.html`: one page that needs nothing else, with a picture of what happened in each track.
+
+The page forbids itself every script and every resource: its policy allows the one style sheet in it, by
+hash. All text goes through autoescaping, after `text.clean`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from graders.evidence.bundle import Bundle
+from graders.model import GradeReport, Status
+from graders.reports.panels import Panel, panels
+from graders.reports.text import points_text
+from graders.reports.timeline import draw
+from graders.reports.view import view_of
+
+
+class HtmlExporter:
+    """Writes `report.html`."""
+
+    name = "html"
+    file_name = "report.html"
+
+    def render(self, report: GradeReport, bundle: Bundle | None) -> str:
+        """The page; without a bundle it has no timeline."""
+        style = _resource("report.css")
+        pictures = _pictures(panels(bundle), _lost_tracks(report)) if bundle is not None else ()
+        return _template().render(
+            view=view_of(report),
+            schema=report.schema,
+            style=Markup(style),  # noqa: S704 - our own file
+            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            pictures=pictures,
+            has_bundle=bundle is not None,
+        )
+
+
+@dataclass(frozen=True)
+class _Picture:
+    panel: Panel
+    svg: Markup
+    open: bool
+
+
+def _pictures(shown: Collection[Panel], lost: Collection[str]) -> tuple[_Picture, ...]:
+    """Tracks with losses stand open; where none is known to, the first does."""
+    to_open = {panel.track for panel in shown if panel.track in lost or panel.status != "done"}
+    to_open = to_open or {panel.track for panel in list(shown)[:1]}
+    return tuple(
+        _Picture(panel, draw(panel, f"track-{i}"), panel.track in to_open) for i, panel in enumerate(shown)
+    )
+
+
+def _lost_tracks(report: GradeReport) -> frozenset[str]:
+    """Tracks are named after the checks that read them alone."""
+    lost = (Status.FAILED, Status.ERROR)
+    return frozenset(outcome.check_id for outcome in report.outcomes if outcome.status in lost)
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        loader=jinja2.FunctionLoader(_resource),
+    )
+    environment.filters["points"] = points_text
+    environment.filters["share"] = _share
+    return environment.get_template("report.html.jinja")
+
+
+@cache
+def _resource(name: str) -> str:
+    return files("graders.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+def _share(part: Decimal | float | None, whole: Decimal | float | None) -> str:
+    """Part over whole in per cent, for the width of a bar."""
+    return f"{100 * float(part or 0) / float(whole):.2f}" if whole else "0"

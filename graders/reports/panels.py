@@ -1,0 +1,282 @@
+"""Reads out of a bundle what the picture of each track shows: rows, spans and ticks, nothing drawn yet.
+
+A track owns the namespaces that its marks name; one called `namespace` says nothing else. Conditions
+and labels are what the learner's operator wrote, so no shape of them is taken for granted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graders.evidence.bundle import Bundle, TrackResult
+from graders.evidence.records import AuditEvent, Mark, Sighting
+from graders.reports.text import fact_text, one_line
+
+ELEMENTS = 2_000
+"""Spans and ticks one panel shows."""
+
+ROWS = 120
+"""Rows of objects one panel shows."""
+
+LANES = ("create", "update", "patch", "delete", "status", "event")
+"""Lanes of operator writes, top to bottom; `status` are writes of a status, `event` of Events."""
+
+_PROCESSES = 200
+_NAMESPACE_MARK = "namespace"
+_BACKGROUND = "Created"
+_PODS = "pods"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time in one state; `states` holds more than one where conditions overlap."""
+
+    start: float
+    end: float
+    states: tuple[str, ...]
+    title: str
+    terminating: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One name's life: a job by its conditions or a pod by its phases; `gone` are times of deletion."""
+
+    label: str
+    kind: str
+    spans: tuple[Span, ...]
+    gone: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A moment: a mark, or an operator's write (`lane`), red when the API server refused it."""
+
+    t: float
+    label: str
+    title: str
+    lane: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One track's picture; times in seconds of the run. `hidden` counts what the caps left out."""
+
+    track: str
+    status: str
+    problem: str
+    start: float
+    end: float
+    marks: tuple[Tick, ...]
+    rows: tuple[Row, ...]
+    writes: tuple[Tick, ...]
+    processes: tuple[Tick, ...]
+    hidden: int = 0
+
+    @property
+    def summary(self) -> str:
+        """What the panel shows, in words."""
+        jobs = sum(row.kind != _PODS for row in self.rows)
+        pods = sum(row.kind == _PODS for row in self.rows)
+        refused = sum(write.failed for write in self.writes)
+        writes = _count(len(self.writes), "operator write") + (f" ({refused} refused)" if refused else "")
+        parts = [_count(jobs, "object"), _count(pods, "pod"), writes]
+        if self.processes:
+            parts.append(_count(len(self.processes), "operator process event"))
+        return ", ".join(parts)
+
+
+def panels(bundle: Bundle) -> tuple[Panel, ...]:
+    """A panel for each track, in the order of their starts."""
+    marks: dict[str, list[Mark]] = defaultdict(list)
+    for mark in bundle.marks:
+        marks[mark.track].append(mark)
+    sightings: dict[str, list[Sighting]] = defaultdict(list)
+    for sighting in bundle.sightings:
+        sightings[sighting.namespace].append(sighting)
+    writes: dict[str, list[AuditEvent]] = defaultdict(list)
+    for event in bundle.audit:
+        if event.user == bundle.manifest.operator and event.is_write:
+            writes[event.namespace].append(event)
+    made = []
+    for track, result in sorted(bundle.manifest.tracks.items(), key=lambda item: item[1].started):
+        spaces = _namespaces(marks[track])
+        made.append(
+            _panel(
+                (track, result),
+                marks[track],
+                [one for space in spaces for one in sightings[space]],
+                sorted((one for space in spaces for one in writes[space]), key=lambda one: one.t),
+                _processes(bundle, result.started, result.ended),
+            )
+        )
+    return tuple(made)
+
+
+def _panel(
+    named: tuple[str, TrackResult],
+    marks: Sequence[Mark],
+    sightings: Sequence[Sighting],
+    writes: Sequence[AuditEvent],
+    processes: tuple[Tick, ...],
+) -> Panel:
+    track, result = named
+    end = max(result.ended, result.started + 0.1)
+    ticks = [_mark(mark) for mark in marks if mark.name != _NAMESPACE_MARK and mark.t <= end]
+    rows = _rows(sightings, end)
+    written = [_write(event) for event in writes if event.t <= end]
+    room = ELEMENTS
+    kept_ticks = tuple(ticks[:room])
+    room -= len(kept_ticks)
+    kept_rows = []
+    for row in rows[:ROWS]:
+        kept_rows.append(replace(row, spans=row.spans[:room], gone=row.gone[: max(room, 0)]))
+        room = max(room - len(row.spans) - len(row.gone), 0)
+    kept_writes = tuple(written[:room])
+    offered = len(ticks) + len(written) + sum(len(row.spans) for row in rows)
+    shown = len(kept_ticks) + len(kept_writes) + sum(len(row.spans) for row in kept_rows)
+    return Panel(
+        track=one_line(track, 80),
+        status=one_line(result.status, 20),
+        problem=one_line(result.problem, 300),
+        start=result.started,
+        end=end,
+        marks=kept_ticks,
+        rows=tuple(kept_rows),
+        writes=kept_writes,
+        processes=processes,
+        hidden=offered - shown,
+    )
+
+
+def _namespaces(marks: Iterable[Mark]) -> list[str]:
+    named = [mark.data.get("namespace") for mark in marks]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def _mark(mark: Mark) -> Tick:
+    about = mark.data.get("pod") or mark.data.get("job") or mark.data.get("name") or ""
+    label = one_line(f"{mark.name} {about}" if isinstance(about, str) else mark.name, 40).strip()
+    data = ", ".join(f"{one_line(str(k), 40)}={one_line(fact_text(v), 80)}" for k, v in mark.data.items())
+    return Tick(mark.t, label, one_line(f"{label} at {mark.t:.2f} s" + (f": {data}" if data else ""), 300))
+
+
+def _write(event: AuditEvent) -> Tick:
+    where = f"{event.resource}/{event.subresource}" if event.subresource else event.resource
+    lane = event.verb if event.verb in LANES else "delete"
+    if event.subresource == "status":
+        lane = "status"
+    elif event.resource == "events":
+        lane = "event"
+    failed = not event.ok
+    title = one_line(f"{event.verb} {where} {event.name}: {event.code} at {event.t:.2f} s")
+    return Tick(event.t, event.verb, title, lane, failed)
+
+
+def _processes(bundle: Bundle, start: float, end: float) -> tuple[Tick, ...]:
+    shown = ("started", "killed", "exited")
+    events = [event for event in bundle.processes if event.event in shown and start <= event.t <= end]
+    return tuple(
+        Tick(event.t, event.event, one_line(f"operator {event.instance} {event.event} at {event.t:.2f} s"))
+        for event in events[:_PROCESSES]
+    )
+
+
+def _rows(sightings: Sequence[Sighting], end: float) -> list[Row]:
+    """Each job's row, then its pods'; pods of no job come last."""
+    lives: dict[tuple[str, str, str], list[Sighting]] = defaultdict(list)
+    shared = len({one.namespace for one in sightings}) > 1
+    for one in sightings:
+        if one.resource == _PODS or _is_custom(one.object) or _conditions(one.object):
+            lives[(one.resource, one.namespace, one.name)].append(one)
+    ordered = sorted(lives.items(), key=lambda item: _order(item[0], item[1][0]))
+    return [
+        _row(resource, f"{space}/{name}" if shared else name, sorted(seen, key=lambda one: one.t), end)
+        for (resource, space, name), seen in ordered
+    ]
+
+
+def _order(key: tuple[str, str, str], first: Sighting) -> tuple[str, bool, str, bool, tuple[int, str]]:
+    resource, namespace, name = key
+    is_pod = resource == _PODS
+    owner = _owner(first.object) if is_pod else name
+    index = name.rpartition("-")[2]
+    place = (int(index) if index.isascii() and index.isdigit() and len(index) < 9 else -1, name)
+    return (namespace, not owner, owner, is_pod, place)
+
+
+def _owner(pod: Mapping[str, Any]) -> str:
+    for reference in _list(_dict(pod.get("metadata")).get("ownerReferences")):
+        if _dict(reference).get("controller") is True:
+            return str(_dict(reference).get("name", ""))
+    return ""
+
+
+def _row(resource: str, label: str, seen: Sequence[Sighting], end: float) -> Row:
+    """Successive sightings in one state are one span; a state lasts until the next sighting."""
+    spans: list[Span] = []
+    gone: list[float] = []
+    following = [one.t for one in seen[1:]] + [end]
+    for one, until in zip(seen, following, strict=True):
+        if one.t > end:
+            break
+        if one.type == "DELETED":
+            gone.append(one.t)
+            continue
+        states = _phase(one.object) if resource == _PODS else _true_conditions(one.object)
+        terminating = "deletionTimestamp" in _dict(one.object.get("metadata"))
+        stop = min(until, end)
+        last = spans[-1] if spans else None
+        if last and (last.states, last.terminating, last.end) == (states, terminating, one.t):
+            spans[-1] = Span(last.start, stop, states, last.title, terminating)
+        else:
+            spans.append(Span(one.t, stop, states, "", terminating))
+    titled = tuple(_titled(span, label) for span in spans)
+    return Row(one_line(label, 80), one_line(resource, 60), titled, tuple(gone))
+
+
+def _titled(span: Span, label: str) -> Span:
+    what = " + ".join(span.states) + (", terminating" if span.terminating else "")
+    title = one_line(f"{label}: {what}, {span.start:.2f}–{span.end:.2f} s", 300)
+    return Span(span.start, span.end, span.states, title, span.terminating)
+
+
+def _phase(pod: Mapping[str, Any]) -> tuple[str, ...]:
+    return (one_line(str(_dict(pod.get("status")).get("phase") or "Pending"), 30),)
+
+
+def _true_conditions(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """The conditions that hold, at most five; Created says nothing once another one holds."""
+    holds = [
+        one_line(str(_dict(condition).get("type", "")), 30)
+        for condition in _conditions(job)
+        if _dict(condition).get("status") == "True"
+    ]
+    telling = [name for name in dict.fromkeys(holds) if name != _BACKGROUND]
+    return tuple(telling[:5]) or ((_BACKGROUND,) if holds else ("no condition",))
+
+
+def _conditions(thing: Mapping[str, Any]) -> list[Any]:
+    return _list(_dict(thing.get("status")).get("conditions"))
+
+
+def _is_custom(thing: Mapping[str, Any]) -> bool:
+    """Kubernetes' own groups have no dot or end in k8s.io."""
+    group = str(thing.get("apiVersion", "")).rpartition("/")[0]
+    return "." in group and not group.endswith(".k8s.io")
+
+
+def _dict(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

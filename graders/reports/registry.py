@@ -1,0 +1,79 @@
+"""The exporters there are, and writing their files so that no reader ever sees half of one.
+
+A new exporter is one module with a class, named here; the conformance suite then runs on it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from graders.evidence.bundle import Bundle
+from graders.faults import InfraFault, UsageError
+from graders.model import GradeReport
+from graders.reports.exporter import Exporter
+from graders.reports.html import HtmlExporter
+from graders.reports.junit import JUnitExporter
+from graders.reports.report_json import JsonExporter
+from graders.reports.staff import StaffLog
+
+EXPORTERS: Mapping[str, Exporter] = {
+    exporter.name: exporter for exporter in (JsonExporter(), HtmlExporter(), JUnitExporter(), StaffLog())
+}
+"""Every exporter by name, in the order in which files are written."""
+
+
+def write_reports(
+    report: GradeReport, bundle: Bundle | None, out: Path, names: Iterable[str] = tuple(EXPORTERS)
+) -> dict[str, Path]:
+    """Write the files of the exporters `names` into the folder `out`; returns exporter name to file.
+
+    A file that this report does not need is left out, and an older one of its name is removed.
+
+    Raises:
+        UsageError: an unknown name, or `out` is not a folder that can be written.
+        InfraFault: the file system failed, for instance because it is full.
+    """
+    chosen = [_exporter(name) for name in names]
+    written = {}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for exporter in chosen:
+            path = out / exporter.file_name
+            text = exporter.render(report, bundle)
+            if text:
+                _replace(path, text)
+                written[exporter.name] = path
+            else:
+                path.unlink(missing_ok=True)
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise UsageError(
+            f"the reports cannot be written here: {error.strerror}",
+            file=out,
+            fix="name a folder of your own with --out",
+        ) from error
+    except OSError as error:
+        raise InfraFault(f"the reports cannot be written to {out}: {error}", fix="free some space") from error
+    return written
+
+
+def _exporter(name: str) -> Exporter:
+    if name not in EXPORTERS:
+        raise UsageError(f"there is no report format {name!r}", fix=f"choose from {', '.join(EXPORTERS)}")
+    return EXPORTERS[name]
+
+
+def _replace(path: Path, text: str) -> None:
+    """A reader of `path` sees the old file or the new one; temporary names are never left behind."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        mode = 0o600 if path.suffix == ".log" else 0o644
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

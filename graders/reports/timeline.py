@@ -1,0 +1,182 @@
+"""Draws a track's panel as an inline SVG: marks, jobs by condition, pods by phase, operator writes.
+
+Colours come from the page's style sheet by class, so that light, dark and print each look right. Every
+state that is told by colour is told by a word too, in the bar where it fits and in its hover title.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from graders.reports.panels import LANES, Panel, Row, Span, Tick
+
+WIDTH = 1080
+_LEFT = 168
+_RIGHT = 16
+_PLOT = WIDTH - _LEFT - _RIGHT
+_MARK_LANE = 16
+_MARK_LANES = 4
+_LABEL = 24
+_CHARACTER = 6.1
+_STATES = frozenset(
+    ("created", "running", "restarting", "suspended", "complete", "failed", "pending", "succeeded")
+)
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+def draw(panel: Panel, key: str) -> Markup:
+    """The panel as `<svg>`; `key` makes its ids unique in the page."""
+    picture = _Picture(panel)
+    body = Markup("").join(picture.parts())
+    names = Markup('<title id="{0}-t">Timeline of track {1}</title><desc id="{0}-d">{2}</desc>').format(
+        key, panel.track, f"{panel.summary}, from {panel.start:.1f} s to {panel.end:.1f} s of the run."
+    )
+    return Markup(
+        '<svg class="timeline" viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-t {2}-d">{3}{4}</svg>'
+    ).format(WIDTH, round(picture.y + 6), key, names, body)
+
+
+class _Picture:
+    """Lays parts out from top to bottom; `y` is where the next one goes."""
+
+    def __init__(self, panel: Panel) -> None:
+        self.panel = panel
+        self.y = 4.0
+
+    def parts(self) -> Iterator[Markup]:
+        """Everything, back to front."""
+        marks = list(self._marks())
+        top = self.y
+        front = [*self._rows(), *self._writes()]
+        bottom = self.y
+        yield from self._grid(top, bottom)
+        yield from (self._mark_line(mark, top, bottom) for mark in self.panel.marks)
+        yield from front
+        yield from self._processes(top, bottom)
+        yield from marks
+
+    def _x(self, t: float) -> float:
+        share = (t - self.panel.start) / (self.panel.end - self.panel.start)
+        return _LEFT + _PLOT * min(max(share, 0.0), 1.0)
+
+    def _marks(self) -> Iterator[Markup]:
+        """Labels in the first lane where they fit; a mark without room keeps its tick and hover title."""
+        ends = [0.0] * _MARK_LANES
+        used = 0
+        placed: list[tuple[Tick, float, int]] = []
+        for mark in self.panel.marks:
+            label = _cut(mark.label)
+            width = len(label) * _CHARACTER + 10
+            x = min(self._x(mark.t), WIDTH - width)
+            lane = next((lane for lane, end in enumerate(ends) if end <= x), None)
+            if lane is None:
+                continue
+            ends[lane] = x + width
+            used = max(used, lane + 1)
+            placed.append((mark, x, lane))
+        for mark, x, lane in placed:
+            yield _text("mark", x + 3, self.y + lane * _MARK_LANE + 11, _cut(mark.label), mark.title)
+        self.y += used * _MARK_LANE + 4
+
+    def _mark_line(self, mark: Tick, top: float, bottom: float) -> Markup:
+        x = self._x(mark.t)
+        return Markup("<g>{}{}{}</g>").format(
+            _path("mark-line", f"M{x:.1f} {top:.1f}V{bottom:.1f}"),
+            _path("mark-head", f"M{x - 3.5:.1f} {top - 3:.1f}h7l-3.5 6z"),
+            _title(mark.title),
+        )
+
+    def _grid(self, top: float, bottom: float) -> Iterator[Markup]:
+        length = self.panel.end - self.panel.start
+        step = next((step for step in _STEPS if length / step <= 12), length / 10)
+        first = int(self.panel.start / step) + (self.panel.start % step > 0)
+        for i in range(first, int(self.panel.end / step + 1e-6) + 1):
+            x = self._x(i * step)
+            yield _path("grid", f"M{x:.1f} {top:.1f}V{bottom:.1f}")
+            yield _text("axis", x, bottom + 13, f"{round(i * step, 3):g} s")
+        self.y = bottom + 18
+
+    def _rows(self) -> Iterator[Markup]:
+        for row in self.panel.rows:
+            is_pod = row.kind == "pods"
+            height = 11 if is_pod else 18
+            self.y += 3 if is_pod else 9
+            yield self._row_label(row, height, is_pod)
+            for span in row.spans:
+                yield from self._span(span, height)
+            for t in row.gone:
+                shape = f"M{self._x(t):.1f} {self.y - 1:.1f}v{height + 2}"
+                yield _path("gone", shape, f"{row.label}: deleted at {t:.2f} s")
+            self.y += height
+
+    def _row_label(self, row: Row, height: float, is_pod: bool) -> Markup:
+        y = self.y + height / 2 + 4
+        return _text("pod" if is_pod else "job", _LEFT - 8, y, _cut(row.label), f"{row.label} ({row.kind})")
+
+    def _span(self, span: Span, height: float) -> Iterator[Markup]:
+        x = self._x(span.start)
+        width = max(self._x(span.end) - x, 1.5)
+        stripe = height / len(span.states)
+        label = " + ".join(span.states)
+        yield Markup("<g>")
+        for i, state in enumerate(span.states):
+            kind = f"bar {_class(state)}" + (" terminating" if span.terminating else "")
+            yield Markup(
+                '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2"/>'
+            ).format(kind, x, self.y + i * stripe, width, stripe)
+        if len(label) * 5.6 + 8 < width and not span.terminating:
+            yield _text(f"state {_class(span.states[0])}", x + 4, self.y + height / 2 + 3.4, label)
+        yield Markup("{}</g>").format(_title(span.title))
+
+    def _writes(self) -> Iterator[Markup]:
+        lanes = [lane for lane in LANES if any(write.lane == lane for write in self.panel.writes)]
+        if not lanes:
+            return
+        self.y += 14
+        yield _text("job", _LEFT - 8, self.y + 4, "operator writes")
+        self.y += 9
+        for lane in lanes:
+            yield _path("lane", f"M{_LEFT} {self.y + 6:.1f}H{WIDTH - _RIGHT}")
+            yield _text("pod", _LEFT - 8, self.y + 9.5, lane)
+            for write in self.panel.writes:
+                if write.lane == lane:
+                    yield self._write(write)
+            self.y += 14
+        self.y += 2
+
+    def _write(self, write: Tick) -> Markup:
+        x, y = self._x(write.t), self.y + 6
+        shape = f"M{x - 3:.1f} {y - 4:.1f}l6 8m0 -8l-6 8" if write.failed else f"M{x:.1f} {y - 5:.1f}v10"
+        return _path(f"write {'refused' if write.failed else write.lane}", shape, write.title)
+
+    def _processes(self, top: float, bottom: float) -> Iterator[Markup]:
+        for event in self.panel.processes:
+            shape = f"M{self._x(event.t):.1f} {top:.1f}V{bottom:.1f}"
+            yield _path(f"process {_class(event.label)}", shape, event.title)
+
+
+def _path(kind: str, shape: str, title: str = "") -> Markup:
+    return Markup('<path class="{}" d="{}">{}</path>').format(kind, shape, _title(title))
+
+
+def _text(kind: str, x: float, y: float, text: str, title: str = "") -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}{}</text>').format(
+        kind, x, y, text, _title(title)
+    )
+
+
+def _title(text: str) -> Markup:
+    return Markup("<title>{}</title>").format(text) if text else Markup("")
+
+
+def _class(state: str) -> str:
+    """A class name the style sheet knows; a state that somebody invented is drawn as `other`."""
+    name = re.sub(r"[^a-z]", "", state.lower())
+    return name if name in _STATES or name in ("started", "killed", "exited") else "other"
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= _LABEL else f"{label[: _LABEL // 2 - 1]}…{label[-_LABEL // 2 :]}"

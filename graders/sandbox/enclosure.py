@@ -1,0 +1,183 @@
+"""Starts a launcher in an enclosure and hands it the learner's command.
+
+What kinds of sandbox share is here: scratch folders, the control socket, the log pipe, the order in
+which a command comes to life (launcher, API listener, files, command).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TypeVar
+
+from graders.faults import BadSubmission, InfraFault
+from graders.process import kill_group, spawn
+from graders.sandbox.channel import Channel
+from graders.sandbox.logs import BoundedLog
+from graders.sandbox.protocol import Rendered, SandboxSpec, View
+from graders.sandbox.supervision import Supervised
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+API_PORT = 6443
+START_S = 30.0
+_JOB_BYTES = 128 * 1024
+_MESSAGE_BYTES = 256 * 1024
+_Value = TypeVar("_Value", str, bytes)
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Folders of one start, private to the harness; `files` is what the learner's process may read."""
+
+    folder: Path
+    files: Path
+
+    @classmethod
+    def make(cls, spec: SandboxSpec) -> Scratch:
+        """Make them under `spec.folder`."""
+        spec.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=spec.folder))
+        files = folder / "files"
+        files.mkdir(mode=0o755)
+        return cls(folder, files)
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """One kind of sandbox, made up for one start.
+
+    `prefix` is the command that encloses the launcher, which stands at `launcher` in it; `view` has
+    no API address yet. `resources` is closed when all is over.
+    """
+
+    scratch: Scratch
+    view: View
+    confined: bool
+    prefix: tuple[str, ...] = ()
+    launcher: str = str(LAUNCHER)
+    temporary: str = "/tmp"  # noqa: S108 - a tmpfs of the sandbox
+    descriptors: tuple[int, ...] = ()
+    resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+
+def launch(spec: SandboxSpec, enclosure: Enclosure) -> Supervised:
+    """Start `spec.command` in `enclosure`, which is closed again if that fails.
+
+    Raises:
+        BadSubmission: command and environment are larger than a sandbox takes.
+        InfraFault: the launcher does not come up.
+    """
+    with contextlib.ExitStack() as undo:
+        undo.callback(enclosure.resources.close)
+        supervised = _start_launcher(spec, enclosure)
+        undo.pop_all()
+    try:
+        _hand_over(spec, enclosure, supervised)
+    except BaseException:
+        supervised.stop()
+        raise
+    return supervised
+
+
+def _start_launcher(spec: SandboxSpec, enclosure: Enclosure) -> Supervised:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MESSAGE_BYTES)
+    out, into = os.pipe2(os.O_CLOEXEC)
+    mode = "confined" if enclosure.confined else "plain"
+    command = [str(spec.python), "-I", "-S", "-B", enclosure.launcher, str(theirs.fileno()), mode]
+    with theirs, os.fdopen(into, "wb") as stream, contextlib.ExitStack() as undo:
+        undo.callback(ours.close)
+        undo.callback(os.close, out)
+        process = _spawn([*enclosure.prefix, *command], stream, theirs.fileno(), enclosure)
+        undo.callback(kill_group, process)
+        log = BoundedLog(enclosure.scratch.folder / "log")
+        channel = Channel(ours, out, process, log, enclosure.resources)
+        supervised = Supervised(channel, enclosure.view, spec.limits, enclosure.confined)
+        undo.pop_all()
+    supervised.watch()
+    return supervised
+
+
+def _spawn(
+    command: list[str], stream: IO[bytes], control: int, enclosure: Enclosure
+) -> subprocess.Popen[bytes]:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    try:
+        return spawn(
+            command,
+            environment=environment,
+            stdout=stream,
+            stderr=stream,
+            pass_fds=(control, *enclosure.descriptors),
+        )
+    except OSError as error:
+        raise InfraFault(
+            f"cannot start the sandbox: {error}", fix="see what `kubeproof doctor` says"
+        ) from error
+
+
+def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) -> None:
+    supervised.await_launcher(START_S)
+    if spec.api:
+        supervised.open_api(API_PORT if enclosure.confined else 0)
+    view = supervised.view
+    for name, content in _rendered(spec.files, view).items():
+        if Path(name).name != name:
+            raise ValueError(f"{name!r} is no plain file name")
+        path = enclosure.scratch.files / name
+        path.write_bytes(content)
+        path.chmod(0o444)
+    environment = _base_environment(spec, view, enclosure) | dict(_rendered(spec.environment, view))
+    copied = view.working_folder != view.submission
+    limits = spec.limits
+    job = {
+        "command": list(spec.command),
+        "environment": environment,
+        "folder": view.working_folder,
+        "copy": (view.submission, view.working_folder) if copied else None,
+        "limits": {
+            "cpu_s": limits.cpu_s,
+            "memory_bytes": limits.memory_bytes,
+            "data_bytes": limits.data_bytes,
+            "pids": limits.pids,
+            # Counted by user: only where the user is the sandbox's own does it say anything.
+            "own_pids": limits.pids if enclosure.confined else None,
+            "open_files": limits.open_files,
+            "file_bytes": limits.file_bytes,
+            "core_bytes": 0,
+            "wall_s": limits.wall_s,
+        },
+    }
+    message = marshal.dumps(job, 2)
+    if len(message) > _JOB_BYTES:
+        raise BadSubmission(
+            f"command and environment take {len(message)} bytes, over {_JOB_BYTES}",
+            file="submission.yaml",
+            fix="shorten operator.command or operator.environment",
+        )
+    supervised.run(message, START_S)
+
+
+def _base_environment(spec: SandboxSpec, view: View, enclosure: Enclosure) -> dict[str, str]:
+    return {
+        "PATH": f"{spec.venv}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": view.home,
+        "USER": "learner",
+        "LOGNAME": "learner",
+        "LANG": "C.UTF-8",
+        "TMPDIR": enclosure.temporary,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _rendered(value: Rendered[_Value], view: View) -> Mapping[str, _Value]:
+    return value(view) if callable(value) else value

@@ -1,0 +1,43 @@
+"""No sandbox: the same life-cycle and limits on the bare host, for grading one's own code."""
+
+from __future__ import annotations
+
+from graders.sandbox.enclosure import Enclosure, Scratch, launch
+from graders.sandbox.protocol import SandboxedProcess, SandboxSpec, View
+
+
+class PlainSandbox:
+    """Runs a command as the user who grades, with the host's files and network in reach."""
+
+    name = "none"
+    caution = (
+        "the submission ran without a sandbox, with every right of the user who graded it: "
+        "its result can be trusted as far as its author"
+    )
+
+    def problem(self) -> str:
+        """Nothing can be wrong with it."""
+        return ""
+
+    def start(self, spec: SandboxSpec) -> SandboxedProcess:
+        """Start the command. `spec.mounts` mean nothing here: the host's own files are in view.
+
+        Raises:
+            BadSubmission: command and environment are larger than a sandbox takes.
+            InfraFault: the launcher cannot be started.
+        """
+        scratch = Scratch.make(spec)
+        submission = str(spec.submission.resolve())
+        for name in ("home", "tmp", "work"):
+            (scratch.folder / name).mkdir()
+        view = View(
+            submission=submission,
+            working_folder=str(scratch.folder / "work") if spec.writable_copy else submission,
+            files=str(scratch.files),
+            home=str(scratch.folder / "home"),
+            api_address="",
+        )
+        return launch(
+            spec,
+            Enclosure(scratch, view, confined=False, temporary=str(scratch.folder / "tmp")),
+        )

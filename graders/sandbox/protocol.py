@@ -1,0 +1,233 @@
+"""What a sandbox is asked for and what it gives back; no I/O here.
+
+A sandbox runs one command of a learner's with nothing of the host in its view and no network. Its only
+ways out are sockets the harness holds: the API listener, which the harness serves, and connections the
+harness dials to ports inside.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+MIB = 1024 * 1024
+
+
+class Reason(StrEnum):
+    """Why a sandboxed process ended."""
+
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    HARNESS = "killed-by-harness"
+    MEMORY = "memory"
+    CPU = "cpu"
+    PIDS = "pids"
+    LOG = "log"
+    WALL = "wall"
+    LOST = "lost"
+    """The sandbox went away without saying why: the machine killed it, or something inside did."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one sandbox may use, all its processes together unless said otherwise.
+
+    `memory_bytes` bounds resident memory; each tmpfs (/tmp, HOME, /dev/shm) holds `tmp_bytes` on top of
+    it, and the folder of `writable_copy` holds `work_bytes`. `data_bytes` bounds the writable private memory
+    of one process, so that none outruns the watchdog; None for programs that reserve far more than they
+    use. `pids` counts threads. `file_bytes` bounds one file. `log_bytes` is how much may be printed
+    before it counts as an attack; far less is kept.
+    """
+
+    cpu_s: float = 900.0
+    memory_bytes: int = 1024 * MIB
+    data_bytes: int | None = 4096 * MIB
+    pids: int = 256
+    open_files: int = 4096
+    file_bytes: int = 256 * MIB
+    tmp_bytes: int = 256 * MIB
+    work_bytes: int = 1024 * MIB
+    wall_s: float | None = None
+    log_bytes: int = 256 * MIB
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One more thing in the view: `source` read-only at `target`, or a tmpfs of `size_bytes` there."""
+
+    target: str
+    source: Path | None = None
+    size_bytes: int = 64 * MIB
+
+
+@dataclass(frozen=True)
+class View:
+    """Where things are, as the learner's process sees them.
+
+    `api_address` is `host:port`, empty without an API listener; `working_folder` is `submission`, or
+    the writable copy of it.
+    """
+
+    submission: str
+    working_folder: str
+    files: str
+    home: str
+    api_address: str
+
+
+_Value = TypeVar("_Value", str, bytes)
+Rendered = Mapping[str, _Value] | Callable[[View], Mapping[str, _Value]]
+"""A mapping, or a function that makes it once the places in the sandbox are known."""
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """One command to run. `folder` is private to the harness and takes logs and the files below.
+
+    `venv`, `python` and `base` are the runtime: a virtual environment, its interpreter, and the prefix
+    of the Python it was made from. `files` appear read-only under `View.files`, each name plain.
+    `api` asks for the API listener.
+    """
+
+    submission: Path
+    command: tuple[str, ...]
+    folder: Path
+    venv: Path
+    python: Path
+    base: Path
+    name: str = "learner"
+    environment: Rendered[str] = field(default_factory=dict)
+    files: Rendered[bytes] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = Limits()
+    api: bool = False
+    writable_copy: bool = False
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How it ended, at `at` on the monotonic clock; `code` and `signal` exclude each other."""
+
+    reason: Reason
+    at: float
+    code: int | None = None
+    signal: int | None = None
+    detail: str = ""
+    """For staff: what the sandbox itself reported when it was LOST."""
+
+    def __str__(self) -> str:
+        if self.reason is Reason.EXITED:
+            return f"exited with code {self.code}"
+        if self.reason is Reason.SIGNALLED:
+            return f"was ended by signal {self.signal}"
+        return _WORDS[self.reason]
+
+
+_WORDS = {
+    Reason.HARNESS: "was stopped by the grader",
+    Reason.MEMORY: "was stopped: it used more memory than it may",
+    Reason.CPU: "was stopped: it used more CPU time than it may",
+    Reason.PIDS: "was stopped: it started more processes and threads than it may",
+    Reason.LOG: "was stopped: it printed more than it may",
+    Reason.WALL: "was stopped: it ran longer than it may",
+    Reason.LOST: "ended together with its sandbox, for no reason the sandbox could report",
+}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the processes of a sandbox use now, and the most seen at any sample; CPU is a sum so far."""
+
+    cpu_s: float = 0.0
+    rss_bytes: int = 0
+    pids: int = 0
+    peak_rss_bytes: int = 0
+    peak_pids: int = 0
+
+
+class SandboxedProcess(Protocol):
+    """A started command and everything it starts; a context manager that stops it. Thread-safe."""
+
+    view: View
+    pid: int
+    """Of the learner's own command, as the host counts."""
+    log_path: Path
+    """Standard output and error, first and last part, complete once the process has ended."""
+    api_listener: socket.socket | None
+    """Accept here to serve what the learner sees at `view.api_address`. `stop` closes it, which does not
+    wake a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
+
+    @property
+    def exit(self) -> ExitStatus | None:
+        """How it ended; None while it runs."""
+
+    @property
+    def usage(self) -> Usage:
+        """Measured four times a second."""
+
+    def listen(self, port: int) -> socket.socket:
+        """A listening socket on 127.0.0.1:`port` of the sandbox.
+
+        Raises:
+            OSError: something listens there already, or the sandbox has ended.
+        """
+
+    def dial(self, port: int, timeout_s: float) -> socket.socket:
+        """A connection to what listens on 127.0.0.1:`port` inside.
+
+        Raises:
+            ConnectionRefusedError: nothing does, or the sandbox has ended.
+            TimeoutError: nothing accepted within `timeout_s`.
+        """
+
+    def signal(self, number: int) -> None:
+        """Send a signal, pending at every receiver when this returns; no error if all has ended.
+
+        SIGKILL, SIGSTOP and SIGCONT go to every process inside; others to the command alone.
+        """
+
+    def wait(self, timeout_s: float) -> ExitStatus | None:
+        """How it ended, or None if it still runs after `timeout_s`."""
+
+    def stop(self, grace_s: float = 0.0) -> ExitStatus:
+        """SIGTERM to the command, `grace_s` later SIGKILL to all; nothing is left on return.
+
+        Raises:
+            InfraFault: the sandbox does not go away.
+        """
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines printed, undecodable bytes replaced; may hold control codes."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Sandbox(Protocol):
+    """A way to run learner code."""
+
+    name: str
+    caution: str
+    """What the report must say about it; empty when learner code is confined."""
+
+    def problem(self) -> str:
+        """Why it cannot work on this machine and how to mend that; empty when it can."""
+
+    def start(self, spec: SandboxSpec) -> SandboxedProcess:
+        """Start the command.
+
+        Raises:
+            BadSubmission: command and environment are larger than a sandbox takes.
+            InfraFault: the sandbox cannot be made here.
+        """

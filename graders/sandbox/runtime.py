@@ -1,0 +1,103 @@
+"""The pinned Python environment that learners' operators and their tests run in.
+
+A virtual environment in the cache, bound read-only into every sandbox at the same path. It holds what
+`learner-requirements.txt` pins and nothing of kubeproof. A virtual environment cannot be moved, so it is
+made where it stays; the stamp that is written last says that it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from graders.faults import InfraFault
+from graders.once import one_at_a_time, remove_tree, write_atomically
+from graders.paths import cache_folder
+from graders.progress import Progress
+from graders.wheels import install_wheels
+
+LOCK = Path(__file__).with_name("learner-requirements.txt")
+_STAMP = "complete.json"
+_VENV_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A complete learner environment.
+
+    `base` is the prefix of the Python installation that `venv` stands on: both must be visible, at these
+    very paths, wherever `python` is started.
+    """
+
+    venv: Path
+    python: Path
+    base: Path
+    lock_sha256: str
+
+
+def ensure_runtime(progress: Progress, *, lock: Path = LOCK) -> Runtime:
+    """Have the learner environment in the cache; made once for all processes, never needs root.
+
+    Raises:
+        InfraFault: Python cannot make virtual environments here, or a wheel cannot be fetched.
+    """
+    runtime = _runtime_for(lock)
+    if _is_complete(runtime):
+        return runtime
+    with one_at_a_time(runtime.venv.with_name(f"{runtime.venv.name}.lock"), "learner runtime", progress):
+        if not _is_complete(runtime):
+            _make(runtime, lock, progress)
+    return runtime
+
+
+def find_runtime(*, lock: Path = LOCK) -> Runtime | None:
+    """The learner environment if it is there already; makes nothing."""
+    runtime = _runtime_for(lock)
+    return runtime if _is_complete(runtime) else None
+
+
+def _runtime_for(lock: Path) -> Runtime:
+    lock_sha256 = hashlib.sha256(lock.read_bytes()).hexdigest()
+    base = Path(sys.base_prefix).resolve()
+    key = hashlib.sha256(f"{lock_sha256} {base} {sys.version}".encode()).hexdigest()[:12]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    venv = cache_folder().resolve() / "runtimes" / f"python-{version}-{key}"
+    return Runtime(venv, venv / "bin" / "python", base, lock_sha256)
+
+
+def _is_complete(runtime: Runtime) -> bool:
+    return (runtime.venv / _STAMP).is_file() and os.access(runtime.python, os.X_OK)
+
+
+def _make(runtime: Runtime, lock: Path, progress: Progress) -> None:
+    remove_tree(runtime.venv)
+    try:
+        _make_venv(runtime.venv)
+        title = f"installing the learner runtime (Python {sys.version_info.major}.{sys.version_info.minor})"
+        install_wheels(lock, title, progress, interpreter=runtime.python)
+        stamp = {"schema": "kubeproof/runtime/v1", "lock_sha256": runtime.lock_sha256}
+        write_atomically(runtime.venv / _STAMP, json.dumps(stamp) + "\n")
+    finally:
+        if not _is_complete(runtime):
+            remove_tree(runtime.venv)
+
+
+def _make_venv(folder: Path) -> None:
+    """Make an environment without pip, on the installation below this process's own environment."""
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    command = [python, "-I", "-m", "venv", "--without-pip", str(folder)]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_VENV_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InfraFault(f"{python} cannot make a virtual environment: {error}", fix=_VENV_FIX) from error
+    if run.returncode != 0:
+        said = (run.stderr or run.stdout).strip()[-400:]
+        raise InfraFault(f"{python} cannot make a virtual environment: {said}", fix=_VENV_FIX)
+
+
+_VENV_FIX = "on Debian and Ubuntu install python3-venv; make sure that the cache folder has room (1 GB)"

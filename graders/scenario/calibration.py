@@ -1,0 +1,47 @@
+"""How slow this machine is just now: the factor that stretches every deadline."""
+
+from __future__ import annotations
+
+from graders.evidence.recorders import measure
+from graders.faults import InfraFault
+from graders.kube.client import Kube
+from graders.polling import NotYet, TimedOut, wait_for
+
+NOMINAL_S = 1.0
+"""A pod is created, placed and running within this on an idle machine of two cores, with room to spare."""
+
+MOST = 4.0
+
+
+def calibrate(kube: Kube) -> float:
+    """Take one pod from nothing to Running, and say how much longer than nominal it took; 1 to 4.
+
+    Raises:
+        InfraFault: it never ran.
+    """
+    path = "/api/v1/namespaces/default/pods"
+    name = "kubeproof-calibration"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "calibration", "image": "calibration"}]},
+    }
+
+    def once() -> None:
+        kube.create(path, body)
+        wait_for(running, timeout_s=60.0)
+
+    def running() -> None:
+        if kube.get(f"{path}/{name}").get("status", {}).get("phase") != "Running":
+            raise NotYet("the calibration pod is not running")
+
+    try:
+        took = measure(once)
+    except TimedOut as error:
+        raise InfraFault(
+            f"{error} after 60 s", fix="look at the machine's load with `kubeproof doctor`"
+        ) from error
+    finally:
+        kube.delete(f"{path}/{name}", gracePeriodSeconds=0)
+    return round(min(MOST, max(1.0, took / NOMINAL_S)), 2)

@@ -1,0 +1,80 @@
+"""What grading hands to a lab's scenario, and what a lab's scenario offers to grading."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from graders.evidence.bundle import TrackResult
+from graders.evidence.recorders import AuditRecorder, Recording
+from graders.kube.client import Kube
+from graders.model import Cluster, Submission
+from graders.progress import Progress
+from graders.sandbox.protocol import Limits, Sandbox
+from graders.sandbox.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recording of one submission on one running cluster.
+
+    `tracks` are the tracks to run, `folder` a private scratch folder, `deadline_s` the base of T.
+    """
+
+    submission: Submission
+    cluster: Cluster
+    sandbox: Sandbox
+    runtime: Runtime
+    limits: Limits
+    tool_limits: Limits
+    recording: Recording
+    audit: AuditRecorder
+    tracks: Collection[str]
+    folder: Path
+    seed: int
+    deadline_s: float
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the manifest of the bundle says about the run; `operator` is its API identity."""
+
+    tracks: Mapping[str, TrackResult]
+    operator: str
+    scale: float
+    deadline_s: float
+    submission: Mapping[str, object]
+    """What judging may need to know of the hand-in."""
+
+
+class Scenario(Protocol):
+    """What `graders/<lab>/scenario.py` must have at its top level."""
+
+    BLOCK: type[BaseModel]
+    """The lab's own part of submission.yaml."""
+
+    TRACKS: Collection[str]
+    """The names of all its tracks."""
+
+    def examine(self, submission: Submission) -> None:
+        """Look at a submission before any cluster starts.
+
+        Raises:
+            BadSubmission: it cannot be graded as it is.
+        """
+
+    def prepare(self, kube: Kube, submission: Submission) -> None:
+        """Put in place what the cluster's controllers should know from their start, as far as it goes."""
+
+    def record(self, run: Run) -> Recorded:
+        """Act, while recorders witness.
+
+        Raises:
+            BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
+        """
+        ...

@@ -1,0 +1,154 @@
+"""Tracks: independent pieces of acting, run side by side as far as they don't disturb each other.
+
+A track acts and waits; it never judges. What it reached and what it did not is in its marks.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from graders.evidence.bundle import TrackResult
+from graders.evidence.recorders import Recording
+from graders.faults import InfraFault
+from graders.progress import Progress
+
+S = TypeVar("S")
+
+
+class Missed(Exception):
+    """A track cannot go on, because what it waited for did not come; the mark is set already."""
+
+
+@dataclass(frozen=True)
+class Track(Generic[S]):
+    """One piece of acting on a stage of type `S`.
+
+    `joins_restart` tracks take part in the one restart of the operator that a run has: they call
+    `RestartGate.pass_through`; all others are over by then, so the restart disturbs nobody.
+    """
+
+    name: str
+    act: Callable[[S], None]
+    title: str
+    joins_restart: bool = False
+    needs_operator: bool = True
+
+
+class RestartGate:
+    """Where tracks meet to have the operator restarted once for all of them.
+
+    The gate opens when every other track is over and every member has arrived; then all members
+    prepare side by side, the restart happens, all members look at it, and everybody goes on.
+    """
+
+    def __init__(
+        self, members: Collection[str], others: Collection[str], restart: Callable[[], None]
+    ) -> None:
+        self._members = set(members)
+        self._others = set(others)
+        self._restart = restart
+        self._changed = threading.Condition()
+        self._arrived: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {}
+        self._done = False
+        self._running = False
+        self._errors: dict[str, BaseException] = {}
+
+    def leave(self, track: str) -> None:
+        """Track `track` is over; nobody need wait for it."""
+        with self._changed:
+            self._others.discard(track)
+            self._members.discard(track)
+            self._changed.notify_all()
+
+    def pass_through(
+        self,
+        track: str,
+        *,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Wait for the restart; `before` runs just ahead of it and `after` before anybody goes on.
+
+        Raises:
+            whatever this track's own `before` or `after` raised, or the restart itself.
+        """
+        with self._changed:
+            self._arrived[track] = (before, after)
+            self._changed.notify_all()
+            while not self._done:
+                if self._complete() and not self._running:
+                    self._running = True
+                    self._changed.release()
+                    try:
+                        self._open()
+                    finally:
+                        self._changed.acquire()
+                        self._done = True
+                        self._changed.notify_all()
+                else:
+                    self._changed.wait(1.0)
+        error = self._errors.get(track) or self._errors.get("")
+        if error is not None:
+            raise error
+
+    def _complete(self) -> bool:
+        return not self._others and self._members <= self._arrived.keys()
+
+    def _open(self) -> None:
+        self._all(0)
+        try:
+            self._restart()
+        except Exception as error:  # (handed to every member, who raises it)
+            self._errors[""] = error
+            return
+        self._all(1)
+
+    def _all(self, which: int) -> None:
+        with ThreadPoolExecutor(len(self._arrived) or 1) as pool:
+            futures = {
+                track: pool.submit(steps[which])
+                for track, steps in self._arrived.items()
+                if track not in self._errors
+            }
+            for track, future in futures.items():
+                error = future.exception()
+                if error is not None:
+                    self._errors[track] = error
+
+
+def run_tracks(
+    tracks: Sequence[Track[S]],
+    stages: Mapping[str, S],
+    gate: RestartGate,
+    recording: Recording,
+    progress: Progress,
+) -> dict[str, TrackResult]:
+    """Run all tracks at once, each on its stage; one track's trouble never stops another.
+
+    A track that failed through infrastructure has status `failed`; through a bug of ours, `broken`.
+    """
+
+    def run(track: Track[S]) -> TrackResult:
+        started = recording.clock.now()
+        status, problem = "done", ""
+        try:
+            with progress.task(track.title):
+                track.act(stages[track.name])
+        except Missed:
+            pass
+        except InfraFault as error:
+            status, problem = "failed", str(error)
+        except Exception:  # (the one place that turns a bug of ours into "not graded")
+            status, problem = "broken", traceback.format_exc(limit=8)
+        finally:
+            gate.leave(track.name)
+        return TrackResult(status, started, recording.clock.now(), problem)
+
+    with ThreadPoolExecutor(max(1, len(tracks)), thread_name_prefix="track") as pool:
+        futures = {track.name: pool.submit(run, track) for track in tracks}
+        return {name: future.result() for name, future in futures.items()}

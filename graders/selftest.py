@@ -1,0 +1,163 @@
+"""Tests a rubric with solutions: the reference must earn all, each flawed one lose exactly what it should."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from graders.course import Expected, Lab
+from graders.faults import CourseError, UsageError
+from graders.ownership import OwnedFolder
+from graders.process import spawn
+from graders.progress import Progress
+
+STARTER_BELOW = Decimal(15)
+"""Per cent that a starter must stay under."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One solution to grade: a folder, and the rule its losses are held against."""
+
+    name: str
+    root: Path
+    rule: str
+    expected: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one solution did; `problem` is empty when it lost what it should and nothing else."""
+
+    name: str
+    verdict: str
+    percent: Decimal | None
+    expected: tuple[str, ...]
+    lost: tuple[str, ...]
+    rule: str
+    seconds: float
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.problem
+
+
+def run_selftest(
+    lab: Lab, *, focus: bool, jobs: int, only: tuple[str, ...], out: Path, progress: Progress
+) -> list[Row]:
+    """Grade all solutions of a lab, `jobs` at a time, each in a process of its own.
+
+    Raises:
+        CourseError: a live criterion has no flawed solution. UsageError: `only` names none.
+    """
+    _every_criterion_has_a_flaw(lab)
+    with OwnedFolder("selftest", lab.id) as scratch:
+        cases = [case for case in _cases(lab, scratch.path, focus=focus) if not only or case.name in only]
+        if not cases:
+            raise UsageError(
+                f"lab {lab.id} has no solution {', '.join(only)}",
+                fix=f"there are: reference, starter, {', '.join(e.name for e in lab.flawed)}",
+            )
+        with (
+            progress.task(f"self-test of {lab.id}: {len(cases)} solutions", total=len(cases)) as task,
+            ThreadPoolExecutor(jobs) as pool,
+        ):
+            rows = []
+            for row in pool.map(lambda case: _grade(lab, case, out, progress), cases):
+                rows.append(row)
+                task.update(done=len(rows))
+            return rows
+
+
+def overlay(reference: Path, expected: Expected, destination: Path) -> Path:
+    """The flawed solution as a whole: the reference with what differs laid over it."""
+    shutil.copytree(reference, destination, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    for path in expected.remove:
+        (destination / path).unlink()
+    skip = shutil.ignore_patterns("expected.yaml", "__pycache__", ".*_cache")
+    shutil.copytree(expected.folder, destination, dirs_exist_ok=True, ignore=skip)
+    return destination
+
+
+def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
+    for reference in sorted(lab.solutions.glob("reference*")):
+        yield Case(reference.name, reference, "nothing")
+    yield Case("starter", lab.folder / "starter", f"all but {STARTER_BELOW} %")
+    checks = {criterion.id: criterion.checks for criterion in lab.rubric.criteria}
+    for expected in lab.flawed:
+        root = overlay(lab.reference, expected, scratch / expected.name)
+        only = tuple(name for lost in expected.loses for name in checks[lost]) if focus else ()
+        yield Case(expected.name, root, "exactly these", expected.loses, only)
+
+
+def _grade(lab: Lab, case: Case, out: Path, progress: Progress) -> Row:
+    folder = out / case.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "graders", "grade", lab.id, str(case.root), "--out", str(folder)]
+    for name in case.only:
+        command += ["--only", name]
+    started = time.monotonic()
+    with (folder / "log.txt").open("wb") as log, progress.task(case.name):
+        process = spawn(command, stdout=log, stderr=subprocess.STDOUT)
+        process.wait()
+    seconds = time.monotonic() - started
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"), parse_float=Decimal)
+    except (OSError, ValueError) as error:
+        tail = (folder / "log.txt").read_text("utf-8", "replace")[-300:]
+        problem = f"no report ({error}): {tail}"
+        return Row(case.name, "none", None, case.expected, (), case.rule, seconds, problem)
+    return _compare(case, report, seconds)
+
+
+def _compare(case: Case, report: dict[str, Any], seconds: float) -> Row:
+    lost = tuple(
+        criterion["id"]
+        for criterion in report["criteria"]
+        if not criterion["planned"]
+        and criterion["earned"] is not None
+        and criterion["earned"] < criterion["points"]
+    )
+    percent = Decimal(report["percent"]) if report["percent"] is not None else None
+    return Row(
+        case.name, report["verdict"], percent, case.expected, lost, case.rule, seconds,
+        _problem(case, report, lost, percent),
+    )  # fmt: skip
+
+
+def _problem(case: Case, report: dict[str, Any], lost: tuple[str, ...], percent: Decimal | None) -> str:
+    if report["verdict"] != "graded" or percent is None:
+        return f"{report['verdict']}: {report['problem']}"[:400]
+    if case.name == "starter":
+        return "" if percent < STARTER_BELOW else f"{percent} % is not below {STARTER_BELOW} %"
+    surplus, missing = sorted(set(lost) - set(case.expected)), sorted(set(case.expected) - set(lost))
+    words = []
+    if surplus:
+        words.append(f"surplus loss of {', '.join(surplus)}")
+    if missing:
+        words.append(f"did not lose {', '.join(missing)}")
+    return "; ".join(words)
+
+
+def _every_criterion_has_a_flaw(lab: Lab) -> None:
+    covered = {name for expected in lab.flawed for name in expected.loses}
+    for criterion in lab.rubric.criteria:
+        if not criterion.planned and criterion.id not in covered:
+            raise CourseError(
+                f"no flawed solution loses {criterion.id}",
+                file=f"rubrics/{lab.id}.yaml",
+                fix=f"write one under solutions/{lab.id}/flawed/ that loses exactly it",
+            )

@@ -1,0 +1,163 @@
+"""From what a learner handed in to a `Submission` that is safe to read."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import stat
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from graders.documents import Document, load_document, parse
+from graders.documents.wording import file_name, quote, show
+from graders.faults import BadSubmission, UsageError
+from graders.model import Submission
+from graders.submissions.archives import SUFFIXES, is_archive, read_archive
+from graders.submissions.block import LabBlock
+from graders.submissions.folders import read_folder
+from graders.submissions.limits import SubmissionLimits
+from graders.submissions.tree import Tree
+
+SCHEMA = "kubeproof/submission/v1"
+"""What submission.yaml must say under `schema`."""
+
+MANIFEST = "submission.yaml"
+"""The file at the root of every submission."""
+
+
+def load_submission(
+    root: Path,
+    *,
+    lab: str,
+    block: type[BaseModel],
+    learner_id: str = "",
+    scratch: Path | None = None,
+) -> Submission:
+    """Check what was handed in for `lab` and copy it into `scratch`; the result's root is the copy.
+
+    `root` is a folder or an archive. Without `scratch` a folder is checked where it is: good for
+    telling somebody what is wrong, not for grading, since it may change later. `block` is the model of
+    the lab's own keys; a `LabBlock` settles into the result's `manifest`, any other model is it.
+
+    Raises:
+        BadSubmission: something in it breaks a rule; says where and how to mend it.
+        UsageError: there is nothing at `root`, or it may not be read.
+        InfraFault: the copy cannot be written.
+    """
+    _expect_readable(root)
+    if root.is_dir():
+        _expect_manifest(root)
+        found = root if scratch is None else scratch / "submission"
+        digest = digest_of(root) if scratch is None else snapshot(root, found)
+    elif is_archive(root):
+        if scratch is None:
+            raise ValueError("an archive needs a scratch folder")
+        found, digest = _unpack(root, scratch / "submission")
+    else:
+        problem = f"is neither a folder nor an archive ({', '.join(SUFFIXES)})"
+        raise BadSubmission(
+            problem, file=file_name(root), fix="hand in a folder, or pack it as .zip or .tar.gz"
+        )
+    document = _without_head(load_document(found / MANIFEST, shown_as=MANIFEST), lab)
+    settings = parse(document, block, context={"root": found})
+    manifest = settings.settled() if isinstance(settings, LabBlock) else settings
+    return Submission(learner_id=learner_id, lab=lab, root=found, digest=digest, manifest=manifest)
+
+
+def snapshot(submission_root: Path, destination: Path, *, limits: SubmissionLimits | None = None) -> str:
+    """Copy a submission's files into the new folder `destination`; returns their digest.
+
+    Files become 0644 or 0755, folders 0755; links that stay inside stay links. Nothing is left of a
+    copy that was refused.
+
+    Raises:
+        BadSubmission, UsageError, InfraFault: as `load_submission` does.
+    """
+    limits = limits or SubmissionLimits()
+    tree = Tree(destination, limits)
+    try:
+        read_folder(submission_root, tree, limits)
+        return tree.finish()
+    except BaseException:
+        shutil.rmtree(destination, ignore_errors=True)
+        raise
+
+
+def digest_of(submission_root: Path, *, limits: SubmissionLimits | None = None) -> str:
+    """The digest that `snapshot` would return, under the same rules, without a copy.
+
+    Raises:
+        BadSubmission, UsageError: as `load_submission` does.
+    """
+    limits = limits or SubmissionLimits()
+    tree = Tree(None, limits)
+    read_folder(submission_root, tree, limits)
+    return tree.finish()
+
+
+def _unpack(archive: Path, destination: Path) -> tuple[Path, str]:
+    """Unpack, and step into the one folder that packing a whole folder puts around everything."""
+    limits = SubmissionLimits()
+    tree = Tree(destination, limits, same_case=True)
+    try:
+        read_archive(archive, tree, limits)
+        digest = tree.finish()
+        inside = sorted(destination.iterdir())
+        if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink():
+            destination_inside = inside[0]
+            _expect_manifest(destination_inside)
+            return destination_inside, digest_of(destination_inside)
+        _expect_manifest(destination)
+    except BaseException:
+        shutil.rmtree(destination, ignore_errors=True)
+        raise
+    return destination, digest
+
+
+def _expect_readable(root: Path) -> None:
+    try:
+        wanted = os.R_OK | os.X_OK if stat.S_ISDIR(root.stat().st_mode) else os.R_OK
+        allowed = os.access(root, wanted)
+    except (FileNotFoundError, NotADirectoryError) as cause:
+        fix = "correct the path; a submission is a folder or an archive"
+        raise UsageError("there is no such submission", file=file_name(root), fix=fix) from cause
+    except (OSError, ValueError) as cause:
+        fix = "correct the path, or get the right to read it"
+        raise UsageError(
+            f"the submission cannot be opened: {cause}", file=file_name(root), fix=fix
+        ) from cause
+    if not allowed:
+        fix = "get the right to read it"
+        raise UsageError("the submission may not be read", file=file_name(root), fix=fix)
+
+
+def _expect_manifest(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        return
+    near = [path.name for path in (folder / "submission.yml", folder / "Submission.yaml") if path.exists()]
+    fix = f"rename {near[0]} to {MANIFEST}" if near else f"write a {MANIFEST} at the root of the submission"
+    raise BadSubmission("is missing", file=MANIFEST, fix=fix)
+
+
+def _without_head(document: Document, lab: str) -> Document:
+    """Judge `schema` and `lab` first: what else a file may hold depends on them."""
+    data = document.data
+    if not isinstance(data, dict):
+        raise document.refusal("is not a mapping", fix=f'begin with "schema: {SCHEMA}"')
+    for key, value in (("schema", SCHEMA), ("lab", lab)):
+        if key not in data:
+            close = get_close_matches(key, set(data) - {"schema", "lab"}, n=1)
+            fix = f'rename "{close[0]}" to "{key}"' if close else f'add "{key}: {value}"'
+            where = (close[0],) if close else ()
+            raise document.refusal(f'the key "{key}" is missing', where, fix=fix)
+    if data["schema"] != SCHEMA:
+        problem = f"the schema {show(data['schema'])} is not known"
+        raise document.refusal(problem, ("schema",), fix=f'write "schema: {SCHEMA}"')
+    if data["lab"] != lab:
+        problem = f"this is a submission for {show(data['lab'])}, not for {quote(lab)}"
+        raise document.refusal(problem, ("lab",), fix=f'grade it as that lab, or write "lab: {lab}"')
+    rest = {key: value for key, value in data.items() if key not in ("schema", "lab")}
+    return dataclasses.replace(document, data=rest)

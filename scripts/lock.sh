@@ -1,0 +1,20 @@
+#!/bin/sh
+# Pins every requirement with hashes: of kubeproof, of the learner runtime, of the Go toolchain.
+set -eu
+cd "$(dirname "$0")/.."
+
+tool=build/lock
+if [ ! -x "$tool/bin/uv" ]; then
+    python3 -m venv "$tool"
+    "$tool/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
+fi
+
+pin() {
+    "$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --upgrade \
+        --generate-hashes --no-emit-index-url --no-annotate --no-header "$@"
+}
+
+# The build backend is not a dependency of the package, yet an offline editable install needs it.
+grep -o '"setuptools[^"]*"' pyproject.toml | tr -d '"' | pin --extra dev pyproject.toml - --output-file requirements.lock
+pin graders/sandbox/learner-requirements.in --output-file graders/sandbox/learner-requirements.txt
+pin graders/clusters/toolchain-requirements.in --output-file graders/clusters/toolchain-requirements.txt

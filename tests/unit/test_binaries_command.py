@@ -1,0 +1,52 @@
+"""`kubeproof setup`: what it refuses, before anything is fetched or built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from graders.cli.setup import setup
+from graders.clusters.binaries import CORE, KUBERNETES
+from graders.faults import UsageError
+from graders.paths import cache_folder
+
+APP = typer.Typer()
+APP.command()(setup)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("KUBEPROOF_BINARIES", raising=False)
+
+
+def refusal(*arguments: str) -> str:
+    error = CliRunner().invoke(APP, list(arguments)).exception
+    assert isinstance(error, UsageError)
+    return str(error)
+
+
+def test_saving_and_loading_at_once_is_refused() -> None:
+    assert refusal("--save", "a", "--load", "b") == (
+        "--save and --load exclude each other\n  fix: run `kubeproof setup` once for each"
+    )
+
+
+def test_an_archive_that_is_none_stops_the_set_up(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_text("nothing of the kind")
+    assert f"{tmp_path / 'archive'}: not a readable archive" in refusal("--load", str(tmp_path / "archive"))
+    assert not (cache_folder() / "runtimes").exists()
+
+
+def test_a_named_folder_is_not_passed_on_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in CORE:
+        (tmp_path / program).write_text(f"#!/bin/sh\necho Kubernetes {KUBERNETES}\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("KUBEPROOF_BINARIES", str(tmp_path))
+    text = refusal("--save", str(tmp_path / "archive"))
+    assert "the cache lacks etcd, kube-apiserver" in text
+    assert "fix: unset KUBEPROOF_BINARIES and run `kubeproof setup --save FILE` again" in text
+    assert not (tmp_path / "archive").exists()

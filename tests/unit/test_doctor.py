@@ -1,0 +1,153 @@
+"""The doctor tries things out, and says how to mend what does not work."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from graders import doctor
+from graders.cli.doctor import doctor as command
+from graders.doctor import Finding, State, can_grade, examine, namespace_fix
+
+APP = typer.Typer()
+APP.command()(command)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("KUBEPROOF_BINARIES", raising=False)
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def program(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program in front of the machine's own."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def test_every_finding_has_the_name_of_its_check_and_a_fix_unless_it_is_ok() -> None:
+    findings = examine()
+    assert [finding.name for finding in findings] == list(doctor.CHECKS)
+    assert [finding for finding in findings if finding.state is not State.OK and not finding.fix] == []
+
+
+def test_a_fresh_cache_warns_and_does_not_fail() -> None:
+    findings = by_name(examine())
+    assert findings["binaries"].state is State.WARN
+    assert findings["binaries"].fix.startswith("`kubeproof setup` downloads or builds them")
+    assert findings["learner runtime"] == Finding(
+        "learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it"
+    )
+
+
+def test_a_named_folder_without_programs_fails_with_its_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_BINARIES", str(tmp_path))
+    found = by_name(examine())["binaries"]
+    assert found.state is State.FAIL
+    assert "which lacks the programs etcd" in found.detail
+    assert "unset KUBEPROOF_BINARIES" in found.fix
+
+
+def test_another_platform_fails_and_names_the_providers_that_work_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    findings = examine()
+    assert not can_grade(findings)
+    assert "--provider kind" in by_name(findings)["platform"].fix
+
+
+def test_a_sandbox_that_may_not_make_namespaces_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "bwrap", "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1", monkeypatch)
+    found = doctor.bubblewrap()
+    assert found.state is State.FAIL
+    assert found.detail == "cannot make namespaces: bwrap: setting up uid map: Permission denied"
+    assert found.fix
+
+
+def test_programs_that_are_not_there_are_named_with_their_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor.bubblewrap() == Finding(
+        "bubblewrap", State.FAIL, "not found", "`apt-get install bubblewrap`"
+    )
+    assert "util-linux" in doctor.setpriv().fix
+    assert doctor.docker().detail == "no docker command; embedded clusters do not need it"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "cure"),
+    [
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+        ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "user.max_user_namespaces=15000"),
+    ],
+)
+def test_the_kernel_setting_in_the_way_is_named(tmp_path: Path, setting: str, value: str, cure: str) -> None:
+    (tmp_path / setting).parent.mkdir()
+    (tmp_path / setting).write_text(f"{value}\n")
+    assert f"`sudo sysctl {cure}`" in namespace_fix(tmp_path)
+
+
+def test_without_such_a_setting_a_container_is_suspected(tmp_path: Path) -> None:
+    assert "seccomp=unconfined" in namespace_fix(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"), [("echo 28.2.2", "engine 28.2.2 answers"), ("exit 1", "no Docker engine")]
+)
+def test_docker_is_reported_and_never_needed(
+    script: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "docker", script, monkeypatch)
+    found = doctor.docker()
+    assert found.state is State.OK
+    assert words in found.detail
+
+
+def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Finding:
+        raise PermissionError("no reading here")
+
+    monkeypatch.setitem(doctor.CHECKS, "clock", broken)
+    assert by_name(examine())["clock"] == Finding("clock", State.FAIL, "no reading here")
+
+
+@pytest.mark.parametrize(("state", "status"), [(State.WARN, 0), (State.FAIL, 2)])
+def test_the_exit_code_says_whether_grading_is_possible(
+    state: State, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = Finding("disk", state, "1 GiB [free]\x1b[31m", "make room")
+    monkeypatch.setattr(doctor, "CHECKS", {"disk": lambda: finding})
+    shown = CliRunner().invoke(APP, [])
+    assert shown.exit_code == status
+    assert "1 GiB [free]" in shown.stdout
+    assert "fix: make room" in shown.stdout
+    assert "\x1b[31m" not in shown.stdout
+
+    told = CliRunner().invoke(APP, ["--json"])
+    assert told.exit_code == status
+    answer = json.loads(told.stdout)
+    assert (answer["schema"], answer["ready"]) == ("kubeproof/doctor/v1", status == 0)
+    assert answer["findings"] == [
+        {"name": "disk", "state": state.value, "detail": finding.detail, "fix": "make room"}
+    ]

@@ -1,0 +1,115 @@
+"""The learner runtime: made once from its lock, complete or not there at all.
+
+The wheels are real, made here and found through pip's own setting for a folder of wheels.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from graders.faults import InfraFault
+from graders.progress import Silent
+from graders.sandbox.runtime import ensure_runtime, find_runtime
+
+
+def make_wheel(folder: Path, name: str = "tiny") -> Path:
+    """A wheel with one module."""
+    info = f"{name}-1.0.dist-info"
+    contents = {
+        f"{name}.py": "ANSWER = 42\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},"
+        f"{len(text)}\n"
+        for path, text in contents.items()
+    ]
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        for path, text in contents.items():
+            packed.writestr(path, text)
+        packed.writestr(f"{info}/RECORD", "".join([*record, f"{info}/RECORD,,\n"]))
+    return wheel
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheel = make_wheel(wheels)
+    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    file = tmp_path / "learner-requirements.txt"
+    file.write_text(f"tiny==1.0 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    return file
+
+
+def test_the_runtime_holds_what_the_lock_pins_and_nothing_of_the_harness(lock: Path) -> None:
+    assert find_runtime(lock=lock) is None
+    runtime = ensure_runtime(Silent(), lock=lock)
+    assert runtime.lock_sha256 == hashlib.sha256(lock.read_bytes()).hexdigest()
+    absent = "[find_spec(name) for name in ('pip', 'graders', 'rich')]"
+    code = f"import tiny; from importlib.util import find_spec; print(tiny.ANSWER, {absent})"
+    run = subprocess.run(
+        [runtime.python, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout == "42 [None, None, None]\n"
+    assert runtime.base in (runtime.venv / "bin" / "python").resolve().parents
+    assert find_runtime(lock=lock) == runtime
+
+
+def test_bytecode_is_there_before_the_runtime_becomes_read_only(lock: Path) -> None:
+    runtime = ensure_runtime(Silent(), lock=lock)
+    assert len(list(runtime.venv.glob("lib/python*/site-packages/__pycache__/tiny.*.pyc"))) == 1
+
+
+def test_the_runtime_is_made_once(lock: Path) -> None:
+    first, second = Silent(), Silent()
+    runtime = ensure_runtime(first, lock=lock)
+    assert ensure_runtime(second, lock=lock) == runtime
+    assert len(first.said) == 1
+    assert second.said == []
+
+
+def test_a_runtime_whose_making_was_cut_short_is_made_again(lock: Path) -> None:
+    runtime = ensure_runtime(Silent(), lock=lock)
+    (runtime.venv / "complete.json").unlink()
+    (runtime.venv / "leftover").write_text("half")
+    assert find_runtime(lock=lock) is None
+    ensure_runtime(Silent(), lock=lock)
+    assert not (runtime.venv / "leftover").exists()
+
+
+def test_a_new_lock_makes_a_new_runtime_beside_the_old(lock: Path, tmp_path: Path) -> None:
+    old = ensure_runtime(Silent(), lock=lock)
+    other = tmp_path / "other.txt"
+    other.write_text("# nothing but a comment\n" + lock.read_text())
+    assert ensure_runtime(Silent(), lock=other).venv != old.venv
+    assert find_runtime(lock=lock) == old
+
+
+def test_a_wheel_that_does_not_match_its_hash_is_refused_and_nothing_stays(
+    lock: Path, tmp_path: Path
+) -> None:
+    lock.write_text(f"tiny==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(InfraFault) as refused:
+        ensure_runtime(Silent(), lock=lock)
+    assert "pip failed" in str(refused.value)
+    assert "HASH" in str(refused.value).upper()
+    assert "fix: check that this machine reaches a Python package index" in str(refused.value)
+    assert [p.name for p in (tmp_path / "cache" / "runtimes").iterdir() if p.is_dir()] == []
+
+
+def test_a_source_package_is_never_built(lock: Path, tmp_path: Path) -> None:
+    (tmp_path / "wheels" / "tiny-1.0-py3-none-any.whl").unlink()
+    (tmp_path / "wheels" / "tiny-1.0.tar.gz").write_bytes(b"setup.py would run here")
+    with pytest.raises(InfraFault, match="No matching distribution found for tiny"):
+        ensure_runtime(Silent(), lock=lock)
