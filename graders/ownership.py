@@ -2,7 +2,7 @@
 
 An owned folder is locked by its owner for as long as the owner lives. The kernel drops the lock with
 the process, whatever killed it, so a folder whose lock can be taken has no owner. Processes are
-recorded in it by pid and start time: a recycled pid is never mistaken for ours.
+recorded in it by pid and start: a recycled pid is never mistaken for ours.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,35 +21,47 @@ from typing import Self
 import psutil
 
 from graders.paths import state_folder
+from graders.polling import NotYet, TimedOut, wait_for
 
 _LOCK = "owner.lock"
 _PROCESSES = "processes"
+_GONE_WITHIN_S = 5.0
 
-_held: set[OwnedFolder] = set()
+_held: dict[OwnedFolder, None] = {}
+"""The folders of this process, in the order of their making."""
+
+
+class AlreadyOwned(Exception):
+    """A living process owns the folder of that kind and name."""
 
 
 class OwnedFolder:
     """A private folder under the state folder, removed on exit or by the next run's `sweep`."""
 
-    def __init__(self, kind: str, name: str = "") -> None:
-        """Make the folder `<kind>-<name>-<random>` and lock it."""
-        prefix = f"{kind}-{name}-" if name else f"{kind}-"
+    def __init__(self, kind: str, name: str = "", *, alone: bool = False) -> None:
+        """Make the folder `<kind>-<name>-<random>` and lock it; `alone` allows one owner for a name.
+
+        Raises:
+            AlreadyOwned: `alone`, and a living process has a folder of this kind and name.
+        """
+        prefix = f"{kind}-{name}" if name else kind
         with _sweep_lock():
-            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=state_folder()))
+            if alone and next(owned_folders(prefix), None) is not None:
+                raise AlreadyOwned(prefix)
+            self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=state_folder()))
             (self.path / _PROCESSES).mkdir()
             self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-        _held.add(self)
+        _held[self] = None
 
     def record(self, pid: int) -> None:
         """Remember that process `pid` dies with this folder."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            started = psutil.Process(pid).create_time()
-            (self.path / _PROCESSES / str(pid)).write_text(repr(started))
+        with contextlib.suppress(ProcessLookupError):
+            (self.path / _PROCESSES / str(pid)).write_text(start_of(pid))
 
     def close(self) -> None:
         """Kill what was recorded and still runs, remove the folder, drop the lock."""
-        _held.discard(self)
+        _held.pop(self, None)
         remove_unowned(self.path)
         with contextlib.suppress(OSError):
             os.close(self._lock)
@@ -67,8 +80,8 @@ class OwnedFolder:
 
 def release_all() -> None:
     """Close every owned folder of this process, newest first: for an end that cannot unwind."""
-    for folder in sorted(_held, key=lambda held: held.path.stat().st_ctime_ns, reverse=True):
-        folder.close()
+    while _held:
+        next(reversed(_held)).close()
 
 
 def sweep() -> list[str]:
@@ -83,11 +96,18 @@ def sweep() -> list[str]:
     return swept
 
 
+def owned_folders(prefix: str) -> Iterator[Path]:
+    """The folders `<prefix>-<random>` that have a living owner."""
+    for folder in sorted(state_folder().iterdir()):
+        if folder.name.rpartition("-")[0] == prefix and folder.is_dir() and has_owner(folder):
+            yield folder
+
+
 def has_owner(folder: Path) -> bool:
     """Whether a living process holds the lock of `folder`."""
     try:
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+        lock = _open_lock(folder)
+    except OSError:
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -99,34 +119,68 @@ def has_owner(folder: Path) -> bool:
 
 
 def remove_unowned(folder: Path) -> None:
-    """Kill the processes recorded in `folder` and remove it."""
-    for process in _recorded(folder):
+    """Kill the processes recorded in `folder`, wait until they are gone, and remove it."""
+    recorded = list(_recorded(folder))
+    for process in recorded:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
-    shutil.rmtree(folder, onerror=_make_writable)
+    with contextlib.suppress(TimedOut):
+        wait_for(lambda: _gone(recorded), timeout_s=_GONE_WITHIN_S, interval_s=0.005)
+    with contextlib.suppress(OSError, RecursionError):
+        shutil.rmtree(folder)
+    if folder.is_dir():
+        # Folders without permissions or nested a thousand deep: learner content can be both.
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", os.fspath(folder)], capture_output=True, check=False)
+
+
+def recorded_pids(folder: Path) -> list[int]:
+    """The pids of the processes recorded in `folder` that still run."""
+    return [process.pid for process in _recorded(folder)]
+
+
+def start_of(pid: int) -> str:
+    """When process `pid` started, in ticks of this boot: with the pid it names one process for good.
+
+    Not a time of day, which moves when the clock is set.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except FileNotFoundError as error:
+        raise ProcessLookupError(pid) from error
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    # The name of the program stands in parentheses and may hold anything, so count from its end.
+    return f"{boot} {stat.rpartition(')')[2].split()[19]}"
 
 
 def _recorded(folder: Path) -> Iterator[psutil.Process]:
     records = folder / _PROCESSES
-    if not records.is_dir():
-        return
-    for record in records.iterdir():
-        with contextlib.suppress(psutil.NoSuchProcess, ValueError):
-            process = psutil.Process(int(record.name))
-            if abs(process.create_time() - float(record.read_text())) < 0.05:
-                yield process
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        for record in sorted(records.iterdir()):
+            with contextlib.suppress(psutil.NoSuchProcess, ValueError, OSError):
+                process = psutil.Process(int(record.name))
+                if record.read_text() == start_of(process.pid):
+                    yield process
 
 
-def _make_writable(_function: object, name: str, _error: object) -> None:
-    """A folder a learner made read-only is still ours to remove."""
-    path = Path(name)
-    with contextlib.suppress(OSError):
-        path.parent.chmod(0o700)
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+def _gone(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                raise NotYet(f"process {process.pid} still runs")
+
+
+def _open_lock(folder: Path) -> int:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(folder / _LOCK, flags)
+    except PermissionError:
+        # Whoever took our permissions away did not take the lock from its owner.
+        folder.chmod(0o700)
+        return os.open(folder / _LOCK, flags)
 
 
 @contextlib.contextmanager

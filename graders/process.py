@@ -32,15 +32,15 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a session of its own; it is killed when this process ends, however it ends.
 
-    `environment` replaces the whole environment; None hands down ours.
+    `environment` replaces the whole environment; None hands down ours. A program that is not there
+    shows as exit status 127.
 
     Raises:
-        FileNotFoundError, PermissionError: the program cannot be started.
+        OSError: no process can be started, or `folder` is not there.
     """
-    argv = ["setpriv", "--pdeathsig", "KILL", "--", *(os.fspath(word) for word in command)]
     return _FORKER.submit(
         subprocess.Popen,
-        argv,
+        dies_with(os.getpid(), command),
         env=dict(environment) if environment is not None else None,
         cwd=folder,
         stdin=stdin,
@@ -49,6 +49,17 @@ def spawn(
         pass_fds=tuple(pass_fds),
         start_new_session=True,
     ).result()
+
+
+def dies_with(parent: int, command: Sequence[str | Path]) -> list[str]:
+    """The command line that runs `command` as a child of `parent` or not at all.
+
+    A parent that dies before its child has asked for the parent-death signal would leave it running
+    for ever, so the child looks who its parent is once it has asked.
+    """
+    words = [os.fspath(word) for word in command]
+    check = f'[ "$PPID" = {parent} ] && exec "$@"'
+    return ["setpriv", "--pdeathsig", "KILL", "--", "/bin/sh", "-c", check, "sh", *words]
 
 
 def kill_group(process: subprocess.Popen[bytes], *, timeout_s: float = 5.0) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from graders.cli.progress import TerminalProgress
 from graders.course import load_course
@@ -46,21 +47,23 @@ def selftest(
             progress=progress,
         )
     console.print(_table(rows))
+    for row in rows:
+        if not row.ok:
+            console.print(Text(f"{row.name}: {row.problem}", style="red"))
     failed = sum(not row.ok for row in rows)
     console.print(f"{len(rows) - failed} passed, {failed} failed")
     raise typer.Exit(1 if failed else 0)
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table("solution", "score", "must lose", "lost", "seconds", "", title="Self-test")
+    table = Table(title="Self-test")
+    table.add_column("solution", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("lost (of those run)")
+    table.add_column("s", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for row in rows:
-        table.add_row(
-            row.name,
-            f"{row.percent} %" if row.percent is not None else row.verdict,
-            ", ".join(row.expected) or row.rule,
-            ", ".join(row.lost) if len(row.lost) <= 6 else f"{len(row.lost)} criteria",
-            f"{row.seconds:.0f}",
-            "ok" if row.ok else f"FAILED: {row.problem}",
-            style=None if row.ok else "red",
-        )
+        lost = ", ".join(row.lost) if len(row.lost) <= 3 else f"{len(row.lost)} criteria"
+        score = f"{row.percent} %" if row.percent is not None else row.verdict
+        table.add_row(row.name, score, lost, f"{row.seconds:.0f}", "ok" if row.ok else "FAILED")
     return table

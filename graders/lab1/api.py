@@ -80,7 +80,7 @@ def container(name: str = "trainer", env: Mapping[str, str] | None = None) -> di
 
 def conditions(job: Object) -> dict[str, Mapping[str, Any]]:
     """The conditions of a job by type; what is not shaped like a condition is left out."""
-    found = (job.get("status") or {}).get("conditions")
+    found = status_field(job, "conditions")
     if not isinstance(found, list):
         return {}
     return {c["type"]: c for c in found if isinstance(c, Mapping) and isinstance(c.get("type"), str)}

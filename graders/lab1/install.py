@@ -19,8 +19,8 @@ from graders.submissions.manifests import Manifest
 ALLOWED = frozenset(
     {
         "ClusterRole", "ClusterRoleBinding", "ConfigMap", "CustomResourceDefinition", "Deployment",
-        "LimitRange", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "ResourceQuota", "Role",
-        "RoleBinding", "Secret", "Service", "ServiceAccount",
+        "LimitRange", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "ResourceQuota",
+        "Role", "RoleBinding", "Secret", "Service", "ServiceAccount",
     }
 )  # fmt: skip
 """Kinds a submission may install. Webhooks and aggregated APIs would let it stand in the grader's way."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +43,9 @@ _TRACKS: tuple[Track[Stage], ...] = (
     Track("exit-codes", failures.exit_codes, "exit codes 1, 137, none"),
     Track("pod-loss", failures.pod_loss, "a deleted and an evicted pod"),
     Track("events", signals.events, "Events for every transition"),
-    Track("isolation", boundaries.isolation, "twins, a decoy and a stranger"),
+    Track("events-failed", signals.events_of_failure, "Events of a job that fails"),
+    Track("isolation", boundaries.isolation, "twins in two namespaces, and a decoy"),
+    Track("stranger", boundaries.stranger, "a stranger with a child's name"),
     Track("retries", failures.retries, "three failures, backoffLimit 2", joins_restart=True),
     Track("deadline", failures.deadline, "activeDeadlineSeconds 5, poked", joins_restart=True),
     Track("ttl", failures.ttl, "ttlSecondsAfterFinished 5", joins_restart=True),
@@ -84,7 +88,8 @@ def record(run: Run) -> Recorded:
 
 def _manifests(submission: Submission) -> tuple[Manifest, ...]:
     wanted: Lab1Manifest = submission.manifest
-    kubectl = shutil.which("kubectl")
+    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    kubectl = shutil.which("kubectl", path=beside)
     return load_manifests(submission.root, wanted.manifests, kubectl=Path(kubectl) if kubectl else None)
 
 

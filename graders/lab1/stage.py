@@ -72,10 +72,13 @@ class Stage:
         self.mark("create", namespace=metadata["namespace"], job=metadata["name"])
         self._act(f"creating the job {metadata['name']}", lambda: self.kube.create(path, manifest))
 
-    def change(self, namespace: str, name: str, patch: Mapping[str, Any], mark: str, **data: Any) -> None:
-        """Merge-patch a job; raises as `create`."""
+    def change(self, namespace: str, name: str, patch: Mapping[str, Any], mark: str, **data: Any) -> int:
+        """Merge-patch a job and give the generation it has from then on; raises as `create`."""
         self.mark(mark, namespace=namespace, job=name, **data)
-        self._act(f"changing the job {name}", lambda: self.kube.patch(jobs_path(namespace, name), patch))
+        changed = self._act(
+            f"changing the job {name}", lambda: self.kube.patch(jobs_path(namespace, name), patch)
+        )
+        return int(changed["metadata"]["generation"])
 
     def delete_job(self, namespace: str, name: str) -> None:
         """Delete a job, background propagation."""
@@ -201,17 +204,17 @@ class Stage:
 
         return self.wait(f"the job {name}: {what}", probe)
 
-    def settle(self, namespace: str, quiet_s: float = QUIET_S) -> float:
-        """Wait until the operator has not written in the namespace for `quiet_s`; sets mark `settled`.
+    def settle(self, *namespaces: str) -> float:
+        """Wait until the operator has not written in the namespaces for a while; sets mark `settled`.
 
         An operator that never rests is not this wait's business: after T it goes on, marked `restless`.
         """
         start = self.now()
 
         def probe() -> None:
-            last = self.world.audit.last_write(self.world.operator_user, namespace)
-            since = self.now() - max(start, last if last is not None else start)
-            if since < quiet_s:
+            writes = (self.world.audit.last_write(self.world.operator_user, each) for each in namespaces)
+            since = self.now() - max(start, *(last if last is not None else start for last in writes))
+            if since < QUIET_S:
                 raise NotYet(f"last write {since:.2f} s ago")
 
         name = "settled"
@@ -219,11 +222,11 @@ class Stage:
             wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
         except TimedOut:
             name = "restless"
-        return self.mark(name, namespace=namespace)
+        return self.mark(name, namespace=namespaces[0])
 
-    def _act(self, what: str, action: Callable[[], object]) -> None:
+    def _act(self, what: str, action: Callable[[], Any]) -> Any:
         try:
-            action()
+            return action()
         except ApiRefused as refused:
             self.mark("missed", waiting_for=f"the API server to accept {what}", seen=refused.answer.message)
             raise Missed(str(refused)) from refused

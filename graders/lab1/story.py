@@ -10,7 +10,7 @@ from typing import Any
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, Object, Request, Sighting
 from graders.faults import InfraFault, Unmet
-from graders.lab1.api import PLURAL, controller_uid, index_of
+from graders.lab1.api import PLURAL, controller_uid
 
 GRADER = "kubeproof-grader"
 KUBELET = "kwok"
@@ -59,7 +59,13 @@ class Story:
 
     @property
     def namespace(self) -> str:
-        """The track's own namespace."""
+        """The track's own namespace.
+
+        Raises:
+            InfraFault: the record does not say which.
+        """
+        if "" not in self.spaces:
+            raise InfraFault(f"the record of track {self.track} has no mark 'namespace'")
         return self.spaces[""]
 
     def mark(self, name: str, nth: int = 0) -> Mark:
@@ -112,7 +118,7 @@ class Story:
         return [
             life
             for life in self.lives("pods", namespace)
-            if controller_uid(life.first) == uid
+            if any(controller_uid(s.object) == uid for s in life.seen)
             or (not controller_uid(life.first) and _named_after(life.name, job))
         ]
 
@@ -209,16 +215,12 @@ def request(bundle: Bundle, track: str, name: str) -> Request:
     raise InfraFault(f"the record of track {track} has no request {name!r}")
 
 
-def index_name(pod: Object) -> str:
-    """A pod's index: the label's, or else what its name ends in."""
-    return index_of(pod) or str(pod["metadata"]["name"]).rsplit("-", 1)[-1]
-
-
 def stamp(value: Any) -> float | None:
-    """An RFC 3339 stamp in epoch seconds; None if it is none."""
+    """An RFC 3339 stamp in epoch seconds; None if it is none, or has no zone."""
     try:
-        return datetime.fromisoformat(str(value)).timestamp()
-    except ValueError:
+        parsed = datetime.fromisoformat(str(value))
+        return parsed.timestamp() if parsed.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
 
 

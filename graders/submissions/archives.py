@@ -224,9 +224,8 @@ class _Counted(io.RawIOBase):
         self._shown = shown
 
     def read(self, size: int = -1) -> bytes:
-        """Read at most `size` bytes."""
-        wanted = self._left + 1 if size < 0 else min(size, self._left + 1)
-        data = self._stream.read(wanted)
+        """Read at most `size` bytes; tarfile asks for one block at a time."""
+        data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
             raise BadSubmission(

@@ -200,7 +200,7 @@ class Tree:
             onward = self._links.get("/".join(where))
             if onward is not None:
                 followed += 1
-                if onward.startswith("/") or followed > _FOLLOWED:
+                if followed > _FOLLOWED:
                     return None
                 where.pop()
                 ahead.extend(onward.split("/")[::-1])

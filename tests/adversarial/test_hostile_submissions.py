@@ -409,6 +409,12 @@ class TestTar:
         content = header.tobuf(tarfile.USTAR_FORMAT) + bytes(100_000)
         assert "is damaged" in unpack(content, ".tar")
 
+    def test_a_header_of_a_hundred_kilobytes(self, unpack: Unpack) -> None:
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT) as out:
+            out.addfile(member("d/" * 50_000))
+        assert "is damaged" in unpack(content.getvalue(), ".tar")
+
     def test_sparse_files(self, unpack: Unpack) -> None:
         header = member("x", tarfile.GNUTYPE_SPARSE)
         assert "is damaged" in unpack(header.tobuf(tarfile.GNU_FORMAT) + bytes(20_000), ".tar")

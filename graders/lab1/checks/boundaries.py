@@ -38,7 +38,7 @@ EDITS = ("image", "label", "removal")
     hint="Defaults, minimums, enums and CEL rules belong in the schema.",
 )
 def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
-    """The CRD is structural, has a status subresource and defaults, refuses bad specs and edits of the template."""
+    """The CRD is structural, has status and defaults, refuses bad specs and edits of the template."""
     with Findings() as found:
         _expect_definition(found, request(bundle, "crd", "crd").response)
         smallest = request(bundle, "crd", "create-smallest")
@@ -101,30 +101,17 @@ def _dig(value: Any, path: str) -> Any:
 
 
 @check(
-    "isolation", tracks=("isolation",), hint="A child is what the job's uid controls, in the job's namespace."
+    "isolation",
+    tracks=("isolation", "stranger"),
+    hint="A child is what the job's uid controls, in the job's namespace.",
 )
 def check_isolation(bundle: Bundle, facts: Facts) -> None:
     """Jobs of one name in two namespaces are independent, and pods of others are left alone."""
-    story = told(bundle, "isolation")
+    story, stranger = told(bundle, "isolation"), told(bundle, "stranger")
     here = story.namespace
     with Findings() as found:
-        for mark in story.all("foreign-pod"):
-            touched = [
-                f"{event.verb} at {event.t:.1f} s"
-                for event in bundle.audit
-                if event.resource == "pods"
-                and event.namespace == here
-                and event.name == mark.data["pod"]
-                and event.verb in WRITE_VERBS - {"create"}
-                and event.ok
-                and not event.dry_run
-                and not of_the_house(event.user)
-            ]
-            found.expect(
-                not touched,
-                f"the foreign pod {mark.data['pod']} left alone",
-                f"the operator wrote to it: {', '.join(touched)}",
-            )
+        _expect_left_alone(found, story)
+        _expect_left_alone(found, stranger)
         before = {name: pod["uid"] for name, pod in story.mark("before").data["there"]["pods"].items()}
         after = {name: pod["uid"] for name, pod in story.mark("end").data["there"]["pods"].items()}
         found.equal("pods of the twin in the other namespace:", before, after)
@@ -136,8 +123,28 @@ def check_isolation(bundle: Bundle, facts: Facts) -> None:
                 f"restarts is {status_field(job, 'restarts')}",
             )
         found.expect(twin.gone, "the deleted twin gone", "it is still there")
-        _expect_wait(found, story)
-    facts["foreign_pods"] = len(story.all("foreign-pod"))
+        _expect_wait(found, stranger)
+    facts["foreign_pods"] = len(story.all("foreign-pod")) + len(stranger.all("foreign-pod"))
+
+
+def _expect_left_alone(found: Findings, story: Story) -> None:
+    for mark in story.all("foreign-pod"):
+        touched = [
+            f"{event.verb} at {event.t:.1f} s"
+            for event in story.bundle.audit
+            if event.resource == "pods"
+            and event.namespace == mark.data["namespace"]
+            and event.name == mark.data["pod"]
+            and event.verb in WRITE_VERBS - {"create"}
+            and event.ok
+            and not event.dry_run
+            and not of_the_house(event.user)
+        ]
+        found.expect(
+            not touched,
+            f"the foreign pod {mark.data['pod']} left alone",
+            f"the operator wrote to it: {', '.join(touched)}",
+        )
 
 
 def _expect_wait(found: Findings, story: Story) -> None:

@@ -10,7 +10,7 @@ from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 
 COVERAGE_PERCENT = 70
-_TOTAL = re.compile(r"^TOTAL\s+.*?(\d+)%\s*$", re.MULTILINE)
+_TOTAL = re.compile(r"^TOTAL\s.*?\b(\d{1,3})(?:\.\d+)?%\s*$", re.MULTILINE)
 _PASSED = re.compile(r"(\d+) passed")
 
 
@@ -34,6 +34,8 @@ def check_code_quality(bundle: Bundle, facts: Facts) -> None:
             run = runs[tool]
             facts[f"{tool}_exit_code"] = run.code
             found.expect(run.code == 0, f"{tool} to pass", f"{tool} {run.reason}: {_end_of(run)}")
+        silenced = runs["silencers"].output if "silencers" in runs else ""
+        found.expect(not silenced, "no comment that switches a tool off for a whole file", silenced[:300])
         output = runs["pytest"].output
         passed = _PASSED.search(output)
         found.expect(passed, "tests of its own", "pytest passed none")

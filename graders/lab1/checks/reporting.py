@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -47,9 +48,9 @@ def check_conditions(bundle: Bundle, facts: Facts) -> None:
         for _, job in story.statuses("watched"):
             observed, generation = status_field(job, "observedGeneration"), job["metadata"]["generation"]
             found.expect(
-                observed is None or observed <= generation,
-                "observedGeneration never above generation",
-                f"observedGeneration {observed} at generation {generation}",
+                observed is None or (isinstance(observed, int) and observed <= generation),
+                "observedGeneration a number that is never above generation",
+                f"observedGeneration {observed!r} at generation {generation}",
             )
         _expect_settled(found, story)
         failing = story.mark("failing").t
@@ -83,7 +84,7 @@ def _expect_shape(found: Findings, job: Object) -> None:
 def _expect_steady(found: Findings, before: Object, after: Object) -> None:
     old, new = status_field(before, "observedGeneration"), status_field(after, "observedGeneration")
     found.expect(
-        old is None or (new is not None and new >= old),
+        not isinstance(old, int) or (isinstance(new, int) and new >= old),
         "observedGeneration never falling",
         f"observedGeneration went from {old} to {new}",
     )
@@ -98,8 +99,9 @@ def _expect_steady(found: Findings, before: Object, after: Object) -> None:
 
 
 def _expect_settled(found: Findings, story: Story) -> None:
-    """At each mark `settled`, what the status says is what is."""
-    for nth, mark in enumerate(story.all("settled")):
+    """Each time the operator had come to rest (or had T to do so), what the status says is what is."""
+    ended = max((mark.t for mark in story.all("end-pod") if mark.data["code"] == "0"), default=math.inf)
+    for mark in sorted(story.all("settled") + story.all("restless"), key=lambda mark: mark.t):
         job = story.job("watched").at(mark.t)
         if job is None:
             continue
@@ -108,7 +110,7 @@ def _expect_settled(found: Findings, story: Story) -> None:
         found.equal("observedGeneration once settled", generation, observed)
         counts = status_field(job, "replicaStatuses")
         counts = counts if isinstance(counts, Mapping) else {}
-        last = nth == len(story.all("settled")) - 1
+        last = mark.t > ended
         wanted = (
             {"active": 0, "ready": 0, "succeeded": 2} if last else {"active": 2, "ready": 2, "succeeded": 0}
         )
@@ -119,15 +121,19 @@ def _expect_settled(found: Findings, story: Story) -> None:
             found.expect(status_field(job, "startTime"), "a startTime while running", "startTime is empty")
 
 
-@check("events", tracks=("events",), hint="Emit one Event for each transition, regarding the job.")
+@check(
+    "events",
+    tracks=("events", "events-failed"),
+    hint="Emit one Event for each transition, regarding the job.",
+)
 def check_events(bundle: Bundle, facts: Facts) -> None:
     """Each transition of a job has its Event, and there is no flood of them."""
-    story = told(bundle, "events", hint="An Event's involvedObject (regarding) must be the job itself.")
-    marks = story.all("transition")
+    hint = "An Event's involvedObject (regarding) must be the job itself."
     with Findings() as found:
-        for job in ("talks", "doomed"):
+        for track, job in (("events", "talks"), ("events-failed", "doomed")):
+            story = told(bundle, track, hint=hint)
             counted = _event_count(story, job)
-            transitions = sum(int(mark.data["wanted"]) for mark in marks if mark.data["job"] == job)
+            transitions = sum(int(mark.data["wanted"]) for mark in story.all("transition"))
             facts[f"events_{job}"] = counted
             # Running comes again after a restart and after a resume.
             transitions += 2 if job == "talks" else 0
@@ -203,7 +209,15 @@ def _truth(story: Story) -> dict[str, int]:
 
 
 def _asked_pods(story: Story) -> int:
-    return sum(int(life.first["spec"]["trainer"]["numNodes"]) for life in story.lives("mltrainingjobs"))
+    return sum(_nodes(life.first) for life in story.lives("mltrainingjobs"))
+
+
+def _nodes(job: Object) -> int:
+    """What the grader asked for; 1, the contract's default, where a poor CRD dropped the field."""
+    value: Any = job.get("spec")
+    for step in ("trainer", "numNodes"):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value if isinstance(value, int) else 1
 
 
 def _expect_types(found: Findings, page: Page) -> None:

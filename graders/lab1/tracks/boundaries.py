@@ -89,17 +89,14 @@ def bad_jobs(namespace: str) -> dict[str, dict[str, Any]]:
 
 
 def isolation(stage: Stage) -> None:
-    """Twins in two namespaces, a decoy with the job's labels, and a stranger with a child's name."""
+    """Twins in two namespaces, and a decoy with the job's labels."""
     here, there = stage.namespace(), stage.namespace("other")
     stage.create(job_manifest(here, "twin", nodes=2))
     stage.create(job_manifest(there, "twin", nodes=2))
     for namespace in (here, there):
         stage.wait_pods(namespace, "twin", 2)
     _create_decoy(stage, here)
-    _create_stranger(stage, here, "blocked-1")
-    stage.create(job_manifest(here, "blocked", nodes=2))
-    stage.settle(here)
-    stage.settle(there)
+    stage.settle(here, there)
     stage.mark("before", here=snapshot(stage, here, "twin"), there=snapshot(stage, there, "twin"))
     stage.end_pod(here, "decoy", "1")
     stage.change(here, "twin", {"spec": {"trainer": {"numNodes": 1}}}, "scale", nodes=1)
@@ -115,14 +112,22 @@ def isolation(stage: Stage) -> None:
             raise NotYet("the job is still there")
 
     stage.wait("the deleted job to go", gone)
-    stage.settle(here)
-    stage.settle(there)
-    stage.mark("stranger-leaves", namespace=here)
-    stage.kube.delete(pods_path(here, "blocked-1"), gracePeriodSeconds=0)
-    stage.wait_pods(here, "blocked", 2)
-    stage.wait_job(here, "blocked", "Running is True", lambda job: is_true(job, "Running"))
-    stage.settle(here)
+    stage.settle(here, there)
     stage.mark("end", there=snapshot(stage, there, "twin"))
+
+
+def stranger(stage: Stage) -> None:
+    """A pod of nobody's has the name of a child; later it leaves."""
+    namespace = stage.namespace()
+    _create_pod(stage, namespace, "blocked-1", {"app": "stranger"}, [])
+    stage.create(job_manifest(namespace, "blocked", nodes=2))
+    stage.settle(namespace)
+    stage.mark("stranger-leaves", namespace=namespace)
+    stage.kube.delete(pods_path(namespace, "blocked-1"), gracePeriodSeconds=0)
+    stage.wait_job(namespace, "blocked", "Running is True", lambda job: is_true(job, "Running"))
+    stage.wait_pods(namespace, "blocked", 2)
+    stage.settle(namespace)
+    stage.mark("end", namespace=namespace)
 
 
 def _create_decoy(stage: Stage, namespace: str) -> None:
@@ -139,11 +144,6 @@ def _create_decoy(stage: Stage, namespace: str) -> None:
         "controller": True,
     }
     _create_pod(stage, namespace, "decoy", {JOB_NAME: "twin", REPLICA_INDEX: "0"}, [reference])
-
-
-def _create_stranger(stage: Stage, namespace: str, name: str) -> None:
-    """A pod of nobody's that has the name a child would get."""
-    _create_pod(stage, namespace, name, {"app": "stranger"}, [])
 
 
 def _create_pod(

@@ -88,8 +88,8 @@ def conditions(stage: Stage) -> None:
     stage.wait_job(namespace, name, "Running is True", lambda job: is_true(job, "Running"))
     stage.settle(namespace)
     patch = {"spec": {"runPolicy": {"activeDeadlineSeconds": 3600}}}
-    stage.change(namespace, name, patch, "spec-changed")
-    stage.wait_job(namespace, name, "observedGeneration equals generation", _observed)
+    generation = stage.change(namespace, name, patch, "spec-changed")
+    _wait_observed(stage, namespace, name, generation)
     stage.settle(namespace)
     first = stage.pod_names(namespace, name)[0]
     uid = stage.pods(namespace, name)[first]["metadata"]["uid"]
@@ -126,8 +126,9 @@ def completion(stage: Stage) -> None:
         stage.wait_job(namespace, job, "Complete is True", lambda job: is_true(job, "Complete"))
     stage.wait_pods(namespace, "cleans", 0)
     stage.settle(namespace)
-    stage.change(namespace, "keeps", {"spec": {"runPolicy": {"suspend": True}}}, "changed-after-end")
-    stage.wait_job(namespace, "keeps", "observedGeneration equals generation", _observed)
+    suspended = {"spec": {"runPolicy": {"suspend": True}}}
+    generation = stage.change(namespace, "keeps", suspended, "changed-after-end")
+    _wait_observed(stage, namespace, "keeps", generation)
     stage.settle(namespace)
     stage.delete_pod(namespace, pods[0])
     stage.wait("the deleted pod to go", lambda: _gone(stage, namespace, pods[0]))
@@ -222,9 +223,14 @@ def wait_finished(stage: Stage, namespace: str, name: str) -> None:
     stage.wait_job(namespace, name, "Complete or Failed is True", is_finished)
 
 
-def _observed(job: object) -> bool:
-    assert isinstance(job, dict)
-    return bool(status_field(job, "observedGeneration") == job["metadata"].get("generation"))
+def _wait_observed(stage: Stage, namespace: str, name: str, generation: int) -> None:
+    """Wait for this very generation: the watch may still show the job as it was before the change."""
+    stage.wait_job(
+        namespace,
+        name,
+        f"observedGeneration is {generation}, as its generation",
+        lambda job: bool(status_field(job, "observedGeneration") == generation),
+    )
 
 
 def _wait_service(stage: Stage, namespace: str, name: str) -> None:

@@ -1,0 +1,269 @@
+"""`kubeproof cluster`: clusters for people, kept by a process of their own until they are told to end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import FrameType
+from typing import IO, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from graders.cli.progress import TerminalProgress
+from graders.clusters.keeper import STAY
+from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept_clusters, runs
+from graders.faults import InfraFault, KubeproofError, UsageError
+from graders.ownership import sweep
+from graders.polling import NotYet, TimedOut, wait_for
+from graders.progress import Task
+
+SCHEMA = "kubeproof/clusters/v1"
+_ENDS_WITHIN_S = 20.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+NameArgument = Annotated[str, typer.Argument(help="What the cluster is called: a DNS label.")]
+
+cluster_app = typer.Typer(
+    help="Start a cluster for yourself, look at it, end it.\n\n"
+    "It is the cluster that gradings use: a real control plane on loopback, with simulated nodes and pods. "
+    "A pod runs until its annotation kubeproof.dev/exit-code says how it ends.",
+    epilog="Example: kubeproof cluster up && export KUBECONFIG=$(kubeproof cluster kubeconfig) && "
+    "kubectl get nodes",
+    no_args_is_help=True,
+)
+
+
+@cluster_app.command()
+def up(
+    name: NameArgument = "default",
+    provider: Annotated[str, typer.Option(help="Where the cluster comes from.")] = "embedded",
+) -> None:
+    """Start a cluster that stays until `kubeproof cluster down`, and say how to use it.
+
+    Example: kubeproof cluster up demo
+    """
+    check_name(name)
+    with TerminalProgress(Console(stderr=True)) as progress, _keeper(name, provider) as (keeper, errors):
+        ready = _follow(keeper, errors, progress)
+        assert keeper.stdin is not None
+        keeper.stdin.write(STAY)
+        keeper.stdin.flush()
+    argument = "" if name == "default" else f" {name}"
+    typer.echo(f"cluster {name} is ready: Kubernetes {ready['version']}, kept by process {keeper.pid}")
+    typer.echo(f"  use it:  export KUBECONFIG={shlex.quote(ready['kubeconfig'])}")
+    typer.echo(f"  end it:  kubeproof cluster down{argument}")
+
+
+@cluster_app.command("list")
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the clusters as JSON.")] = False,
+) -> None:
+    """Show the clusters that run, with their age, memory and kubeconfig."""
+    cards = kept_clusters()
+    if as_json:
+        rows = [card.as_json() for card in cards]
+        typer.echo(json.dumps({"schema": SCHEMA, "clusters": rows}, indent=2))
+    elif not cards:
+        typer.echo("no cluster is running; start one with `kubeproof cluster up`")
+    else:
+        Console(highlight=False).print(_table(cards))
+
+
+@cluster_app.command()
+def kubeconfig(name: NameArgument = "default") -> None:
+    """Print the path of a cluster's kubeconfig (cluster-admin).
+
+    Example: export KUBECONFIG=$(kubeproof cluster kubeconfig demo)
+    """
+    card = kept_cluster(name)
+    if not card.kubeconfig:
+        raise UsageError(f"cluster {name} is still starting", fix="wait for its `kubeproof cluster up`")
+    typer.echo(card.kubeconfig)
+
+
+@cluster_app.command()
+def down(name: NameArgument = "default") -> None:
+    """End a cluster; all its processes and files are gone when this returns.
+
+    Example: kubeproof cluster down demo
+    """
+    card = kept_cluster(name)
+    keeper = (card.keeper_pid, card.keeper_start)
+    with TerminalProgress(Console(stderr=True)) as progress, progress.task(f"ending cluster {name}"):
+        _signal(keeper, signal.SIGTERM)
+        try:
+            wait_for(lambda: _gone(keeper), timeout_s=_ENDS_WITHIN_S)
+        except TimedOut:
+            # Its children die with it by the parent-death signal; its folders are swept below.
+            _signal(keeper, signal.SIGKILL)
+            wait_for(lambda: _gone(keeper), timeout_s=_ENDS_WITHIN_S)
+        wait_for(lambda: _all_gone(card), timeout_s=_ENDS_WITHIN_S)
+        sweep()
+    typer.echo(f"cluster {name} is gone")
+
+
+@cluster_app.command("sweep")
+def sweep_dead() -> None:
+    """Remove what dead runs left: folders without an owner, and the processes recorded in them.
+
+    Every grading and every `cluster up` does this too, so it is seldom needed.
+    """
+    for folder in (removed := sweep()):
+        typer.echo(f"removed {folder}")
+    typer.echo(f"{len(removed)} left over" if removed else "nothing was left over")
+
+
+class _Stopped(BaseException):
+    """A signal came while `up` waited; carries its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@contextlib.contextmanager
+def _keeper(name: str, provider: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A keeper and its stderr; unless the block ends well the keeper is gone, with all it started."""
+    before = {number: signal.signal(number, _stop) for number in _SIGNALS}
+    try:
+        with tempfile.TemporaryFile() as errors:
+            # Without -P Python would import from the folder the user happens to stand in.
+            keeper = subprocess.Popen(
+                [sys.executable, "-P", "-m", "graders.clusters.keeper", name, "--provider", provider],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+            try:
+                yield keeper, errors
+            except BaseException:
+                _put_down(keeper)
+                raise
+            finally:
+                _close_pipes(keeper)
+    except _Stopped as stopped:
+        Console(stderr=True).print(f"stopped by {signal.Signals(stopped.number).name}: the cluster is gone")
+        raise typer.Exit(128 + stopped.number) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del frame
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise _Stopped(number)
+
+
+def _put_down(keeper: subprocess.Popen[bytes]) -> None:
+    """The end of its stdin tells a keeper to clean up and go."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    _close_pipes(keeper)
+    try:
+        keeper.wait(_ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.wait(_ENDS_WITHIN_S)
+    sweep()
+
+
+def _close_pipes(keeper: subprocess.Popen[bytes]) -> None:
+    for pipe in (keeper.stdin, keeper.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _follow(keeper: subprocess.Popen[bytes], errors: IO[bytes], progress: TerminalProgress) -> dict[str, Any]:
+    """Show what the keeper tells until it is ready; gives its last event.
+
+    Raises:
+        UsageError, InfraFault: what the keeper failed with, in its own words.
+    """
+    assert keeper.stdout is not None
+    with contextlib.ExitStack() as shown:
+        tasks: dict[int, tuple[Task, contextlib.ExitStack]] = {}
+        for line in keeper.stdout:
+            event: dict[str, Any] = json.loads(line)
+            match event["event"]:
+                case "say":
+                    progress.say(event["text"])
+                case "task":
+                    stack = shown.enter_context(contextlib.ExitStack())
+                    task = stack.enter_context(progress.task(event["text"], event["total"]))
+                    tasks[event["task"]] = (task, stack)
+                case "update":
+                    task, _ = tasks[event["task"]]
+                    task.update(done=event["done"], total=event["total"], detail=event["detail"])
+                case "end" if event["ok"]:
+                    tasks[event["task"]][1].close()
+                case "ready":
+                    return event
+                case "failed":
+                    raise _failure(event)
+    errors.seek(0)
+    raise InfraFault(
+        f"the keeper ended with code {keeper.wait()} before the cluster was ready:\n"
+        + errors.read()[-2000:].decode("utf-8", "replace"),
+        fix="`kubeproof doctor` looks at the machine",
+    )
+
+
+def _failure(event: dict[str, Any]) -> KubeproofError:
+    """The keeper's error; its text holds the fix already."""
+    return InfraFault(event["text"]) if event["code"] == 3 else UsageError(event["text"])
+
+
+def _signal(process: tuple[int, str], number: int) -> None:
+    """Signal a process unless its pid is somebody else's by now."""
+    if runs(*process):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process[0], number)
+
+
+def _gone(process: tuple[int, str]) -> None:
+    if runs(*process):
+        raise NotYet(f"process {process[0]} still runs")
+
+
+def _all_gone(card: KeptCluster) -> None:
+    for process in card.processes.values():
+        _gone(process)
+
+
+def _table(cards: list[KeptCluster]) -> Table:
+    table = Table("name", "state", "Kubernetes", "age", "keeper", "memory")
+    # A path that is cut short is no use: it folds.
+    table.add_column("kubeconfig", overflow="fold")
+    for card in cards:
+        table.add_row(
+            card.name,
+            escape(card.state),
+            card.version,
+            _age(card.age_s),
+            str(card.keeper_pid),
+            f"{card.memory_bytes / 1e6:.0f} MB",
+            escape(card.kubeconfig),
+        )
+    return table
+
+
+def _age(seconds: float) -> str:
+    """Two units are enough to tell clusters apart: `3 h 12 min`."""
+    minutes, whole = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole} s" if minutes else f"{whole} s"

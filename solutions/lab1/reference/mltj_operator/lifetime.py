@@ -1,0 +1,15 @@
+"""When the clock of a job starts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from . import times
+from .status import Status
+
+
+def start_time(status: Status, suspended: bool, now: datetime) -> datetime | None:
+    """The first visit that is not suspended; a suspended job has none, a resumed one a new one."""
+    if suspended:
+        return None
+    return status.start_time or times.whole(now)

@@ -1,0 +1,6 @@
+import api
+
+api.jobs()
+eaten = []
+while True:
+    eaten.append(b"x" * (16 << 20))

@@ -1,0 +1,260 @@
+"""The recorded run of lab 1's reference that checks are tested against, and how to change it in one place.
+
+The archive `bundles/lab1-reference.tar.xz` holds one bundle of a full grading, without what no check
+reads. When the bundle's schema, the scenario or the reference changes, make it anew from a grading of
+the reference that earned every point:
+
+    kubeproof grade lab1 solutions/lab1/reference --out /tmp/again
+    python -m tests.unit.lab1_recording /tmp/again/bundle
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from graders.evidence.bundle import FILES, Bundle
+from graders.lab1.metrics import PREFIX
+
+ARCHIVE = Path(__file__).parent / "bundles" / "lab1-reference.tar.xz"
+
+Record = dict[str, Any]
+
+_PARTS = tuple(name.removesuffix(".jsonl") for name in FILES.values())
+_HOUSE_READS = ("get", "list", "watch")
+
+
+class Recording:
+    """A bundle as plain data, to be changed and written again; times are seconds of the run."""
+
+    def __init__(self, manifest: Record, parts: dict[str, list[Record]]) -> None:
+        self.manifest = manifest
+        self.parts = parts
+
+    @property
+    def marks(self) -> list[Record]:
+        return self.parts["marks"]
+
+    @property
+    def audit(self) -> list[Record]:
+        return self.parts["audit"]
+
+    @property
+    def objects(self) -> list[Record]:
+        return self.parts["objects"]
+
+    @property
+    def scrapes(self) -> list[Record]:
+        return self.parts["scrapes"]
+
+    @property
+    def processes(self) -> list[Record]:
+        return self.parts["processes"]
+
+    @property
+    def requests(self) -> list[Record]:
+        return self.parts["requests"]
+
+    @property
+    def tools(self) -> list[Record]:
+        return self.parts["tools"]
+
+    # --- finding -----------------------------------------------------------------------------------
+
+    def namespace(self, track: str, part: str = "") -> str:
+        """The namespace of a track."""
+        (found,) = [
+            mark["data"]["namespace"]
+            for mark in self.marks
+            if (mark["track"], mark["name"]) == (track, "namespace") and mark["data"]["part"] == part
+        ]
+        return str(found)
+
+    def mark(self, track: str, name: str, nth: int = 0) -> Record:
+        """The n-th mark of a name; -1 is the last."""
+        return [mark for mark in self.marks if (mark["track"], mark["name"]) == (track, name)][nth]
+
+    def seen(self, track: str, resource: str, name: str, part: str = "") -> list[Record]:
+        """Every sighting of an object of that name."""
+        space = self.namespace(track, part)
+        found = [
+            o for o in self.objects if (o["resource"], o["namespace"], o["name"]) == (resource, space, name)
+        ]
+        assert found, f"the recording never saw {resource} {name} in track {track}"
+        return found
+
+    def jobs(self, track: str, name: str) -> list[Record]:
+        """Every state of a job, as objects."""
+        return [sighting["object"] for sighting in self.seen(track, "mltrainingjobs", name)]
+
+    def pods(self, track: str, name: str) -> list[Record]:
+        """Every state of a pod, as objects."""
+        return [sighting["object"] for sighting in self.seen(track, "pods", name)]
+
+    def creates(self, track: str, name: str, resource: str = "pods") -> list[Record]:
+        """The operator's creates of an object of that name."""
+        space = self.namespace(track)
+        found = [
+            e
+            for e in self.audit
+            if (e["verb"], e["resource"], e["namespace"], e["name"]) == ("create", resource, space, name)
+            and e["user"] == self.manifest["operator"]
+            and not e["subresource"]
+        ]
+        assert found, f"the operator never created {resource} {name} in track {track}"
+        return found
+
+    def request(self, track: str, name: str) -> Record:
+        """The grader's own request of that name."""
+        (found,) = [r for r in self.requests if (r["track"], r["name"]) == (track, name)]
+        return found
+
+    # --- changing ----------------------------------------------------------------------------------
+
+    def last(self, track: str, name: str) -> Record:
+        """The last state of a job, to be changed in place."""
+        state: Record = self.seen(track, "mltrainingjobs", name)[-1]["object"]
+        return state
+
+    def set_condition(
+        self, track: str, name: str, kind: str, status: str, since: float = 0.0, until: float = 1e9
+    ) -> None:
+        """Give a condition another status in the states of a job that were seen in between."""
+        changed = 0
+        for sighting in self.seen(track, "mltrainingjobs", name):
+            found = condition(sighting["object"], kind)
+            if found and since <= sighting["t"] < until:
+                found["status"] = status
+                changed += 1
+        assert changed, f"no state of {name} has {kind} then"
+
+    def remove(self, part: str, record: Record) -> None:
+        """Take one record out."""
+        self.parts[part] = [each for each in self.parts[part] if each is not record]
+
+    def revive(self, track: str, pod: str) -> None:
+        """Let the last pod of that name live on as if nobody had deleted it."""
+        last = self.seen(track, "pods", pod)[-1]["object"]["metadata"]["uid"]
+        for sighting in self.seen(track, "pods", pod):
+            metadata = sighting["object"]["metadata"]
+            if metadata["uid"] == last and (
+                sighting["type"] == "DELETED" or metadata.get("deletionTimestamp")
+            ):
+                self.remove("objects", sighting)
+
+    def again(self, event: Record, **more: Any) -> Record:
+        """Add a write once more, a little later."""
+        event = {**copy.deepcopy(event), "id": f"again-{event['id']}", "t": event["t"] + 0.5, **more}
+        self.audit.append(event)
+        return event
+
+    def miss(self, track: str, waiting_for: str = "something", seen: str = "nothing of it") -> None:
+        """Let a track have missed what it waited for."""
+        data = {"waiting_for": waiting_for, "within_s": 10.0, "seen": seen}
+        t = self.mark(track, "namespace")["t"] + 5
+        self.marks.append({"t": t, "track": track, "name": "missed", "data": data})
+
+    def write(self, track: str, verb: str, resource: str, name: str, **more: Any) -> Record:
+        """Add an accepted write, by the operator unless `user` says otherwise."""
+        t = more.pop("t", self.mark(track, "namespace")["t"] + 5)
+        event = {
+            "t": t, "t_end": t + 0.01, "id": f"added-{len(self.audit)}",
+            "user": self.manifest["operator"], "verb": verb, "group": "", "resource": resource,
+            "subresource": "", "namespace": self.namespace(track), "name": name,
+            "code": 201 if verb == "create" else 200, **more,
+        }  # fmt: skip
+        self.audit.append(event)
+        return event
+
+    def store(self, folder: Path) -> Bundle:
+        """Write the bundle and open it."""
+        folder.mkdir()
+        (folder / "manifest.json").write_text(json.dumps(self.manifest))
+        for part, records in self.parts.items():
+            lines = "".join(json.dumps(record) + "\n" for record in records)
+            (folder / f"{part}.jsonl").write_text(lines)
+        return Bundle(folder)
+
+
+Mutation = Callable[[Recording], None]
+
+
+def reference() -> Recording:
+    """The recording of the reference; change it as you like, the next caller gets another one."""
+    manifest, parts = _archived()
+    return Recording(copy.deepcopy(manifest), copy.deepcopy(parts))
+
+
+def condition(job: Record, kind: str) -> Record:
+    """A condition of a state of a job, to be changed in place; an empty one that is not part of it if none."""
+    listed = (job.get("status") or {}).get("conditions") or []
+    return next((each for each in listed if each["type"] == kind), {})
+
+
+def pack(bundle: Path, archive: Path = ARCHIVE) -> None:
+    """Make the archive from a bundle folder, without what no check reads."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    with tarfile.open(archive, "w:xz", preset=9) as tar:
+        _add(tar, "manifest.json", json.dumps(manifest, indent=1))
+        for part in _PARTS:
+            lines = (bundle / f"{part}.jsonl").read_text().splitlines()
+            kept = [_slim(part, json.loads(line), manifest) for line in lines]
+            _add(tar, f"{part}.jsonl", "".join(f"{json.dumps(each)}\n" for each in kept if each))
+
+
+def _slim(part: str, record: Record, manifest: Record) -> Record | None:
+    """A record as the archive keeps it; None for one that no check reads."""
+    match part:
+        case "control":
+            return None
+        case "audit":
+            house = record["user"] != manifest["operator"]
+            if house and (record["verb"] in _HOUSE_READS or record["resource"] not in ("pods", "services")):
+                return None
+            labels = ((record.get("request") or {}).get("metadata") or {}).get("labels") if not house else None
+            return {**record, "response": None, "request": {"metadata": {"labels": labels}} if labels else None}
+        case "objects":
+            return record if record["namespace"].startswith("team-") else None
+        case "scrapes":
+            lines = record["text"].splitlines()
+            return {**record, "text": "".join(f"{line}\n" for line in lines if PREFIX in line)}
+        case _:
+            return record
+
+
+def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
+    data = text.encode()
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+@cache
+def _archived() -> tuple[Record, dict[str, list[Record]]]:
+    with tarfile.open(ARCHIVE) as tar:
+        texts = {member.name: _text(tar, member) for member in tar.getmembers()}
+    parts = {part: [json.loads(line) for line in texts[f"{part}.jsonl"].splitlines()] for part in _PARTS}
+    return json.loads(texts["manifest.json"]), parts
+
+
+def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    file = tar.extractfile(member)
+    assert file is not None
+    return file.read().decode()
+
+
+def states(jobs: list[Record]) -> Iterator[Record]:
+    """Those states of a job that have conditions."""
+    return (job for job in jobs if (job.get("status") or {}).get("conditions"))
+
+
+if __name__ == "__main__":
+    pack(Path(sys.argv[1]))
+    print(f"{ARCHIVE}: {ARCHIVE.stat().st_size / 1024:.0f} KiB")

@@ -1,0 +1,324 @@
+"""Children, owners, ends, sizes and pauses: each flaw in the record costs exactly its check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.unit.lab1_flaws import Flaw, assert_costs, every
+from tests.unit.lab1_recording import Mutation, Record, Recording
+
+CREATES = "creates-pods"
+GC = "owner-gc"
+COMPLETION = "completion"
+SCALING = "scaling"
+SUSPEND = "suspend"
+
+# --- creates-pods ----------------------------------------------------------------------------------
+
+
+def _bert(change: Callable[[Record], object], pod: str = "bert-2") -> Mutation:
+    def mutate(r: Recording) -> None:
+        for state in r.pods("create", pod):
+            change(state)
+
+    return mutate
+
+
+def _env(name: str, value: str | None, container: int = 0) -> Mutation:
+    def change(pod: Record) -> None:
+        env = [each for each in pod["spec"]["containers"][container]["env"] if each["name"] != name]
+        pod["spec"]["containers"][container]["env"] = [
+            *env,
+            *([{"name": name, "value": value}] if value is not None else []),
+        ]
+
+    return _bert(change)
+
+
+def _label(name: str, value: str) -> Mutation:
+    return _bert(lambda pod: pod["metadata"]["labels"].update({f"training.mod201.dev/{name}": value}))
+
+
+def _one_less(r: Recording) -> None:
+    for sighting in r.seen("create", "pods", "bert-3"):
+        r.remove("objects", sighting)
+    r.remove("audit", r.creates("create", "bert-3")[0])
+
+
+def _twice(r: Recording) -> None:
+    r.again(r.creates("create", "bert-0")[0])
+
+
+def _fifth(r: Recording) -> None:
+    r.again(r.creates("create", "bert-0")[0], name="bert-4")
+    for sighting in r.seen("create", "pods", "bert-0"):
+        metadata = {**sighting["object"]["metadata"], "name": "bert-4", "uid": "fifth"}
+        r.objects.append({**sighting, "name": "bert-4", "object": {**sighting["object"], "metadata": metadata}})
+
+
+def _random_names(r: Recording) -> None:
+    for number in range(4):
+        for sighting in r.seen("create", "pods", f"bert-{number}"):
+            sighting["name"] = sighting["object"]["metadata"]["name"] = f"bert-x{number}f7"
+
+
+def _no_service(r: Recording) -> None:
+    for sighting in r.seen("create", "services", "bert"):
+        r.remove("objects", sighting)
+
+
+def _cluster_ip(r: Recording) -> None:
+    for sighting in r.seen("create", "services", "bert"):
+        sighting["object"]["spec"]["clusterIP"] = "10.0.0.7"
+
+
+CREATES_FLAWS = (
+    Flaw(CREATES, "three pods of four", _one_less, "pods bert-0, bert-1, bert-2"),
+    Flaw(CREATES, "five pods", _fifth, "bert-4"),
+    Flaw(CREATES, "one created twice", _twice, "successful pod creates: 5"),
+    Flaw(CREATES, "random names", _random_names, "bert-x0f7"),
+    Flaw(CREATES, "label of another job", _label("job-name", "other"), "label training.mod201.dev/job-name other"),
+    Flaw(CREATES, "wrong index", _label("replica-index", "3"), "bert-2: label training.mod201.dev/replica-index 3"),
+    Flaw(CREATES, "no labels", _bert(lambda pod: pod["metadata"].pop("labels")), "job-name None"),
+    Flaw(CREATES, "restarts by kubelet", _bert(lambda p: p["spec"].update(restartPolicy="Always")), "Always"),
+    Flaw(CREATES, "no hostname", _bert(lambda pod: pod["spec"].pop("hostname")), "hostname and subdomain"),
+    Flaw(CREATES, "no subdomain", _bert(lambda pod: pod["spec"].pop("subdomain")), "hostname and subdomain"),
+    Flaw(CREATES, "sidecar dropped", _bert(lambda pod: pod["spec"]["containers"].pop()), "containers ['trainer']"),
+    Flaw(CREATES, "no variables", _bert(lambda p: p["spec"]["containers"][0].pop("env")), "PET_NNODES None"),
+    Flaw(CREATES, "template's variable wins", _env("PET_NNODES", "99"), "PET_NNODES 99"),
+    Flaw(CREATES, "only the first container", _env("PET_NNODES", None, 1), "container sidecar: PET_NNODES None"),
+    Flaw(CREATES, "rank from one", _env("PET_NODE_RANK", "3"), "PET_NODE_RANK 3"),
+    Flaw(CREATES, "own address as master", _env("PET_MASTER_ADDR", "bert-2.bert"), "beginning with bert-0.bert"),
+    Flaw(CREATES, "no port", _env("PET_MASTER_PORT", None), "PET_MASTER_PORT a port number"),
+    Flaw(CREATES, "port in words", _env("PET_MASTER_PORT", "http"), "PET_MASTER_PORT 'http'"),
+    Flaw(CREATES, "template's own variables lost", _env("LEARNING_RATE", None), "LEARNING_RATE None"),
+    Flaw(CREATES, "sidecar's own variables lost", _env("ROLE", None, 1), "ROLE None"),
+    Flaw(CREATES, "no Service", _no_service, "a Service bert"),
+    Flaw(CREATES, "Service with an address", _cluster_ip, "clusterIP 10.0.0.7"),
+)
+
+
+@every(CREATES_FLAWS)
+def test_a_wrong_child_costs_creates_pods(flaw: Flaw, tmp_path: Path) -> None:
+    assert_costs(flaw, tmp_path)
+
+
+# --- owner-gc --------------------------------------------------------------------------------------
+
+
+def _owners(kind: str, name: str, change: Callable[[Record], object]) -> Mutation:
+    def mutate(r: Recording) -> None:
+        for sighting in r.seen("delete", kind, name):
+            change(sighting["object"]["metadata"])
+
+    return mutate
+
+
+GC_FLAWS = (
+    Flaw(GC, "pod without owner", _owners("pods", "gone-1", lambda m: m.pop("ownerReferences")), "Pod gone-1 has"),
+    Flaw(
+        GC,
+        "owner that does not control",
+        _owners("pods", "gone-0", lambda m: m["ownerReferences"][0].update(controller=False)),
+        "Pod gone-0 with a controller owner reference",
+    ),
+    Flaw(
+        GC,
+        "owner of another uid",
+        _owners("pods", "gone-0", lambda m: m["ownerReferences"][0].update(uid="other")),
+        "Pod gone-0",
+    ),
+    Flaw(
+        GC,
+        "Service without owner",
+        _owners("services", "gone", lambda m: m.update(ownerReferences=[])),
+        "Service gone has owner references []",
+    ),
+    Flaw(GC, "children stay", lambda r: r.miss("delete", "children to go", "pods gone-0"), "pods gone-0"),
+    Flaw(
+        GC,
+        "no Service at all",
+        lambda r: [r.remove("objects", s) for s in r.seen("delete", "services", "gone")] and None,
+        "two pods and a Service to judge by",
+    ),
+)
+
+
+@every(GC_FLAWS)
+def test_a_child_without_its_owner_costs_owner_gc(flaw: Flaw, tmp_path: Path) -> None:
+    assert_costs(flaw, tmp_path)
+
+
+# --- completion ------------------------------------------------------------------------------------
+
+
+def _complete_early(r: Recording) -> None:
+    r.set_condition(COMPLETION, "keeps", "Complete", "True", until=r.mark(COMPLETION, "last-succeeds")["t"])
+
+
+def _not_final(r: Recording) -> None:
+    r.last(COMPLETION, "keeps")["status"]["conditions"] = []
+
+
+def _both(r: Recording) -> None:
+    r.set_condition(COMPLETION, "cleans", "Failed", "True", since=r.mark(COMPLETION, "last-succeeds")["t"])
+
+
+def _still_running(r: Recording) -> None:
+    r.set_condition(COMPLETION, "keeps", "Running", "True", since=r.mark(COMPLETION, "changed-after-end")["t"])
+
+
+def _suspended_after_end(r: Recording) -> None:
+    ended = r.mark(COMPLETION, "changed-after-end")["t"]
+    r.set_condition(COMPLETION, "keeps", "Suspended", "True", since=ended)
+
+
+def _created_after_end(r: Recording) -> None:
+    r.again(r.creates(COMPLETION, "keeps-0")[0], t=r.mark(COMPLETION, "changed-after-end")["t"] + 0.1)
+
+
+def _back_again(r: Recording) -> None:
+    r.revive(COMPLETION, "keeps-0")
+
+
+def _cleaned_away(r: Recording) -> None:
+    last = r.seen(COMPLETION, "pods", "keeps-1")[-1]
+    r.objects.append({**last, "type": "DELETED", "t": last["t"] + 0.5})
+
+
+def _drop_status(track: str, job: str, field: str) -> Mutation:
+    return lambda r: r.last(track, job)["status"].pop(field) and None
+
+
+def _set_status(track: str, job: str, **fields: object) -> Mutation:
+    return lambda r: r.last(track, job)["status"].update(fields)
+
+
+COMPLETION_FLAWS = (
+    Flaw(COMPLETION, "Complete too early", _complete_early, "not Complete before the last pod succeeded"),
+    Flaw(COMPLETION, "Complete taken back", _not_final, "keeps was Complete and then was not"),
+    Flaw(COMPLETION, "Complete and Failed", _both, "cleans was both"),
+    Flaw(COMPLETION, "no time", _drop_status(COMPLETION, "keeps", "completionTime"), "completionTime is empty"),
+    Flaw(COMPLETION, "running on", _still_running, "keeps: Running is still True"),
+    Flaw(COMPLETION, "suspended when over", _suspended_after_end, "Suspended became True after the end"),
+    Flaw(COMPLETION, "pod created when over", _created_after_end, "no pod created after the end"),
+    Flaw(COMPLETION, "deleted pod back", _back_again, "pods kept by cleanPodPolicy None: ['keeps-0'"),
+    Flaw(COMPLETION, "cleans in spite of None", _cleaned_away, "pods kept by cleanPodPolicy None: ['keeps-2']"),
+    Flaw(COMPLETION, "keeps in spite of All", lambda r: r.miss(COMPLETION, "0 pods of cleans"), "0 pods of cleans"),
+    Flaw(
+        COMPLETION,
+        "count of the pods left",
+        lambda r: r.last(COMPLETION, "keeps")["status"]["replicaStatuses"].update(succeeded=2),
+        "replicaStatuses.succeeded 2",
+    ),
+    Flaw(COMPLETION, "counts forgotten", _drop_status(COMPLETION, "keeps", "replicaStatuses"), "succeeded None"),
+)
+
+
+@every(COMPLETION_FLAWS)
+def test_a_wrong_end_costs_completion(flaw: Flaw, tmp_path: Path) -> None:
+    assert_costs(flaw, tmp_path)
+
+
+# --- scaling ---------------------------------------------------------------------------------------
+
+
+def _moment(mark: str, nth: int, change: Callable[[Record], object]) -> Mutation:
+    return lambda r: change(r.mark(SCALING, mark, nth)["data"]["pods"]) and None
+
+
+def _other_survivors(pods: Record) -> None:
+    pods["elastic-3"] = pods.pop("elastic-1")
+
+
+SCALING_FLAWS = (
+    Flaw(SCALING, "lowest go first", _moment("before-scale", 1, _other_survivors), "['elastic-0', 'elastic-3']"),
+    Flaw(
+        SCALING,
+        "survivor replaced on the way down",
+        _moment("before-scale", 1, lambda pods: pods["elastic-0"].update(uid="new")),
+        "elastic-0 was replaced",
+    ),
+    Flaw(
+        SCALING,
+        "survivor replaced on the way up",
+        _moment("end", 0, lambda pods: pods["elastic-1"].update(uid="new")),
+        "elastic-1 was replaced",
+    ),
+    Flaw(SCALING, "one missing at the end", _moment("end", 0, lambda p: p.pop("elastic-3")), "scaling to 4 again"),
+    Flaw(SCALING, "all created anew", lambda r: r.again(r.creates(SCALING, "elastic-0")[0]) and None, "in all: 7"),
+    Flaw(SCALING, "counted as restarts", _set_status(SCALING, "elastic", restarts=2), "restarts is 2"),
+    Flaw(
+        SCALING,
+        "counted as failure",
+        lambda r: r.set_condition(SCALING, "elastic", "Failed", "True"),
+        "the job not Failed",
+    ),
+    Flaw(SCALING, "create only", lambda r: r.miss(SCALING, "2 pods of elastic", "4 pods"), "2 pods of elastic"),
+)
+
+
+@every(SCALING_FLAWS)
+def test_a_wrong_size_costs_scaling(flaw: Flaw, tmp_path: Path) -> None:
+    assert_costs(flaw, tmp_path)
+
+
+# --- suspend ---------------------------------------------------------------------------------------
+
+
+def _finished_stays(r: Recording) -> None:
+    uid = r.pods(SUSPEND, "paused-0")[0]["metadata"]["uid"]
+    for sighting in r.seen(SUSPEND, "pods", "paused-0"):
+        metadata = sighting["object"]["metadata"]
+        gone = sighting["type"] == "DELETED" or metadata.get("deletionTimestamp")
+        if metadata["uid"] == uid and gone:
+            if sighting["type"] == "DELETED":
+                # It goes only when the job is resumed.
+                sighting["t"] = r.mark(SUSPEND, "resume")["t"] + 0.01
+            else:
+                r.remove("objects", sighting)
+
+
+def _created_in_pause(r: Recording) -> None:
+    at = r.mark(SUSPEND, "suspend")["t"] + 1.05
+    create = r.creates(SUSPEND, "paused-1")[0]
+    r.mark(SUSPEND, "resume")["t"] = max(r.mark(SUSPEND, "resume")["t"], at + 0.1)
+    create["t"] = at
+
+
+def _same_start(r: Recording) -> None:
+    began = r.jobs(SUSPEND, "paused")[2]["status"]["startTime"]
+    r.last(SUSPEND, "paused")["status"]["startTime"] = began
+
+
+def _born_with_pods(r: Recording) -> None:
+    create = r.creates(SUSPEND, "paused-0")[0]
+    r.again(create, name="born-suspended-0", request=None)
+
+
+def _born_started(r: Recording) -> None:
+    r.last(SUSPEND, "born-suspended")["status"]["startTime"] = "2026-01-01T00:00:00Z"
+
+
+def _one_pod_less(r: Recording) -> None:
+    last = r.seen(SUSPEND, "pods", "paused-2")[-1]
+    r.objects.append({**last, "type": "DELETED", "t": last["t"] + 0.5})
+
+
+SUSPEND_FLAWS = (
+    Flaw(SUSPEND, "finished pod kept", _finished_stays, "paused-0 (Succeeded) was still there"),
+    Flaw(SUSPEND, "pod created in the pause", _created_in_pause, "no pod created while suspended"),
+    Flaw(SUSPEND, "startTime kept", _same_start, "as before the pause"),
+    Flaw(SUSPEND, "no startTime", _drop_status(SUSPEND, "paused", "startTime"), "startTime is empty"),
+    Flaw(SUSPEND, "pods for a job born suspended", _born_with_pods, "born suspended"),
+    Flaw(SUSPEND, "start of a job born suspended", _born_started, "a job that never started"),
+    Flaw(SUSPEND, "one pod not back", _one_pod_less, "pods after resume: ['paused-0', 'paused-1']"),
+    Flaw(SUSPEND, "counted as restarts", _set_status(SUSPEND, "paused", restarts=3), "restarts is 3"),
+    Flaw(SUSPEND, "ignored", lambda r: r.miss(SUSPEND, "0 pods of paused", "3 pods"), "0 pods of paused"),
+)
+
+
+@every(SUSPEND_FLAWS)
+def test_a_wrong_pause_costs_suspend(flaw: Flaw, tmp_path: Path) -> None:
+    assert_costs(flaw, tmp_path)
