@@ -9,27 +9,27 @@ import random
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from graders.clusters.provider import ClusterSpec, NodeSpec
 from graders.clusters.registry import provider_named
 from graders.course import Lab
-from graders.evidence.bundle import Bundle, BundleManifest, BundleWriter
+from graders.evidence.bundle import BundleManifest, BundleWriter
 from graders.evidence.recorders import AuditRecorder, Recording
 from graders.faults import BadSubmission, CourseError, InfraFault, UsageError
-from graders.judging import judge, tracks_for
-from graders.model import Cluster, Fault, GradeReport, Outcome, Score, Status, Submission, Verdict
+from graders.judgement import judge_bundle, timed, version
+from graders.judging import tracks_for
+from graders.model import Cluster, Fault, GradeReport, Outcome, Status, Submission, Verdict
 from graders.ownership import OwnedFolder, sweep
 from graders.progress import Progress
 from graders.sandbox import Limits, sandbox_named
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.spec import Run, Scenario
-from graders.scoring.score import score
 from graders.submissions import load_submission
 
 ATTEMPTS = 2
@@ -86,32 +86,7 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     except Exception as error:  # the one place that turns a bug of ours into "not graded"
         detail = Outcome("grading", status=Status.ERROR, fault=Fault.GRADER, detail=traceback.format_exc())
         report = ended(request, Verdict.UNGRADED, f"grader: {error!r}", outcomes=(detail,))
-    return _timed(report, total=time.monotonic() - started)
-
-
-def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:
-    """The report that a bundle alone gives, with no cluster.
-
-    Raises:
-        UsageError: there is no bundle of this lab at `folder`.
-    """
-    started = time.monotonic()
-    bundle = Bundle(folder)
-    outcomes = judge(bundle, lab=lab.id, only=only)
-    points = score(lab.rubric, outcomes, capabilities=bundle.manifest.capabilities)
-    verdict = Verdict.UNGRADED if points.total is None else Verdict.GRADED
-    report = GradeReport(
-        lab=lab.id,
-        verdict=verdict,
-        submission={k: v for k, v in bundle.manifest.submission.items() if k in ("learner_id", "digest")},
-        outcomes=outcomes,
-        score=points,
-        provenance=_provenance(lab, bundle.manifest),
-        timing=dict(bundle.manifest.timing),
-        problem=_why_ungraded(outcomes, points),
-        warnings=bundle.manifest.warnings,
-    )
-    return _timed(report, judge=time.monotonic() - started)
+    return timed(report, total=time.monotonic() - started)
 
 
 def scenario_of(lab: Lab) -> Scenario:
@@ -126,11 +101,6 @@ def ended(
     provenance = {"provider": request.provider, "sandbox": request.sandbox, "kubeproof": version()}
     submission = {"learner_id": request.learner_id, "digest": ""}
     return GradeReport(request.lab.id, verdict, submission, outcomes, None, provenance, problem=problem)
-
-
-def version() -> str:
-    """The version of this kubeproof."""
-    return metadata.version("kubeproof")
 
 
 def _attempt(request: GradeRequest, submission: Submission, folder: Path, progress: Progress) -> GradeReport:
@@ -199,39 +169,3 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
     )
     recording.writer.close(manifest)
     return request.out / "bundle"
-
-
-def _provenance(lab: Lab, manifest: BundleManifest) -> Mapping[str, Any]:
-    return {
-        "kubeproof": version(),
-        "recorded_by": manifest.kubeproof_version,
-        "recorded_at": manifest.created_at,
-        "run": manifest.run_id,
-        "rubric_version": lab.rubric.version,
-        "rubric_sha256": lab.rubric.sha256,
-        "provider": manifest.provider,
-        "capabilities": list(manifest.capabilities),
-        "kubernetes": manifest.kubernetes_version,
-        "sandbox": manifest.sandbox,
-        "seed": manifest.seed,
-        "scale": manifest.scale,
-        "deadline_s": manifest.deadline_s,
-    }
-
-
-def _why_ungraded(outcomes: tuple[Outcome, ...], points: Score) -> str:
-    """In words; a bug of ours is told apart, because trying again would not help it."""
-    if points.total is not None:
-        return ""
-    errors = [outcome for outcome in outcomes if outcome.status is Status.ERROR]
-    ours = any(outcome.fault is Fault.GRADER for outcome in errors)
-    names = ", ".join(outcome.check_id for outcome in errors)
-    return (
-        f"grader: a bug of kubeproof kept it from judging {names}"
-        if ours
-        else (f"the harness could not record what these checks need: {names}")
-    )
-
-
-def _timed(report: GradeReport, **seconds: float) -> GradeReport:
-    return replace(report, timing={**report.timing, **{k: round(v, 3) for k, v in seconds.items()}})

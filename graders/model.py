@@ -93,6 +93,8 @@ class Outcome:
     hint: str = ""
     fault: Fault | None = None
     duration_s: float = 0.0
+    tracks: tuple[str, ...] = ()
+    """The tracks whose record the check reads."""
     detail: str = ""
     """A traceback for staff; never shown to a learner."""
 
@@ -142,6 +144,8 @@ class Score:
     total: Decimal | None
     possible: Decimal
     notes: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Titles of the rubric's groups, by id."""
 
     @property
     def percent(self) -> Decimal | None:

@@ -79,9 +79,16 @@ class OwnedFolder:
 
 
 def release_all() -> None:
-    """Close every owned folder of this process, newest first: for an end that cannot unwind."""
+    """Close every owned folder of this process, newest first: for an end that cannot unwind.
+
+    It reaps every child that is dead, so nothing but the end may come after it.
+    """
     while _held:
         next(reversed(_held)).close()
+    # Nobody else may ever wait for what was just killed: not every container has an init that does.
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def sweep() -> list[str]:

@@ -6,34 +6,67 @@ Exit codes: 0 graded, 1 graded below --fail-under, 2 bad usage, course or submis
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from graders.cli.bench import bench
-from graders.cli.cluster import cluster_app
-from graders.cli.doctor import doctor
-from graders.cli.grade import grade, judge
 from graders.cli.interrupt import clean_up_on_signals
-from graders.cli.selftest import selftest
-from graders.cli.setup import setup
 from graders.faults import InfraFault, KubeproofError
 
+COMMANDS: Mapping[str, str] = {
+    "grade": "graders.cli.grade:grade",
+    "judge": "graders.cli.grade:judge",
+    "setup": "graders.cli.setup:setup",
+    "doctor": "graders.cli.doctor:doctor",
+    "cluster": "graders.cli.cluster:cluster_app",
+    "selftest": "graders.cli.selftest:selftest",
+    "bench": "graders.cli.bench:bench",
+}
+"""Where each subcommand is; only the one that is called is imported, for judging takes a second."""
+
+
+class _OnDemand(TyperGroup):
+    """A group that imports a subcommand when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The subcommand, or None where there is none of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone.command(cmd_name)(found)
+            found = alone
+        command = get_command(found)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
+    cls=_OnDemand,
     name="kubeproof",
-    help="Grades Kubernetes labs: starts a cluster, witnesses what a submission does, judges the record.",
     epilog="Exit codes: 0 graded, 1 below --fail-under, 2 bad usage, course or submission, 3 not graded.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(grade)
-app.command()(judge)
-app.command()(setup)
-app.command()(doctor)
-app.command()(selftest)
-app.command()(bench)
-app.add_typer(cluster_app, name="cluster")
+
+
+@app.callback()
+def kubeproof() -> None:
+    """Grade Kubernetes labs: start a cluster, witness what a submission does, judge the record."""
 
 
 def main() -> None:

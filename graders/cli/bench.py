@@ -1,7 +1,61 @@
-"""`kubeproof bench`: how fast and how small the embedded cluster is."""
+"""`kubeproof bench`: how fast and how small the embedded cluster is, beside kwokctl's."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def bench() -> None:
-    """Measure the start of an embedded cluster."""
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from graders.cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from graders.bench import Comparison, Measure
+
+
+def bench(
+    runs: Annotated[int, typer.Option("--runs", "-n", min=1, help="Measured starts of each kind.")] = 5,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write every measured value to this file too.")
+    ] = None,
+) -> None:
+    """Measure the start of an embedded cluster beside `kwokctl create cluster` with the same binaries.
+
+    Both are measured in turns on the machine as it is, after a warm-up: seconds from nothing to ready
+    (nodes Ready, default ServiceAccount, a pod scheduled) and resident memory of all processes then.
+    """
+    from graders.bench import compare  # noqa: PLC0415  (--help should not wait for it)
+    from graders.ownership import sweep  # noqa: PLC0415
+
+    sweep()
+    with TerminalProgress(Console(stderr=True)) as progress:
+        comparison = compare(runs, progress)
+    if json_file is not None:
+        json_file.write_text(json.dumps(comparison.as_json(), indent=2) + "\n", encoding="utf-8")
+    console = Console(highlight=False)
+    console.print(_table(comparison))
+    pairs = ", ".join(f"{ratio:.2f}" for ratio in comparison.ratios)
+    console.print(f"kwokctl took this many times as long, pair by pair: {pairs}")
+
+
+def _table(comparison: Comparison) -> Table:
+    runs = len(comparison.embedded)
+    table = Table(title=f"From nothing to ready, Kubernetes {comparison.version}, {runs} runs of each")
+    table.add_column("cluster")
+    for heading in ("median", "least", "most", "memory", "most memory"):
+        table.add_column(heading, justify="right")
+    for name, measures in (("embedded", comparison.embedded), ("kwokctl", comparison.kwokctl)):
+        table.add_row(name, *_cells(measures))
+    return table
+
+
+def _cells(measures: tuple[Measure, ...]) -> list[str]:
+    from graders.bench import spread  # noqa: PLC0415
+
+    ready = spread([measure.ready_s for measure in measures])
+    memory = spread([measure.memory_bytes / 1e6 for measure in measures])
+    seconds = [f"{ready[which]:.2f} s" for which in ("median", "min", "max")]
+    return [*seconds, *(f"{memory[which]:.0f} MB" for which in ("median", "max"))]

@@ -87,7 +87,7 @@ def judge(
 
     Example: kubeproof judge out/lab1/bundle
     """
-    from graders.grading import judge_bundle  # noqa: PLC0415
+    from graders.judgement import judge_bundle  # noqa: PLC0415
 
     least = _percent(fail_under)
     found = load_course().find_lab(Bundle(bundle).manifest.lab)
@@ -136,7 +136,7 @@ def _percent(text: str | None) -> Decimal | None:
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal(-1)
-    if not 0 <= value <= 100:
+    if not value.is_finite() or not 0 <= value <= 100:
         raise UsageError(f"--fail-under {text} is no percentage", fix="use a number from 0 to 100")
     return value
 

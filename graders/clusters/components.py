@@ -1,7 +1,7 @@
 """The processes of an embedded control plane: their command lines and nothing else.
 
-Two of them listen, on loopback only; nobody asks the others for health or metrics. Each calls the API server under a name of its own, so that the audit
-log tells them apart.
+Two of them listen, on loopback only; nobody asks the others for health or metrics. Each calls the API
+server under a name of its own, so that the audit log tells them apart.
 """
 
 from __future__ import annotations

@@ -9,13 +9,20 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from graders.clusters.binaries import Binaries, ensure_binaries
 from graders.clusters.components import ENVIRONMENT, ControlPlane, Ports, prepare
-from graders.clusters.provider import ClusterSpec, NodeSpec
+from graders.clusters.provider import ClusterSpec
+from graders.clusters.readiness import (
+    answers,
+    canary_created,
+    canary_removed,
+    canary_scheduled,
+    node_manifest,
+    nodes_ready,
+)
 from graders.faults import InfraFault
-from graders.kube.client import ApiRefused, Kube
+from graders.kube.client import Kube
 from graders.model import Capability, Cluster
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, TimedOut, wait_for
@@ -30,6 +37,10 @@ SERVING = "/readyz?" + "&".join(
 
 READY_WITHIN_S = 90.0
 """Generous: a machine that needs longer cannot grade either."""
+
+
+class ComponentDied(InfraFault):
+    """A process of the control plane ended before the cluster was ready."""
 
 
 class EmbeddedProvider:
@@ -75,35 +86,47 @@ class _Starting:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self, task: Task) -> ControlPlane:
+        """Start everything and wait until it is ready.
+
+        Raises:
+            InfraFault: names the component that died, or what did not come.
+        """
         piped = self.spec.on_audit is not None
         audit_log = "-" if piped else str(self.folder.path / "audit.jsonl")
         plane = prepare(self.folder.path, Ports(*free_ports(2)), audit_log=audit_log)
+        try:
+            self._bring_up(plane, task, piped=piped)
+        except InfraFault as error:
+            # A request that got no answer is how the death of the API server shows first.
+            self._blame_the_dead(error)
+            raise
+        return plane
+
+    def _bring_up(self, plane: ControlPlane, task: Task, *, piped: bool) -> None:
+        binary = self.binaries.path
         task.update(detail="waiting for etcd and the API server")
-        self._start("etcd", plane.etcd(self.binaries.path("etcd")))
-        self._start("kube-apiserver", plane.api(self.binaries.path("kube-apiserver")), piped=piped)
+        self._start("etcd", plane.etcd(binary("etcd")))
+        self._start("kube-apiserver", plane.api(binary("kube-apiserver")), piped=piped)
         # The client reads the kubeconfig, and its import takes a while: the API server starts meanwhile.
         kube = Kube(plane.kubeconfig)
         with ThreadPoolExecutor(8) as pool:
             # It serves for more than a second before it is ready, for it makes the roles that controllers
             # and scheduler need; kwok and we ourselves do not need them.
-            self._wait(lambda: _answers(kube, SERVING))
-            self._start("kwok", plane.simulator(self.binaries.path("kwok")))
+            self._wait(lambda: answers(kube, SERVING))
+            self._start("kwok", plane.simulator(binary("kwok")))
             nodes = [
                 pool.submit(kube.create, "/api/v1/nodes", node_manifest(node)) for node in self.spec.nodes
             ]
             if self.spec.before_controllers is not None:
                 self.spec.before_controllers(kube)
-            self._wait(lambda: _answers(kube, "/readyz"))
+            self._wait(lambda: answers(kube, "/readyz"))
             task.update(detail="waiting for controllers, nodes and a scheduled pod")
-            self._start(
-                "kube-controller-manager", plane.controllers(self.binaries.path("kube-controller-manager"))
-            )
-            self._start("kube-scheduler", plane.scheduler(self.binaries.path("kube-scheduler")))
+            self._start("kube-controller-manager", plane.controllers(binary("kube-controller-manager")))
+            self._start("kube-scheduler", plane.scheduler(binary("kube-scheduler")))
             canary = pool.submit(self._canary, kube)
             for each in (*nodes, canary):
                 each.result()
-            self._wait(lambda: _nodes_ready(kube, len(self.spec.nodes)))
-        return plane
+            self._wait(lambda: nodes_ready(kube, len(self.spec.nodes)))
 
     def _start(self, name: str, command: list[str | Path], *, piped: bool = False) -> None:
         log = (self.folder.path / f"{name}.log").open("wb")
@@ -121,51 +144,24 @@ class _Starting:
             )
         self.folder.record(process.pid)
         self.processes[name] = process
-        self.running.callback(kill_group, process)
         if piped and self.spec.on_audit is not None:
             reader = threading.Thread(
                 target=_pump, args=(process, self.spec.on_audit), name="audit", daemon=True
             )
             reader.start()
+            # Unwound after the kill: whoever takes the lines has had the last one when the cluster is gone.
+            self.running.callback(reader.join, 5.0)
+        self.running.callback(kill_group, process)
 
     def _canary(self, kube: Kube) -> None:
         """The default ServiceAccount exists and a pod gets scheduled: the last parts to come alive."""
-        manifest = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "kubeproof-canary", "namespace": "default"},
-            "spec": {
-                "containers": [{"name": "canary", "image": "canary"}],
-                "tolerations": [{"operator": "Exists"}],
-            },
-        }
-
-        def created() -> None:
-            # The ServiceAccount admission plugin refuses pods until the default account is there.
-            try:
-                kube.create("/api/v1/namespaces/default/pods", manifest)
-            except ApiRefused as error:
-                raise NotYet(f"a pod in the default namespace: {error}") from error
-
-        path = "/api/v1/namespaces/default/pods/kubeproof-canary"
-
-        def scheduled() -> None:
-            if not kube.get(path)["spec"].get("nodeName"):
-                raise NotYet("the scheduler has not placed a pod")
-
-        self._wait(created)
-        self._wait(scheduled)
-        kube.delete(path, gracePeriodSeconds=0)
+        self._wait(lambda: canary_created(kube))
+        self._wait(lambda: canary_scheduled(kube))
+        canary_removed(kube)
 
     def _wait(self, probe: Callable[[], None]) -> None:
         def alive_and() -> None:
-            for name, process in list(self.processes.items()):
-                if process.poll() is not None:
-                    raise InfraFault(
-                        f"{name} ended with code {process.returncode} while the cluster started:\n"
-                        + log_tail(self.folder.path / f"{name}.log"),
-                        fix="`kubeproof doctor` looks at the machine; `kubeproof setup` at the binaries",
-                    )
+            self._check_alive()
             probe()
 
         try:
@@ -176,27 +172,26 @@ class _Starting:
                 fix="look at the machine's load with `kubeproof doctor`",
             ) from error
 
+    def _check_alive(self) -> None:
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                raise ComponentDied(
+                    f"{name} ended with code {process.returncode} while the cluster started:\n"
+                    + log_tail(self.folder.path / f"{name}.log"),
+                    fix="`kubeproof doctor` looks at the machine; `kubeproof setup` at the binaries",
+                )
 
-def node_manifest(node: NodeSpec) -> dict[str, Any]:
-    """The Node object of a simulated node, with its places as extended resources."""
-    places = {"cpu": "64", "memory": "256Gi", "pods": "110", "ephemeral-storage": "1Ti"}
-    places |= {name: str(count) for name, count in node.resources.items()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": node.name,
-            "annotations": {"kubeproof.dev/simulated": "true"},
-            "labels": {
-                "kubernetes.io/hostname": node.name,
-                "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": "amd64",
-                "topology.kubernetes.io/region": "region-1",
-                "topology.kubernetes.io/zone": node.zone,
-            },
-        },
-        "status": {"capacity": places, "allocatable": places},
-    }
+    def _blame_the_dead(self, error: InfraFault) -> None:
+        """Connections break before the process that held them can be seen to be dead: look for a while."""
+        if isinstance(error, ComponentDied):
+            return
+
+        def somebody_died() -> None:
+            self._check_alive()
+            raise NotYet("everything lives")
+
+        with contextlib.suppress(TimedOut):
+            wait_for(somebody_died, timeout_s=1.0)
 
 
 def free_ports(count: int) -> list[int]:
@@ -219,25 +214,7 @@ def log_tail(path: Path, lines: int = 15) -> str:
 def _pump(process: subprocess.Popen[bytes], on_audit: Callable[[bytes], None]) -> None:
     """Hand each audit line on; what is not JSON (a panic's text, say) is not audit."""
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(b"{"):
-            on_audit(line.rstrip(b"\n"))
-
-
-def _answers(kube: Kube, path: str) -> None:
-    try:
-        answer = kube.request("GET", path, timeout_s=5.0)
-    except InfraFault as error:
-        raise NotYet(str(error)) from error
-    if answer.code != 200:
-        raise NotYet(f"{path} answers {answer.code}: {answer.message}")
-
-
-def _nodes_ready(kube: Kube, count: int) -> None:
-    nodes = kube.get("/api/v1/nodes")["items"]
-    ready = sum(
-        any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", ()))
-        for node in nodes
-    )
-    if ready < count:
-        raise NotYet(f"{ready} of {count} nodes are Ready")
+    with process.stdout as lines:
+        for line in lines:
+            if line.startswith(b"{"):
+                on_audit(line.rstrip(b"\n"))

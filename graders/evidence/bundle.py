@@ -37,6 +37,7 @@ from graders.evidence.records import (
     ToolRun,
 )
 from graders.faults import UsageError
+from graders.kube.nesting import shallow
 
 SCHEMA = "kubeproof/bundle/v1"
 
@@ -100,12 +101,14 @@ class BundleWriter:
         self.folder = folder
         self._lock = threading.Lock()
         self._files: dict[type, IO[str]] = {
-            kind: (folder / name).open("w", encoding="utf-8") for kind, name in FILES.items()
+            # A learner's text may hold lone surrogates, which UTF-8 has no place for.
+            kind: (folder / name).open("w", encoding="utf-8", errors="replace")
+            for kind, name in FILES.items()
         }
 
     def add(self, record: object) -> None:
         """Append one record to the file of its type; records that come after `close` are dropped."""
-        line = json.dumps(_plain(record), separators=(",", ":"), ensure_ascii=False)
+        line = json.dumps(shallow(_plain(record)), separators=(",", ":"), ensure_ascii=False)
         with self._lock:
             file = self._files.get(type(record))
             if file is not None:

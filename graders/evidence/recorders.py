@@ -7,10 +7,10 @@ Each is a context manager; each also keeps the little state that a scenario wait
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,7 @@ from graders.evidence.bundle import BundleWriter
 from graders.evidence.records import AuditEvent, ControlSample, Mark, Object, Sighting
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
+from graders.kube.nesting import read_json, shallow
 
 
 class Clock:
@@ -79,6 +80,10 @@ class Recording:
         return mark
 
 
+MOST_CLUSTER_WRITES = 200
+"""How many writes to the cluster itself are remembered for each user."""
+
+
 class AuditRecorder:
     """Turns raw audit lines into records and remembers when whom wrote last, per namespace."""
 
@@ -87,13 +92,14 @@ class AuditRecorder:
         self._lock = threading.Lock()
         self._last_write: dict[tuple[str, str], float] = {}
         self._seen: dict[tuple[str, str], int] = {}
+        self._cluster_writes: dict[str, list[AuditEvent]] = {}
         self.damaged = 0
 
     def __call__(self, line: bytes) -> None:
         """Take one line of the API server's log."""
         try:
-            event = parse_audit(json.loads(line), self._recording.clock)
-        except (ValueError, KeyError, TypeError):
+            event = parse_audit(read_json(line), self._recording.clock)
+        except (ValueError, KeyError, TypeError, AttributeError):
             self.damaged += 1
             return
         self._recording.writer.add(event)
@@ -102,12 +108,21 @@ class AuditRecorder:
             self._seen[key] = self._seen.get(key, 0) + event.ok
             if event.is_write and event.resource not in ("leases", "events"):
                 self._last_write[event.user, event.namespace] = event.t_end
+            if event.is_write and event.ok and (not event.namespace or event.resource == "namespaces"):
+                kept = self._cluster_writes.setdefault(event.user, [])
+                if len(kept) < MOST_CLUSTER_WRITES:
+                    kept.append(replace(event, request=None, response=None))
         self._recording.news.ring()
 
     def last_write(self, user: str, namespace: str) -> float | None:
         """When `user` last wrote in `namespace` (accepted or not, leases and events aside)."""
         with self._lock:
             return self._last_write.get((user, namespace))
+
+    def cluster_writes(self, user: str) -> tuple[AuditEvent, ...]:
+        """The first accepted writes of `user` to namespaces and what is in none, without bodies."""
+        with self._lock:
+            return tuple(self._cluster_writes.get(user, ()))
 
     def accepted(self, user: str, resource: str) -> int:
         """How many requests of `user` on `resource` succeeded so far."""
@@ -212,6 +227,9 @@ class WatchRecorder:
                 if self._stop.wait(0.2):
                     return
                 self.problem = str(error)
+            except Exception as error:  # (a watch that ended unseen would be held against the learner)
+                self.problem = f"the watch of {resource} ended: {error!r}"
+                return
 
     def _list(self, resource: str, path: str) -> str:
         """Take the present state as sightings, DELETED for what vanished meanwhile."""
@@ -230,6 +248,7 @@ class WatchRecorder:
         return str(listing["metadata"]["resourceVersion"])
 
     def _take(self, resource: str, kind: str, item: Object) -> None:
+        item = shallow(item)
         item["metadata"].pop("managedFields", None)
         namespace, name = _key(item)
         with self._lock:
@@ -273,8 +292,7 @@ class ControlRecorder:
         """What was wrong with the harness since time `since`; empty when it was healthy."""
         now = self._recording.clock.now()
         samples = [s for s in list(self._samples) if s.t >= since]
-        if now - since > 3 * self.SICK_API_S and not samples:
-            return f"the harness took no health sample for {now - since:.1f} s"
+        silent_s = now - max((sample.t for sample in samples), default=since)
         for sample in samples:
             if sample.lag_s > self.SICK_LAG_S:
                 return f"the harness was not scheduled for {sample.lag_s:.1f} s"
@@ -282,6 +300,9 @@ class ControlRecorder:
                 return f"the API server did not answer the harness: {sample.error}"
             if sample.api_s > self.SICK_API_S:
                 return f"the API server took {sample.api_s:.1f} s for a trivial read"
+        # A sample under way for so long will be a sick one.
+        if silent_s > self.PERIOD_S + self.SICK_LAG_S + self.SICK_API_S:
+            return f"the harness took no health sample for {silent_s:.1f} s"
         return ""
 
     def _run(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 import threading
@@ -79,7 +80,9 @@ def judge(
             plan.append(info)
     outcomes = _run(bundle, plan, where, decided)
     return tuple(
-        outcomes[info.id] for info in checks if info.id in outcomes and (not asked or info.id in asked)
+        dataclasses.replace(outcomes[info.id], tracks=info.tracks)
+        for info in checks
+        if info.id in outcomes and (not asked or info.id in asked)
     )
 
 

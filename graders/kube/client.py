@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import urllib3
 
 from graders.faults import InfraFault, KubeproofError
+from graders.kube.nesting import read_json
+from graders.kube.paths import resource_path
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -112,7 +114,7 @@ class Kube:
         response = self._open(method, path, query, body, content_type, timeout_s, stream=False)
         data = response.data
         try:
-            return Answer(response.status, json.loads(data) if data else None)
+            return Answer(response.status, read_json(data) if data else None)
         except ValueError:
             return Answer(response.status, data.decode("utf-8", "replace"))
 
@@ -168,7 +170,7 @@ class Kube:
             pending = b""
             for chunk in response.stream(65536):
                 *lines, pending = (pending + chunk).split(b"\n")
-                yield from (json.loads(line) for line in lines if line)
+                yield from (read_json(line) for line in lines if line)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise InfraFault(f"the watch of {path} broke: {error}") from error
         finally:
@@ -254,18 +256,3 @@ class Kube:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise InfraFault(f"{method} {path} got no answer: {error}") from error
-
-
-def resource_path(
-    api_version: str, plural: str, *, namespace: str = "", name: str = "", subresource: str = ""
-) -> str:
-    """The URL path of a resource: `resource_path("v1", "pods", namespace="a", name="b")`."""
-    parts = ["/apis" if "/" in api_version else "/api", api_version]
-    if namespace:
-        parts += ["namespaces", quote(namespace, safe="")]
-    parts.append(plural)
-    if name:
-        parts.append(quote(name, safe=":."))
-    if subresource:
-        parts.append(subresource)
-    return "/".join(parts)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders.evidence.records import Object
-from graders.kube.client import resource_path
+from graders.kube.paths import resource_path
 
 GROUP = "training.mod201.dev"
 VERSION = "v1alpha1"

@@ -10,7 +10,8 @@ from typing import Any
 from graders.evidence.recorders import Recording
 from graders.evidence.records import Request
 from graders.faults import BadSubmission
-from graders.kube.client import Answer, Kube, resource_path
+from graders.kube.client import Answer, Kube
+from graders.kube.paths import resource_path
 from graders.lab1.api import API_VERSION, CRD, PLURAL, VERSION
 from graders.lab1.manifest import Lab1Manifest
 from graders.polling import NotYet, TimedOut, wait_for

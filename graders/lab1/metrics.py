@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -15,6 +16,8 @@ COUNTERS = (
     "mltrainingjob_jobs_failed_total",
     "mltrainingjob_jobs_restarted_total",
 )
+
+_COUNTER = re.compile(r"^#[ \t]+TYPE[ \t]+(\S+)[ \t]+counter[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,22 @@ class Page:
 def read_page(text: str) -> Page | str:
     """The page, or what is wrong with it in words."""
     families: dict[str, Family] = {}
+    counters = set(_COUNTER.findall(text))
     try:
         for metric in text_string_to_metric_families(text):
             if metric.name.startswith(PREFIX):
-                if metric.name in families:
-                    return f"the family {metric.name} is declared twice"
-                families[metric.name] = Family(
-                    metric.name, metric.type, metric.documentation, tuple(metric.samples)
-                )
+                samples = tuple(metric.samples)
+                # The parser gives every counter its suffix, also those that have none on the page.
+                if metric.type == "counter" and f"{metric.name}_total" not in counters:
+                    samples = tuple(s._replace(name=s.name.removesuffix("_total")) for s in samples)
+                family = Family(metric.name, metric.type, metric.documentation, samples)
+                before = families.get(metric.name)
+                if before is not None:
+                    if metric.type != "unknown":
+                        return f"the family {metric.name} is declared twice"
+                    # Series without a TYPE come one by one.
+                    family = replace(before, samples=before.samples + samples)
+                families[metric.name] = family
     except (ValueError, KeyError, IndexError) as error:
         return str(error) or repr(error)
     return Page(families)
@@ -69,9 +80,7 @@ def lint(page: Page) -> list[str]:
             found.append(f"{name} has no HELP text")
         if family.type == "unknown":
             found.append(f"{name} has no TYPE, or a counter without _total")
-        if family.type == "counter" and any(
-            not s.name.endswith(("_total", "_created")) for s in family.samples
-        ):
+        if family.type == "counter" and not all(s.name.endswith("_total") for s in family.samples):
             found.append(f"the counter {name} does not end in _total")
         if family.type != "counter" and name.endswith("_total"):
             found.append(f"{name} ends in _total and is a {family.type}")

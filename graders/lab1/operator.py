@@ -25,6 +25,7 @@ STABLE_AFTER_S = 20.0
 
 _MOST_METRICS_BYTES = 4 * 1024 * 1024
 _SCRAPE_WITHIN_S = 3.0
+_MOST_LAST_WORDS = 400
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Operator:
         self._count = 0
         self._process: SandboxedProcess | None = None
         self._error: Exception | None = None
+        self._ends: list[tuple[float, str, str]] = []
         self._while_down: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._supervise, name="operator", daemon=True)
 
@@ -99,6 +101,16 @@ class Operator:
         with self._lock:
             return self._process.log_tail(lines) if self._process is not None else ""
 
+    def ends_since(self, t: float) -> str:
+        """How often the operator ended by itself since time `t`, and how last; empty when it did not."""
+        ends = [end for end in list(self._ends) if end[0] >= t]
+        if not ends:
+            return ""
+        times = "once" if len(ends) == 1 else f"{len(ends)} times"
+        _, how, words = ends[-1]
+        said = f"; it printed last: {words[-_MOST_LAST_WORDS:]}" if words else "; it printed nothing"
+        return f"the operator's process ended {times}, last it {how}{said}"
+
     def scrape(self) -> Scrape:
         """Read the metrics port of the present process, and put the reading on record."""
         with self._lock:
@@ -125,16 +137,21 @@ class Operator:
                 with self._replaced:
                     self._replaced.notify_all()
                 return
+            if self._stopping.is_set():
+                self._record("stopped", status=str(status))
+                return
+            if not self._killed.is_set():
+                self._ends.append((self._recording.clock.now(), str(status), self.log_tail(6).strip()))
+                self._record("exited", status=str(status), code=status.code, signal=status.signal)
+                if time.monotonic() - began > STABLE_AFTER_S:
+                    delays = list(RESTART_DELAYS_S)
+                self._stopping.wait(delays[0])
+                delays = delays[1:] or delays
+            # Also one that ended by itself just before may be killed, while it waits to be started again.
             if self._killed.is_set():
                 self._killed.clear()
                 with contextlib.suppress(Exception):
                     self._while_down()
-                continue
-            self._record("exited", status=str(status), code=status.code, signal=status.signal)
-            if time.monotonic() - began > STABLE_AFTER_S:
-                delays = list(RESTART_DELAYS_S)
-            self._stopping.wait(delays[0])
-            delays = delays[1:] or delays
 
     def _run_once(self) -> ExitStatus:
         number = self._count + 1
@@ -175,7 +192,8 @@ def read_metrics(process: SandboxedProcess, port: int, path: str) -> str:
     """
     connection = process.dial(port, timeout_s=1.0)
     # A server that sends a byte a second must not hold us: the socket is cut at the deadline.
-    cut = threading.Timer(_SCRAPE_WITHIN_S, _cut, args=(connection,))
+    late = threading.Event()
+    cut = threading.Timer(_SCRAPE_WITHIN_S, _cut, args=(connection, late))
     cut.start()
     try:
         connection.settimeout(_SCRAPE_WITHIN_S)
@@ -184,17 +202,23 @@ def read_metrics(process: SandboxedProcess, port: int, path: str) -> str:
         response = http.client.HTTPResponse(connection, method="GET")
         response.begin()
         body = response.read(_MOST_METRICS_BYTES + 1)
+        if late.is_set():
+            # What came by then looks like a page that ended, and is half of one.
+            raise TimeoutError(f"{path} was not complete within {_SCRAPE_WITHIN_S:g} s")
         if response.status != 200:
             raise ValueError(f"{path} answers {response.status}")
         if len(body) > _MOST_METRICS_BYTES:
             raise ValueError(f"{path} is larger than {_MOST_METRICS_BYTES} bytes")
+        if response.length:
+            raise ValueError(f"{path} ends {response.length} bytes before its Content-Length")
         return body.decode("utf-8")
     finally:
         cut.cancel()
         connection.close()
 
 
-def _cut(connection: socket.socket) -> None:
+def _cut(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,9 @@ from urllib.parse import urlsplit
 from graders.clusters.components import token_kubeconfig
 from graders.evidence.bundle import TrackResult
 from graders.evidence.recorders import ControlRecorder, WatchRecorder
-from graders.faults import InfraFault
-from graders.kube.client import ApiRefused, Kube, resource_path
+from graders.faults import BadSubmission, InfraFault
+from graders.kube.client import ApiRefused, Kube
+from graders.kube.paths import resource_path
 from graders.lab1 import install, quality
 from graders.lab1.api import API_VERSION, PLURAL
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
@@ -60,6 +62,12 @@ TRACKS = (*(track.name for track in _TRACKS), QUALITY, RUN)
 
 OPERATOR_READY = "operator-ready"
 OPERATOR_NOT_READY = "operator-not-ready"
+_GUARDED = frozenset(
+    {"admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io"}
+)
+"""API groups whose objects decide what the API server does with everybody's requests."""
+
+SHOWN_HARM = 4
 _PARTS = {"isolation": ("", "other")}
 
 
@@ -174,7 +182,8 @@ class _Recording:
         for key, namespace in world.namespaces.items():
             track, _, part = key.partition("/")
             world.recording.mark(track, "namespace", namespace=namespace, part=part)
-        return run_tracks(chosen, stages, gate, world.recording, self.run.progress)
+        results = run_tracks(chosen, stages, gate, world.recording, self.run.progress)
+        return _attributed(world, results)
 
     def _namespaces(self, chosen: list[Track[Stage]]) -> dict[str, str]:
         """Names that say nothing about what happens in them, the same for the same seed."""
@@ -211,10 +220,15 @@ class _Recording:
                 server = f"https://{view.api_address}"
                 return {"kubeconfig": token_kubeconfig(server, ca, token, operator.namespace).encode()}
 
-            base = self._spec(f"operator-{number}", folder, operator.command, run.limits)
+            command = operator.command
+            if operator.build:
+                # The sandbox forgets what is written in it, so each start builds before it runs.
+                command = ("sh", "-c", f"{shlex.join(operator.build)} && exec {shlex.join(operator.command)}")
+            base = self._spec(f"operator-{number}", folder, command, run.limits)
             return replace(
                 base,
                 api=True,
+                writable_copy=bool(operator.build),
                 files=files,
                 environment=lambda view: environment(view, number, operator.namespace, operator.environment),
             )
@@ -271,6 +285,8 @@ def _wait_operator(world: World) -> bool:
     """Wait for the operator's first successful request for jobs; False and a mark when none comes."""
 
     def ready() -> None:
+        if isinstance(world.operator.fault, BadSubmission):
+            raise world.operator.fault
         if world.operator.fault is not None:
             raise InfraFault(f"the operator could not be started: {world.operator.fault}")
         if not world.audit.accepted(world.operator_user, PLURAL):
@@ -282,7 +298,7 @@ def _wait_operator(world: World) -> bool:
             wait_for(ready, timeout_s=3 * world.deadline_s, interval_s=0.1, wake=bell)
     except TimedOut as error:
         sickness = world.control.sickness(since)
-        if sickness:
+        if sickness and not harm_done(world):
             raise InfraFault(
                 f"the operator was not ready while the harness was not healthy: {sickness}"
             ) from error
@@ -290,6 +306,33 @@ def _wait_operator(world: World) -> bool:
         return False
     world.recording.mark(RUN, OPERATOR_READY)
     return True
+
+
+def _attributed(world: World, results: dict[str, TrackResult]) -> dict[str, TrackResult]:
+    """A track that broke while the operator harmed the cluster is the learner's loss."""
+    broken = [name for name, result in results.items() if result.status != "done"]
+    harm = harm_done(world) if broken else ""
+    if not harm:
+        return results
+    for name in broken:
+        world.recording.mark(
+            name, "missed", waiting_for="an operator that leaves the cluster itself as it is", seen=harm
+        )
+    return {name: replace(result, status="done") for name, result in results.items()}
+
+
+def harm_done(world: World) -> str:
+    """What the operator did to the cluster itself, in words; empty when it did nothing that could harm."""
+    harmful = [
+        event
+        for event in world.audit.cluster_writes(world.operator_user)
+        if event.verb.startswith("delete") or event.group in _GUARDED or event.resource == "nodes"
+    ]
+    if not harmful:
+        return ""
+    shown = dict.fromkeys(f"{event.verb} {event.resource} {event.name}".rstrip() for event in harmful)
+    more = f" and {len(shown) - SHOWN_HARM} more" if len(shown) > SHOWN_HARM else ""
+    return f"the operator itself did {', '.join(list(shown)[:SHOWN_HARM])}{more}"
 
 
 def _restart(world: World) -> None:

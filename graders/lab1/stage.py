@@ -172,7 +172,9 @@ class Stage:
                 return wait_for(probe, timeout_s=limit, interval_s=0.25, wake=bell)
         except TimedOut as mismatch:
             self._blame(since, control)
-            self.mark("missed", waiting_for=what, within_s=round(limit, 1), seen=str(mismatch))
+            ends = self.world.operator.ends_since(since)
+            seen = f"{mismatch}; meanwhile {ends}" if ends else str(mismatch)
+            self.mark("missed", waiting_for=what, within_s=round(limit, 1), seen=seen)
             raise Missed(f"{what}: {mismatch}") from mismatch
 
     def wait_pods(
@@ -223,6 +225,22 @@ class Stage:
         except TimedOut:
             name = "restless"
         return self.mark(name, namespace=namespaces[0])
+
+    def await_notice(self, namespace: str, since: float) -> None:
+        """Wait until the operator has written in the namespace after `since`: before that, rest is no answer.
+
+        One that never does is the business of other waits: after T it goes on, marked `unnoticed`.
+        """
+
+        def probe() -> None:
+            last = self.world.audit.last_write(self.world.operator_user, namespace)
+            if last is None or last < since:
+                raise NotYet("it has not written yet")
+
+        try:
+            wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
+        except TimedOut:
+            self.mark("unnoticed", namespace=namespace)
 
     def _act(self, what: str, action: Callable[[], Any]) -> Any:
         try:

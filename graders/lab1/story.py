@@ -174,6 +174,8 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
             )
     story = Story(bundle, track)
     for mark in story.all("missed"):
+        if str(mark.data["seen"]).startswith("0 pods"):
+            hint = "No pod was there at all: first make creates-pods pass."
         raise Unmet(
             str(mark.data["waiting_for"])
             + (f", within {mark.data['within_s']:g} s" if "within_s" in mark.data else ""),

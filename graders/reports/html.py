@@ -53,18 +53,19 @@ class _Picture:
 
 
 def _pictures(shown: Collection[Panel], lost: Collection[str]) -> tuple[_Picture, ...]:
-    """Tracks with losses stand open; where none is known to, the first does."""
+    """Tracks with losses stand open; where none is known to, the first with something in it does."""
     to_open = {panel.track for panel in shown if panel.track in lost or panel.status != "done"}
-    to_open = to_open or {panel.track for panel in list(shown)[:1]}
+    to_open = to_open or {panel.track for panel in [p for p in shown if p.rows][:1]}
     return tuple(
         _Picture(panel, draw(panel, f"track-{i}"), panel.track in to_open) for i, panel in enumerate(shown)
     )
 
 
 def _lost_tracks(report: GradeReport) -> frozenset[str]:
-    """Tracks are named after the checks that read them alone."""
     lost = (Status.FAILED, Status.ERROR)
-    return frozenset(outcome.check_id for outcome in report.outcomes if outcome.status in lost)
+    return frozenset(
+        track for outcome in report.outcomes if outcome.status in lost for track in outcome.tracks
+    )
 
 
 @cache

@@ -187,7 +187,7 @@ def view_of(report: GradeReport) -> View:
         total=score.total if score and report.verdict is Verdict.GRADED else None,
         possible=score.possible if score else None,
         percent=score.percent if score and report.verdict is Verdict.GRADED else None,
-        groups=_groups(live, {finding.check for finding in findings}),
+        groups=_groups(live, {finding.check for finding in findings}, score.groups if score else {}),
         planned=tuple(_line(one) for one in scored if one.criterion.planned),
         losses=tuple(sorted(by_status[Status.FAILED], key=lambda finding: -finding.points)),
         ungraded=by_status[Status.ERROR],
@@ -220,11 +220,16 @@ def _headline(report: GradeReport) -> str:
             return "Not graded: something failed that is not yours"
 
 
-def _groups(scores: Iterable[CriterionScore], told: Collection[str]) -> tuple[Group, ...]:
+def _groups(
+    scores: Iterable[CriterionScore], told: Collection[str], titles: Mapping[str, str]
+) -> tuple[Group, ...]:
     members: dict[str, list[Line]] = {}
     for one in scores:
         members.setdefault(one.criterion.group, []).append(_line(one, told))
-    return tuple(Group(name, _group_title(name), tuple(lines)) for name, lines in members.items())
+    return tuple(
+        Group(name, one_line(titles[name], 80) if name in titles else _group_title(name), tuple(lines))
+        for name, lines in members.items()
+    )
 
 
 def _group_title(name: str) -> str:

@@ -67,6 +67,7 @@ def score(rubric: Rubric, outcomes: Iterable[Outcome], *, capabilities: Iterable
         total=None if None in earned else sum((one for one in earned if one is not None), NOTHING),
         possible=sum(points.values(), NOTHING),
         notes=tuple(notes),
+        groups=rubric.groups,
     )
 
 

@@ -135,7 +135,8 @@ def _expect_left_alone(found: Findings, story: Story) -> None:
             if event.resource == "pods"
             and event.namespace == mark.data["namespace"]
             and event.name == mark.data["pod"]
-            and event.verb in WRITE_VERBS - {"create"}
+            and event.verb in WRITE_VERBS
+            and (event.verb != "create" or event.subresource)
             and event.ok
             and not event.dry_run
             and not of_the_house(event.user)

@@ -124,7 +124,7 @@ def _index(name: str, pod: Mapping[str, str]) -> str:
     hint="Compute what is due from startTime and completionTime at every visit; keep no timer of its own.",
 )
 def check_deadlines(bundle: Bundle, facts: Facts) -> None:
-    """ActiveDeadlineSeconds and ttlSecondsAfterFinished, whatever is poked or restarted."""
+    """The limits activeDeadlineSeconds and ttlSecondsAfterFinished hold, poked and restarted or not."""
     late = told(bundle, "deadline")
     short = told(bundle, "ttl")
     limit = bundle.manifest.deadline_s

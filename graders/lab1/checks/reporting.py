@@ -63,10 +63,8 @@ def check_conditions(bundle: Bundle, facts: Facts) -> None:
 
 def _expect_shape(found: Findings, job: Object) -> None:
     listed = (job.get("status") or {}).get("conditions") or []
-    types = [c.get("type") for c in listed if isinstance(c, Mapping)]
-    found.expect(
-        len(types) == len(set(types)), "one condition of each type", f"types {', '.join(map(str, types))}"
-    )
+    types = [str(c.get("type")) for c in listed if isinstance(c, Mapping)]
+    found.expect(len(types) == len(set(types)), "one condition of each type", f"types {', '.join(types)}")
     for name in CONDITIONS:
         entry = conditions(job).get(name)
         if entry is None:
@@ -132,9 +130,15 @@ def check_events(bundle: Bundle, facts: Facts) -> None:
     with Findings() as found:
         for track, job in (("events", "talks"), ("events-failed", "doomed")):
             story = told(bundle, track, hint=hint)
+            story.mark("end")
             counted = _event_count(story, job)
             transitions = sum(int(mark.data["wanted"]) for mark in story.all("transition"))
             facts[f"events_{job}"] = counted
+            found.expect(
+                counted >= transitions,
+                f"at least {transitions} Events about {job}, one for each transition",
+                f"{counted} Events",
+            )
             # Running comes again after a restart and after a resume.
             transitions += 2 if job == "talks" else 0
             most = 3 * transitions + 5

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from graders.kube.client import MERGE_PATCH, resource_path
+from graders.kube.client import MERGE_PATCH
+from graders.kube.paths import resource_path
 from graders.lab1.api import (
     CRD,
     JOB_NAME,
@@ -120,7 +121,9 @@ def stranger(stage: Stage) -> None:
     """A pod of nobody's has the name of a child; later it leaves."""
     namespace = stage.namespace()
     _create_pod(stage, namespace, "blocked-1", {"app": "stranger"}, [])
+    created = stage.now()
     stage.create(job_manifest(namespace, "blocked", nodes=2))
+    stage.await_notice(namespace, created)
     stage.settle(namespace)
     stage.mark("stranger-leaves", namespace=namespace)
     stage.kube.delete(pods_path(namespace, "blocked-1"), gracePeriodSeconds=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graders.kube.client import resource_path
+from graders.kube.paths import resource_path
 from graders.lab1.api import (
     container,
     index_of,

@@ -1,0 +1,83 @@
+"""From a bundle to a report, with no cluster: what grading ends with, and all that judging again is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from graders.course import Lab
+from graders.evidence.bundle import Bundle, BundleManifest
+from graders.judging import judge
+from graders.model import Fault, GradeReport, Outcome, Score, Status, Verdict
+from graders.scoring.score import score
+
+
+def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:
+    """The report that a bundle alone gives, with no cluster.
+
+    Raises:
+        UsageError: there is no bundle of this lab at `folder`.
+    """
+    started = time.monotonic()
+    bundle = Bundle(folder)
+    outcomes = judge(bundle, lab=lab.id, only=only)
+    points = score(lab.rubric, outcomes, capabilities=bundle.manifest.capabilities)
+    verdict = Verdict.UNGRADED if points.total is None else Verdict.GRADED
+    report = GradeReport(
+        lab=lab.id,
+        verdict=verdict,
+        submission={k: v for k, v in bundle.manifest.submission.items() if k in ("learner_id", "digest")},
+        outcomes=outcomes,
+        score=points,
+        provenance=_provenance(lab, bundle.manifest),
+        timing=dict(bundle.manifest.timing),
+        problem=_why_ungraded(outcomes, points),
+        warnings=bundle.manifest.warnings,
+    )
+    return timed(report, judge=time.monotonic() - started)
+
+
+def version() -> str:
+    """The version of this kubeproof."""
+    return metadata.version("kubeproof")
+
+
+def timed(report: GradeReport, **seconds: float) -> GradeReport:
+    """The report with more stages in its timing."""
+    return replace(report, timing={**report.timing, **{k: round(v, 3) for k, v in seconds.items()}})
+
+
+def _provenance(lab: Lab, manifest: BundleManifest) -> Mapping[str, Any]:
+    return {
+        "kubeproof": version(),
+        "recorded_by": manifest.kubeproof_version,
+        "recorded_at": manifest.created_at,
+        "run": manifest.run_id,
+        "rubric_version": lab.rubric.version,
+        "rubric_sha256": lab.rubric.sha256,
+        "provider": manifest.provider,
+        "capabilities": list(manifest.capabilities),
+        "kubernetes": manifest.kubernetes_version,
+        "sandbox": manifest.sandbox,
+        "seed": manifest.seed,
+        "scale": manifest.scale,
+        "deadline_s": manifest.deadline_s,
+    }
+
+
+def _why_ungraded(outcomes: tuple[Outcome, ...], points: Score) -> str:
+    """In words; a bug of ours is told apart, because trying again would not help it."""
+    if points.total is not None:
+        return ""
+    errors = [outcome for outcome in outcomes if outcome.status is Status.ERROR]
+    ours = any(outcome.fault is Fault.GRADER for outcome in errors)
+    names = ", ".join(outcome.check_id for outcome in errors)
+    return (
+        f"grader: a bug of kubeproof kept it from judging {names}"
+        if ours
+        else (f"the harness could not record what these checks need: {names}")
+    )
