@@ -129,43 +129,48 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
     wanted = tracks_for(lab.id, request.only) if request.only else frozenset(scenario.TRACKS)
     seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
     started = time.monotonic()
-    recording = Recording(BundleWriter(request.out / "bundle"))
-    audit = AuditRecorder(recording)
-    spec = ClusterSpec(
-        name=lab.id,
-        nodes=tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes),
-        on_audit=audit,
-        before_controllers=lambda kube: scenario.prepare(kube, submission),
-    )
-    with provider_named(request.provider).provision(spec, progress) as cluster:
-        up = time.monotonic()
-        limits, tool_limits = Limits(**vars(lab.operator_limits)), Limits(**vars(lab.tool_limits))
-        recorded = scenario.record(
-            Run(
-                submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
-                folder, seed, lab.deadline_s, progress,
-            )
-        )  # fmt: skip
-        acted = time.monotonic()
-        if request.hold is not None:
-            request.hold(cluster)
-    manifest = BundleManifest(
-        lab=lab.id,
-        run_id=f"{lab.id}-{seed:08x}-{int(recording.clock.wall_start)}",
-        created_at=datetime.fromtimestamp(recording.clock.wall_start, UTC).isoformat(timespec="seconds"),
-        seed=seed,
-        provider=request.provider,
-        capabilities=tuple(sorted(cluster.capabilities)),
-        sandbox=sandbox.name,
-        kubernetes_version=cluster.version,
-        kubeproof_version=version(),
-        scale=recorded.scale,
-        deadline_s=recorded.deadline_s,
-        operator=recorded.operator,
-        submission={"learner_id": submission.learner_id, "digest": submission.digest, **recorded.submission},
-        tracks=recorded.tracks,
-        timing={"cluster_start": round(up - started, 3), "scenario": round(acted - up, 3)},
-        warnings=tuple(filter(None, [sandbox.caution])),
-    )
-    recording.writer.close(manifest)
+    with BundleWriter(request.out / "bundle") as writer:
+        recording = Recording(writer)
+        audit = AuditRecorder(recording)
+        spec = ClusterSpec(
+            name=lab.id,
+            nodes=tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes),
+            on_audit=audit,
+            before_controllers=lambda kube: scenario.prepare(kube, submission),
+        )
+        with provider_named(request.provider).provision(spec, progress) as cluster:
+            up = time.monotonic()
+            limits, tool_limits = Limits(**vars(lab.operator_limits)), Limits(**vars(lab.tool_limits))
+            recorded = scenario.record(
+                Run(
+                    submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
+                    folder, seed, lab.deadline_s, progress,
+                )
+            )  # fmt: skip
+            acted = time.monotonic()
+            if request.hold is not None:
+                request.hold(cluster)
+        manifest = BundleManifest(
+            lab=lab.id,
+            run_id=f"{lab.id}-{seed:08x}-{int(recording.clock.wall_start)}",
+            created_at=datetime.fromtimestamp(recording.clock.wall_start, UTC).isoformat(timespec="seconds"),
+            seed=seed,
+            provider=request.provider,
+            capabilities=tuple(sorted(cluster.capabilities)),
+            sandbox=sandbox.name,
+            kubernetes_version=cluster.version,
+            kubeproof_version=version(),
+            scale=recorded.scale,
+            deadline_s=recorded.deadline_s,
+            operator=recorded.operator,
+            submission={
+                "learner_id": submission.learner_id,
+                "digest": submission.digest,
+                **recorded.submission,
+            },
+            tracks=recorded.tracks,
+            timing={"cluster_start": round(up - started, 3), "scenario": round(acted - up, 3)},
+            warnings=tuple(filter(None, [sandbox.caution])),
+        )
+        writer.close(manifest)
     return request.out / "bundle"

@@ -10,12 +10,15 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
+
+_ending = threading.Event()
 
 Stream = int | IO[bytes] | None
 
@@ -36,10 +39,10 @@ def spawn(
     shows as exit status 127.
 
     Raises:
-        OSError: no process can be started, or `folder` is not there.
+        OSError: no process can be started, or `folder` is not there, or `start_nothing_more` was called.
     """
     return _FORKER.submit(
-        subprocess.Popen,
+        _open,
         dies_with(os.getpid(), command),
         env=dict(environment) if environment is not None else None,
         cwd=folder,
@@ -49,6 +52,20 @@ def spawn(
         pass_fds=tuple(pass_fds),
         start_new_session=True,
     ).result()
+
+
+def start_nothing_more() -> None:
+    """From now on `spawn` refuses: this process is ending, and its threads go on until it has.
+
+    Safe in a signal handler: it waits for nobody.
+    """
+    _ending.set()
+
+
+def _open(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+    if _ending.is_set():
+        raise InterruptedError("kubeproof is ending and starts nothing more")
+    return subprocess.Popen(*command, **options)
 
 
 def dies_with(parent: int, command: Sequence[str | Path]) -> list[str]:

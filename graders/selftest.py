@@ -85,7 +85,8 @@ def overlay(reference: Path, expected: Expected, destination: Path) -> Path:
     """The flawed solution as a whole: the reference with what differs laid over it."""
     shutil.copytree(reference, destination, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
     for path in expected.remove:
-        (destination / path).unlink()
+        gone = destination / path
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     skip = shutil.ignore_patterns("expected.yaml", "__pycache__", ".*_cache")
     shutil.copytree(expected.folder, destination, dirs_exist_ok=True, ignore=skip)
     return destination

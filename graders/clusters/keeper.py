@@ -29,6 +29,7 @@ from graders.clusters.provider import ClusterSpec
 from graders.clusters.registry import provider_named
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.ownership import AlreadyOwned, OwnedFolder, release_all, start_of, sweep
+from graders.process import start_nothing_more
 from graders.progress import Task
 
 STAY = b"stay\n"
@@ -152,6 +153,7 @@ def _end(number: int, frame: FrameType | None) -> None:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     try:
+        start_nothing_more()
         release_all()
     finally:
         os._exit(128 + number)

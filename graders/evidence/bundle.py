@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from graders.evidence.records import (
     AuditEvent,
@@ -116,11 +116,21 @@ class BundleWriter:
 
     def close(self, manifest: BundleManifest) -> None:
         """Write the manifest last: a folder without one is not a bundle."""
+        self._close_files()
+        write_json(self.folder / "manifest.json", dataclasses.asdict(manifest))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What was not closed with a manifest is left without one."""
+        self._close_files()
+
+    def _close_files(self) -> None:
         with self._lock:
             for file in self._files.values():
                 file.close()
             self._files.clear()
-        write_json(self.folder / "manifest.json", dataclasses.asdict(manifest))
 
 
 class Bundle:

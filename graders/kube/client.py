@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
+import yaml
 
 from graders.faults import InfraFault, KubeproofError
 from graders.kube.nesting import read_json
@@ -77,7 +78,9 @@ class Kube:
                 client_configuration=configuration,
                 persist_config=False,
             )
-        except (config.ConfigException, OSError, ValueError) as error:
+        except (
+            config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError
+        ) as error:  # fmt: skip
             raise InfraFault(f"the kubeconfig {kubeconfig} cannot be used: {error}") from error
         self._client = client
         self._pool: urllib3.PoolManager = client.rest_client.pool_manager
@@ -112,11 +115,7 @@ class Kube:
             InfraFault: no answer came.
         """
         response = self._open(method, path, query, body, content_type, timeout_s, stream=False)
-        data = response.data
-        try:
-            return Answer(response.status, read_json(data) if data else None)
-        except ValueError:
-            return Answer(response.status, data.decode("utf-8", "replace"))
+        return Answer(response.status, _decoded(response.data))
 
     def get(self, path: str, **query: object) -> Any:
         """The object or list at `path`.
@@ -164,9 +163,7 @@ class Kube:
         response = self._open("GET", path, query, None, JSON, idle_s, stream=True)
         try:
             if response.status != 200:
-                raise ApiRefused(
-                    "GET", path, Answer(response.status, response.read().decode("utf-8", "replace"))
-                )
+                raise ApiRefused("GET", path, Answer(response.status, _decoded(response.read())))
             pending = b""
             for chunk in response.stream(65536):
                 *lines, pending = (pending + chunk).split(b"\n")
@@ -256,3 +253,11 @@ class Kube:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise InfraFault(f"{method} {path} got no answer: {error}") from error
+
+
+def _decoded(data: bytes) -> Any:
+    """The JSON value of a body, or its text where it is none."""
+    try:
+        return read_json(data) if data else None
+    except ValueError:
+        return data.decode("utf-8", "replace")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graders.evidence.records import Object
@@ -104,6 +104,12 @@ def status_field(job: Object, *path: str) -> Any:
             return None
         value = value.get(step)
     return value
+
+
+def replica_counts(job: Object, names: Iterable[str]) -> dict[str, Any]:
+    """What replicaStatuses says of each name; what it leaves out is 0."""
+    counts = status_field(job, "replicaStatuses")
+    return {name: counts.get(name) or 0 if isinstance(counts, Mapping) else 0 for name in names}
 
 
 def controller_uid(item: Object) -> str:

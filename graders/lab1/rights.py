@@ -25,8 +25,8 @@ _LIST: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "nodes"): ("get", "list", "watch"),
     ("apiextensions.k8s.io", "customresourcedefinitions"): ("list", "watch"),
     ("", "namespaces"): ("list", "watch"),
-    ("kopf.dev", "kopfpeerings"): ("get", "list", "watch", "patch"),
-    ("kopf.dev", "clusterkopfpeerings"): ("get", "list", "watch", "patch"),
+    ("kopf.dev", "kopfpeerings"): _ALL,
+    ("kopf.dev", "clusterkopfpeerings"): _ALL,
 }
 
 _LEASES = ("coordination.k8s.io", "leases")

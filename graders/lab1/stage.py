@@ -177,6 +177,22 @@ class Stage:
             self.mark("missed", waiting_for=what, within_s=round(limit, 1), seen=seen)
             raise Missed(f"{what}: {mismatch}") from mismatch
 
+    def reached(self, what: str, probe: Callable[[], object]) -> bool:
+        """Whether `probe` returns within T: for a step that is another track's business to demand.
+
+        Raises:
+            InfraFault: it did not, and the harness was not healthy.
+        """
+        since = self.now()
+        try:
+            with self.world.recording.news.listener() as bell:
+                wait_for(probe, timeout_s=self.deadline_s, interval_s=0.25, wake=bell)
+        except TimedOut as mismatch:
+            self._blame(since, lambda: "")
+            self.mark("not-reached", waiting_for=what, seen=str(mismatch))
+            return False
+        return True
+
     def wait_pods(
         self, namespace: str, job: str, count: int, *, phases: tuple[str, ...] = ("Running",)
     ) -> list[str]:

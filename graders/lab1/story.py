@@ -217,6 +217,11 @@ def request(bundle: Bundle, track: str, name: str) -> Request:
     raise InfraFault(f"the record of track {track} has no request {name!r}")
 
 
+def index_name(pod: str, label: str) -> str:
+    """A pod's index: what its label says, or else what its name ends in."""
+    return label or pod.rsplit("-", 1)[-1]
+
+
 def stamp(value: Any) -> float | None:
     """An RFC 3339 stamp in epoch seconds; None if it is none, or has no zone."""
     try:

@@ -1,4 +1,4 @@
-"""Makes submissions out of the small hostile operators in `operators/`, the reference's manifests around them."""
+"""Makes submissions of the small hostile operators in `operators/`, with the reference's manifests."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,11 @@ class Ended:
     folder: Path
 
     @property
+    def said(self) -> str:
+        """Everything it printed, with line breaks as spaces."""
+        return " ".join((self.out + self.err).split())
+
+    @property
     def report(self) -> dict[str, Any]:
         """What report.json says."""
         data: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
@@ -100,7 +105,14 @@ class Ended:
 class Running:
     """A command that runs; `lines` grows as it speaks on standard error."""
 
-    def __init__(self, arguments: Sequence[str | Path], folder: Path, *, within_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str | Path],
+        folder: Path,
+        *,
+        within_s: float = 2.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.state = folder / "state"
@@ -108,11 +120,16 @@ class Running:
         self._out: list[str] = []
         self._spoke = threading.Condition()
         self._witness = folder / "witness.json"
-        command = [sys.executable, "-m", "graders", *map(os.fspath, arguments)]
+        command = [sys.executable, "-m", "graders", *(os.fspath(each) for each in arguments)]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WITNESS, os.fspath(self._witness), str(within_s), *command],
             cwd=ROOT,
-            env={**os.environ, "KUBEPROOF_STATE": os.fspath(self.state), "COLUMNS": "160"},
+            env={
+                **os.environ,
+                "KUBEPROOF_STATE": os.fspath(self.state),
+                "COLUMNS": "160",
+                **(environment or {}),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

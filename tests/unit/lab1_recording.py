@@ -29,6 +29,8 @@ Record = dict[str, Any]
 
 _PARTS = tuple(name.removesuffix(".jsonl") for name in FILES.values())
 _HOUSE_READS = ("get", "list", "watch")
+_NOISE = {"volumes", "tolerations", "dnsPolicy", "schedulerName", "enableServiceLinks", "preemptionPolicy"}
+_CONTAINER_NOISE = {"volumeMounts", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}
 
 
 class Recording:
@@ -163,12 +165,21 @@ class Recording:
 
     def write(self, track: str, verb: str, resource: str, name: str, **more: Any) -> Record:
         """Add an accepted write, by the operator unless `user` says otherwise."""
-        t = more.pop("t", self.mark(track, "namespace")["t"] + 5)
+        return self.send(
+            verb,
+            resource,
+            name,
+            t=self.mark(track, "namespace")["t"] + 5,
+            namespace=self.namespace(track),
+            **more,
+        )
+
+    def send(self, verb: str, resource: str, name: str, t: float = 9.0, **more: Any) -> Record:
+        """Add a request of the operator outside of all tracks."""
         event = {
             "t": t, "t_end": t + 0.01, "id": f"added-{len(self.audit)}",
             "user": self.manifest["operator"], "verb": verb, "group": "", "resource": resource,
-            "subresource": "", "namespace": self.namespace(track), "name": name,
-            "code": 201 if verb == "create" else 200, **more,
+            "subresource": "", "namespace": "", "name": name, "code": 200, **more,
         }  # fmt: skip
         self.audit.append(event)
         return event
@@ -188,12 +199,13 @@ Mutation = Callable[[Recording], None]
 
 def reference() -> Recording:
     """The recording of the reference; change it as you like, the next caller gets another one."""
-    manifest, parts = _archived()
-    return Recording(copy.deepcopy(manifest), copy.deepcopy(parts))
+    texts = _archived()
+    parts = {part: json.loads(f"[{','.join(texts[f'{part}.jsonl'].splitlines())}]") for part in _PARTS}
+    return Recording(json.loads(texts["manifest.json"]), parts)
 
 
 def condition(job: Record, kind: str) -> Record:
-    """A condition of a state of a job, to be changed in place; an empty one that is not part of it if none."""
+    """A condition of a state of a job, to be changed in place; an empty mapping if it has none."""
     listed = (job.get("status") or {}).get("conditions") or []
     return next((each for each in listed if each["type"] == kind), {})
 
@@ -218,15 +230,32 @@ def _slim(part: str, record: Record, manifest: Record) -> Record | None:
             house = record["user"] != manifest["operator"]
             if house and (record["verb"] in _HOUSE_READS or record["resource"] not in ("pods", "services")):
                 return None
-            labels = ((record.get("request") or {}).get("metadata") or {}).get("labels") if not house else None
-            return {**record, "response": None, "request": {"metadata": {"labels": labels}} if labels else None}
+            labels = (
+                ((record.get("request") or {}).get("metadata") or {}).get("labels") if not house else None
+            )
+            return {
+                **record,
+                "response": None,
+                "request": {"metadata": {"labels": labels}} if labels else None,
+            }
         case "objects":
+            _slim_pod(record)
             return record if record["namespace"].startswith("team-") else None
         case "scrapes":
             lines = record["text"].splitlines()
             return {**record, "text": "".join(f"{line}\n" for line in lines if PREFIX in line)}
         case _:
             return record
+
+
+def _slim_pod(record: Record) -> None:
+    if record["resource"] == "pods":
+        spec = record["object"]["spec"]
+        for field in _NOISE & spec.keys():
+            del spec[field]
+        for container in spec["containers"]:
+            for field in _CONTAINER_NOISE & container.keys():
+                del container[field]
 
 
 def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
@@ -237,11 +266,9 @@ def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
 
 
 @cache
-def _archived() -> tuple[Record, dict[str, list[Record]]]:
+def _archived() -> dict[str, str]:
     with tarfile.open(ARCHIVE) as tar:
-        texts = {member.name: _text(tar, member) for member in tar.getmembers()}
-    parts = {part: [json.loads(line) for line in texts[f"{part}.jsonl"].splitlines()] for part in _PARTS}
-    return json.loads(texts["manifest.json"]), parts
+        return {member.name: _text(tar, member) for member in tar.getmembers()}
 
 
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:

@@ -31,6 +31,7 @@ OUTCOMES = (
         hint="Keep the count in status.restarts: what a process remembers is gone when it is restarted.",
         fault=Fault.LEARNER,
         duration_s=0.02,
+        tracks=("retries",),
     ),
     Outcome(
         "exit-codes",

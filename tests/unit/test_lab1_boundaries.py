@@ -91,7 +91,9 @@ CRD_FLAWS = (
         )
     ),
     *(
-        Flaw(CRD, f"accepts edit of {case}", _answers(f"edit-{case}", 200), f"change of the template ({case})")
+        Flaw(
+            CRD, f"accepts edit of {case}", _answers(f"edit-{case}", 200), f"change of the template ({case})"
+        )
         for case in ("image", "label", "removal")
     ),
 )
@@ -111,7 +113,7 @@ def _twin_pod_gone(r: Recording) -> None:
 
 
 def _decoy_counted(r: Recording) -> None:
-    r.last(ISOLATION, "twin")["status"]["restarts"] = 1
+    r.jobs(ISOLATION, "twin")[-2]["status"]["restarts"] = 1
 
 
 def _twin_stays(r: Recording) -> None:
@@ -119,7 +121,9 @@ def _twin_stays(r: Recording) -> None:
 
 
 def _runs_incomplete(r: Recording) -> None:
-    r.set_condition("stranger", "blocked", "Running", "True", until=r.mark("stranger", "stranger-leaves")["t"])
+    r.set_condition(
+        "stranger", "blocked", "Running", "True", until=r.mark("stranger", "stranger-leaves")["t"]
+    )
 
 
 def _place_not_taken(r: Recording) -> None:
@@ -131,9 +135,16 @@ def _place_not_taken(r: Recording) -> None:
 ISOLATION_FLAWS = (
     Flaw(ISOLATION, "decoy deleted", _touch(ISOLATION, "delete", "decoy"), "foreign pod decoy left alone"),
     Flaw(ISOLATION, "decoy adopted", _touch(ISOLATION, "patch", "decoy"), "the operator wrote to it: patch"),
-    Flaw(ISOLATION, "decoy's status written", _touch(ISOLATION, "update", "decoy", subresource="status"), "update"),
+    Flaw(
+        ISOLATION,
+        "decoy's status written",
+        _touch(ISOLATION, "update", "decoy", subresource="status"),
+        "update",
+    ),
     Flaw(ISOLATION, "decoy evicted", _touch(ISOLATION, "create", "decoy", subresource="eviction"), "decoy"),
-    Flaw(ISOLATION, "stranger deleted", _touch("stranger", "delete", "blocked-1"), "pod blocked-1 left alone"),
+    Flaw(
+        ISOLATION, "stranger deleted", _touch("stranger", "delete", "blocked-1"), "pod blocked-1 left alone"
+    ),
     Flaw(ISOLATION, "twin's pod replaced", _twin_pod_replaced, "pods of the twin in the other namespace"),
     Flaw(ISOLATION, "twin's pod lost", _twin_pod_gone, "pods of the twin in the other namespace"),
     Flaw(ISOLATION, "decoy's failure counted", _decoy_counted, "restarts is 1"),

@@ -55,12 +55,34 @@ RETRIES_FLAWS = (
     Flaw(RETRIES, "count in words", _status(RETRIES, "flaky", restarts="two"), "status.restarts two"),
     Flaw(RETRIES, "pod after the last failure", _created_late, "no pod created after the third failure"),
     Flaw(RETRIES, "gives up early", _failed_early, "Failed was True already"),
-    Flaw(RETRIES, "never Failed", _last_condition(RETRIES, "flaky", "Failed", status="False"), "Failed is not True"),
-    Flaw(RETRIES, "Complete as well", _last_condition(RETRIES, "flaky", "Complete", status="True"), "as well"),
-    Flaw(RETRIES, "still Running", _last_condition(RETRIES, "flaky", "Running", status="True"), "Running is True"),
-    Flaw(RETRIES, "no completionTime", _status(RETRIES, "flaky", completionTime=None), "completionTime is empty"),
+    Flaw(
+        RETRIES,
+        "never Failed",
+        _last_condition(RETRIES, "flaky", "Failed", status="False"),
+        "Failed is not True",
+    ),
+    Flaw(
+        RETRIES, "Complete as well", _last_condition(RETRIES, "flaky", "Complete", status="True"), "as well"
+    ),
+    Flaw(
+        RETRIES,
+        "still Running",
+        _last_condition(RETRIES, "flaky", "Running", status="True"),
+        "Running is True",
+    ),
+    Flaw(
+        RETRIES,
+        "no completionTime",
+        _status(RETRIES, "flaky", completionTime=None),
+        "completionTime is empty",
+    ),
     Flaw(RETRIES, "pod left running", _left_running(RETRIES, "flaky-1"), "flaky-1 still ran"),
-    Flaw(RETRIES, "never retried", lambda r: r.miss(RETRIES, "flaky: a new pod"), "flaky: a new pod, within 10 s"),
+    Flaw(
+        RETRIES,
+        "never retried",
+        lambda r: r.miss(RETRIES, "flaky: a new pod"),
+        "flaky: a new pod, within 10 s",
+    ),
 )
 
 
@@ -72,7 +94,12 @@ def test_a_wrong_count_costs_retries(flaw: Flaw, tmp_path: Path) -> None:
 # --- exit-codes ------------------------------------------------------------------------------------
 
 CODES_FLAWS = (
-    Flaw(CODES, "code 1 retried", _again(CODES, "permanent-0"), "permanent: pod creates (exit code 1 is permanent): 2"),
+    Flaw(
+        CODES,
+        "code 1 retried",
+        _again(CODES, "permanent-0"),
+        "permanent: pod creates (exit code 1 is permanent): 2",
+    ),
     Flaw(CODES, "Never retried", _again(CODES, "never-0"), "never: pod creates (restartPolicy is Never): 2"),
     Flaw(CODES, "137 not retried", _one_create_less(CODES, "retried-0"), "(137 and no code are retried): 2"),
     Flaw(CODES, "not counted", _status(CODES, "retried", restarts=0), "retried: status.restarts 0"),
@@ -88,8 +115,18 @@ CODES_FLAWS = (
         _last_condition(CODES, "permanent", "Failed", status="False"),
         "permanent: Failed is not True",
     ),
-    Flaw(CODES, "never without end", _status(CODES, "never", completionTime=""), "never: completionTime is empty"),
-    Flaw(CODES, "phase only", lambda r: r.miss(CODES, "the job permanent: Failed is True"), "permanent: Failed is"),
+    Flaw(
+        CODES,
+        "never without end",
+        _status(CODES, "never", completionTime=""),
+        "never: completionTime is empty",
+    ),
+    Flaw(
+        CODES,
+        "phase only",
+        lambda r: r.miss(CODES, "the job permanent: Failed is True"),
+        "permanent: Failed is",
+    ),
 )
 
 
@@ -113,9 +150,16 @@ LOSS_FLAWS = (
     Flaw(LOSS, "two in place of one", _again(LOSS, "lossy-1"), "2 in place of lost ones): 6"),
     Flaw(LOSS, "other index", _after(0, _other_name), "pods with index 1 after one was deleted: 0"),
     Flaw(LOSS, "evicted one not back", _after(1, lambda pods: pods.pop("lossy-0")), "was evicted: 0"),
-    Flaw(LOSS, "others replaced", _after(0, lambda p: p["lossy-2"].update(uid="new")), "another pod was replaced"),
+    Flaw(
+        LOSS,
+        "others replaced",
+        _after(0, lambda p: p["lossy-2"].update(uid="new")),
+        "another pod was replaced",
+    ),
     Flaw(LOSS, "counted", _status(LOSS, "lossy", restarts=1), "restarts is 1"),
-    Flaw(LOSS, "taken for a failure", _last_condition(LOSS, "lossy", "Failed", status="True"), "backoffLimit 0"),
+    Flaw(
+        LOSS, "taken for a failure", _last_condition(LOSS, "lossy", "Failed", status="True"), "backoffLimit 0"
+    ),
     Flaw(LOSS, "never back", lambda r: r.miss(LOSS, "lossy: a new pod"), "lossy: a new pod"),
 )
 
@@ -187,7 +231,9 @@ DEADLINES_FLAWS = (
     Flaw(DEADLINES, "removed late", _removed_after(90.0), "removed after 90.0 s"),
     Flaw(DEADLINES, "never removed", _not_removed, "short-lived: Complete, then removed"),
     Flaw(DEADLINES, "removed unfinished", _never_complete, "short-lived: Complete, then removed"),
-    Flaw(DEADLINES, "timer reset by pokes", lambda r: r.miss("deadline", "overdue: Failed is True"), "overdue"),
+    Flaw(
+        DEADLINES, "timer reset by pokes", lambda r: r.miss("deadline", "overdue: Failed is True"), "overdue"
+    ),
     Flaw(DEADLINES, "timer lost", lambda r: r.miss("ttl", "the finished job to be removed"), "to be removed"),
 )
 

@@ -54,7 +54,9 @@ def _fifth(r: Recording) -> None:
     r.again(r.creates("create", "bert-0")[0], name="bert-4")
     for sighting in r.seen("create", "pods", "bert-0"):
         metadata = {**sighting["object"]["metadata"], "name": "bert-4", "uid": "fifth"}
-        r.objects.append({**sighting, "name": "bert-4", "object": {**sighting["object"], "metadata": metadata}})
+        r.objects.append(
+            {**sighting, "name": "bert-4", "object": {**sighting["object"], "metadata": metadata}}
+        )
 
 
 def _random_names(r: Recording) -> None:
@@ -78,18 +80,37 @@ CREATES_FLAWS = (
     Flaw(CREATES, "five pods", _fifth, "bert-4"),
     Flaw(CREATES, "one created twice", _twice, "successful pod creates: 5"),
     Flaw(CREATES, "random names", _random_names, "bert-x0f7"),
-    Flaw(CREATES, "label of another job", _label("job-name", "other"), "label training.mod201.dev/job-name other"),
-    Flaw(CREATES, "wrong index", _label("replica-index", "3"), "bert-2: label training.mod201.dev/replica-index 3"),
+    Flaw(
+        CREATES,
+        "label of another job",
+        _label("job-name", "other"),
+        "label training.mod201.dev/job-name other",
+    ),
+    Flaw(
+        CREATES,
+        "wrong index",
+        _label("replica-index", "3"),
+        "bert-2: label training.mod201.dev/replica-index 3",
+    ),
     Flaw(CREATES, "no labels", _bert(lambda pod: pod["metadata"].pop("labels")), "job-name None"),
     Flaw(CREATES, "restarts by kubelet", _bert(lambda p: p["spec"].update(restartPolicy="Always")), "Always"),
     Flaw(CREATES, "no hostname", _bert(lambda pod: pod["spec"].pop("hostname")), "hostname and subdomain"),
     Flaw(CREATES, "no subdomain", _bert(lambda pod: pod["spec"].pop("subdomain")), "hostname and subdomain"),
-    Flaw(CREATES, "sidecar dropped", _bert(lambda pod: pod["spec"]["containers"].pop()), "containers ['trainer']"),
+    Flaw(
+        CREATES,
+        "sidecar dropped",
+        _bert(lambda pod: pod["spec"]["containers"].pop()),
+        "containers ['trainer']",
+    ),
     Flaw(CREATES, "no variables", _bert(lambda p: p["spec"]["containers"][0].pop("env")), "PET_NNODES None"),
     Flaw(CREATES, "template's variable wins", _env("PET_NNODES", "99"), "PET_NNODES 99"),
-    Flaw(CREATES, "only the first container", _env("PET_NNODES", None, 1), "container sidecar: PET_NNODES None"),
+    Flaw(
+        CREATES, "only the first container", _env("PET_NNODES", None, 1), "container sidecar: PET_NNODES None"
+    ),
     Flaw(CREATES, "rank from one", _env("PET_NODE_RANK", "3"), "PET_NODE_RANK 3"),
-    Flaw(CREATES, "own address as master", _env("PET_MASTER_ADDR", "bert-2.bert"), "beginning with bert-0.bert"),
+    Flaw(
+        CREATES, "own address as master", _env("PET_MASTER_ADDR", "bert-2.bert"), "beginning with bert-0.bert"
+    ),
     Flaw(CREATES, "no port", _env("PET_MASTER_PORT", None), "PET_MASTER_PORT a port number"),
     Flaw(CREATES, "port in words", _env("PET_MASTER_PORT", "http"), "PET_MASTER_PORT 'http'"),
     Flaw(CREATES, "template's own variables lost", _env("LEARNING_RATE", None), "LEARNING_RATE None"),
@@ -116,7 +137,12 @@ def _owners(kind: str, name: str, change: Callable[[Record], object]) -> Mutatio
 
 
 GC_FLAWS = (
-    Flaw(GC, "pod without owner", _owners("pods", "gone-1", lambda m: m.pop("ownerReferences")), "Pod gone-1 has"),
+    Flaw(
+        GC,
+        "pod without owner",
+        _owners("pods", "gone-1", lambda m: m.pop("ownerReferences")),
+        "Pod gone-1 has",
+    ),
     Flaw(
         GC,
         "owner that does not control",
@@ -166,7 +192,9 @@ def _both(r: Recording) -> None:
 
 
 def _still_running(r: Recording) -> None:
-    r.set_condition(COMPLETION, "keeps", "Running", "True", since=r.mark(COMPLETION, "changed-after-end")["t"])
+    r.set_condition(
+        COMPLETION, "keeps", "Running", "True", since=r.mark(COMPLETION, "changed-after-end")["t"]
+    )
 
 
 def _suspended_after_end(r: Recording) -> None:
@@ -199,20 +227,31 @@ COMPLETION_FLAWS = (
     Flaw(COMPLETION, "Complete too early", _complete_early, "not Complete before the last pod succeeded"),
     Flaw(COMPLETION, "Complete taken back", _not_final, "keeps was Complete and then was not"),
     Flaw(COMPLETION, "Complete and Failed", _both, "cleans was both"),
-    Flaw(COMPLETION, "no time", _drop_status(COMPLETION, "keeps", "completionTime"), "completionTime is empty"),
+    Flaw(
+        COMPLETION, "no time", _drop_status(COMPLETION, "keeps", "completionTime"), "completionTime is empty"
+    ),
     Flaw(COMPLETION, "running on", _still_running, "keeps: Running is still True"),
     Flaw(COMPLETION, "suspended when over", _suspended_after_end, "Suspended became True after the end"),
     Flaw(COMPLETION, "pod created when over", _created_after_end, "no pod created after the end"),
     Flaw(COMPLETION, "deleted pod back", _back_again, "pods kept by cleanPodPolicy None: ['keeps-0'"),
-    Flaw(COMPLETION, "cleans in spite of None", _cleaned_away, "pods kept by cleanPodPolicy None: ['keeps-2']"),
-    Flaw(COMPLETION, "keeps in spite of All", lambda r: r.miss(COMPLETION, "0 pods of cleans"), "0 pods of cleans"),
+    Flaw(
+        COMPLETION, "cleans in spite of None", _cleaned_away, "pods kept by cleanPodPolicy None: ['keeps-2']"
+    ),
+    Flaw(
+        COMPLETION,
+        "keeps in spite of All",
+        lambda r: r.miss(COMPLETION, "0 pods of cleans"),
+        "0 pods of cleans",
+    ),
     Flaw(
         COMPLETION,
         "count of the pods left",
         lambda r: r.last(COMPLETION, "keeps")["status"]["replicaStatuses"].update(succeeded=2),
         "replicaStatuses.succeeded 2",
     ),
-    Flaw(COMPLETION, "counts forgotten", _drop_status(COMPLETION, "keeps", "replicaStatuses"), "succeeded None"),
+    Flaw(
+        COMPLETION, "counts forgotten", _drop_status(COMPLETION, "keeps", "replicaStatuses"), "succeeded None"
+    ),
 )
 
 
@@ -233,7 +272,9 @@ def _other_survivors(pods: Record) -> None:
 
 
 SCALING_FLAWS = (
-    Flaw(SCALING, "lowest go first", _moment("before-scale", 1, _other_survivors), "['elastic-0', 'elastic-3']"),
+    Flaw(
+        SCALING, "lowest go first", _moment("before-scale", 1, _other_survivors), "['elastic-0', 'elastic-3']"
+    ),
     Flaw(
         SCALING,
         "survivor replaced on the way down",
@@ -246,8 +287,18 @@ SCALING_FLAWS = (
         _moment("end", 0, lambda pods: pods["elastic-1"].update(uid="new")),
         "elastic-1 was replaced",
     ),
-    Flaw(SCALING, "one missing at the end", _moment("end", 0, lambda p: p.pop("elastic-3")), "scaling to 4 again"),
-    Flaw(SCALING, "all created anew", lambda r: r.again(r.creates(SCALING, "elastic-0")[0]) and None, "in all: 7"),
+    Flaw(
+        SCALING,
+        "one missing at the end",
+        _moment("end", 0, lambda p: p.pop("elastic-3")),
+        "scaling to 4 again",
+    ),
+    Flaw(
+        SCALING,
+        "all created anew",
+        lambda r: r.again(r.creates(SCALING, "elastic-0")[0]) and None,
+        "in all: 7",
+    ),
     Flaw(SCALING, "counted as restarts", _set_status(SCALING, "elastic", restarts=2), "restarts is 2"),
     Flaw(
         SCALING,
@@ -255,7 +306,9 @@ SCALING_FLAWS = (
         lambda r: r.set_condition(SCALING, "elastic", "Failed", "True"),
         "the job not Failed",
     ),
-    Flaw(SCALING, "create only", lambda r: r.miss(SCALING, "2 pods of elastic", "4 pods"), "2 pods of elastic"),
+    Flaw(
+        SCALING, "create only", lambda r: r.miss(SCALING, "2 pods of elastic", "4 pods"), "2 pods of elastic"
+    ),
 )
 
 

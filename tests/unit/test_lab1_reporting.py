@@ -96,7 +96,7 @@ def _restless(r: Recording) -> None:
     for mark in r.marks:
         if (mark["track"], mark["name"]) == (CONDITIONS, "settled"):
             mark["name"] = "restless"
-    _at = [m for m in r.marks if (m["track"], m["name"]) == (CONDITIONS, "restless")][0]["t"]
+    _at = next(m for m in r.marks if (m["track"], m["name"]) == (CONDITIONS, "restless"))["t"]
     seen = [s for s in r.seen(CONDITIONS, "mltrainingjobs", "watched") if s["t"] <= _at]
     seen[-1]["object"]["status"]["replicaStatuses"] = {"active": 7}
 
@@ -123,19 +123,33 @@ CONDITIONS_FLAWS = (
         _last(lambda job: condition(job, "Failed").update(status="No")),
         "Failed a metav1.Condition",
     ),
-    Flaw(CONDITIONS, "no reason", _last(lambda job: condition(job, "Complete").pop("reason")), "Complete is {"),
+    Flaw(
+        CONDITIONS, "no reason", _last(lambda job: condition(job, "Complete").pop("reason")), "Complete is {"
+    ),
     Flaw(
         CONDITIONS,
         "stamp without zone",
         _all(lambda job: condition(job, "Failed").update(lastTransitionTime="2026-11-23T18:35:04")),
         "Failed a metav1.Condition with status, reason and lastTransitionTime",
     ),
-    Flaw(CONDITIONS, "stamp moves without a flip", _moved, "Suspended stayed False and its lastTransitionTime moved"),
+    Flaw(
+        CONDITIONS,
+        "stamp moves without a flip",
+        _moved,
+        "Suspended stayed False and its lastTransitionTime moved",
+    ),
     Flaw(CONDITIONS, "generation falls", _falls, "observedGeneration went from 2 to 1"),
     Flaw(CONDITIONS, "generation ahead", _generation(lambda *_: 5), "observedGeneration 5 at generation"),
     Flaw(CONDITIONS, "generation in words", _generation(lambda *_: "1"), "observedGeneration '1'"),
-    Flaw(CONDITIONS, "generation never told", _generation(lambda *_: None), "observedGeneration once settled None"),
-    Flaw(CONDITIONS, "generation left behind", _generation(lambda *_: 1), "observedGeneration once settled 1"),
+    Flaw(
+        CONDITIONS,
+        "generation never told",
+        _generation(lambda *_: None),
+        "observedGeneration once settled None",
+    ),
+    Flaw(
+        CONDITIONS, "generation left behind", _generation(lambda *_: 1), "observedGeneration once settled 1"
+    ),
     Flaw(
         CONDITIONS,
         "counts at rest",
@@ -203,12 +217,27 @@ def _many_events(r: Recording) -> None:
         r.objects.append(again)
 
 
+def _no_events(r: Recording) -> None:
+    space = r.namespace(EVENTS)
+    r.parts["objects"] = [s for s in r.objects if (s["resource"], s["namespace"]) != ("events", space)]
+
+
 EVENTS_FLAWS = (
     Flaw(EVENTS, "flood", _many_events, "at most 29 Events about talks"),
     Flaw(EVENTS, "flood in one count", _flood(EVENTS, "talks", count=400), "Events about talks"),
-    Flaw(EVENTS, "flood in a series", _flood("events-failed", "doomed", series={"count": 99}), "about doomed"),
-    Flaw(EVENTS, "silent", lambda r: r.miss(EVENTS, "1 Event(s) about talks being suspended"), "being suspended"),
-    Flaw(EVENTS, "silent failure", lambda r: r.miss("events-failed", "1 Event(s) about doomed"), "about doomed"),
+    Flaw(
+        EVENTS, "flood in a series", _flood("events-failed", "doomed", series={"count": 99}), "about doomed"
+    ),
+    Flaw(EVENTS, "silent in the record", _no_events, "at least 6 Events about talks"),
+    Flaw(
+        EVENTS,
+        "silent",
+        lambda r: r.miss(EVENTS, "1 Event(s) about talks being suspended"),
+        "being suspended",
+    ),
+    Flaw(
+        EVENTS, "silent failure", lambda r: r.miss("events-failed", "1 Event(s) about doomed"), "about doomed"
+    ),
 )
 
 
@@ -294,10 +323,19 @@ METRICS_FLAWS = (
         "mltrainingjob_jobs_active has no HELP text",
     ),
     Flaw(METRICS, "created counted twice", _count("created", 1), "mltrainingjob_jobs_created_total"),
-    Flaw(METRICS, "success of the first process lost", _count("successful", -1, "operator-1"), "adding up to 3"),
+    Flaw(
+        METRICS, "success of the first process lost", _count("successful", -1, "operator-1"), "adding up to 3"
+    ),
     Flaw(METRICS, "failure counted again", _count("failed", 1), "mltrainingjob_jobs_failed_total"),
-    Flaw(METRICS, "restart counted on a conflict", _count("restarted", 1), "mltrainingjob_jobs_restarted_total"),
-    Flaw(METRICS, "gauge as counter", _retyped("mltrainingjob_jobs_active", "untyped"), "jobs_active: type unknown"),
+    Flaw(
+        METRICS, "restart counted on a conflict", _count("restarted", 1), "mltrainingjob_jobs_restarted_total"
+    ),
+    Flaw(
+        METRICS,
+        "gauge as counter",
+        _retyped("mltrainingjob_jobs_active", "untyped"),
+        "jobs_active: type unknown",
+    ),
     Flaw(
         METRICS,
         "no histogram",
@@ -310,7 +348,12 @@ METRICS_FLAWS = (
         _pages(lambda t: re.sub(r"(start_latency_seconds(?:_bucket\{.*\}|_count|_sum)) \S+", r"\1 0.0", t)),
         "its count is 0",
     ),
-    Flaw(METRICS, "gauge never right", lambda r: r.miss(METRICS, "mltrainingjob_jobs_active to tell"), "to tell"),
+    Flaw(
+        METRICS,
+        "gauge never right",
+        lambda r: r.miss(METRICS, "mltrainingjob_jobs_active to tell"),
+        "to tell",
+    ),
 )
 
 
@@ -325,7 +368,11 @@ def test_a_counter_of_no_sensible_value_is_the_learners_failure(value: str, tmp_
         series = f'namespace="{r.namespace(METRICS)}"'
         extra = "".join(f'mltrainingjob_jobs_failed_total{{{series},n="{n}"}} {value}\n' for n in range(3))
         extra += f'mltrainingjob_jobs_failed_total{{{series},n="x"}} -Inf\n'
-        _pages(lambda text: text.replace("# HELP mltrainingjob_jobs_restarted", extra + "# HELP mltrainingjob_jobs_restarted"))(r)
+        _pages(
+            lambda text: text.replace(
+                "# HELP mltrainingjob_jobs_restarted", extra + "# HELP mltrainingjob_jobs_restarted"
+            )
+        )(r)
 
     outcome = outcomes_of(absurd, tmp_path)[METRICS]
     assert outcome.status is Status.FAILED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ CHECK = "least-privilege"
 
 def _denied(r: Recording) -> None:
     decision = {"authorization.k8s.io/decision": "forbid"}
-    r.write("run-space", "list", "nodes", "", code=403, annotations=decision, namespace="", t=9.0)
+    r.send("list", "nodes", "", code=403, annotations=decision)
 
 
 def _granted(*, cluster: bool = True, **rule: list[str]) -> Mutation:
@@ -56,7 +55,12 @@ FLAWS = (
     Flaw(CHECK, "all verbs", _granted(resources=["pods"], verbs=["*"]), "no wildcards"),
     Flaw(CHECK, "all resources", _granted(resources=["*"], verbs=["get"]), "no wildcards"),
     Flaw(CHECK, "secrets", _granted(resources=["secrets"], verbs=["get"]), "get secrets in all namespaces"),
-    Flaw(CHECK, "secrets of its own", _granted(cluster=False, resources=["secrets"], verbs=["get"]), "mltj-system"),
+    Flaw(
+        CHECK,
+        "secrets of its own",
+        _granted(cluster=False, resources=["secrets"], verbs=["get"]),
+        "mltj-system",
+    ),
     Flaw(CHECK, "impersonate", _granted(resources=["users"], verbs=["impersonate"]), "impersonate users"),
     Flaw(CHECK, "escalate", _granted(resources=["roles"], verbs=["escalate"]), "escalate roles"),
     Flaw(CHECK, "bind", _granted(resources=["roles"], verbs=["bind"]), "bind roles"),
@@ -105,14 +109,13 @@ def test_rights_of_others_and_rights_on_the_list_cost_nothing(mutate: Mutation, 
 def test_a_right_off_the_list_is_fine_when_it_was_used(tmp_path: Path) -> None:
     def use(r: Recording) -> None:
         _granted(resources=["configmaps"], verbs=["get"])(r)
-        r.write("run-space", "get", "configmaps", "settings", namespace="mltj-system", t=9.0)
+        r.send("get", "configmaps", "settings", namespace="mltj-system")
 
     assert outcomes_of(use, tmp_path)[CHECK].status is Status.PASSED
 
 
 def test_a_refusal_by_admission_is_not_a_denial(tmp_path: Path) -> None:
     def refuse(r: Recording) -> None:
-        fields: dict[str, Any] = {"annotations": {"authorization.k8s.io/decision": "allow"}, "namespace": ""}
-        r.write("run-space", "create", "pods", "x", code=403, t=9.0, **fields)
+        r.send("create", "pods", "x", code=403, annotations={"authorization.k8s.io/decision": "allow"})
 
     assert outcomes_of(refuse, tmp_path)[CHECK].status is Status.PASSED

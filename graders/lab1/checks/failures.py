@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Object
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, is_terminating, is_true, phase, status_field
-from graders.lab1.story import Story, stamp, told
+from graders.lab1.story import Story, index_name, stamp, told
 
 DEADLINE_S = 5
 TTL_S = 5
@@ -96,8 +94,10 @@ def check_pod_loss(bundle: Bundle, facts: Facts) -> None:
         for nth, kind in enumerate(("deleted", "evicted")):
             before, after = story.mark("before-loss", nth), story.mark("after-loss", nth)
             victim = before.data["victim"]
-            index = _index(victim, before.data["pods"][victim])
-            back = [name for name, pod in after.data["pods"].items() if _index(name, pod) == index]
+            index = index_name(victim, before.data["pods"][victim]["index"])
+            back = [
+                name for name, pod in after.data["pods"].items() if index_name(name, pod["index"]) == index
+            ]
             found.equal(f"pods with index {index} after one was {kind}:", 1, len(back))
             others = {n: p["uid"] for n, p in before.data["pods"].items() if n != victim}
             kept = {n: p["uid"] for n, p in after.data["pods"].items() if n in others}
@@ -111,11 +111,6 @@ def check_pod_loss(bundle: Bundle, facts: Facts) -> None:
         )
         found.expect(not is_true(job, "Failed"), "the job not Failed", "Failed is True with backoffLimit 0")
     facts["pod_creates"] = creates
-
-
-def _index(name: str, pod: Mapping[str, str]) -> str:
-    """A pod's index in a mark: the label's, or else what its name ends in."""
-    return pod["index"] or name.rsplit("-", 1)[-1]
 
 
 @check(

@@ -12,13 +12,13 @@ from graders.lab1.api import (
     JOB_NAME,
     REPLICA_INDEX,
     container,
-    is_true,
+    controller_uid,
     job_manifest,
     jobs_path,
     pods_path,
 )
 from graders.lab1.stage import Stage
-from graders.lab1.tracks.lifecycle import snapshot
+from graders.lab1.tracks.lifecycle import snapshot, wait_finished
 from graders.polling import NotYet
 
 
@@ -92,7 +92,7 @@ def bad_jobs(namespace: str) -> dict[str, dict[str, Any]]:
 def isolation(stage: Stage) -> None:
     """Twins in two namespaces, and a decoy with the job's labels."""
     here, there = stage.namespace(), stage.namespace("other")
-    stage.create(job_manifest(here, "twin", nodes=2))
+    stage.create(job_manifest(here, "twin", nodes=2, run_policy={"cleanPodPolicy": "All"}))
     stage.create(job_manifest(there, "twin", nodes=2))
     for namespace in (here, there):
         stage.wait_pods(namespace, "twin", 2)
@@ -100,11 +100,12 @@ def isolation(stage: Stage) -> None:
     stage.settle(here, there)
     stage.mark("before", here=snapshot(stage, here, "twin"), there=snapshot(stage, there, "twin"))
     stage.end_pod(here, "decoy", "1")
-    stage.change(here, "twin", {"spec": {"trainer": {"numNodes": 1}}}, "scale", nodes=1)
-    stage.wait_pods(here, "twin", 1)
     stage.settle(here)
-    stage.change(here, "twin", {"spec": {"runPolicy": {"suspend": True}}}, "suspend")
-    stage.wait_pods(here, "twin", 0)
+    stage.mark("decoy-failed", namespace=here)
+    # Whoever cleans up by label takes the decoy along.
+    for pod in stage.pod_names(here, "twin"):
+        stage.end_pod(here, pod, "0")
+    wait_finished(stage, here, "twin")
     stage.settle(here)
     stage.delete_job(here, "twin")
 
@@ -119,16 +120,25 @@ def isolation(stage: Stage) -> None:
 
 def stranger(stage: Stage) -> None:
     """A pod of nobody's has the name of a child; later it leaves."""
-    namespace = stage.namespace()
+    namespace, name = stage.namespace(), "blocked"
     _create_pod(stage, namespace, "blocked-1", {"app": "stranger"}, [])
     created = stage.now()
-    stage.create(job_manifest(namespace, "blocked", nodes=2))
+    stage.create(job_manifest(namespace, name, nodes=2))
     stage.await_notice(namespace, created)
     stage.settle(namespace)
     stage.mark("stranger-leaves", namespace=namespace)
     stage.kube.delete(pods_path(namespace, "blocked-1"), gracePeriodSeconds=0)
-    stage.wait_job(namespace, "blocked", "Running is True", lambda job: is_true(job, "Running"))
-    stage.wait_pods(namespace, "blocked", 2)
+    # The job itself is touched, too: that a pod which is not its own has gone need not be news to it.
+    poke = {"metadata": {"annotations": {"kubeproof.dev/poke": "stranger-left"}}}
+    stage.change(namespace, name, poke, "poke")
+
+    def own_pods() -> None:
+        uid = stage.the_job(namespace, name)["metadata"]["uid"]
+        own = [pod for pod in stage.pods(namespace, name).values() if controller_uid(pod) == uid]
+        if len(own) != 2:
+            raise NotYet(f"{len(own)} pods of its own")
+
+    stage.wait("two pods of the job's own, once the stranger is gone", own_pods)
     stage.settle(namespace)
     stage.mark("end", namespace=namespace)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
-from graders.lab1.api import is_true, job_manifest, jobs_path
+from graders.lab1.api import is_true, job_manifest, jobs_path, status_field
 from graders.lab1.stage import Stage, describe
 from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
 from graders.polling import NotYet
@@ -54,6 +54,9 @@ def exit_codes(stage: Stage) -> None:
         stage.settle(namespace)
     for name in ("permanent", "never"):
         stage.wait_job(namespace, name, "Failed is True", lambda job: is_true(job, "Failed"))
+    stage.wait_job(
+        namespace, "retried", "status.restarts is 2", lambda job: status_field(job, "restarts") == 2
+    )
     stage.settle(namespace)
     stage.mark("end", namespace=namespace)
 

@@ -4,12 +4,13 @@ import base64
 import json
 import os
 import ssl
+import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import urllib3
 
-with open(os.environ["KUBECONFIG"]) as _file:
-    CONFIG = json.load(_file)
+CONFIG = json.loads(Path(os.environ["KUBECONFIG"]).read_text())
 SERVER = CONFIG["clusters"][0]["cluster"]["server"]
 TOKEN = CONFIG["users"][0]["user"]["token"]
 HOST, PORT = urlsplit(SERVER).hostname, urlsplit(SERVER).port
@@ -41,8 +42,6 @@ def jobs():
 
 def wait_for_job():
     """The first job there is."""
-    import time
-
     while True:
         found = jobs()
         if found:

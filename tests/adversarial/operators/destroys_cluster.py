@@ -28,8 +28,6 @@ for namespace in api.ask("GET", "/api/v1/namespaces")[1]["items"]:
 crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/mltrainingjobs.training.mod201.dev"
 print("crd", api.ask("DELETE", crd)[0], flush=True)
 print("nodes", api.ask("DELETE", "/api/v1/nodes")[0], flush=True)
-for plural in ("clusterroles", "clusterrolebindings"):
-    print(plural, api.ask("DELETE", f"/apis/rbac.authorization.k8s.io/v1/{plural}")[0], flush=True)
 print("hook", api.ask("POST", f"{ADMISSION}/validatingwebhookconfigurations", HOOK)[0], flush=True)
 while True:
     time.sleep(3600)

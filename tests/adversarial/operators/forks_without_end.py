@@ -1,11 +1,6 @@
 import os
-import time
 
 import api
 
 api.jobs()
-while True:
-    try:
-        os.fork()
-    except OSError:
-        time.sleep(0.01)
+os.execvp("sh", ["sh", "-c", "while :; do sleep 1000 & done"])

@@ -1,5 +1,6 @@
 """The reference, and a second port where each scrape meets another trap."""
 
+import contextlib
 import itertools
 import runpy
 import socket
@@ -41,16 +42,20 @@ def huge_length(peer):
     time.sleep(3600)
 
 
+def short(peer):
+    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nmltrainingjob_jobs_active 1\n")
+
+
 def many_series(peer):
     lines = b"".join(b'mltrainingjob_jobs_active{a="%d"} 1\n' % number for number in range(90_000))
     peer.sendall(OK + GAUGE + lines)
 
 
 def odd_numbers(peer):
-    peer.sendall(OK + GAUGE + b"mltrainingjob_jobs_active NaN\nmltrainingjob_jobs_active{a=\"1\"} +Inf\n")
+    peer.sendall(OK + GAUGE + b'mltrainingjob_jobs_active NaN\nmltrainingjob_jobs_active{a="1"} +Inf\n')
 
 
-TRAPS = (silent, without_end, drips, garbage, endless_headers, huge_length, many_series, odd_numbers)
+TRAPS = (without_end, garbage, endless_headers, many_series, odd_numbers, short, huge_length, drips, silent)
 
 
 def serve():
@@ -62,10 +67,8 @@ def serve():
 
 
 def answer(trap, peer):
-    try:
+    with contextlib.suppress(OSError):
         trap(peer)
-    except OSError:
-        pass
     peer.close()
 
 

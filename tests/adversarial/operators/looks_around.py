@@ -1,9 +1,8 @@
 """Tries what is not its business, and prints one line for each try."""
 
-import glob
-import os
 import socket
 import time
+from pathlib import Path
 
 import api
 
@@ -36,8 +35,8 @@ for pattern in (
     "/proc/1/root/etc/shadow",
     "/submission/../solutions",
 ):
-    tell(pattern, glob.glob(pattern, recursive=True))
-tell("other processes", len([name for name in os.listdir("/proc") if name.isdigit()]) > 2)
+    tell(pattern, list(Path("/").glob(pattern.removeprefix("/"))))
+tell("other processes", len(list(Path("/proc").glob("[0-9]*"))) > 2)
 for path in (
     "/api/v1/secrets",
     "/api/v1/namespaces/kube-system/secrets",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from . import times, transitions
+from . import times
 from .api import MERGE_PATCH, Api, Conflict, NotFound
 from .breaker import Unavailable
 from .children import build_pod
@@ -22,8 +22,9 @@ from .reading import ask_for_pods, world_of
 from .reporter import Reporter
 from .scheduler import GangScheduler
 from .service import build_service
+from .transitions import Transitions, between
 
-# A job may be deleted while its pods are being created: after this long, look again first.
+# A job may be deleted while its pods are being created: after this long, look at it again first.
 READING_GOOD_FOR_S = 0.5
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ class Reconciler:
         self._scheduler = GangScheduler(api)
         self._now = now
         self._clock = clock
+        self._written: dict[Key, str] = {}
+
+    def knows(self, key: Key, resource_version: str) -> bool:
+        """Whether this version of a job is the one that the last visit itself wrote."""
+        return self._written.get(key) == resource_version
 
     async def reconcile(self, key: Key) -> float | None:
         """Visit a job once; returns seconds until it wants to be visited anyway, or None.
@@ -63,6 +69,7 @@ class Reconciler:
             raw = await self._api.get(job_path(key.namespace, key.name))
         except NotFound:
             self._metrics.saw(key, active=False)
+            self._written.pop(key, None)
             return None
         read_at = self._clock()
         job = parse_job(raw)
@@ -82,21 +89,26 @@ class Reconciler:
         return True
 
     async def _carry_out(self, job: Job, decided: Plan, read_at: float) -> None:
-        await self._write_status(job, decided)
-        for pod in decided.deletes:
-            await self._delete_pod(job, pod)
-        if decided.create_service:
-            path = core_path("services", job.key.namespace)
-            await self._api.write("POST", path, build_service(job))
-        await self._create_pods(job, decided.creates, read_at)
-        if decided.delete_job:
-            await self._delete_job(job)
+        happened = await self._write_status(job, decided)
+        try:
+            for pod in decided.deletes:
+                await self._delete_pod(job, pod)
+            if decided.create_service:
+                path = core_path("services", job.key.namespace)
+                await self._api.write("POST", path, build_service(job))
+            await self._create_pods(job, decided.creates, read_at)
+            if decided.delete_job:
+                await self._delete_job(job)
+        finally:
+            if happened:
+                await self._reporter.tell(job, happened)
 
     async def _create_pods(self, job: Job, wanted: tuple[int, ...], read_at: float) -> None:
         conflict: Conflict | None = None
         for nth, index in enumerate(wanted):
             if nth and self._clock() - read_at > READING_GOOD_FOR_S:
-                raise Conflict(409, job.key.name, "the reading has grown old")
+                await self._expect_unchanged(job)
+                read_at = self._clock()
             try:
                 path = core_path("pods", job.key.namespace)
                 await self._api.write("POST", path, build_pod(job, index))
@@ -105,24 +117,32 @@ class Reconciler:
         if conflict:
             raise conflict
 
-    async def _write_status(self, job: Job, decided: Plan) -> None:
+    async def _expect_unchanged(self, job: Job) -> None:
+        fresh = parse_job(await self._api.get(job_path(job.key.namespace, job.key.name)))
+        same = (fresh.uid, fresh.generation) == (job.uid, job.generation)
+        if fresh.deleting or not same:
+            raise Conflict(409, job.key.name, "it changed while its pods were created")
+
+    async def _write_status(self, job: Job, decided: Plan) -> Transitions | None:
         changes = decided.status_changes(job)
         if decided.status is None or not changes:
-            return
+            return None
         path = job_path(job.key.namespace, job.key.name)
         meta = {"resourceVersion": job.resource_version, "uid": job.uid}
         body: dict[str, Any] = {"metadata": meta, "status": changes}
         try:
-            await self._api.write("PATCH", f"{path}/status", body, content_type=MERGE_PATCH)
+            raw = await self._api.write("PATCH", f"{path}/status", body, content_type=MERGE_PATCH)
         except Unavailable:
             # The answer was lost; whether the write was, the next reading can no longer tell.
-            fresh = parse_job(await self._api.get(path))
+            raw = await self._api.get(path)
+            fresh = parse_job(raw)
             if fresh.uid != job.uid or decided.status_changes(fresh):
                 raise
-        happened = transitions.between(job.status, decided.status)
+        self._written[job.key] = raw["metadata"]["resourceVersion"]
+        happened = between(job.status, decided.status)
         self._metrics.record(job.key, happened)
         self._metrics.saw(job.key, active=not decided.status.ended)
-        await self._reporter.tell(job, happened)
+        return happened
 
     async def _delete_pod(self, job: Job, pod: Pod) -> None:
         path = core_path("pods", job.key.namespace, pod.name)

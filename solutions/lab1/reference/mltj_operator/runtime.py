@@ -62,14 +62,20 @@ class Runtime:
         self._elector = Elector(self._api, config.namespace, COMPONENT, config.identity)
         self._api.may_write = self._is_leading
         self._metrics = metrics
-        reconciler = Reconciler(self._api, metrics, Reporter(self._api, config.identity))
-        self._workers = Workers(reconciler.reconcile, self._is_leading)
+        self._reconciler = Reconciler(self._api, metrics, Reporter(self._api, config.identity))
+        self._workers = Workers(self._reconciler.reconcile, self._is_leading)
         self._sweeper = Sweeper(self._api, metrics, self._workers.wake, self._is_leading)
         self._tasks: list[asyncio.Task[None]] = []
         self._server: web.AppRunner | None = None
 
-    def wake(self, namespace: str, job_name: str) -> None:
-        """Have a job looked at."""
+    def job_changed(self, namespace: str, name: str, resource_version: str) -> None:
+        """Have a job looked at, unless the news is what the operator has just written itself."""
+        key = Key(namespace, name)
+        if not self._reconciler.knows(key, resource_version):
+            self._workers.wake(key)
+
+    def child_changed(self, namespace: str, job_name: str) -> None:
+        """Have the job of a pod or a Service looked at."""
         self._workers.wake(Key(namespace, job_name))
 
     async def start(self) -> None:

@@ -16,9 +16,7 @@ def build_app(
     """The three endpoints: /metrics, /healthz, /readyz."""
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(registry), headers={"Content-Type": _TEXT_FORMAT}
-        )
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": _TEXT_FORMAT})
 
     def probe(check: Callable[[], bool]) -> Callable[[web.Request], web.Response]:
         def answer(_: web.Request) -> web.Response:

@@ -61,13 +61,13 @@ def build_registry(runtime: Runtime) -> kopf.OperatorRegistry:
         await runtime.stop()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def job_changed(namespace: str | None, name: str | None, **_: Any) -> None:
-        runtime.wake(namespace or "", name or "")
+    async def job_changed(namespace: str | None, meta: kopf.Meta, **_: Any) -> None:
+        runtime.job_changed(namespace or "", meta["name"], meta["resourceVersion"])
 
     @kopf.on.event("", "v1", "pods", labels={JOB_LABEL: kopf.PRESENT}, registry=registry)
     @kopf.on.event("", "v1", "services", labels={JOB_LABEL: kopf.PRESENT}, registry=registry)
     async def child_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
-        runtime.wake(namespace or "", labels[JOB_LABEL])
+        runtime.child_changed(namespace or "", labels[JOB_LABEL])
 
     return registry
 

@@ -29,8 +29,9 @@ def between(old: Status, new: Status) -> Transitions:
     def rose(kind: str) -> bool:
         return new.is_true(kind) and not old.is_true(kind)
 
-    first = new.first_running_time if not old.first_running_time else None
-    measured = first is not None and new.start_time is not None
+    latency_s = None
+    if new.first_running_time and new.start_time and not old.first_running_time:
+        latency_s = (new.first_running_time - new.start_time).total_seconds()
     return Transitions(
         created=rose(conds.CREATED),
         running=rose(conds.RUNNING),
@@ -39,7 +40,5 @@ def between(old: Status, new: Status) -> Transitions:
         complete=rose(conds.COMPLETE),
         failed=rose(conds.FAILED),
         restarts=new.restarts - old.restarts,
-        start_latency_s=(first - new.start_time).total_seconds()
-        if measured and first and new.start_time
-        else None,
+        start_latency_s=latency_s,
     )

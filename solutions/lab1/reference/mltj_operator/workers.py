@@ -13,7 +13,7 @@ from .job import Key
 GATHER_S = 0.05
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
-MOST_AT_ONCE = 6
+MOST_AT_ONCE = 10
 
 logger = logging.getLogger(__name__)
 

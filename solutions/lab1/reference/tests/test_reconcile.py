@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from apiserver import ApiServer
 from builders import raw_job, raw_pod
@@ -88,6 +90,37 @@ async def test_a_taken_name_does_not_hold_up_the_others(
     assert server.names(PODS) == ["train-0", "train-1"]
 
 
+@pytest.mark.parametrize(
+    ("change", "made"), [({}, 3), ({"deletionTimestamp": "2030-01-01T12:00:00Z"}, 1)]
+)
+async def test_a_slow_visit_looks_again_before_it_creates_more(
+    server: ApiServer, api: Api, metrics: Metrics, change: dict[str, str], made: int
+) -> None:
+    readings = iter(range(100))
+
+    def slow_clock() -> float:
+        if server.names(PODS):
+            server.objects[f"{JOBS}/train"]["metadata"].update(change)
+        return next(readings)
+
+    server.put(JOBS, raw_job(nodes=3))
+    reconciler = Reconciler(api, metrics, Reporter(api, "test"), clock=slow_clock)
+    with pytest.raises(Conflict) if change else contextlib.nullcontext():
+        await reconciler.reconcile(KEY)
+    assert len(server.names(PODS)) == made
+
+
+async def test_its_own_write_is_no_news(server: ApiServer, reconciler: Reconciler) -> None:
+    before = server.put(JOBS, raw_job())["metadata"]["resourceVersion"]
+    await reconciler.reconcile(KEY)
+    after = server.objects[f"{JOBS}/train"]["metadata"]["resourceVersion"]
+    assert reconciler.knows(KEY, after)
+    assert not reconciler.knows(KEY, before)
+    server.objects.clear()
+    await reconciler.reconcile(KEY)
+    assert not reconciler.knows(KEY, after)
+
+
 async def test_a_write_whose_answer_was_lost_still_counts(
     server: ApiServer, reconciler: Reconciler, metrics: Metrics
 ) -> None:
@@ -98,9 +131,7 @@ async def test_a_write_whose_answer_was_lost_still_counts(
     assert metrics.registry.get_sample_value(created, {"namespace": "lab"}) == 1
 
 
-async def test_a_write_that_was_lost_does_not(
-    server: ApiServer, reconciler: Reconciler
-) -> None:
+async def test_a_write_that_was_lost_does_not(server: ApiServer, reconciler: Reconciler) -> None:
     server.put(JOBS, raw_job())
     server.faults[("PATCH", "/status")] = [503]
     with pytest.raises(Unavailable):

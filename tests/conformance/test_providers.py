@@ -1,0 +1,343 @@
+"""What every cluster provider gives, whatever its clusters are made of: a new one is here once registered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+
+from graders.clusters.binaries.catalog import KUBERNETES
+from graders.clusters.provider import ClusterProvider, ClusterSpec, default_nodes
+from graders.clusters.registry import PROVIDERS, provider_named
+from graders.faults import UsageError
+from graders.kube.client import Kube
+from graders.model import Capability, Cluster
+from graders.ownership import recorded_pids
+from graders.polling import NotYet, wait_for
+from graders.progress import Silent
+
+pytestmark = pytest.mark.cluster
+
+WITHIN_S = 60.0
+"""Generous on purpose: these tests are about what happens, not when."""
+
+WIDGETS = "/apis/conformance.kubeproof.dev/v1/namespaces/default/widgets"
+PODS = "/api/v1/namespaces/default/pods"
+_number = count()
+
+
+@dataclass
+class Running:
+    """A cluster, its client, and what came in through `on_audit`."""
+
+    provider: ClusterProvider
+    cluster: Cluster
+    kube: Kube
+    audit: list[dict[str, Any]] = field(default_factory=list)
+
+    def pod(self, **metadata: object) -> str:
+        """Create a pod that tolerates everything; gives its path."""
+        name = f"pod-{next(_number)}"
+        self.kube.create(
+            PODS,
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, **metadata},
+                "spec": {
+                    "containers": [{"name": "main", "image": "any"}],
+                    "tolerations": [{"operator": "Exists"}],
+                },
+            },
+        )
+        return f"{PODS}/{name}"
+
+    def until(self, path: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The object at `path` once `holds` is true of it."""
+
+        def probe() -> dict[str, Any]:
+            found = self.kube.get(path)
+            if not holds(found):
+                raise NotYet(json.dumps(found.get("status")))
+            return dict(found)
+
+        return wait_for(probe, timeout_s=WITHIN_S)
+
+    def until_gone(self, path: str) -> None:
+        def probe() -> None:
+            if (found := self.kube.find(path)) is not None:
+                raise NotYet(json.dumps(found["metadata"]))
+
+        wait_for(probe, timeout_s=WITHIN_S)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state folder of this module alone, so that what is left in it is ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("state")
+        patch.setenv("KUBEPROOF_STATE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module", params=sorted(PROVIDERS))
+def running(request: pytest.FixtureRequest, state: Path) -> Iterator[Running]:
+    provider = provider_named(request.param)
+    lines: list[bytes] = []
+    spec = ClusterSpec(name="conformance", on_audit=lines.append, before_controllers=_install_widgets)
+    with provider.provision(spec, Silent()) as cluster:
+        running = Running(provider, cluster, Kube(cluster.kubeconfig))
+        running.audit = _Parsed(lines)
+        yield running
+
+
+class _Parsed(list[dict[str, Any]]):
+    """Audit lines, parsed when they are looked at."""
+
+    def __init__(self, lines: list[bytes]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter([json.loads(line) for line in list(self._lines)])
+
+
+def _install_widgets(kube: Kube) -> None:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    kube.create(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "widgets.conformance.kubeproof.dev"},
+            "spec": {
+                "group": "conformance.kubeproof.dev",
+                "scope": "Namespaced",
+                "names": names,
+                "versions": [version],
+            },
+        },
+    )
+
+    def served() -> None:
+        answer = kube.request("GET", WIDGETS)
+        if not answer.ok:
+            raise NotYet(answer.message)
+
+    wait_for(served, timeout_s=WITHIN_S)
+
+
+def test_a_provider_answers_to_the_name_it_is_registered_under(running: Running) -> None:
+    assert running.provider.name in PROVIDERS
+    assert running.cluster.provider == running.provider.name
+    assert running.cluster.capabilities == running.provider.capabilities
+    assert Capability.API in running.cluster.capabilities
+
+
+def test_an_unknown_provider_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(UsageError, match="there is no cluster provider 'minikube'") as refused:
+        provider_named("minikube")
+    assert all(name in refused.value.fix for name in PROVIDERS)
+
+
+def test_the_api_server_has_the_version_the_cluster_names(running: Running) -> None:
+    assert running.kube.get("/version")["gitVersion"] == running.cluster.version
+    if running.cluster.owned:
+        assert running.cluster.version == KUBERNETES
+
+
+def test_nodes_are_ready_in_two_zones_and_the_gpu_nodes_have_their_places(running: Running) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    nodes = {node["metadata"]["name"]: node for node in running.kube.get("/api/v1/nodes")["items"]}
+
+    for spec in default_nodes():
+        node = nodes[spec.name]
+        assert node["metadata"]["labels"]["topology.kubernetes.io/zone"] == spec.zone
+        assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
+        for resource, places in spec.resources.items():
+            assert node["status"]["allocatable"][resource] == str(places)
+    assert {spec.zone for spec in default_nodes()} == {"zone-a", "zone-b"}
+
+
+def test_the_default_service_account_is_there(running: Running) -> None:
+    assert running.kube.get("/api/v1/namespaces/default/serviceaccounts/default")
+
+
+def test_nothing_of_the_start_is_left_in_the_default_namespace(running: Running) -> None:
+    running.until_gone(f"{PODS}/kubeproof-canary")
+
+
+def test_a_pod_is_scheduled_and_runs_until_it_is_told_otherwise(running: Running) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    path = running.pod()
+
+    pod = running.until(path, lambda pod: pod["status"]["phase"] == "Running")
+
+    assert pod["spec"]["nodeName"] in {node.name for node in default_nodes()}
+    assert {c["type"]: c["status"] for c in pod["status"]["conditions"]}["Ready"] == "True"
+    assert "running" in pod["status"]["containerStatuses"][0]["state"]
+
+
+@pytest.mark.parametrize(("code", "phase"), [("0", "Succeeded"), ("137", "Failed")])
+@pytest.mark.parametrize("moment", ["from its creation", "while it runs"])
+def test_the_annotation_ends_a_pod_with_that_exit_code(
+    running: Running, code: str, phase: str, moment: str
+) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    annotations = {"kubeproof.dev/exit-code": code}
+    if moment == "from its creation":
+        path = running.pod(annotations=annotations)
+    else:
+        path = running.pod()
+        running.until(path, lambda pod: pod["status"]["phase"] == "Running")
+        running.kube.patch(path, {"metadata": {"annotations": annotations}})
+
+    pod = running.until(path, lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"))
+
+    assert pod["status"]["phase"] == phase
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == int(code)
+
+
+def test_the_annotation_none_ends_a_pod_with_no_code_known(running: Running) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    path = running.pod(annotations={"kubeproof.dev/exit-code": "none"})
+
+    pod = running.until(path, lambda pod: pod["status"]["phase"] == "Failed")
+
+    states = [container["state"] for container in pod["status"].get("containerStatuses", ())]
+    assert not any("terminated" in state for state in states)
+
+
+def test_a_deleted_pod_goes(running: Running) -> None:
+    path = running.pod()
+    running.until(path, lambda pod: bool(pod["spec"].get("nodeName")))
+
+    running.kube.delete(path)
+
+    running.until_gone(path)
+
+
+def test_the_garbage_collector_knows_the_kind_that_was_there_before_the_controllers(
+    running: Running,
+) -> None:
+    _needs(running, Capability.CONTROLLERS)
+    widget = running.kube.create(
+        WIDGETS,
+        {"apiVersion": "conformance.kubeproof.dev/v1", "kind": "Widget", "metadata": {"name": "owner"}},
+    )
+    owner = {
+        "apiVersion": widget["apiVersion"],
+        "kind": "Widget",
+        "name": "owner",
+        "uid": widget["metadata"]["uid"],
+        "controller": True,
+    }
+    path = running.pod(ownerReferences=[owner])
+
+    running.kube.delete(f"{WIDGETS}/owner")
+
+    running.until_gone(path)
+
+
+def test_the_audit_log_tells_who_wrote_what(running: Running) -> None:
+    _needs(running, Capability.CONTROLLERS)
+    path = running.pod(annotations={"kubeproof.dev/exit-code": "0"})
+    running.until(path, lambda pod: pod["status"]["phase"] == "Succeeded")
+    name = path.rpartition("/")[2]
+
+    def writers() -> dict[str, str]:
+        found = {
+            _what(entry): entry["user"]["username"]
+            for entry in running.audit
+            if entry.get("objectRef", {}).get("name") == name and "requestObject" in entry
+        }
+        if not {"pods", "pods/binding", "pods/status"} <= set(found):
+            raise NotYet(str(found))
+        return found
+
+    who = wait_for(writers, timeout_s=WITHIN_S)
+    users = {entry["user"]["username"] for entry in running.audit}
+    assert who["pods"] == "kubeproof-grader"
+    assert who["pods/binding"] == "system:kube-scheduler"
+    assert who["pods/status"] == "kwok"
+    assert any(user.startswith("system:serviceaccount:kube-system:") for user in users)
+
+
+def test_every_audited_write_holds_what_was_asked(running: Running) -> None:
+    """Secrets and tokens aside, which do not belong into a record."""
+    running.pod()
+    writes = [
+        entry
+        for entry in running.audit
+        if entry["verb"] in ("create", "update", "patch")
+        and entry["responseStatus"]["code"] < 300
+        and entry["objectRef"].get("apiGroup") != "authentication.k8s.io"
+        and _what(entry) not in ("secrets", "serviceaccounts/token")
+    ]
+
+    assert writes
+    assert [entry for entry in writes if "requestObject" not in entry] == []
+
+
+def test_the_api_server_answers_nobody_without_a_name(running: Running, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(running.kube.ca_certificate())
+    answers = {
+        path: _anonymous(running.kube.server + path, authority)
+        for path in ("/api/v1/secrets", "/version", "/readyz", "/metrics")
+    }
+
+    assert set(answers.values()) <= {401, 403}, answers
+
+
+def test_two_clusters_run_beside_each_other_and_leave_nothing(running: Running, state: Path) -> None:
+    if not running.cluster.owned:
+        pytest.skip("a cluster that was there before has no second one")
+    before = set(state.iterdir())
+    with running.provider.provision(ClusterSpec(name="second"), Silent()) as second:
+        other = Kube(second.kubeconfig)
+        folders = set(state.iterdir()) - before
+        processes = [psutil.Process(pid) for folder in folders for pid in recorded_pids(folder)]
+
+        assert _port(other) != _port(running.kube)
+        assert _uid(other) != _uid(running.kube)
+        assert processes
+
+    assert [process for process in processes if process.is_running()] == []
+    assert set(state.iterdir()) == before
+    assert running.kube.get("/api/v1/namespaces/default")
+
+
+def _needs(running: Running, capability: Capability) -> None:
+    if capability not in running.cluster.capabilities:
+        pytest.skip(f"{running.provider.name} has no {capability}")
+
+
+def _what(entry: dict[str, Any]) -> str:
+    reference = entry["objectRef"]
+    return "/".join(filter(None, [reference.get("resource"), reference.get("subresource")]))
+
+
+def _anonymous(url: str, authority: Path) -> int:
+    import ssl
+
+    with httpx.Client(verify=ssl.create_default_context(cafile=str(authority)), trust_env=False) as client:
+        return client.get(url).status_code
+
+
+def _port(kube: Kube) -> int | None:
+    return urlsplit(kube.server).port
+
+
+def _uid(kube: Kube) -> str:
+    return str(kube.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])

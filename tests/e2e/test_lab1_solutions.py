@@ -1,0 +1,146 @@
+"""Lab 1 from end to end: what the course's own solutions earn, and what their reports are worth."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graders.course import Lab, load_course
+from graders.progress import Silent
+from graders.reports.report_json import load_report
+from graders.selftest import Row, run_selftest
+from tests.e2e.command import Ended, Running
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+FLAWED = {
+    "life-cycle": "rank-off-by-one",
+    "failures": "forgets-failures",
+    "observability": "conditions-appear-late",
+    "security": "reads-secrets",
+    "quality": "untyped",
+}
+"""One for each group of criteria that is judged by now."""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return load_course().find_lab("lab1")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("solutions")
+
+
+@pytest.fixture(scope="module")
+def rows(lab: Lab, out: Path) -> dict[str, Row]:
+    names = ("reference", "starter", *FLAWED.values())
+    graded = run_selftest(lab, focus=False, jobs=os.cpu_count() or 1, only=names, out=out, progress=Silent())
+    return {row.name: row for row in graded}
+
+
+@pytest.fixture(scope="module")
+def reference(rows: dict[str, Row], out: Path) -> Path:
+    """Where the reference's report and bundle are."""
+    assert rows["reference"].verdict == "graded"
+    return out / "reference"
+
+
+class TestWhatSolutionsEarn:
+    def test_the_reference_earns_everything(self, rows: dict[str, Row]) -> None:
+        row = rows["reference"]
+        assert (row.problem, row.lost, row.percent) == ("", (), Decimal(100))
+
+    def test_and_every_criterion_that_is_not_planned_was_judged(self, lab: Lab, reference: Path) -> None:
+        report = load_report(reference / "report.json")
+        live = {criterion.id for criterion in lab.rubric.criteria if not criterion.planned}
+        assert {one["id"] for one in report["criteria"] if one["status"] == "passed"} == live
+
+    def test_the_starter_runs_and_earns_little(self, rows: dict[str, Row], out: Path) -> None:
+        row = rows["starter"]
+        assert row.problem == ""
+        assert row.percent is not None
+        assert row.percent < 15
+        assert "operator that starts" not in (out / "starter" / "report.json").read_text()
+
+    @pytest.mark.parametrize("group", FLAWED)
+    def test_a_flaw_costs_what_it_should_and_nothing_else(self, rows: dict[str, Row], group: str) -> None:
+        row = rows[FLAWED[group]]
+        assert row.problem == ""
+        assert row.lost == row.expected != ()
+
+    def test_what_was_lost_is_explained(self, rows: dict[str, Row], out: Path) -> None:
+        for name in FLAWED.values():
+            for outcome in load_report(out / name / "report.json")["outcomes"]:
+                if outcome["status"] == "failed":
+                    assert outcome["expected"], name
+                    assert outcome["observed"], name
+                    assert outcome["hint"], name
+
+
+@pytest.fixture(scope="module")
+def judged(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """The reference's bundle judged again where there is neither cache nor binaries."""
+    folder = tmp_path_factory.mktemp("judged")
+    shutil.copytree(reference / "bundle", folder / "bundle")
+    nothing = {"KUBEPROOF_CACHE": str(folder / "cache"), "KUBEPROOF_BINARIES": str(folder / "nothing")}
+    arguments: list[str | Path] = ["judge", folder / "bundle", "--out", folder, "--json"]
+    return Running(arguments, folder, environment=nothing).end()
+
+
+def result(report: dict[str, Any]) -> dict[str, Any]:
+    """What a report says, without how long it took to find out."""
+    kept = {
+        key: report[key] for key in ("lab", "verdict", "total", "possible", "percent", "criteria", "notes")
+    }
+    outcomes = [{k: v for k, v in one.items() if k != "duration_s"} for one in report["outcomes"]]
+    return {**kept, "outcomes": outcomes, "provenance": report["provenance"]}
+
+
+class TestJudgingAgain:
+    def test_gives_the_same_result(self, judged: Ended, reference: Path) -> None:
+        assert judged.code == 0
+        assert result(judged.report) == result(load_report(reference / "report.json"))
+
+    def test_needs_no_cluster_no_binaries_and_no_runtime(self, judged: Ended) -> None:
+        assert judged.left == []
+        assert not (judged.folder / "nothing").exists()
+        assert not (judged.folder / "cache").exists() or not list((judged.folder / "cache").iterdir())
+
+    def test_prints_a_report_of_the_schema_and_nothing_else(self, judged: Ended, tmp_path: Path) -> None:
+        file = tmp_path / "printed.json"
+        file.write_text(judged.out)
+        assert load_report(file) == judged.report
+        assert json.loads(judged.out)["schema"] == "kubeproof/report/v1"
+
+    def test_a_bar_above_the_score_changes_the_exit_code_only(self, out: Path, rows: dict[str, Row]) -> None:
+        bundle = out / "starter" / "bundle"
+        ended = Running(["judge", bundle, "--fail-under", "60"], out / "bar").end()
+        assert ended.code == 1
+        assert rows["starter"].percent is not None
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_the_page_opens_in_a_browser(reference: Path, tmp_path: Path) -> None:
+    assert BROWSER is not None
+    shown = subprocess.run(
+        [
+            BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
+            "--virtual-time-budget=2000", "--dump-dom", (reference / "report.html").as_uri(),
+        ],
+        capture_output=True, text=True, check=True, timeout=120,
+    ).stdout  # fmt: skip
+    assert "creates-pods" in shown
+    assert "100" in shown
+    assert "<svg" in shown

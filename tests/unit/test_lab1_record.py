@@ -1,0 +1,390 @@
+"""All checks of lab 1 together: over the good record, over none, and over hostile ones."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graders.evidence.bundle import Bundle
+from graders.judging import Facts
+from graders.judging.catalogue import checks_folder, collect_checks, modules
+from graders.judging.check import CheckInfo, info_of
+from graders.judging.ends import ended
+from graders.model import Fault, Outcome, Status
+from tests.unit.lab1_flaws import LAB, outcomes_of
+from tests.unit.lab1_recording import ARCHIVE, Record, Recording, reference
+
+CHECKS = {info.id: info for info in collect_checks(LAB)}
+WITHOUT_OPERATOR = {"crd-contract", "code-quality"}
+WAITING = {track for info in CHECKS.values() for track in info.tracks} - {"crd", "quality", "run"}
+"""Tracks that wait for something, so that they can miss it."""
+
+
+def test_the_reference_passes_every_check(tmp_path: Path) -> None:
+    outcomes = outcomes_of(lambda _: None, tmp_path)
+    assert {
+        name: outcome.observed for name, outcome in outcomes.items() if outcome.status is not Status.PASSED
+    } == {}
+    assert outcomes.keys() == CHECKS.keys()
+
+
+def test_the_recording_is_small() -> None:
+    assert ARCHIVE.stat().st_size < 500 * 1024
+
+
+def test_nothing_passes_over_an_empty_record(tmp_path: Path) -> None:
+    def empty(r: Recording) -> None:
+        for records in r.parts.values():
+            records.clear()
+
+    outcomes = outcomes_of(empty, tmp_path)
+    assert {name for name, outcome in outcomes.items() if outcome.status is Status.PASSED} == set()
+    assert {name for name, outcome in outcomes.items() if outcome.fault is Fault.GRADER} == set()
+
+
+def test_nothing_of_a_track_that_only_has_its_namespace_passes(tmp_path: Path) -> None:
+    def bare(r: Recording) -> None:
+        r.marks[:] = [mark for mark in r.marks if mark["name"] == "namespace"]
+        for part in ("objects", "audit", "scrapes", "requests", "tools"):
+            r.parts[part].clear()
+
+    outcomes = outcomes_of(bare, tmp_path)
+    assert {name for name, outcome in outcomes.items() if outcome.status is Status.PASSED} == set()
+    assert {name for name, outcome in outcomes.items() if outcome.fault is Fault.GRADER} == set()
+
+
+@pytest.mark.parametrize("track", sorted(WAITING))
+def test_what_a_track_missed_costs_the_checks_that_read_it_and_is_quoted(track: str, tmp_path: Path) -> None:
+    outcomes = outcomes_of(lambda r: r.miss(track, "a thing to happen", "another thing"), tmp_path)
+    losing = {name for name, info in CHECKS.items() if track in info.tracks}
+    assert {name for name, outcome in outcomes.items() if outcome.status is Status.FAILED} == losing
+    for name in losing:
+        assert outcomes[name].expected == "a thing to happen, within 10 s"
+        assert outcomes[name].observed == "another thing"
+        assert outcomes[name].hint
+
+
+@pytest.mark.parametrize("status", ["failed", "broken"])
+def test_a_track_that_broke_costs_nobody_points(status: str, tmp_path: Path) -> None:
+    def broken(r: Recording) -> None:
+        r.manifest["tracks"]["scaling"].update(status=status, problem="the API server went away")
+
+    outcome = outcomes_of(broken, tmp_path)["scaling"]
+    fault = Fault.INFRASTRUCTURE if status == "failed" else Fault.GRADER
+    assert (outcome.status, outcome.fault) == (Status.ERROR, fault)
+    assert "the API server went away" in outcome.observed
+
+
+def _never_ready(r: Recording, *, exits: bool, log: str) -> None:
+    data = {"seen": "it has not read or watched jobs yet", "log": log}
+    r.marks.append({"t": 1.0, "track": "run", "name": "operator-not-ready", "data": data})
+    r.processes.clear()
+    if exits:
+        event = {"t": 2.0, "instance": "operator-1", "event": "exited", "data": {"status": "exited with 1"}}
+        r.processes.extend([event, {**event, "t": 4.0, "instance": "operator-2"}])
+
+
+def test_an_operator_that_never_starts_keeps_what_needs_none(tmp_path: Path) -> None:
+    mutate = functools.partial(_never_ready, exits=True, log="ModuleNotFoundError: No module named 'kopf'")
+    outcomes = outcomes_of(mutate, tmp_path)
+    passed = {name for name, outcome in outcomes.items() if outcome.status is Status.PASSED}
+    assert passed == WITHOUT_OPERATOR
+    said = outcomes["creates-pods"].observed
+    assert "the process ended 2 times, first it exited with 1" in said
+    assert "it printed last: ModuleNotFoundError" in said
+    assert "Start it by hand with KUBECONFIG set" in outcomes["creates-pods"].hint
+
+
+def test_an_operator_that_is_silent_and_idle_is_said_to_be(tmp_path: Path) -> None:
+    outcomes = outcomes_of(functools.partial(_never_ready, exits=False, log=""), tmp_path)
+    assert outcomes["retries"].observed.endswith("the process ended 0 times; it printed nothing")
+
+
+# --- hostile records -------------------------------------------------------------------------------
+
+
+def _functions() -> dict[str, tuple[CheckInfo, Any]]:
+    found = {}
+    for module in modules(checks_folder(LAB)).values():
+        for value in vars(module).values():
+            info = info_of(value)
+            if info is not None:
+                found[info.id] = (info, value)
+    return found
+
+
+FUNCTIONS = _functions()
+
+
+def judged(bundle: Bundle) -> dict[str, Outcome]:
+    """As `judge` does, without collecting anew for each of many records."""
+    outcomes = {}
+    for name, (info, function) in FUNCTIONS.items():
+        error: BaseException | None = None
+        facts = Facts()
+        try:
+            function(bundle=bundle, facts=facts)
+        except Exception as raised:
+            error = raised
+        outcomes[name] = ended(info, error, facts.recorded(), 0.0)
+    return outcomes
+
+
+def assert_nobodys_bug(bundle: Bundle) -> dict[str, Outcome]:
+    outcomes = judged(bundle)
+    ours = {name: outcome.detail for name, outcome in outcomes.items() if outcome.status is Status.ERROR}
+    assert ours == {}
+    return outcomes
+
+
+def test_the_short_way_judges_as_the_long_one(tmp_path: Path) -> None:
+    outcomes = judged(reference().store(tmp_path / "bundle"))
+    assert {outcome.status for outcome in outcomes.values()} == {Status.PASSED}
+
+
+JUNK: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False),
+    st.sampled_from(
+        ["", "two", "True", "0", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "\x00", "✓" * 300]
+    ),
+    st.sampled_from([[], {}, [[]], [{}], [None], {"": {}}, [{"type": []}], [{"type": "Failed"}], [1, "a"]]),
+)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    found = [path] if path else []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            found += _paths(item, (*path, key))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            found += _paths(item, (*path, place))
+    return found
+
+
+def _put(value: Any, path: tuple[Any, ...], junk: Any, *, drop: bool) -> None:
+    for step in path[:-1]:
+        if not isinstance(value, dict | list) or (isinstance(value, dict) and step not in value):
+            return
+        if isinstance(value, list) and step >= len(value):
+            return
+        value = value[step]
+    last = path[-1]
+    if (isinstance(value, dict) and last in value) or (
+        isinstance(value, list) and isinstance(last, int) and last < len(value)
+    ):
+        if drop:
+            del value[last]
+        else:
+            value[last] = junk
+
+
+SLOW = settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+
+
+def _changed(bundle: Bundle, part: str, records: list[Any]) -> Bundle:
+    """The bundle with other records of one kind; the rest is shared."""
+    fresh = copy.copy(bundle)
+    for name in ("_by_place", part):
+        fresh.__dict__.pop(name, None)
+    fresh.__dict__[part] = tuple(records)
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    bundle = reference().store(tmp_path_factory.mktemp("fuzz") / "bundle")
+    assert bundle.marks
+    assert bundle.audit
+    assert bundle.sightings
+    assert bundle.scrapes
+    assert bundle.requests
+    assert bundle.tools
+    return bundle
+
+
+def _job_parts() -> list[tuple[Any, ...]]:
+    """Every place of a job that an operator or a learner's CRD decides about: status and spec."""
+    found: dict[tuple[Any, ...], None] = {}
+    for sighting in reference().objects:
+        if sighting["resource"] == "mltrainingjobs":
+            job = sighting["object"]
+            for path in _paths({key: job[key] for key in ("spec", "status") if key in job}):
+                if path[:3] != ("spec", "trainer", "template"):
+                    found[path] = None
+    return list(found)
+
+
+JOB_PARTS = _job_parts()
+
+
+@SLOW
+@given(data=st.data())
+def test_whatever_stands_in_a_job_is_never_a_bug_of_ours(data: st.DataObject, whole: Bundle) -> None:
+    path = data.draw(st.sampled_from(JOB_PARTS))
+    junk, drop = data.draw(JUNK), data.draw(st.booleans())
+    only = data.draw(st.integers(1, 4))
+    sightings = []
+    for number, sighting in enumerate(whole.sightings):
+        if sighting.resource == "mltrainingjobs" and number % only == 0:
+            item = json.loads(json.dumps(sighting.object))
+            _put(item, path, junk, drop=drop)
+            sighting = dataclasses.replace(sighting, object=item)  # noqa: PLW2901
+        sightings.append(sighting)
+    assert_nobodys_bug(_changed(whole, "sightings", sightings))
+
+
+POD_PARTS = [
+    ("metadata", "labels"),
+    ("metadata", "labels", "training.mod201.dev/job-name"),
+    ("metadata", "labels", "training.mod201.dev/replica-index"),
+    ("metadata", "ownerReferences"),
+    ("spec", "containers", 0, "env"),
+    ("spec", "containers", 0, "env", 0, "value"),
+    ("spec", "containers", 1),
+    ("spec", "hostname"),
+    ("spec", "subdomain"),
+    ("status",),
+    ("status", "phase"),
+]
+
+
+@pytest.mark.parametrize("path", POD_PARTS, ids=str)
+def test_pods_that_lack_something_are_never_a_bug_of_ours(path: tuple[Any, ...], tmp_path: Path) -> None:
+    """The API server keeps types right; what is optional may be missing."""
+
+    recording = reference()
+    for sighting in recording.objects:
+        if sighting["resource"] == "pods":
+            _put(sighting["object"], path, None, drop=True)
+    assert_nobodys_bug(recording.store(tmp_path / "bundle"))
+
+
+@SLOW
+@given(text=st.text(max_size=200), where=st.sampled_from(["alone", "before", "after", "middle"]))
+def test_whatever_stands_on_the_metrics_page_is_never_a_bug_of_ours(
+    text: str, where: str, whole: Bundle
+) -> None:
+    def page(old: str) -> str:
+        half = len(old) // 2
+        return {"alone": text, "before": text + "\n" + old, "after": old + "\n" + text}.get(
+            where, old[:half] + text + old[half:]
+        )
+
+    scrapes = [dataclasses.replace(each, text=page(each.text)) for each in whole.scrapes]
+    assert_nobodys_bug(_changed(whole, "scrapes", scrapes))
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            "# TYPE mltrainingjob_jobs_active gauge",
+            "# TYPE mltrainingjob_jobs_active",
+            "# TYPE mltrainingjob_x histogram",
+            "# HELP mltrainingjob_x",
+            "# HELP mltrainingjob_x \\",
+            'mltrainingjob_x{le="+Inf"} 1',
+            'mltrainingjob_x_bucket{le="a"} 1',
+            "mltrainingjob_x_bucket 1",
+            'mltrainingjob_x{a="b"',
+            'mltrainingjob_x{a="b",a="c"} 1',
+            'mltrainingjob_x{="b"} 1',
+            'mltrainingjob_x{a="\\',
+            "mltrainingjob_x 0x10",
+            "mltrainingjob_x 1 2 3",
+            "mltrainingjob_x{} NaN 9e99",
+            "mltrainingjob_x 1_000",
+            "mltrainingjob_ 1",
+            '{"mltrainingjob_x"} 1',
+            '{"mltrainingjob_x", a="b"} +Inf',
+            "{} 1",
+            "}{ 1",
+            "=",
+            "#",
+            "# TYPE",
+            "\r",
+            "mltrainingjob_jobs_created_total 1",
+        ]
+    ),
+    max_size=8,
+)
+
+
+@SLOW
+@given(lines=LINES)
+def test_pages_of_broken_lines_are_never_a_bug_of_ours(lines: list[str], whole: Bundle) -> None:
+    scrapes = [dataclasses.replace(each, ok=True, text="\n".join(lines)) for each in whole.scrapes]
+    outcomes = assert_nobodys_bug(_changed(whole, "scrapes", scrapes))
+    assert outcomes["metrics"].status is Status.FAILED
+
+
+def _crd_paths() -> list[tuple[Any, ...]]:
+    found, recording = [], reference()
+    for name in ("create-smallest", "create-stored", "status-through-main", "edit-image", "bad-no-template"):
+        response = recording.request("crd", name)["response"]
+        found += [(name, *path) for path in _paths(response) if len(path) <= 4]
+    return found
+
+
+@SLOW
+@given(place=st.sampled_from(_crd_paths()), junk=JUNK, drop=st.booleans())
+def test_whatever_the_learners_crd_lets_through_is_never_a_bug_of_ours(
+    place: tuple[Any, ...], junk: Any, drop: bool, whole: Bundle
+) -> None:
+    name, *path = place
+    requests = []
+    for request in whole.requests:
+        if (request.track, request.name) == ("crd", name):
+            response = json.loads(json.dumps(request.response))
+            _put(response, tuple(path), junk, drop=drop)
+            request = dataclasses.replace(request, response=response)  # noqa: PLW2901
+        requests.append(request)
+    assert_nobodys_bug(_changed(whole, "requests", requests))
+
+
+@SLOW
+@given(output=st.text(max_size=300), code=st.sampled_from([0, 1, None]))
+def test_whatever_tools_print_is_never_a_bug_of_ours(output: str, code: int | None, whole: Bundle) -> None:
+    tools = [dataclasses.replace(run, output=f"TOTAL {output}%\n{output}", code=code) for run in whole.tools]
+    assert_nobodys_bug(_changed(whole, "tools", tools))
+
+
+@SLOW
+@given(data=st.data())
+def test_events_that_lack_something_are_never_a_bug_of_ours(data: st.DataObject, whole: Bundle) -> None:
+    fields = data.draw(
+        st.sets(
+            st.sampled_from(
+                ["count", "series", "involvedObject", "reason", "message", "source", "metadata/labels"]
+            )
+        )
+    )
+    sightings = []
+    for sighting in whole.sightings:
+        if sighting.resource == "events":
+            item: Record = {k: v for k, v in sighting.object.items() if k not in fields}
+            sighting = dataclasses.replace(sighting, object=item)  # noqa: PLW2901
+        sightings.append(sighting)
+    assert_nobodys_bug(_changed(whole, "sightings", sightings))

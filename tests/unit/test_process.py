@@ -1,0 +1,128 @@
+"""Programs that kubeproof starts cannot outlive it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from graders.polling import NotYet, wait_for
+from graders.process import dies_with, kill_group, spawn
+
+WITHIN_S = 30.0
+SLEEP = ["sleep", "600"]
+
+
+def _ended(pid: int) -> None:
+    try:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return
+    except psutil.NoSuchProcess:
+        return
+    raise NotYet(f"process {pid} still runs")
+
+
+def test_the_program_gets_the_given_environment_and_folder(tmp_path: Path) -> None:
+    process = spawn(
+        ["sh", "-c", "echo $WORD; pwd"],
+        environment={"WORD": "given", "PATH": os.environ["PATH"]},
+        folder=tmp_path,
+        stdout=subprocess.PIPE,
+    )
+    output, _ = process.communicate(timeout=WITHIN_S)
+
+    assert output.decode().splitlines() == ["given", str(tmp_path)]
+    assert process.returncode == 0
+
+
+def test_words_arrive_as_they_are_whatever_a_shell_would_make_of_them() -> None:
+    words = ["a b", "$HOME", "`id`", "*", "", "-c", "'\"\\", "new\nline"]
+    program = "import sys; sys.stdout.write('|'.join(sys.argv[1:]))"
+    process = spawn([sys.executable, "-c", program, *words], stdout=subprocess.PIPE)
+    output, _ = process.communicate(timeout=WITHIN_S)
+
+    assert output.decode() == "|".join(words)
+
+
+def test_a_program_that_is_not_there_ends_with_127() -> None:
+    process = spawn(["/nowhere/to/be/found"])
+
+    assert process.wait(WITHIN_S) == 127
+
+
+def test_the_pid_is_the_programs_own_and_leads_a_session() -> None:
+    process = spawn(SLEEP)
+    try:
+        wait_for(lambda: _is_named(process.pid, "sleep"), timeout_s=WITHIN_S)
+        assert os.getsid(process.pid) == process.pid
+    finally:
+        kill_group(process)
+
+
+def test_it_outlives_the_thread_that_asked_for_it() -> None:
+    """The kernel counts the death of the forking thread as the death of the parent."""
+    started: list[subprocess.Popen[bytes]] = []
+    thread = threading.Thread(target=lambda: started.append(spawn(SLEEP)))
+    thread.start()
+    thread.join()
+    (process,) = started
+    try:
+        wait_for(lambda: _is_named(process.pid, "sleep"), timeout_s=WITHIN_S)
+        assert process.poll() is None
+    finally:
+        kill_group(process)
+
+
+def test_it_dies_with_the_process_that_started_it_even_by_sigkill() -> None:
+    program = (
+        "import time\n"
+        "from graders.process import spawn\n"
+        "print(spawn(['sleep', '600']).pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        wait_for(lambda: _is_named(child, "sleep"), timeout_s=WITHIN_S)
+        parent.kill()
+
+    wait_for(lambda: _ended(child), timeout_s=WITHIN_S)
+
+
+def test_it_does_not_even_start_when_its_parent_has_died_before_it_looked(tmp_path: Path) -> None:
+    """A parent that is gone already sends no signal; here it is somebody else who is its parent."""
+    sign = tmp_path / "ran"
+
+    stranger = subprocess.run(dies_with(1 << 30, ["touch", sign]), check=False)
+    own = subprocess.run(dies_with(os.getpid(), ["touch", f"{sign}-too"]), check=False)
+
+    assert (stranger.returncode, own.returncode) == (1, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["ran-too"]
+
+
+def test_killing_takes_the_children_too_and_is_quiet_the_second_time() -> None:
+    process = spawn(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        child = int(process.stdout.readline())
+
+    kill_group(process)
+    kill_group(process)
+
+    assert process.returncode == -9
+    wait_for(lambda: _ended(child), timeout_s=WITHIN_S)
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        spawn(SLEEP, folder=tmp_path / "missing")
+
+
+def _is_named(pid: int, name: str) -> None:
+    if (found := psutil.Process(pid).name()) != name:
+        raise NotYet(f"process {pid} is {found}")

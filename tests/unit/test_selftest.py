@@ -1,0 +1,221 @@
+"""How the self-test lays flawed solutions over the reference, and what it makes of their reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from graders import selftest
+from graders.course import Expected, Lab, load_course
+from graders.faults import CourseError, UsageError
+from graders.judgement import judge_bundle
+from graders.progress import Silent
+from graders.reports import write_reports
+from graders.selftest import Case, Row, overlay, run_selftest
+from tests.unit.lab1_recording import Mutation, Recording, reference
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return load_course().find_lab("lab1")
+
+
+# --- laying over -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def solutions(tmp_path: Path) -> Path:
+    base = tmp_path / "reference"
+    for path, text in {
+        "submission.yaml": "base",
+        "operator/pods.py": "base",
+        "operator/jobs.py": "base",
+        "tests/test_pods.py": "base",
+        "operator/__pycache__/pods.pyc": "stale",
+        ".mypy_cache/x": "stale",
+    }.items():
+        (base / path).parent.mkdir(parents=True, exist_ok=True)
+        (base / path).write_text(text)
+    return tmp_path
+
+
+def flawed(solutions: Path, *remove: str, **files: str) -> Expected:
+    folder = solutions / "flawed" / "why"
+    folder.mkdir(parents=True)
+    (folder / "expected.yaml").write_text("schema: kubeproof/expected/v1")
+    for path, text in files.items():
+        target = folder / path.replace("__", "/").replace("_py", ".py")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    return Expected("why", "a reason", ("scaling",), tuple(map(PurePosixPath, remove)), folder)
+
+
+def contents(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+def test_what_differs_is_laid_over_the_reference(solutions: Path) -> None:
+    expected = flawed(solutions, operator__pods_py="flawed", operator__new_py="new")
+    whole = overlay(solutions / "reference", expected, solutions / "whole")
+    assert contents(whole) == {
+        "submission.yaml": "base",
+        "operator/pods.py": "flawed",
+        "operator/jobs.py": "base",
+        "operator/new.py": "new",
+        "tests/test_pods.py": "base",
+    }
+
+
+def test_what_is_removed_is_gone(solutions: Path) -> None:
+    expected = flawed(solutions, "operator/jobs.py", "tests", operator__pods_py="flawed")
+    whole = overlay(solutions / "reference", expected, solutions / "whole")
+    assert contents(whole) == {"submission.yaml": "base", "operator/pods.py": "flawed"}
+    assert (solutions / "reference" / "tests" / "test_pods.py").exists()
+
+
+def test_a_removed_file_may_be_replaced(solutions: Path) -> None:
+    expected = flawed(solutions, "operator/jobs.py", operator__jobs_py="flawed")
+    whole = overlay(solutions / "reference", expected, solutions / "whole")
+    assert (whole / "operator" / "jobs.py").read_text() == "flawed"
+
+
+# --- comparing -------------------------------------------------------------------------------------
+
+
+def report(lab: Lab, folder: Path, mutate: Mutation, only: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The report.json of the reference's record after a change, as the self-test reads it."""
+    recording = reference()
+    mutate(recording)
+    bundle = recording.store(folder / "bundle")
+    files = write_reports(judge_bundle(lab, bundle.folder, only=only), None, folder)
+    found: dict[str, Any] = json.loads(files["json"].read_text(), parse_float=Decimal)
+    return found
+
+
+def misses(*tracks: str) -> Mutation:
+    def mutate(recording: Recording) -> None:
+        for track in tracks:
+            recording.miss(track)
+
+    return mutate
+
+
+def compared(case: Case, found: dict[str, Any]) -> Row:
+    return selftest._compare(case, found, 1.0)
+
+
+REFERENCE = Case("reference", Path("r"), "nothing")
+STARTER = Case("starter", Path("s"), "all but 15 %")
+
+
+def flaw(*loses: str) -> Case:
+    return Case("why", Path("w"), "exactly these", loses)
+
+
+def test_a_reference_that_loses_nothing_is_fine(lab: Lab, tmp_path: Path) -> None:
+    row = compared(REFERENCE, report(lab, tmp_path, lambda _: None))
+    assert (row.ok, row.percent, row.lost, row.verdict) == (True, Decimal(100), (), "graded")
+
+
+def test_a_reference_that_loses_something_is_told(lab: Lab, tmp_path: Path) -> None:
+    row = compared(REFERENCE, report(lab, tmp_path, lambda r: r.miss("scaling")))
+    assert (row.ok, row.problem, row.lost) == (False, "surplus loss of scaling", ("scaling",))
+
+
+def test_a_flaw_that_loses_exactly_its_criterion_is_fine(lab: Lab, tmp_path: Path) -> None:
+    assert compared(flaw("scaling"), report(lab, tmp_path, lambda r: r.miss("scaling"))).ok
+
+
+def test_a_flaw_that_loses_more_is_told(lab: Lab, tmp_path: Path) -> None:
+    found = report(lab, tmp_path, misses("scaling", "suspend", "ttl"))
+    assert compared(flaw("scaling"), found).problem == "surplus loss of deadlines, suspend"
+
+
+def test_a_flaw_that_nobody_notices_is_told(lab: Lab, tmp_path: Path) -> None:
+    row = compared(flaw("scaling", "suspend"), report(lab, tmp_path, lambda r: r.miss("suspend")))
+    assert row.problem == "did not lose scaling"
+
+
+def test_a_flaw_that_loses_another_criterion_is_told_both_ways(lab: Lab, tmp_path: Path) -> None:
+    row = compared(flaw("scaling"), report(lab, tmp_path, lambda r: r.miss("suspend")))
+    assert row.problem == "surplus loss of suspend; did not lose scaling"
+
+
+def test_a_focused_run_holds_only_what_it_ran_against_the_flaw(lab: Lab, tmp_path: Path) -> None:
+    found = report(lab, tmp_path, misses("scaling", "suspend"), only=("scaling",))
+    assert compared(flaw("scaling"), found).ok
+
+
+def test_planned_criteria_are_no_losses(lab: Lab, tmp_path: Path) -> None:
+    found = report(lab, tmp_path, lambda _: None)
+    assert any(criterion["planned"] for criterion in found["criteria"])
+    assert compared(REFERENCE, found).lost == ()
+
+
+@pytest.mark.parametrize("case", [REFERENCE, STARTER, flaw("scaling")], ids=lambda case: case.name)
+def test_what_could_not_be_graded_is_never_fine(case: Case, lab: Lab, tmp_path: Path) -> None:
+    found = report(
+        lab,
+        tmp_path,
+        lambda r: r.manifest["tracks"]["scaling"].update(status="failed", problem="the disk is full"),
+    )
+    row = compared(case, found)
+    assert (row.verdict, row.percent) == ("ungraded", None)
+    assert row.problem.startswith("ungraded: ")
+    assert "scaling" in row.problem
+
+
+@pytest.mark.parametrize(
+    ("percent", "problem"), [(0, ""), (14.99, ""), (15, "15 % is not below 15 %"), (80, "80 %")]
+)
+def test_a_starter_stays_below_its_bound(percent: float, problem: str) -> None:
+    found = {"verdict": "graded", "percent": Decimal(str(percent)), "criteria": [], "problem": ""}
+    row = compared(STARTER, found)
+    assert row.ok is (not problem)
+    assert problem in row.problem
+
+
+# --- the whole -------------------------------------------------------------------------------------
+
+
+def test_every_live_criterion_needs_a_flaw(lab: Lab, tmp_path: Path) -> None:
+    poor = dataclasses.replace(lab, flawed=tuple(each for each in lab.flawed if "scaling" not in each.loses))
+    with pytest.raises(
+        CourseError, match=r"rubrics/lab1.yaml: no flawed solution loses scaling\n  fix: write one"
+    ):
+        run_selftest(poor, focus=False, jobs=1, only=(), out=tmp_path, progress=Silent())
+
+
+def test_an_unknown_solution_is_told_with_those_there_are(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
+    with pytest.raises(UsageError, match=r"has no solution nonsense\n  fix: there are: reference, starter, "):
+        run_selftest(lab, focus=False, jobs=1, only=("nonsense",), out=tmp_path, progress=Silent())
+
+
+def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: Path) -> None:
+    cases = {case.name: case for case in selftest._cases(lab, tmp_path / "focused", focus=True)}
+    whole = {case.name: case for case in selftest._cases(lab, tmp_path / "whole", focus=False)}
+    assert cases.keys() == whole.keys() == {"reference", "starter", *(each.name for each in lab.flawed)}
+    assert cases["reference"].only == cases["starter"].only == ()
+    for expected in lab.flawed:
+        assert set(cases[expected.name].only) == set(expected.loses)
+        assert whole[expected.name].only == ()
+        assert (cases[expected.name].root / "submission.yaml").is_file()
+
+
+def test_a_grading_that_leaves_no_report_is_told_with_the_end_of_its_log(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
+    broken = dataclasses.replace(lab, id="lab99")
+    row = selftest._grade(broken, Case("reference", tmp_path, "nothing"), tmp_path / "out", Silent())
+    assert (row.ok, row.verdict, row.percent) == (False, "none", None)
+    assert row.problem.startswith("no report (")
+    assert "there is no lab 'lab99'" in row.problem
