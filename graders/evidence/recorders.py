@@ -175,7 +175,7 @@ class WatchRecorder:
         self._objects: dict[str, dict[tuple[str, str], Object]] = {name: {} for name in paths}
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self.problem = ""
+        self._broken: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         for resource, path in self._paths.items():
@@ -226,10 +226,18 @@ class WatchRecorder:
                 # At the end of a run the API server goes first; before that, a broken watch is news.
                 if self._stop.wait(0.2):
                     return
-                self.problem = str(error)
+                self._broken[resource] = str(error)
+                with contextlib.suppress(InfraFault, ApiRefused):
+                    self._kube.get(path, limit=1)
+                    del self._broken[resource]
             except Exception as error:  # (a watch that ended unseen would be held against the learner)
-                self.problem = f"the watch of {resource} ended: {error!r}"
+                self._broken[resource] = f"the watch of {resource} ended: {error!r}"
                 return
+
+    @property
+    def problem(self) -> str:
+        """Which watch is broken at present, and how; empty when all see what happens."""
+        return "; ".join(list(self._broken.values()))
 
     def _list(self, resource: str, path: str) -> str:
         """Take the present state as sightings, DELETED for what vanished meanwhile."""

@@ -98,7 +98,8 @@ class Scrape:
 class ProcessEvent:
     """Something that happened to an operator process.
 
-    `event` is `started`, `ready`, `killed` (by the scenario), `exited`, `usage`; `instance` numbers the
+    `event` is `started`, `ready`, `killed` (by the scenario), `exited` (by itself), `stopped`
+    (at the end of the run), `usage`; `instance` numbers the
     processes of one operator: `operator-1`, `operator-2` …
     """
 

@@ -138,11 +138,14 @@ def _bubblewrap(spec: SandboxSpec, scratch: Scratch, uid: int) -> list[str]:
         _bind(scratch.files, _FILES),
         _bind(LAUNCHER, _LAUNCHER),
     ]
+    # bubblewrap's monitor must not be killed while it sets up: its child would wait for it for ever. So
+    # nothing here dies with us; the launcher, once it runs, ends when our end of its socket is closed.
     return [
+        *("setpriv", "--pdeathsig", "clear", "--"),
         "bwrap",
         *_NAMESPACES,
         *_user_namespace(),
-        *("--die-with-parent", "--as-pid-1", "--hostname", "kubeproof"),
+        *("--as-pid-1", "--hostname", "kubeproof"),
         *("--proc", "/proc", "--dev", "/dev"),
         *_system(),
         *(part for place in places for part in (*_parents(place[-1]), *place)),
