@@ -22,7 +22,7 @@ from graders.lab1 import install, quality
 from graders.lab1.api import API_VERSION, PLURAL
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.lab1.operator import Launch, Operator, environment
-from graders.lab1.stage import Stage, World
+from graders.lab1.stage import QUIET_S, Stage, World
 from graders.lab1.tracks import boundaries, failures, lifecycle, signals
 from graders.model import Submission
 from graders.polling import NotYet, TimedOut, wait_for
@@ -144,12 +144,22 @@ class _Recording:
                         user,
                         deadline_s,
                         namespaces,
+                        QUIET_S * scale,
                     )
                     results |= self._act(world, chosen)
             elif chosen:
                 operator = Operator(self._launch(kube, wanted), run.recording)
                 world = World(
-                    kube, run.recording, run.audit, watches, control, operator, user, deadline_s, namespaces
+                    kube,
+                    run.recording,
+                    run.audit,
+                    watches,
+                    control,
+                    operator,
+                    user,
+                    deadline_s,
+                    namespaces,
+                    QUIET_S * scale,
                 )
                 results |= self._run(world, chosen)
             if RUN in run.tracks:

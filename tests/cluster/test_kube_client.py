@@ -55,7 +55,7 @@ def kube(cluster: Cluster) -> Kube:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A name of the test's own."""
-    return request.node.name.replace("_", "-").replace("[", "-").rstrip("]")[-50:].strip("-").lower()
+    return str(request.node.name).replace("_", "-").replace("[", "-").rstrip("]")[-50:].strip("-").lower()
 
 
 def config_map(name: str, **data: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ ARCHIVE = Path(__file__).parent / "bundles" / "lab1-reference.tar.xz"
 Record = dict[str, Any]
 
 _PARTS = tuple(name.removesuffix(".jsonl") for name in FILES.values())
+_PROPERTIES = {"objects": "sightings"}
 _HOUSE_READS = ("get", "list", "watch")
 _NOISE = {"volumes", "tolerations", "dnsPolicy", "schedulerName", "enableServiceLinks", "preemptionPolicy"}
 _CONTAINER_NOISE = {"volumeMounts", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}
@@ -184,6 +185,17 @@ class Recording:
         self.audit.append(event)
         return event
 
+    def held(self, folder: Path) -> Bundle:
+        """The bundle with its records in memory; only the manifest is written."""
+        folder.mkdir()
+        (folder / "manifest.json").write_text(json.dumps(self.manifest))
+        bundle = Bundle(folder)
+        for kind, file in FILES.items():
+            part = file.removesuffix(".jsonl")
+            records = sorted((kind(**record) for record in self.parts[part]), key=lambda record: record.t)
+            bundle.__dict__[_PROPERTIES.get(part, part)] = tuple(records)
+        return bundle
+
     def store(self, folder: Path) -> Bundle:
         """Write the bundle and open it."""
         folder.mkdir()
@@ -194,7 +206,7 @@ class Recording:
         return Bundle(folder)
 
 
-Mutation = Callable[[Recording], None]
+Mutation = Callable[[Recording], object]
 
 
 def reference() -> Recording:

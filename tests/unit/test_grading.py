@@ -127,10 +127,12 @@ def fails(error: Exception) -> Callable[[Run], Recorded]:
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     stage = Stage([replay()])
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    monkeypatch.setitem(registry.PROVIDERS, "stand-in", lambda: stage)  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.PROVIDERS, "stand-in", lambda: stage)
     monkeypatch.setattr(grading, "scenario_of", lambda _: stage)
     monkeypatch.setattr(grading, "sandbox_named", lambda _: Sandbox(stage.problem))
-    monkeypatch.setattr(grading, "ensure_runtime", lambda _: Runtime(Path("venv"), Path("python"), Path("base"), "0"))
+    monkeypatch.setattr(
+        grading, "ensure_runtime", lambda _: Runtime(Path("venv"), Path("python"), Path("base"), "0")
+    )
     return stage
 
 

@@ -100,7 +100,7 @@ CRD_FLAWS = (
 
 
 def _touch(track: str, verb: str, pod: str, **more: object) -> Mutation:
-    return lambda r: r.write(track, verb, "pods", pod, **more) and None
+    return lambda r: r.write(track, verb, "pods", pod, **more)
 
 
 def _twin_pod_replaced(r: Recording) -> None:

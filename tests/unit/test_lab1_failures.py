@@ -25,7 +25,7 @@ def _last_condition(track: str, job: str, kind: str, **fields: object) -> Mutati
 
 
 def _again(track: str, pod: str) -> Mutation:
-    return lambda r: r.again(r.creates(track, pod)[0]) and None
+    return lambda r: r.again(r.creates(track, pod)[0])
 
 
 def _one_create_less(track: str, pod: str) -> Mutation:
@@ -139,7 +139,7 @@ def test_a_misread_exit_code_costs_exit_codes(flaw: Flaw, tmp_path: Path) -> Non
 
 
 def _after(nth: int, change: Callable[[Record], object]) -> Mutation:
-    return lambda r: change(r.mark(LOSS, "after-loss", nth)["data"]["pods"]) and None
+    return lambda r: change(r.mark(LOSS, "after-loss", nth)["data"]["pods"])
 
 
 def _other_name(pods: Record) -> None:

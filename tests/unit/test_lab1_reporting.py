@@ -21,11 +21,11 @@ METRICS = "metrics"
 
 
 def _first(change: Callable[[Record], object]) -> Mutation:
-    return lambda r: change(next(states(r.jobs(CONDITIONS, "watched")))) and None
+    return lambda r: change(next(states(r.jobs(CONDITIONS, "watched"))))
 
 
 def _last(change: Callable[[Record], object]) -> Mutation:
-    return lambda r: change(r.last(CONDITIONS, "watched")) and None
+    return lambda r: change(r.last(CONDITIONS, "watched"))
 
 
 def _all(change: Callable[[Record], object]) -> Mutation:
@@ -154,7 +154,7 @@ CONDITIONS_FLAWS = (
         CONDITIONS,
         "counts at rest",
         _at_settled(0, lambda job: job["status"]["replicaStatuses"].update(ready=0)),
-        "replicaStatuses once settled {'active': 2, 'ready': 0, 'succeeded': 0}",
+        "replicaStatuses once settled {'active': 1, 'ready': 0, 'succeeded': 0}",
     ),
     Flaw(
         CONDITIONS,

@@ -92,7 +92,7 @@ def rights(folder: Path, **items: list[dict[str, Any]]) -> set[str]:
     return {f"{each} by {each.source}" for each in granted(Bundle(folder / "bundle"), OURS, "mltj-operator")}
 
 
-def role(name: str, namespace: str = "", **rule: Any) -> dict[str, Any]:
+def role(name: str, namespace: str = "", rule: dict[str, Any] | None = None) -> dict[str, Any]:
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     return {"metadata": metadata, "rules": [rule] if rule else None}
 
@@ -107,18 +107,22 @@ GET_PODS = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
 
 
 def test_a_role_holds_in_the_namespace_of_its_binding(tmp_path: Path) -> None:
-    found = rights(tmp_path, roles=[role("r", "x", **GET_PODS)], rolebindings=[binding("Role", "r", "x", ME)])
+    found = rights(
+        tmp_path, roles=[role("r", "x", rule=GET_PODS)], rolebindings=[binding("Role", "r", "x", ME)]
+    )
     assert found == {"get pods in x by Role r"}
 
 
 def test_a_role_of_another_namespace_is_not_bound(tmp_path: Path) -> None:
-    found = rights(tmp_path, roles=[role("r", "y", **GET_PODS)], rolebindings=[binding("Role", "r", "x", ME)])
+    found = rights(
+        tmp_path, roles=[role("r", "y", rule=GET_PODS)], rolebindings=[binding("Role", "r", "x", ME)]
+    )
     assert found == set()
 
 
 def test_a_cluster_role_bound_in_a_namespace_holds_there_only(tmp_path: Path) -> None:
     found = rights(
-        tmp_path, clusterroles=[role("r", **GET_PODS)], rolebindings=[binding("ClusterRole", "r", "x", ME)]
+        tmp_path, clusterroles=[role("r", rule=GET_PODS)], rolebindings=[binding("ClusterRole", "r", "x", ME)]
     )
     assert found == {"get pods in x by ClusterRole r"}
 
@@ -126,14 +130,16 @@ def test_a_cluster_role_bound_in_a_namespace_holds_there_only(tmp_path: Path) ->
 def test_every_combination_of_a_rule_is_a_right(tmp_path: Path) -> None:
     rule = {"verbs": ["get", "list"], "apiGroups": ["", "apps"], "resources": ["a", "b"]}
     found = rights(
-        tmp_path, clusterroles=[role("r", **rule)], clusterrolebindings=[binding("ClusterRole", "r", "", ME)]
+        tmp_path,
+        clusterroles=[role("r", rule=rule)],
+        clusterrolebindings=[binding("ClusterRole", "r", "", ME)],
     )
     assert len(found) == 8
 
 
 def test_a_right_granted_twice_is_told_once(tmp_path: Path) -> None:
     twice = [binding("ClusterRole", "r", "", ME), binding("ClusterRole", "r", "", ME)]
-    assert len(rights(tmp_path, clusterroles=[role("r", **GET_PODS)], clusterrolebindings=twice)) == 1
+    assert len(rights(tmp_path, clusterroles=[role("r", rule=GET_PODS)], clusterrolebindings=twice)) == 1
 
 
 def test_a_role_that_came_with_the_cluster_counts_as_everything(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_a_role_that_came_with_the_cluster_counts_as_everything(tmp_path: Path) 
 def test_the_account_is_found_under_every_name_it_has(subject: dict[str, str], tmp_path: Path) -> None:
     found = rights(
         tmp_path,
-        clusterroles=[role("r", **GET_PODS)],
+        clusterroles=[role("r", rule=GET_PODS)],
         clusterrolebindings=[binding("ClusterRole", "r", "", subject)],
     )
     assert found
@@ -173,7 +179,7 @@ def test_the_account_is_found_under_every_name_it_has(subject: dict[str, str], t
 def test_what_others_may_do_is_their_business(subject: dict[str, str], tmp_path: Path) -> None:
     found = rights(
         tmp_path,
-        clusterroles=[role("r", **GET_PODS)],
+        clusterroles=[role("r", rule=GET_PODS)],
         clusterrolebindings=[binding("ClusterRole", "r", "", subject)],
     )
     assert found == set()

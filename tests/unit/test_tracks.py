@@ -72,7 +72,11 @@ def _raise(error: BaseException) -> Act:
 
 def test_tracks_run_at_the_same_time(recording: Recording) -> None:
     meeting = threading.Barrier(3, timeout=30)
-    results = run(recording, {name: lambda _: meeting.wait() and None for name in "abc"})
+
+    def meet(_: RestartGate) -> None:
+        meeting.wait()
+
+    results = run(recording, dict.fromkeys("abc", meet))
     assert statuses(results) == dict.fromkeys("abc", "done")
 
 
@@ -160,7 +164,10 @@ def test_members_prepare_side_by_side(recording: Recording) -> None:
     meeting = threading.Barrier(2, timeout=30)
 
     def member(name: str) -> Act:
-        return lambda gate: gate.pass_through(name, before=lambda: meeting.wait() and None)
+        def meet() -> None:
+            meeting.wait()
+
+        return lambda gate: gate.pass_through(name, before=meet)
 
     assert statuses(run(recording, {"a": member("a"), "b": member("b")}, {"a", "b"})) == {
         "a": "done",
