@@ -8,9 +8,11 @@ LAB := $(if $(filter lab% assessment,$(lab)),$(lab),lab$(lab))
 KUBEPROOF := .venv/bin/kubeproof
 READY := .venv/.ready
 LINTED := graders tests
+# Side by side, a test goes to whoever is free.
+SPREAD := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grade doctor test test-fast selftest bench lint lock clean
+.PHONY: help setup grade doctor test test-fast test-attacks selftest bench lint lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,12 +28,16 @@ grade: $(READY) ## Grade a submission: lab=1 submission=DIR args="..."
 doctor: $(READY) ## Say what this machine can do, and how to fix what it cannot
 	@$(KUBEPROOF) doctor $(args)
 
-test: lint ## All tests (builds the binaries if they are not there)
+test: lint ## Lint and all tests but the attacks (builds the binaries if they are not there)
 	@$(KUBEPROOF) setup
-	.venv/bin/pytest $(args)
+	.venv/bin/pytest $(SPREAD) tests/unit tests/conformance tests/cluster tests/e2e -m "not adversarial" $(args)
 
-test-fast: lint ## Lint and the tests that need no cluster
-	.venv/bin/pytest tests/unit tests/conformance -m "not cluster" $(args)
+test-fast: lint ## Lint and the tests that need no cluster, in under a minute
+	.venv/bin/pytest $(SPREAD) tests/unit tests/conformance -m "not cluster and not adversarial" $(args)
+
+test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, sudden deaths
+	@$(KUBEPROOF) setup
+	.venv/bin/pytest $(SPREAD) tests/conformance tests/adversarial -m adversarial $(args)
 
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
 	@$(KUBEPROOF) selftest $(LAB) $(args)

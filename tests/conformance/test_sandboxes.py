@@ -775,6 +775,7 @@ def test_a_log_keeps_both_ends_and_says_what_is_missing(size: int, step: int, tm
 # Another user.
 
 
+@pytest.mark.adversarial
 @pytest.mark.skipif(os.getuid() != 0, reason="this run is an ordinary user's already")
 @pytest.mark.parametrize("suite", ["conformance/test_sandboxes.py", "adversarial/test_sandbox_escape.py"])
 def test_an_ordinary_user_passes_the_same_suite(suite: str) -> None:
