@@ -13,6 +13,7 @@ from graders.kube.client import ApiRefused, Kube
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, phase, pods_path
 from graders.lab1.operator import Operator
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.progress import Task
 from graders.scenario.tracks import Missed, RestartGate
 
 T = TypeVar("T")
@@ -48,6 +49,11 @@ class Stage:
         self.gate = gate
         self.kube = world.kube
         self.deadline_s = world.deadline_s
+        self._task: Task | None = None
+
+    def attend(self, task: Task) -> None:
+        """Tell `task` from now on what is being waited for."""
+        self._task = task
 
     def namespace(self, part: str = "") -> str:
         """The namespace of this track, or of a named part of it."""
@@ -117,6 +123,13 @@ class Stage:
         self.world.recording.writer.add(record)
         return record
 
+    def through_restart(
+        self, *, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait for the one restart of the operator that a run has; see `RestartGate.pass_through`."""
+        self._tell("waiting for other tracks to end, then for the operator to be restarted")
+        self.gate.pass_through(self.track, before=before, after=after)
+
     # --- seeing ----------------------------------------------------------------------------------
 
     def job(self, namespace: str, name: str) -> Object | None:
@@ -167,6 +180,7 @@ class Stage:
             Missed: it did not in time and the harness was healthy; marked `missed`.
             InfraFault: it did not in time and the harness was not healthy.
         """
+        self._tell(f"waiting for {what}")
         since = self.now()
         limit = timeout_s if timeout_s is not None else self.deadline_s
         try:
@@ -229,6 +243,7 @@ class Stage:
 
         An operator that never rests is not this wait's business: after T it goes on, marked `restless`.
         """
+        self._tell("waiting for the operator to come to rest")
         start = self.now()
 
         def probe() -> None:
@@ -259,6 +274,10 @@ class Stage:
             wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
         except TimedOut:
             self.mark("unnoticed", namespace=namespace)
+
+    def _tell(self, detail: str) -> None:
+        if self._task is not None:
+            self._task.update(detail=detail)
 
     def _act(self, what: str, action: Callable[[], Any]) -> Any:
         try:

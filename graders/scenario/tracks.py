@@ -10,14 +10,22 @@ import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from graders.evidence.bundle import TrackResult
 from graders.evidence.recorders import Recording
 from graders.faults import InfraFault
-from graders.progress import Progress
+from graders.progress import Progress, Task
 
-S = TypeVar("S")
+
+class Attended(Protocol):
+    """A stage that can tell somebody what it waits for."""
+
+    def attend(self, task: Task) -> None:
+        """Tell `task` from now on."""
+
+
+S = TypeVar("S", bound=Attended)
 
 
 class Missed(Exception):
@@ -137,7 +145,8 @@ def run_tracks(
         started = recording.clock.now()
         status, problem = "done", ""
         try:
-            with progress.task(track.title):
+            with progress.task(track.title) as task:
+                stages[track.name].attend(task)
                 track.act(stages[track.name])
         except Missed:
             pass

@@ -246,9 +246,11 @@ def test_another_signal_goes_to_the_command_alone(start: Start) -> None:
         import os, signal, sys
         child = os.fork()
         name = "command" if child else "child"
-        signal.signal(signal.SIGUSR1, lambda *_: print(name, "has it", flush=True))
+        # Blocked until it is waited for: it may come before that.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         print("up", flush=True)
-        signal.pause()
+        signal.sigwait({signal.SIGUSR1})
+        print(name, "has it", flush=True)
         """
     )
     eventually(lambda: process.log_tail().count("up") == 2)

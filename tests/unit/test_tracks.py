@@ -12,14 +12,21 @@ from graders.evidence.bundle import BundleWriter, TrackResult
 from graders.evidence.recorders import Recording
 from graders.faults import InfraFault
 from graders.polling import wait_for
-from graders.progress import Silent
+from graders.progress import Silent, Task
 from graders.scenario import calibration
 from graders.scenario.calibration import calibrate
 from graders.scenario.tracks import Missed, RestartGate, Track, run_tracks
 from tests.unit.synthetic_bundle import make_manifest
 from tests.unit.tiny_api import TinyApi
 
-Act = Callable[[RestartGate], None]
+Act = Callable[["Gate"], None]
+
+
+class Gate(RestartGate):
+    """A gate that serves as its own stage."""
+
+    def attend(self, task: Task) -> None:
+        """Nobody listens."""
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def run(
     restart: Callable[[], None] = lambda: None,
 ) -> dict[str, TrackResult]:
     """Run acts as tracks; `members` join the restart."""
-    gate = RestartGate(members, acts.keys() - members, restart)
+    gate = Gate(members, acts.keys() - members, restart)
     tracks = [Track(name, act, f"track {name}", joins_restart=name in members) for name, act in acts.items()]
     return run_tracks(tracks, dict.fromkeys(acts, gate), gate, recording, Silent())
 
@@ -110,7 +117,7 @@ def test_no_tracks_are_no_trouble(recording: Recording) -> None:
 
 def test_what_a_track_is_about_is_shown(recording: Recording) -> None:
     progress = Silent()
-    gate = RestartGate((), ("a",), lambda: None)
+    gate = Gate((), ("a",), lambda: None)
     track: Track[RestartGate] = Track("a", lambda _: None, "four nodes, two, four")
     run_tracks([track], {"a": gate}, gate, recording, progress)
     assert progress.said == ["four nodes, two, four"]
@@ -128,7 +135,7 @@ def test_the_restart_waits_until_all_others_are_over_and_all_members_are_there(r
         log("other over")
 
     def member(name: str, first: bool) -> Act:
-        def act(gate: RestartGate) -> None:
+        def act(gate: Gate) -> None:
             if first:
                 late.set()
             log(f"{name} arrives")
@@ -150,7 +157,7 @@ def test_all_prepare_before_the_restart_and_all_look_before_anybody_goes_on(reco
     log = Log()
 
     def member(name: str) -> Act:
-        def act(gate: RestartGate) -> None:
+        def act(gate: Gate) -> None:
             gate.pass_through(name, before=lambda: log("before"), after=lambda: log("after"))
             log("on")
 
@@ -182,10 +189,10 @@ def test_a_member_whose_step_goes_wrong_is_alone_with_it(step: str, recording: R
     def unlucky() -> None:
         raise InfraFault("the page cannot be read")
 
-    def bad(gate: RestartGate) -> None:
+    def bad(gate: Gate) -> None:
         gate.pass_through("bad", **{step: unlucky})
 
-    def good(gate: RestartGate) -> None:
+    def good(gate: Gate) -> None:
         gate.pass_through("good", before=lambda: log("before"), after=lambda: log("after"))
 
     results = run(recording, {"bad": bad, "good": good}, {"bad", "good"}, lambda: log("restart"))
@@ -196,7 +203,7 @@ def test_a_member_whose_step_goes_wrong_is_alone_with_it(step: str, recording: R
 def test_who_missed_something_while_preparing_does_not_look_afterwards(recording: Recording) -> None:
     log = Log()
 
-    def act(gate: RestartGate) -> None:
+    def act(gate: Gate) -> None:
         def missed() -> None:
             raise Missed("two pods: none")
 

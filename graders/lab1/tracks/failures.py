@@ -24,7 +24,7 @@ def retries(stage: Stage) -> None:
     stage.wait_pods(namespace, name, 2)
     stage.settle(namespace)
     _fail_and_wait(stage, namespace, name, which=0)
-    stage.gate.pass_through(stage.track)
+    stage.through_restart()
     _fail_and_wait(stage, namespace, name, which=1)
     victim = stage.pod_names(namespace, name)[0]
     stage.mark("last-failure", namespace=namespace, job=name)
@@ -87,7 +87,7 @@ def deadline(stage: Stage) -> None:
         stage.wait_pods(namespace, name, 2)
 
     with _poked(stage, namespace, name):
-        stage.gate.pass_through(stage.track, before=start)
+        stage.through_restart(before=start)
         stage.wait(
             f"the job {name}: Failed is True",
             lambda: _failed(stage, namespace, name),
@@ -104,7 +104,7 @@ def ttl(stage: Stage) -> None:
     stage.create(job_manifest(namespace, name, nodes=1, run_policy={"ttlSecondsAfterFinished": TTL_S}))
     stage.wait_pods(namespace, name, 1)
     created = stage.now()
-    stage.gate.pass_through(stage.track)
+    stage.through_restart()
 
     def long_enough() -> None:
         if stage.now() < created + TTL_S + 1:

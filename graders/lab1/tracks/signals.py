@@ -136,8 +136,7 @@ def metrics(stage: Stage) -> None:
     stage.settle(namespace)
     _wait_gauge(stage)
     stage.mark("read", namespace=namespace, active=_active(stage))
-    stage.gate.pass_through(
-        stage.track,
+    stage.through_restart(
         before=lambda: _last_reading(stage, namespace),
         after=lambda: _wait_gauge(stage),
     )
