@@ -15,14 +15,17 @@ from urllib.parse import urlsplit
 from graders.clusters.components import token_kubeconfig
 from graders.evidence.bundle import TrackResult
 from graders.evidence.recorders import ControlRecorder, WatchRecorder
-from graders.faults import BadSubmission, InfraFault
-from graders.kube.client import ApiRefused, Kube
+from graders.faults import InfraFault
+from graders.kube.client import Kube
 from graders.kube.paths import resource_path
 from graders.lab1 import install, quality
 from graders.lab1.api import API_VERSION, PLURAL
+from graders.lab1.attendance import restart, wait_operator
+from graders.lab1.harm import attributed
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.lab1.operator import Launch, Operator, environment
 from graders.lab1.stage import QUIET_S, Stage, World
+from graders.lab1.story import RUN
 from graders.lab1.tracks import boundaries, failures, lifecycle, signals
 from graders.model import Submission
 from graders.polling import NotYet, TimedOut, wait_for
@@ -55,19 +58,8 @@ _TRACKS: tuple[Track[Stage], ...] = (
 )
 
 QUALITY = "quality"
-RUN = "run"
-"""A track of no acting: the audit of the whole run, and what the manifests grant."""
-
 TRACKS = (*(track.name for track in _TRACKS), QUALITY, RUN)
 
-OPERATOR_READY = "operator-ready"
-OPERATOR_NOT_READY = "operator-not-ready"
-_GUARDED = frozenset(
-    {"admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io"}
-)
-"""API groups whose objects decide what the API server does with everybody's requests."""
-
-SHOWN_HARM = 4
 _PARTS = {"isolation": ("", "other")}
 
 
@@ -131,36 +123,23 @@ class _Recording:
                 _create_namespaces(kube, namespaces, deadline_s)
             checking = aside.submit(self._quality) if QUALITY in run.tracks else None
             user = install.operator_user(wanted)
+            operator = Operator(self._launch(kube, wanted), run.recording)
+            world = World(
+                kube=kube,
+                recording=run.recording,
+                audit=run.audit,
+                watches=watches,
+                control=control,
+                operator=operator,
+                operator_user=user,
+                deadline_s=deadline_s,
+                namespaces=namespaces,
+                quiet_s=QUIET_S * scale,
+            )
             if any(track.needs_operator for track in chosen) or RUN in run.tracks:
-                operator = Operator(self._launch(kube, wanted), run.recording)
                 with operator:
-                    world = World(
-                        kube,
-                        run.recording,
-                        run.audit,
-                        watches,
-                        control,
-                        operator,
-                        user,
-                        deadline_s,
-                        namespaces,
-                        QUIET_S * scale,
-                    )
                     results |= self._act(world, chosen)
-            elif chosen:
-                operator = Operator(self._launch(kube, wanted), run.recording)
-                world = World(
-                    kube,
-                    run.recording,
-                    run.audit,
-                    watches,
-                    control,
-                    operator,
-                    user,
-                    deadline_s,
-                    namespaces,
-                    QUIET_S * scale,
-                )
+            else:
                 results |= self._run(world, chosen)
             if RUN in run.tracks:
                 results[RUN] = TrackResult("done", 0.0, run.recording.clock.now())
@@ -173,7 +152,7 @@ class _Recording:
     def _act(self, world: World, chosen: list[Track[Stage]]) -> dict[str, TrackResult]:
         with self.run.progress.task("starting the operator") as task:
             task.update(detail="waiting for its first successful request for jobs")
-            ready = _wait_operator(world)
+            ready = wait_operator(world)
         if not ready:
             chosen = [track for track in chosen if not track.needs_operator]
         results = self._run(world, chosen)
@@ -187,13 +166,13 @@ class _Recording:
     def _run(self, world: World, chosen: list[Track[Stage]]) -> dict[str, TrackResult]:
         members = {track.name for track in chosen if track.joins_restart}
         others = {track.name for track in chosen if track.needs_operator} - members
-        gate = RestartGate(members, others, lambda: _restart(world))
+        gate = RestartGate(members, others, lambda: restart(world))
         stages = {track.name: Stage(track.name, world, gate) for track in chosen}
         for key, namespace in world.namespaces.items():
             track, _, part = key.partition("/")
             world.recording.mark(track, "namespace", namespace=namespace, part=part)
         results = run_tracks(chosen, stages, gate, world.recording, self.run.progress)
-        return _attributed(world, results)
+        return attributed(world, results)
 
     def _namespaces(self, chosen: list[Track[Stage]]) -> dict[str, str]:
         """Names that say nothing about what happens in them, the same for the same seed."""
@@ -289,93 +268,3 @@ def _create_namespaces(kube: Kube, namespaces: dict[str, str], deadline_s: float
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(create, namespaces.values()))
-
-
-def _wait_operator(world: World) -> bool:
-    """Wait for the operator's first successful request for jobs; False and a mark when none comes."""
-
-    def ready() -> None:
-        if isinstance(world.operator.fault, BadSubmission):
-            raise world.operator.fault
-        if world.operator.fault is not None:
-            raise InfraFault(f"the operator could not be started: {world.operator.fault}")
-        if not world.audit.accepted(world.operator_user, PLURAL):
-            raise NotYet("it has not read or watched jobs yet")
-
-    since = world.recording.clock.now()
-    try:
-        with world.recording.news.listener() as bell:
-            wait_for(ready, timeout_s=3 * world.deadline_s, interval_s=0.1, wake=bell)
-    except TimedOut as error:
-        sickness = world.control.sickness(since)
-        if sickness and not harm_done(world):
-            raise InfraFault(
-                f"the operator was not ready while the harness was not healthy: {sickness}"
-            ) from error
-        world.recording.mark(RUN, OPERATOR_NOT_READY, seen=str(error), log=world.operator.log_tail(12))
-        return False
-    world.recording.mark(RUN, OPERATOR_READY)
-    return True
-
-
-def _attributed(world: World, results: dict[str, TrackResult]) -> dict[str, TrackResult]:
-    """A track that broke while the operator harmed the cluster is the learner's loss."""
-    broken = [name for name, result in results.items() if result.status != "done"]
-    harm = harm_done(world) if broken else ""
-    if not harm:
-        return results
-    for name in broken:
-        world.recording.mark(
-            name, "missed", waiting_for="an operator that leaves the cluster itself as it is", seen=harm
-        )
-    return {name: replace(result, status="done") for name, result in results.items()}
-
-
-def harm_done(world: World) -> str:
-    """What the operator did to the cluster itself, in words; empty when it did nothing that could harm."""
-    harmful = [
-        event
-        for event in world.audit.cluster_writes(world.operator_user)
-        if event.verb.startswith("delete") or event.group in _GUARDED or event.resource == "nodes"
-    ]
-    if not harmful:
-        return ""
-    shown = dict.fromkeys(f"{event.verb} {event.resource} {event.name}".rstrip() for event in harmful)
-    more = f" and {len(shown) - SHOWN_HARM} more" if len(shown) > SHOWN_HARM else ""
-    return f"the operator itself did {', '.join(list(shown)[:SHOWN_HARM])}{more}"
-
-
-def _restart(world: World) -> None:
-    """Kill the operator and release the leases it held, as a cluster's owner would after a crash."""
-    before = world.audit.accepted(world.operator_user, PLURAL)
-    world.operator.kill(lambda: _release_leases(world))
-    if world.operator.fault is not None:
-        raise InfraFault(f"the operator could not be started again: {world.operator.fault}")
-
-    def back() -> None:
-        if world.audit.accepted(world.operator_user, PLURAL) == before:
-            raise NotYet("it has not read jobs since its restart")
-
-    try:
-        with world.recording.news.listener() as bell:
-            wait_for(back, timeout_s=2 * world.deadline_s, interval_s=0.1, wake=bell)
-    except TimedOut as error:
-        # What follows will show it; the tracks go on and miss their deadlines.
-        world.recording.mark(RUN, "restart-not-ready", seen=str(error))
-
-
-def _release_leases(world: World) -> None:
-    namespace = world.operator_user.split(":")[2]
-    world.kube.delete(resource_path("coordination.k8s.io/v1", "leases", namespace=namespace))
-    for plural, path in (
-        ("kopfpeerings", resource_path("kopf.dev/v1", "kopfpeerings", namespace=namespace)),
-        ("clusterkopfpeerings", resource_path("kopf.dev/v1", "clusterkopfpeerings")),
-    ):
-        try:
-            listing = world.kube.find(path)
-        except ApiRefused:
-            continue
-        for item in (listing or {}).get("items", ()):
-            gone = {"status": dict.fromkeys(item.get("status") or {})}
-            world.kube.patch(f"{path}/{item['metadata']['name']}", gone)
-            world.recording.mark(RUN, "peering-released", plural=plural)

@@ -15,6 +15,10 @@ from graders.lab1.api import PLURAL, controller_uid
 GRADER = "kubeproof-grader"
 KUBELET = "kwok"
 RUN = "run"
+"""A track of no acting: the audit of the whole run, and what the manifests grant."""
+
+OPERATOR_NOT_READY = "operator-not-ready"
+"""The mark of an operator that never read a job."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
         Unmet: the operator was never ready, or did not do in time what the track waited for.
     """
     for mark in bundle.marks:
-        if mark.track == RUN and mark.name == "operator-not-ready":
+        if mark.track == RUN and mark.name == OPERATOR_NOT_READY:
             exits = [p for p in bundle.processes if p.event == "exited"]
             seen = f"{mark.data['seen']}; the process ended {len(exits)} times"
             if exits:

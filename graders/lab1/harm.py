@@ -1,0 +1,43 @@
+"""What an operator with too many rights can do to the cluster that grades it, and whose loss that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from graders.evidence.bundle import TrackResult
+from graders.lab1.stage import World
+
+_GUARDED = frozenset(
+    {"admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io"}
+)
+"""API groups whose objects decide what the API server does with everybody's requests."""
+
+_SHOWN = 4
+
+
+def harm_done(world: World) -> str:
+    """What the operator did to the cluster itself, in words; empty when it did nothing that could harm."""
+    harmful = [
+        event
+        for event in world.audit.cluster_writes(world.operator_user)
+        if event.verb.startswith("delete") or event.group in _GUARDED or event.resource == "nodes"
+    ]
+    if not harmful:
+        return ""
+    shown = dict.fromkeys(f"{event.verb} {event.resource} {event.name}".rstrip() for event in harmful)
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return f"the operator itself did {', '.join(list(shown)[:_SHOWN])}{more}"
+
+
+def attributed(world: World, results: Mapping[str, TrackResult]) -> dict[str, TrackResult]:
+    """A track that broke while the operator harmed the cluster is the learner's loss."""
+    broken = [name for name, result in results.items() if result.status != "done"]
+    harm = harm_done(world) if broken else ""
+    if not harm:
+        return dict(results)
+    for name in broken:
+        world.recording.mark(
+            name, "missed", waiting_for="an operator that leaves the cluster itself as it is", seen=harm
+        )
+    return {name: replace(result, status="done") for name, result in results.items()}
