@@ -125,6 +125,8 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
     sandbox = sandbox_named(request.sandbox)
     if problem := sandbox.problem():
         raise InfraFault(problem)
+    if sandbox.caution:
+        progress.say(f"warning: sandbox {sandbox.name!r} confines nothing: learner code runs with your rights")
     runtime = ensure_runtime(progress)
     wanted = tracks_for(lab.id, request.only) if request.only else frozenset(scenario.TRACKS)
     seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
