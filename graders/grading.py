@@ -126,7 +126,7 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
     if problem := sandbox.problem():
         raise InfraFault(problem)
     if sandbox.caution:
-        progress.say(f"warning: sandbox {sandbox.name!r} confines nothing: learner code runs with your rights")
+        progress.say(f"warning: sandbox {sandbox.name!r} confines nothing: learner code runs as you")
     runtime = ensure_runtime(progress)
     wanted = tracks_for(lab.id, request.only) if request.only else frozenset(scenario.TRACKS)
     seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
