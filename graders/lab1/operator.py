@@ -16,6 +16,7 @@ from graders.evidence.recorders import Recording
 from graders.evidence.records import ProcessEvent, Scrape
 from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, SandboxSpec, View
 from graders.sandbox.relay import Relay
+from graders.sandbox.starvation import kept_waiting_s
 
 RESTART_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
 """A process that exits is started again after these; the last one repeats."""
@@ -100,6 +101,12 @@ class Operator:
         """The last lines the present (or last) process printed."""
         with self._lock:
             return self._process.log_tail(lines) if self._process is not None else ""
+
+    def kept_waiting_s(self) -> float:
+        """Seconds the present process was ready to run and the machine had no processor for it."""
+        with self._lock:
+            process = self._process
+        return kept_waiting_s(process.pid) if process is not None else 0.0
 
     def ends_since(self, t: float) -> str:
         """How often the operator ended by itself since time `t`, and how last; empty when it did not."""

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import uuid
+
 from graders.evidence.recorders import measure
 from graders.faults import InfraFault
-from graders.kube.client import Kube
+from graders.kube.client import ApiRefused, Kube
 from graders.polling import NotYet, TimedOut, wait_for
 
-NOMINAL_S = 1.0
-"""A pod is created, placed and running within this on an idle machine of two cores, with room to spare."""
+NOMINAL_S = 0.2
+"""Four times what a pod needs from creation to running on two cores that grade one submission."""
 
 MOST = 4.0
 
 
 def calibrate(kube: Kube) -> float:
+    """Take pods from nothing to Running, and say how much longer than nominal the slowest took; 1 to 4.
+
+    Raises:
+        InfraFault: one never ran.
+    """
+    return max(slowdown(kube) for _ in range(3))
+
+
+def slowdown(kube: Kube) -> float:
     """Take one pod from nothing to Running, and say how much longer than nominal it took; 1 to 4.
+
+    A pod that somebody with the right to it removed meanwhile tells nothing: 1.
 
     Raises:
         InfraFault: it never ran.
     """
     path = "/api/v1/namespaces/default/pods"
-    name = "kubeproof-calibration"
+    name = f"kubeproof-calibration-{uuid.uuid4().hex[:8]}"
     body = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -38,10 +51,12 @@ def calibrate(kube: Kube) -> float:
 
     try:
         took = measure(once)
+    except ApiRefused:
+        return 1.0
     except TimedOut as error:
         raise InfraFault(
             f"{error} after 60 s", fix="look at the machine's load with `kubeproof doctor`"
         ) from error
     finally:
-        kube.delete(f"{path}/{name}", gracePeriodSeconds=0)
+        kube.request("DELETE", f"{path}/{name}", query={"gracePeriodSeconds": 0})
     return round(min(MOST, max(1.0, took / NOMINAL_S)), 2)
