@@ -267,7 +267,7 @@ POD = "/api/v1/namespaces/default/pods/kubeproof-calibration"
 
 
 @pytest.mark.parametrize(
-    ("took_s", "scale"), [(0.05, 1.0), (1.0, 1.0), (1.5, 1.5), (2.348, 2.35), (4.0, 4.0), (90.0, 4.0)]
+    ("took_s", "scale"), [(0.05, 1.0), (0.2, 1.0), (0.3, 1.5), (0.4696, 2.35), (0.8, 4.0), (90.0, 4.0)]
 )
 def test_the_scale_stretches_with_the_machine_within_bounds(
     took_s: float, scale: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -279,6 +279,7 @@ def test_the_scale_stretches_with_the_machine_within_bounds(
         return took_s
 
     monkeypatch.setattr(calibration, "measure", measure)
+    monkeypatch.setattr(calibration, "_fresh_name", lambda: POD.rsplit("/", 1)[1])
     api = TinyApi()
     api.paths[POD] = lambda: (200, {"status": {"phase": "Running"}})
     with api.client(tmp_path) as kube:
@@ -287,13 +288,14 @@ def test_the_scale_stretches_with_the_machine_within_bounds(
         ("POST", POD.rsplit("/", 1)[0]),
         ("GET", POD),
         ("DELETE", POD),
-    ]
+    ] * calibration.SAMPLES
 
 
 def test_a_pod_that_never_runs_is_the_machine_s_fault_and_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = Ticks()
+    monkeypatch.setattr(calibration, "_fresh_name", lambda: POD.rsplit("/", 1)[1])
     monkeypatch.setattr(
         calibration, "wait_for", lambda probe, timeout_s: wait_for(probe, timeout_s=3, clock=ticks)
     )
@@ -303,3 +305,11 @@ def test_a_pod_that_never_runs_is_the_machine_s_fault_and_is_removed(
         calibrate(kube)
     assert "kubeproof doctor" in caught.value.fix
     assert api.asked[-1][:2] == ("DELETE", POD)
+
+
+def test_a_pod_that_somebody_removed_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "_fresh_name", lambda: POD.rsplit("/", 1)[1])
+    api = TinyApi()
+    api.paths[POD] = lambda: (404, {"message": "not found"})
+    with api.client(tmp_path) as kube:
+        assert calibration.slowdown(kube) == 1.0

@@ -1,0 +1,35 @@
+"""How long a program was ready to run and was not let."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from graders.polling import NotYet, wait_for
+from graders.sandbox.starvation import kept_waiting_s
+
+BUSY = "import time\nwhile True: pass"
+
+
+def test_a_program_that_shares_its_processor_has_waited() -> None:
+    """Two programs that never rest on one processor: each waits for the other."""
+    processor = min(os.sched_getaffinity(0))
+    both = [subprocess.Popen(["taskset", "-c", str(processor), sys.executable, "-c", BUSY]) for _ in range(2)]
+
+    def has_waited() -> None:
+        if not all(kept_waiting_s(each.pid) > 0.2 for each in both):
+            raise NotYet("neither has waited for long")
+
+    try:
+        wait_for(has_waited, timeout_s=60.0)
+    finally:
+        for each in both:
+            each.kill()
+            each.wait()
+
+
+def test_a_program_that_is_gone_waits_for_nothing() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert kept_waiting_s(gone.pid) == 0.0
