@@ -162,9 +162,10 @@ def _expect_ttl(found: Findings, story: Story, limit: float, facts: Facts) -> No
     assert life.gone is not None
     took = life.gone - done.t
     facts["removed_after_s"] = round(took, 2)
-    # completionTime is in whole seconds and lies before the sighting, by up to a second.
+    # completionTime is in whole seconds, and no earlier than the second in which the pod was let succeed.
+    earliest = story.mark("end-pod").t + TTL_S - 1
     found.expect(
-        TTL_S - 1 <= took <= TTL_S + limit + 1,
+        earliest <= life.gone and took <= TTL_S + limit + 1,
         f"short-lived: removed between {TTL_S} s and {TTL_S + limit:g} s after it finished",
         f"short-lived: removed after {took:.1f} s",
         "The time to live counts from completionTime, not from creation or start.",
