@@ -15,8 +15,8 @@ from rich.console import Console
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from graders.cli.interrupt import clean_up_on_signals
 from graders.faults import InfraFault, KubeproofError
+from graders.interrupt import clean_up_on_signals
 
 COMMANDS: Mapping[str, str] = {
     "grade": "graders.cli.grade:grade",

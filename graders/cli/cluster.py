@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from types import FrameType
 from typing import IO, Annotated, Any
 
 import typer
@@ -23,13 +22,13 @@ from graders.cli.progress import TerminalProgress
 from graders.clusters.keeper import STAY
 from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept_clusters, runs
 from graders.faults import InfraFault, KubeproofError, UsageError
+from graders.interrupt import done_before_the_end
 from graders.ownership import sweep
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
 
 SCHEMA = "kubeproof/clusters/v1"
 _ENDS_WITHIN_S = 20.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 NameArgument = Annotated[str, typer.Argument(help="What the cluster is called: a DNS label.")]
 
@@ -123,27 +122,19 @@ def sweep_dead() -> None:
     typer.echo(f"{len(removed)} left over" if removed else "nothing was left over")
 
 
-class _Stopped(BaseException):
-    """A signal came while `up` waited; carries its number."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
 @contextlib.contextmanager
 def _keeper(name: str, provider: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """A keeper and its stderr; unless the block ends well the keeper is gone, with all it started."""
-    before = {number: signal.signal(number, _stop) for number in _SIGNALS}
-    try:
-        with tempfile.TemporaryFile() as errors:
-            # Without -P Python would import from the folder the user happens to stand in.
-            keeper = subprocess.Popen(
-                [sys.executable, "-P", "-m", "graders.clusters.keeper", name, "--provider", provider],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-            )
+    with tempfile.TemporaryFile() as errors:
+        # Without -P Python would import from the folder the user happens to stand in.
+        keeper = subprocess.Popen(
+            [sys.executable, "-P", "-m", "graders.clusters.keeper", name, "--provider", provider],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        with done_before_the_end(lambda: _put_down(keeper)):
             try:
                 yield keeper, errors
             except BaseException:
@@ -151,26 +142,13 @@ def _keeper(name: str, provider: str) -> Iterator[tuple[subprocess.Popen[bytes],
                 raise
             finally:
                 _close_pipes(keeper)
-    except _Stopped as stopped:
-        Console(stderr=True).print(f"stopped by {signal.Signals(stopped.number).name}: the cluster is gone")
-        raise typer.Exit(128 + stopped.number) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    del frame
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise _Stopped(number)
 
 
 def _put_down(keeper: subprocess.Popen[bytes]) -> None:
     """The end of its stdin tells a keeper to clean up and go."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    _close_pipes(keeper)
+    assert keeper.stdin is not None
+    with contextlib.suppress(OSError):
+        keeper.stdin.close()
     try:
         keeper.wait(_ENDS_WITHIN_S)
     except subprocess.TimeoutExpired:

@@ -21,19 +21,17 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from graders.clusters.listing import FOLDER, KeptCluster, check_name, running_children
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.registry import provider_named
 from graders.faults import InfraFault, KubeproofError, UsageError
-from graders.ownership import AlreadyOwned, OwnedFolder, release_all, start_of, sweep
-from graders.process import start_nothing_more
+from graders.interrupt import clean_up_on_signals
+from graders.ownership import AlreadyOwned, OwnedFolder, start_of, sweep
 from graders.progress import Task
 
 STAY = b"stay\n"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Channel:
@@ -117,8 +115,7 @@ def main() -> int:
     parser.add_argument("name")
     parser.add_argument("--provider", required=True)
     arguments = parser.parse_args()
-    for number in _SIGNALS:
-        signal.signal(number, _end)
+    clean_up_on_signals()
     channel, stay = Channel(sys.stdout), threading.Event()
     threading.Thread(target=_until_told, args=(stay,), name="starter", daemon=True).start()
     try:
@@ -145,18 +142,6 @@ def _leave_terminal(log: Path) -> None:
         os.dup2(source, target)
     os.close(nothing)
     os.close(file)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    """Not unwound, for threads may wait for a cluster that will not come; see `release_all`."""
-    del frame
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    try:
-        start_nothing_more()
-        release_all()
-    finally:
-        os._exit(128 + number)
 
 
 if __name__ == "__main__":

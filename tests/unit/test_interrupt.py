@@ -16,7 +16,7 @@ from graders.polling import NotYet, wait_for
 
 STARTS_THINGS = """
 import subprocess, sys, threading
-from graders.cli.interrupt import clean_up_on_signals
+from graders.interrupt import clean_up_on_signals
 from graders.ownership import OwnedFolder
 
 clean_up_on_signals()

@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import psutil
@@ -17,28 +19,56 @@ from graders.process import start_nothing_more
 _GONE_WITHIN_S = 2.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_first: list[Callable[[], object]] = []
+
 
 def clean_up_on_signals() -> None:
     """From now on SIGINT, SIGTERM and SIGHUP remove clusters, sandboxes and folders, then end the process.
 
     Unwinding a dozen threads that wait for a cluster would take as long as they wait; so nothing is
-    unwound: children are killed and folders removed here, and those threads can start nothing more.
+    unwound: children are killed and folders removed, and those threads can start nothing more. A thread
+    of its own does it: Python runs handlers in the main thread only, and a signal that comes just before
+    that thread falls asleep on a lock would wait for ever.
     """
+    arrived, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in _SIGNALS:
-        signal.signal(number, _end)
+        signal.signal(number, _stand_still)
+    threading.Thread(target=_end, args=(arrived,), name="interrupt", daemon=True).start()
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    del frame
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+@contextlib.contextmanager
+def done_before_the_end(action: Callable[[], object]) -> Iterator[None]:
+    """A signal during the block runs `action`, in another thread, before our children are killed."""
+    _first.append(action)
+    try:
+        yield
+    finally:
+        _first.remove(action)
+
+
+def _stand_still(number: int, frame: FrameType | None) -> None:
+    """Keep the main thread from telling what it sees when things vanish under it."""
+    del number, frame
+    threading.Event().wait()
+
+
+def _end(arrived: int) -> None:
+    number = 0
+    while number not in _SIGNALS:
+        # Signals somebody else handles wake us too.
+        number = os.read(arrived, 1)[0]
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
     words = f"{show_cursor}\nstopped by {signal.Signals(number).name}: removing what was started\n"
     with contextlib.suppress(OSError):
-        # Not through `sys.stderr`, in the middle of whose own write we may be.
+        # Not through `sys.stderr`, in the middle of whose own write the main thread may be.
         os.write(2, words.encode())
     try:
         start_nothing_more()
+        for action in reversed(_first):
+            with contextlib.suppress(Exception):
+                action()
         _kill_children()
         release_all()
     finally:
