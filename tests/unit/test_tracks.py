@@ -307,6 +307,18 @@ def test_a_pod_that_never_runs_is_the_machine_s_fault_and_is_removed(
     assert api.asked[-1][:2] == ("DELETE", POD)
 
 
+def test_a_pod_that_never_runs_in_the_middle_of_a_run_stretches_to_the_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator that swamps the scheduler gains no more by it."""
+    monkeypatch.setattr(calibration, "_fresh_name", lambda: POD.rsplit("/", 1)[1])
+    api = TinyApi()
+    api.paths[POD] = lambda: (200, {"status": {"phase": "Pending"}})
+    with api.client(tmp_path) as kube:
+        assert calibration.slowdown(kube) == calibration.MOST
+    assert api.asked[-1][:2] == ("DELETE", POD)
+
+
 def test_a_pod_that_somebody_removed_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "_fresh_name", lambda: POD.rsplit("/", 1)[1])
     api = TinyApi()
