@@ -78,6 +78,9 @@ class Cluster:
     capabilities: frozenset[Capability]
     owned: bool
     provider: str = ""
+    serving: tuple[Path, Path] | None = None
+    """Certificate and key with which a proxy on loopback may serve in the API server's place; None where
+    the cluster's authority is out of reach."""
 
 
 @dataclass(frozen=True)

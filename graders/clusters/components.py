@@ -52,6 +52,7 @@ class ControlPlane:
     etcd_server: Identity
     etcd_client: Identity
     api_server: Identity
+    proxy: Identity
     signing: tuple[Path, Path]
     audit_log: str
 
@@ -133,6 +134,7 @@ def prepare(folder: Path, ports: Ports, *, audit_log: str) -> ControlPlane:
         etcd_server=etcd_authority.server("etcd-server"),
         etcd_client=etcd_authority.client("etcd-client", "kube-apiserver"),
         api_server=authority.server("api-server", "kubernetes", "kubernetes.default.svc"),
+        proxy=authority.server("proxy"),
         signing=signing_key(folder),
         audit_log=audit_log,
     )

@@ -70,6 +70,7 @@ class EmbeddedProvider:
                 capabilities=self.capabilities,
                 owned=True,
                 provider=self.name,
+                serving=(plane.proxy.certificate, plane.proxy.key),
             )
 
 

@@ -8,6 +8,8 @@
 `scrapes.jsonl`           `Scrape`
 `processes.jsonl`         `ProcessEvent`
 `requests.jsonl`          `Request`
+`exchanges.jsonl`         `Exchange`
+`disturbances.jsonl`      `Disturbance`
 `tools.jsonl`             `ToolRun`
 `control.jsonl`           `ControlSample`
 `logs/`                   bounded logs of operator processes
@@ -29,6 +31,8 @@ from typing import IO, Any, Self, TypeVar
 from graders.evidence.records import (
     AuditEvent,
     ControlSample,
+    Disturbance,
+    Exchange,
     Mark,
     ProcessEvent,
     Request,
@@ -48,6 +52,8 @@ FILES: Mapping[type, str] = {
     Scrape: "scrapes.jsonl",
     ProcessEvent: "processes.jsonl",
     Request: "requests.jsonl",
+    Exchange: "exchanges.jsonl",
+    Disturbance: "disturbances.jsonl",
     ToolRun: "tools.jsonl",
     ControlSample: "control.jsonl",
 }
@@ -193,6 +199,16 @@ class Bundle:
     def requests(self) -> tuple[Request, ...]:
         """The grader's own requests whose answers are evidence."""
         return self._read(Request)
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The operator's requests as the fault proxy saw them."""
+        return tuple(dataclasses.replace(each, rules=tuple(each.rules)) for each in self._read(Exchange))
+
+    @cached_property
+    def disturbances(self) -> tuple[Disturbance, ...]:
+        """What the fault proxy did."""
+        return self._read(Disturbance)
 
     @cached_property
     def tools(self) -> tuple[ToolRun, ...]:

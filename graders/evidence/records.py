@@ -124,6 +124,43 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """One request of the operator's as the fault proxy saw it.
+
+    `t` is when its head had arrived, `t_end` when the last of the answer was sent; `code` is 0 where
+    no answer was. `rules` names the disturbances it met.
+    """
+
+    t: float
+    t_end: float
+    instance: str
+    verb: str
+    group: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    code: int
+    rules: tuple[str, ...] = ()
+    user_agent: str = ""
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """One application of a rule of the fault proxy's: which, to what request, and what was done."""
+
+    t: float
+    rule: str
+    instance: str
+    effect: str
+    verb: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
 class ToolRun:
     """A program run over the submission in the sandbox: linters, type checkers, the learner's tests."""
 

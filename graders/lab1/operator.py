@@ -14,8 +14,8 @@ from typing import Any
 
 from graders.evidence.recorders import Recording
 from graders.evidence.records import ProcessEvent, Scrape
+from graders.faultproxy import FaultProxy
 from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, SandboxSpec, View
-from graders.sandbox.relay import Relay
 from graders.sandbox.starvation import kept_waiting_s
 
 RESTART_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
@@ -37,7 +37,7 @@ class Launch:
     sandbox_spec: Callable[[int, Path], SandboxSpec]
     folder: Path
     logs: Path
-    api: tuple[str, int]
+    proxy: FaultProxy
     metrics_port: int
     metrics_path: str
 
@@ -165,9 +165,10 @@ class Operator:
         folder = self._launch.folder / f"operator-{number}"
         folder.mkdir(parents=True)
         spec = self._launch.sandbox_spec(number, folder)
-        with self._launch.sandbox.start(spec) as process, contextlib.ExitStack() as relays:
+        with self._launch.sandbox.start(spec) as process, contextlib.ExitStack() as serving:
             if process.api_listener is not None:
-                relays.enter_context(Relay(process.api_listener, self._launch.api))
+                instance = f"operator-{number}"
+                serving.enter_context(self._launch.proxy.serve(process.api_listener, instance))
             with self._lock:
                 self._process = process
             with self._replaced:

@@ -10,11 +10,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from graders.clusters.components import token_kubeconfig
 from graders.evidence.bundle import TrackResult
 from graders.evidence.recorders import ControlRecorder, WatchRecorder
+from graders.faultproxy import FaultProxy, Serving
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.kube.paths import resource_path
@@ -115,6 +115,7 @@ class _Recording:
             ThreadPoolExecutor(1) as aside,
             ControlRecorder(run.recording, kube) as control,
             WatchRecorder(run.recording, kube, collections) as watches,
+            FaultProxy(self._serving(kube), run.recording) as proxy,
         ):
             with run.progress.task("installing manifests"):
                 install.install(kube, _manifests(run.submission), wanted, run.recording, deadline_s)
@@ -123,7 +124,7 @@ class _Recording:
                 _create_namespaces(kube, namespaces, deadline_s)
             checking = aside.submit(self._quality) if QUALITY in run.tracks else None
             user = install.operator_user(wanted)
-            operator = Operator(self._launch(kube, wanted), run.recording)
+            operator = Operator(self._launch(kube, wanted, proxy), run.recording)
             world = World(
                 kube=kube,
                 recording=run.recording,
@@ -131,6 +132,7 @@ class _Recording:
                 watches=watches,
                 control=control,
                 operator=operator,
+                proxy=proxy,
                 operator_user=user,
                 deadline_s=deadline_s,
                 namespaces=namespaces,
@@ -198,7 +200,16 @@ class _Recording:
             limits=limits,
         )
 
-    def _launch(self, kube: Kube, wanted: Lab1Manifest) -> Launch:
+    def _serving(self, kube: Kube) -> Serving:
+        """Who the proxy is to the operator, and where it finds the API server."""
+        ca = self.run.folder / "api-server-ca.crt"
+        ca.write_bytes(kube.ca_certificate())
+        if self.run.cluster.serving is None:
+            raise InfraFault(f"provider {self.run.cluster.provider} gives the proxy no certificate")
+        certificate, key = self.run.cluster.serving
+        return Serving(kube.server, ca, certificate, key)
+
+    def _launch(self, kube: Kube, wanted: Lab1Manifest, proxy: FaultProxy) -> Launch:
         run = self.run
         operator = wanted.operator
         token = install.operator_token(kube, wanted)
@@ -222,13 +233,12 @@ class _Recording:
                 environment=lambda view: environment(view, number, operator.namespace, operator.environment),
             )
 
-        server = urlsplit(kube.server)
         return Launch(
             sandbox=run.sandbox,
             sandbox_spec=spec,
             folder=run.folder,
             logs=run.recording.writer.folder / "logs",
-            api=(server.hostname or "127.0.0.1", server.port or 443),
+            proxy=proxy,
             metrics_port=operator.metrics.port,
             metrics_path=operator.metrics.path,
         )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
 from graders.evidence.records import Object, Request
+from graders.faultproxy import FaultProxy
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, phase, pods_path
@@ -39,6 +40,7 @@ class World:
     watches: WatchRecorder
     control: ControlRecorder
     operator: Operator
+    proxy: FaultProxy
     operator_user: str
     deadline_s: float
     namespaces: Mapping[str, str]

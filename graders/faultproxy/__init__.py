@@ -1,0 +1,32 @@
+"""A proxy before the API server that witnesses every request and, when told to, disturbs it."""
+
+from graders.faultproxy.asked import Asked, Match, read_asked
+from graders.faultproxy.proxy import FaultProxy, Serving
+from graders.faultproxy.rules import (
+    Answer,
+    CrashPoint,
+    Delay,
+    HeldFrames,
+    Hold,
+    Meanwhile,
+    Respond,
+    Rule,
+    Swallow,
+)
+
+__all__ = [
+    "Answer",
+    "Asked",
+    "CrashPoint",
+    "Delay",
+    "FaultProxy",
+    "HeldFrames",
+    "Hold",
+    "Match",
+    "Meanwhile",
+    "Respond",
+    "Rule",
+    "Serving",
+    "Swallow",
+    "read_asked",
+]
