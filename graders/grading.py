@@ -38,7 +38,7 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class GradeRequest:
-    """What to grade, and how. `out` takes the bundle; `hold` is called while the cluster still runs."""
+    """What to grade, and how. `at` picks one disturbance of a series. `out` takes the bundle; `hold` is called while the cluster still runs."""
 
     lab: Lab
     submission: Path
@@ -47,6 +47,7 @@ class GradeRequest:
     sandbox: str = "bubblewrap"
     only: tuple[str, ...] = ()
     seed: int | None = None
+    at: int | None = None
     learner_id: str = ""
     hold: Callable[[Cluster], None] | None = field(default=None, compare=False)
 
@@ -146,7 +147,7 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
             recorded = scenario.record(
                 Run(
                     submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
-                    folder, seed, lab.deadline_s, progress,
+                    folder, seed, lab.deadline_s, progress, request.at,
                 )
             )  # fmt: skip
             acted = time.monotonic()

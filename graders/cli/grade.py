@@ -42,6 +42,10 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
         bool, typer.Option(help="Keep the cluster until Enter or Ctrl-C, and say how to reach it.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of names and walks; a report tells its own.")] = None,
+    at: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --only crash-points: kill the operator after this write alone."),
+    ] = None,
     fail_under: FailUnderOption = None,
     provider: Annotated[str, typer.Option(help="Where the cluster comes from.")] = "embedded",
     sandbox: Annotated[
@@ -52,12 +56,16 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     """Grade a submission: start a cluster, run it, witness, judge, report.
 
     Example: kubeproof grade lab1 my-operator --only retries --keep
+
+    One disturbance alone: kubeproof grade lab1 my-operator --only crash-points --at 7 --keep
     """
     from graders.grading import GradeRequest  # noqa: PLC0415  (--help should not wait for it)
     from graders.grading import grade as grade_submission  # noqa: PLC0415
 
     found = load_course().find_lab(lab)
     least = _percent(fail_under)
+    if at is not None and "crash-points" not in _names(only, found):
+        raise UsageError(f"--at {at} names a write of one disturbance", fix="add --only crash-points")
     folder = out or Path("out") / found.id
     console = Console(stderr=True)
     with TerminalProgress(console) as progress:
@@ -69,6 +77,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
             sandbox=sandbox,
             only=_names(only, found),
             seed=seed,
+            at=at,
             learner_id=learner,
             hold=(lambda cluster: _hold(cluster, progress)) if keep else None,
         )

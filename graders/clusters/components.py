@@ -90,6 +90,8 @@ class ControlPlane:
             f"--service-account-key-file={public}", f"--service-account-signing-key-file={private}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             "--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
+            # As on clusters that people run: whether a pod may be privileged is for policies to say.
+            "--allow-privileged=true",
             "--anonymous-auth=false", "--profiling=false", "--max-requests-inflight=800",
             f"--audit-policy-file={_CONFIG / 'audit-policy.yaml'}", f"--audit-log-path={self.audit_log}",
             "--audit-log-mode=blocking", "--audit-log-maxsize=2000",

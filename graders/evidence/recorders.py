@@ -92,6 +92,7 @@ class AuditRecorder:
         self._lock = threading.Lock()
         self._last_write: dict[tuple[str, str], float] = {}
         self._seen: dict[tuple[str, str], int] = {}
+        self._writes: dict[tuple[str, str], int] = {}
         self._cluster_writes: dict[str, list[AuditEvent]] = {}
         self.damaged = 0
 
@@ -107,7 +108,9 @@ class AuditRecorder:
             key = (event.user, event.resource)
             self._seen[key] = self._seen.get(key, 0) + event.ok
             if event.is_write and event.resource not in ("leases", "events"):
-                self._last_write[event.user, event.namespace] = event.t_end
+                place = (event.user, event.namespace)
+                self._last_write[place] = event.t_end
+                self._writes[place] = self._writes.get(place, 0) + event.ok
             if event.is_write and event.ok and (not event.namespace or event.resource == "namespaces"):
                 kept = self._cluster_writes.setdefault(event.user, [])
                 if len(kept) < MOST_CLUSTER_WRITES:
@@ -118,6 +121,11 @@ class AuditRecorder:
         """When `user` last wrote in `namespace` (accepted or not, leases and events aside)."""
         with self._lock:
             return self._last_write.get((user, namespace))
+
+    def writes(self, user: str, namespace: str) -> int:
+        """How many writes of `user` in `namespace` were accepted so far (leases and events aside)."""
+        with self._lock:
+            return self._writes.get((user, namespace), 0)
 
     def cluster_writes(self, user: str) -> tuple[AuditEvent, ...]:
         """The first accepted writes of `user` to namespaces and what is in none, without bodies."""

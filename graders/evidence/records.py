@@ -98,9 +98,9 @@ class Scrape:
 class ProcessEvent:
     """Something that happened to an operator process.
 
-    `event` is `started`, `ready`, `killed` (by the scenario), `exited` (by itself), `stopped`
-    (at the end of the run), `usage`; `instance` numbers the
-    processes of one operator: `operator-1`, `operator-2` …
+    `event` is `started`, `ready`, `killed` (by the scenario), `paused` and `resumed` (by it, too),
+    `exited` (by itself), `stopped` (at the end of the run), `usage`; `instance` numbers the
+    processes of one replica: `operator-1`, `operator-2` …, and `standby-1` … of a second.
     """
 
     t: float

@@ -1,6 +1,6 @@
 """A proxy before the API server that witnesses every request and, when told to, disturbs it."""
 
-from graders.faultproxy.asked import Asked, Match, read_asked
+from graders.faultproxy.asked import Asked, Match, read_asked, writes_in
 from graders.faultproxy.proxy import FaultProxy, Serving
 from graders.faultproxy.rules import (
     Answer,
@@ -8,6 +8,7 @@ from graders.faultproxy.rules import (
     Delay,
     HeldFrames,
     Hold,
+    LateFrames,
     Meanwhile,
     Respond,
     Rule,
@@ -22,6 +23,7 @@ __all__ = [
     "FaultProxy",
     "HeldFrames",
     "Hold",
+    "LateFrames",
     "Match",
     "Meanwhile",
     "Respond",
@@ -29,4 +31,5 @@ __all__ = [
     "Serving",
     "Swallow",
     "read_asked",
+    "writes_in",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -85,12 +85,14 @@ class Match:
     subresource: str | None = None
     namespaces: frozenset[str] = frozenset()
     name: str = ""
+    except_resources: frozenset[str] = frozenset()
 
     def covers(self, asked: Asked) -> bool:
         """Whether a request is meant."""
         return (
             (not self.verbs or asked.verb in self.verbs)
             and (not self.resources or asked.resource in self.resources)
+            and asked.resource not in self.except_resources
             and (self.subresource is None or asked.subresource == self.subresource)
             and (not self.namespaces or asked.namespace in self.namespaces)
             and (not self.name or asked.name == self.name)
@@ -110,6 +112,11 @@ class Match:
         )
 
 
-def writes_in(*namespaces: str, resources: frozenset[str] = frozenset()) -> Match:
-    """All writes in some namespaces; those that serve election and narration are in none of the lab's."""
-    return Match(verbs=WRITES, namespaces=frozenset(namespaces), resources=resources)
+def writes_in(*namespaces: str, resources: Iterable[str] = ()) -> Match:
+    """All writes in some namespaces, those that only elect and narrate aside."""
+    return Match(
+        verbs=WRITES,
+        namespaces=frozenset(namespaces),
+        resources=frozenset(resources),
+        except_resources=frozenset({"events", "leases"}),
+    )

@@ -203,12 +203,16 @@ class Swallow(Rule):
         return None
 
 
-class CrashPoint(Hold):
-    """Lets `k` accepted writes through and holds what follows, and, if `swallow`, the k-th one's answer.
+class CrashPoint(Rule):
+    """Lets `k` accepted writes through and none after them; if `swallow`, the k-th answer is lost too.
 
     `reached` is set when the k-th write is committed: from then on nothing changes until `release`, so
-    whoever kills the client meanwhile has killed it just then.
+    whoever kills the client meanwhile has killed it just then. What comes after is answered 409, not
+    held: a client with few workers has to be able to reach many crash points at once.
     """
+
+    PAUSE_S = 0.25
+    """A client that tries again at once shall not spin."""
 
     def __init__(self, name: str, match: Match, k: int, *, swallow: bool = False) -> None:
         super().__init__(name, match)
@@ -216,46 +220,53 @@ class CrashPoint(Hold):
         self.swallow = swallow
         self.passed = 0
         self.reached = threading.Event()
+        self._released = False
         self._turn = asyncio.Lock()
+
+    def release(self) -> None:
+        """Let everything through from now on; safe in any thread."""
+        self._released = True
 
     async def before(self, request: InFlight) -> Answer | None:
         """One write at a time, so that exactly k are committed."""
-        assert self._gate is not None
-        if self._gate.is_set():
+        if self._released:
             return None
-        await self._turn.acquire()
-        if self._gate.is_set():
-            self._turn.release()
-        elif self.passed >= self.k:
-            self._turn.release()
-            await super().before(request)
-        else:
-            request.touched.append(f"{self.name}:turn")
-        return None
+        if self.passed < self.k:
+            await self._turn.acquire()
+            request.touched.append(self._ticket)
+            if self._released or self.passed < self.k:
+                return None
+            self.lost(request)
+        self._apply(request, "kept from the API server: 409")
+        await asyncio.sleep(self.PAUSE_S)
+        return Answer(
+            409, "Conflict", "the object has been modified; please apply your changes to the latest version"
+        )
 
     async def after(self, request: InFlight, code: int) -> Answer | None:
-        """Count, and stop the world after the k-th."""
-        if f"{self.name}:turn" not in request.touched:
+        """Count the accepted ones."""
+        mine = self._ticket in request.touched and not self._released
+        self.lost(request)
+        if not mine or not 200 <= code < 300:
             return None
-        request.touched.remove(f"{self.name}:turn")
-        try:
-            if 200 <= code < 300:
-                self.passed += 1
-                if self.passed == self.k:
-                    words = "committed, its answer held back" if self.swallow else "answered; later ones held"
-                    self._apply(request, f"write {self.k} {words}")
-                    self.reached.set()
-        finally:
-            self._turn.release()
-        if self.swallow and self.passed == self.k and self._gate is not None:
-            await self._gate.wait()
-        return None
+        self.passed += 1
+        if self.passed < self.k:
+            return None
+        self._apply(
+            request, f"write {self.k} committed, " + ("its answer lost" if self.swallow else "the last")
+        )
+        self.reached.set()
+        return Answer(abort=True) if self.swallow else None
 
     def lost(self, request: InFlight) -> None:
-        """The request ended without an answer: whoever is next may go."""
-        if f"{self.name}:turn" in request.touched:
-            request.touched.remove(f"{self.name}:turn")
+        """The request is over, answered or not: whoever is next may go."""
+        if self._ticket in request.touched:
+            request.touched.remove(self._ticket)
             self._turn.release()
+
+    @property
+    def _ticket(self) -> str:
+        return f"{self.name}:turn"
 
 
 class HeldFrames(Rule):
@@ -280,6 +291,14 @@ class HeldFrames(Rule):
         self.held_bytes += size
         metadata = item["metadata"]
         return self._apply(request, f"held back: {kind} {metadata.get('name')}")
+
+
+class LateFrames(HeldFrames):
+    """News of the objects that are meant comes `late_s` seconds late to every watch, in order."""
+
+    def __init__(self, name: str, match: Match, late_s: float) -> None:
+        super().__init__(name, match)
+        self.late_s = late_s
 
 
 def _nothing(mode: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graders.faultproxy.asked import Match
-from graders.faultproxy.rules import HeldFrames, InFlight
+from graders.faultproxy.rules import HeldFrames, InFlight, LateFrames
 from graders.kube.nesting import read_json
 
 _MOST_REMEMBERED = 512
@@ -55,6 +55,7 @@ class Stream:
         self._held: list[tuple[HeldFrames, Frame]] = []
         self._past: deque[bytes] = deque(maxlen=_MOST_REMEMBERED)
         self._past_bytes = 0
+        self._late: set[asyncio.Task[None]] = set()
 
     async def take(self, line: bytes, rules: Iterable[HeldFrames]) -> None:
         """Pass a frame on, or hold it if one of the rules says so."""
@@ -63,6 +64,8 @@ class Stream:
                 frame = read_frame(line)
                 if frame is not None and rule.take(self.request, frame.kind, frame.item, len(line)):
                     self._held.append((rule, frame))
+                    if isinstance(rule, LateFrames):
+                        asyncio.get_running_loop().call_later(rule.late_s, self._release_oldest, rule)
                     return
             await self._deliver(line)
 
@@ -74,6 +77,25 @@ class Stream:
             for frame in (chosen := _chosen(frames, mode)):
                 await self._deliver(frame.line)
             return len(chosen)
+
+    def _release_oldest(self, rule: HeldFrames) -> None:
+        async def release() -> None:
+            async with self._turn:
+                for number, (holder, frame) in enumerate(self._held):
+                    if holder is rule:
+                        del self._held[number]
+                        await self._deliver(frame.line)
+                        return
+
+        task = asyncio.get_running_loop().create_task(release())
+        self._late.add(task)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """A client that is gone misses what came late."""
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def replay(self, match: Match) -> int:
         """Tell once more the last news of every object that is meant; gives how many."""

@@ -21,6 +21,9 @@ REPLICA_INDEX = f"{GROUP}/replica-index"
 EXIT_CODE = "kubeproof.dev/exit-code"
 """The annotation that tells a simulated pod how to end."""
 
+GPU = "nvidia.com/gpu"
+"""The extended resource that limits the room of gangs."""
+
 CONDITIONS = ("Created", "Running", "Restarting", "Suspended", "Complete", "Failed")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
@@ -43,14 +45,21 @@ def wait_operator(world: World) -> bool:
     return True
 
 
-def restart(world: World) -> None:
+def restart(world: World, while_down: Callable[[], None] = lambda: None) -> None:
     """Kill the operator and release the leases it held, as a cluster's owner would after a crash.
+
+    `while_down` is called when nobody runs.
 
     Raises:
         InfraFault: it could not be started again.
     """
     before = world.audit.accepted(world.operator_user, PLURAL)
-    world.operator.kill(lambda: _release_leases(world))
+
+    def down() -> None:
+        while_down()
+        _release_leases(world)
+
+    world.operator.kill(down)
     if world.operator.fault is not None:
         raise InfraFault(f"the operator could not be started again: {world.operator.fault}")
 

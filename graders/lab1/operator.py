@@ -1,10 +1,10 @@
-"""The learner's operator: started in a sandbox, kept running as a kubelet would, killed on request."""
+"""The learner's operator: started in a sandbox, kept running as a kubelet would, killed or paused at will."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ from typing import Any
 from graders.evidence.recorders import Recording
 from graders.evidence.records import ProcessEvent, Scrape
 from graders.faultproxy import FaultProxy
+from graders.lab1.scraping import read_metrics
 from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, SandboxSpec, View
 from graders.sandbox.starvation import kept_waiting_s
 
@@ -24,17 +25,15 @@ RESTART_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
 STABLE_AFTER_S = 20.0
 """A process that ran this long earns a fresh series of delays."""
 
-_MOST_METRICS_BYTES = 4 * 1024 * 1024
-_SCRAPE_WITHIN_S = 3.0
 _MOST_LAST_WORDS = 400
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start one operator process; `sandbox_spec` gets the instance's number."""
+    """How to start one operator process; `sandbox_spec` gets the instance's name, such as `operator-2`."""
 
     sandbox: Sandbox
-    sandbox_spec: Callable[[int, Path], SandboxSpec]
+    sandbox_spec: Callable[[str, Path], SandboxSpec]
     folder: Path
     logs: Path
     proxy: FaultProxy
@@ -43,9 +42,13 @@ class Launch:
 
 
 class Operator:
-    """One operator deployment of one replica; a context manager that ends it."""
+    """One replica of an operator deployment; a context manager that ends it.
 
-    def __init__(self, launch: Launch, recording: Recording) -> None:
+    `name` says which: its processes are the instances `operator-1`, `operator-2` …
+    """
+
+    def __init__(self, launch: Launch, recording: Recording, name: str = "operator") -> None:
+        self.name = name
         self._launch = launch
         self._recording = recording
         self._lock = threading.Lock()
@@ -57,7 +60,7 @@ class Operator:
         self._error: Exception | None = None
         self._ends: list[tuple[float, str, str]] = []
         self._while_down: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._supervise, name="operator", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name=name, daemon=True)
 
     def __enter__(self) -> Operator:
         self._thread.start()
@@ -71,10 +74,14 @@ class Operator:
             process.stop(grace_s=1.0)
         self._thread.join(30.0)
 
+    def another(self, name: str) -> Operator:
+        """One more replica of the same deployment, not yet started."""
+        return Operator(self._launch, self._recording, name)
+
     @property
     def instance(self) -> str:
         """The name of the present process."""
-        return f"operator-{self._count}"
+        return f"{self.name}-{self._count}"
 
     @property
     def fault(self) -> Exception | None:
@@ -87,15 +94,23 @@ class Operator:
         Returns once the new process is started (not: ready).
         """
         before = self._count
-        self._while_down = prepare
-        with self._lock:
-            process = self._process
-        self._record("killed", signal="SIGKILL")
-        self._killed.set()
-        if process is not None:
-            process.stop(grace_s=0.0)
+        self._kill(prepare)
         with self._replaced:
             self._replaced.wait_for(lambda: self._count > before or self._error is not None, timeout=30.0)
+
+    def kill_for_good(self) -> None:
+        """SIGKILL the operator's processes and start no other."""
+        self._kill(self._wait_for_the_end)
+
+    def pause(self) -> None:
+        """SIGSTOP all its processes; they neither see nor do anything until `resume`."""
+        self._signal(signal.SIGSTOP)
+        self._record("paused", signal="SIGSTOP")
+
+    def resume(self) -> None:
+        """SIGCONT all its processes."""
+        self._signal(signal.SIGCONT)
+        self._record("resumed", signal="SIGCONT")
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines the present (or last) process printed."""
@@ -133,6 +148,24 @@ class Operator:
         self._recording.writer.add(scrape)
         return scrape
 
+    def _kill(self, prepare: Callable[[], None]) -> None:
+        self._while_down = prepare
+        with self._lock:
+            process = self._process
+        self._record("killed", signal="SIGKILL")
+        self._killed.set()
+        if process is not None:
+            process.stop(grace_s=0.0)
+
+    def _wait_for_the_end(self) -> None:
+        self._stopping.wait()
+
+    def _signal(self, number: int) -> None:
+        with self._lock:
+            process = self._process
+        if process is not None:
+            process.signal(number)
+
     def _supervise(self) -> None:
         delays = list(RESTART_DELAYS_S)
         while not self._stopping.is_set():
@@ -162,12 +195,12 @@ class Operator:
 
     def _run_once(self) -> ExitStatus:
         number = self._count + 1
-        folder = self._launch.folder / f"operator-{number}"
+        instance = f"{self.name}-{number}"
+        folder = self._launch.folder / instance
         folder.mkdir(parents=True)
-        spec = self._launch.sandbox_spec(number, folder)
+        spec = self._launch.sandbox_spec(instance, folder)
         with self._launch.sandbox.start(spec) as process, contextlib.ExitStack() as serving:
             if process.api_listener is not None:
-                instance = f"operator-{number}"
                 serving.enter_context(self._launch.proxy.serve(process.api_listener, instance))
             with self._lock:
                 self._process = process
@@ -183,7 +216,7 @@ class Operator:
                 "usage", cpu_s=usage.cpu_s, peak_rss_bytes=usage.peak_rss_bytes, peak_pids=usage.peak_pids
             )
         with contextlib.suppress(OSError):
-            (self._launch.logs / f"operator-{number}.log").write_bytes(process.log_path.read_bytes())
+            (self._launch.logs / f"{instance}.log").write_bytes(process.log_path.read_bytes())
         return status
 
     def _record(self, event: str, **data: Any) -> None:
@@ -192,50 +225,11 @@ class Operator:
         self._recording.news.ring()
 
 
-def read_metrics(process: SandboxedProcess, port: int, path: str) -> str:
-    """GET the metrics page inside the sandbox; what comes is the learner's, so time and size are capped.
-
-    Raises:
-        OSError, http.client.HTTPException, ValueError: no page came, or not a plain one.
-    """
-    connection = process.dial(port, timeout_s=1.0)
-    # A server that sends a byte a second must not hold us: the socket is cut at the deadline.
-    late = threading.Event()
-    cut = threading.Timer(_SCRAPE_WITHIN_S, _cut, args=(connection, late))
-    cut.start()
-    try:
-        connection.settimeout(_SCRAPE_WITHIN_S)
-        request = f"GET {path} HTTP/1.1\r\nHost: operator\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
-        connection.sendall(request.encode())
-        response = http.client.HTTPResponse(connection, method="GET")
-        response.begin()
-        body = response.read(_MOST_METRICS_BYTES + 1)
-        if late.is_set():
-            # What came by then looks like a page that ended, and is half of one.
-            raise TimeoutError(f"{path} was not complete within {_SCRAPE_WITHIN_S:g} s")
-        if response.status != 200:
-            raise ValueError(f"{path} answers {response.status}")
-        if len(body) > _MOST_METRICS_BYTES:
-            raise ValueError(f"{path} is larger than {_MOST_METRICS_BYTES} bytes")
-        if response.length:
-            raise ValueError(f"{path} ends {response.length} bytes before its Content-Length")
-        return body.decode("utf-8")
-    finally:
-        cut.cancel()
-        connection.close()
-
-
-def _cut(connection: socket.socket, late: threading.Event) -> None:
-    late.set()
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-def environment(view: View, number: int, namespace: str, own: Mapping[str, str]) -> dict[str, str]:
+def environment(view: View, instance: str, namespace: str, own: Mapping[str, str]) -> dict[str, str]:
     """The variables every operator process gets, over the learner's own."""
     return {
         **own,
         "KUBECONFIG": f"{view.files}/kubeconfig",
-        "POD_NAME": f"operator-{number}",
+        "POD_NAME": instance,
         "POD_NAMESPACE": namespace,
     }

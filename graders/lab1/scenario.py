@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graders.clusters.binaries import ensure_kyverno
 from graders.clusters.components import token_kubeconfig
 from graders.evidence.bundle import TrackResult
 from graders.evidence.recorders import ControlRecorder, WatchRecorder
@@ -23,12 +24,26 @@ from graders.lab1.api import API_VERSION, PLURAL
 from graders.lab1.attendance import restart, wait_operator
 from graders.lab1.harm import attributed
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
+from graders.lab1.namespaces import create_namespaces
 from graders.lab1.operator import Launch, Operator, environment
+from graders.lab1.policies import DEPLOYMENT, Gates, Kyverno
 from graders.lab1.stage import QUIET_S, Stage, World
 from graders.lab1.story import RUN
-from graders.lab1.tracks import boundaries, failures, lifecycle, signals
+from graders.lab1.tracks import (
+    absence,
+    boundaries,
+    crashes,
+    deletion,
+    disturbed,
+    failures,
+    leadership,
+    lifecycle,
+    policies,
+    scheduling,
+    signals,
+    steadiness,
+)
 from graders.model import Submission
-from graders.polling import NotYet, TimedOut, wait_for
 from graders.sandbox.protocol import Limits, SandboxSpec, View
 from graders.scenario.calibration import calibrate
 from graders.scenario.spec import Recorded, Run
@@ -51,16 +66,39 @@ _TRACKS: tuple[Track[Stage], ...] = (
     Track("events-failed", signals.events_of_failure, "Events of a job that fails"),
     Track("isolation", boundaries.isolation, "twins in two namespaces, and a decoy"),
     Track("stranger", boundaries.stranger, "a stranger with a child's name"),
+    Track("gang", scheduling.gang, "a gang without room, with it, and after a failure"),
+    Track("rival-gangs", scheduling.rival_gangs, "two gangs and room for one"),
+    Track("placement", scheduling.placement, "a spread over zones, GPUs and priorities"),
+    Track("stale-cache", disturbed.stale_cache, "news of pods five seconds late"),
+    Track("conflicts", disturbed.conflicts, "others write between read and write"),
+    Track("new-uid", disturbed.new_uid, "a new job of an old name"),
+    Track("missed-events", disturbed.missed_events, "a pod that vanishes unheard"),
+    Track("replay", disturbed.replay, "everything told twice"),
+    Track("quiet", steadiness.quiet, "settled jobs, left alone and touched"),
+    Track("random-walk", steadiness.random_walk, "two jobs led about, against fresh ones"),
+    Track("crash-points", crashes.crash_points, "death after every single write", joins_restart=True),
+    Track("policies", policies.policy_gates, "policies, and pods of a compliant template"),
     Track("retries", failures.retries, "three failures, backoffLimit 2", joins_restart=True),
     Track("deadline", failures.deadline, "activeDeadlineSeconds 5, poked", joins_restart=True),
     Track("ttl", failures.ttl, "ttlSecondsAfterFinished 5", joins_restart=True),
     Track("metrics", signals.metrics, "counters across a restart", joins_restart=True),
+    Track("downtime", absence.downtime, "news while the operator is down", joins_restart=True),
+    Track("finalizers", deletion.finalizers, "deleted jobs that somebody else holds", joins_restart=True),
+    Track("leader", leadership.leader, "two replicas, the leader stopped, then killed", alone=True),
 )
 
 QUALITY = "quality"
+POLICIES = "policies"
 TRACKS = (*(track.name for track in _TRACKS), QUALITY, RUN)
 
-_PARTS = {"isolation": ("", "other")}
+_PARTS = {
+    POLICIES: ("", "plain", "gated"),
+    "isolation": ("", "other"),
+    "gang": ("", "other"),
+    "stale-cache": ("", "calm"),
+    "rival-gangs": ("", "other"),
+    "random-walk": ("", "fresh", "again"),
+}
 
 
 def examine(submission: Submission) -> None:
@@ -102,6 +140,8 @@ class _Recording:
         wanted: Lab1Manifest = run.submission.manifest
         kube = Kube(run.cluster.kubeconfig)
         chosen = [track for track in _TRACKS if track.name in run.tracks]
+        # Built, if it has to be, before anything is timed.
+        gates = self._gates() if POLICIES in run.tracks else None
         scale = calibrate(kube)
         deadline_s = round(run.deadline_s * scale, 3)
         namespaces = self._namespaces(chosen)
@@ -121,7 +161,7 @@ class _Recording:
                 install.install(kube, _manifests(run.submission), wanted, run.recording, deadline_s)
                 watches.follow(PLURAL, resource_path(API_VERSION, PLURAL))
                 install.record_rights(kube, run.recording)
-                _create_namespaces(kube, namespaces, deadline_s)
+                create_namespaces(kube, namespaces.values(), deadline_s)
             checking = aside.submit(self._quality) if QUALITY in run.tracks else None
             user = install.operator_user(wanted)
             operator = Operator(self._launch(kube, wanted, proxy), run.recording)
@@ -137,6 +177,8 @@ class _Recording:
                 deadline_s=deadline_s,
                 namespaces=namespaces,
                 quiet_s=QUIET_S * scale,
+                at=run.at,
+                gates=gates,
             )
             if any(track.needs_operator for track in chosen) or RUN in run.tracks:
                 with operator:
@@ -166,14 +208,19 @@ class _Recording:
         return results
 
     def _run(self, world: World, chosen: list[Track[Stage]]) -> dict[str, TrackResult]:
+        together = [track for track in chosen if not track.alone]
         members = {track.name for track in chosen if track.joins_restart}
-        others = {track.name for track in chosen if track.needs_operator} - members
-        gate = RestartGate(members, others, lambda: restart(world))
+        others = {track.name for track in together if track.needs_operator} - members
+        gate = RestartGate(members, others, lambda: restart(world, gate.while_down))
         stages = {track.name: Stage(track.name, world, gate) for track in chosen}
         for key, namespace in world.namespaces.items():
             track, _, part = key.partition("/")
             world.recording.mark(track, "namespace", namespace=namespace, part=part)
-        results = run_tracks(chosen, stages, gate, world.recording, self.run.progress)
+        results = run_tracks(together, stages, gate, world.recording, self.run.progress)
+        for last in (track for track in chosen if track.alone):
+            with world.operator.another("standby") as standby:
+                stage = {last.name: Stage(last.name, replace(world, standby=standby), gate)}
+                results |= run_tracks([last], stage, gate, world.recording, self.run.progress)
         return attributed(world, results)
 
     def _namespaces(self, chosen: list[Track[Stage]]) -> dict[str, str]:
@@ -215,7 +262,7 @@ class _Recording:
         token = install.operator_token(kube, wanted)
         ca = kube.ca_certificate()
 
-        def spec(number: int, folder: Path) -> SandboxSpec:
+        def spec(instance: str, folder: Path) -> SandboxSpec:
             def files(view: View) -> dict[str, bytes]:
                 server = f"https://{view.api_address}"
                 return {"kubeconfig": token_kubeconfig(server, ca, token, operator.namespace).encode()}
@@ -224,13 +271,15 @@ class _Recording:
             if operator.build:
                 # The sandbox forgets what is written in it, so each start builds before it runs.
                 command = ("sh", "-c", f"{shlex.join(operator.build)} && exec {shlex.join(operator.command)}")
-            base = self._spec(f"operator-{number}", folder, command, run.limits)
+            base = self._spec(instance, folder, command, run.limits)
             return replace(
                 base,
                 api=True,
                 writable_copy=bool(operator.build),
                 files=files,
-                environment=lambda view: environment(view, number, operator.namespace, operator.environment),
+                environment=lambda view: environment(
+                    view, instance, operator.namespace, operator.environment
+                ),
             )
 
         return Launch(
@@ -241,6 +290,18 @@ class _Recording:
             proxy=proxy,
             metrics_port=operator.metrics.port,
             metrics_path=operator.metrics.path,
+        )
+
+    def _gates(self) -> Gates:
+        run = self.run
+        spec = self._spec(POLICIES, run.folder / POLICIES, (), run.tool_limits)
+        return Gates(
+            deployments=tuple(
+                manifest.data
+                for manifest in _manifests(run.submission)
+                if (manifest.data["apiVersion"], manifest.kind) == DEPLOYMENT
+            ),
+            kyverno=Kyverno(ensure_kyverno(run.progress), run.sandbox, spec, run.recording.clock),
         )
 
     def _quality(self) -> TrackResult:
@@ -257,24 +318,3 @@ class _Recording:
             except InfraFault as error:
                 status, problem = "failed", str(error)
         return TrackResult(status, started, run.recording.clock.now(), problem)
-
-
-def _create_namespaces(kube: Kube, namespaces: dict[str, str], deadline_s: float) -> None:
-    """Create them side by side and wait for each default ServiceAccount: pods need one."""
-
-    def create(name: str) -> None:
-        labels = {"kubeproof.dev/track": "true"}
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-        kube.create("/api/v1/namespaces", body)
-
-        def account() -> None:
-            if kube.find(f"/api/v1/namespaces/{name}/serviceaccounts/default") is None:
-                raise NotYet(f"namespace {name} has no default ServiceAccount")
-
-        try:
-            wait_for(account, timeout_s=6 * deadline_s, interval_s=0.05)
-        except TimedOut as error:
-            raise InfraFault(str(error)) from error
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(create, namespaces.values()))

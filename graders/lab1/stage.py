@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import contextlib
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
 
 from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
 from graders.evidence.records import Object, Request
@@ -12,7 +15,9 @@ from graders.faultproxy import FaultProxy
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, phase, pods_path
+from graders.lab1.namespaces import create_namespaces
 from graders.lab1.operator import Operator
+from graders.lab1.policies import Gates
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
 from graders.scenario.calibration import slowdown
@@ -43,10 +48,22 @@ class World:
     proxy: FaultProxy
     operator_user: str
     deadline_s: float
-    namespaces: Mapping[str, str]
+    namespaces: dict[str, str]
     """Namespace by stage and part: `scaling`, `isolation/b`."""
+    watch_turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the track that disturbs watches: what ends one for 410 would end another's old news."""
+    at: int | None = None
+    """The one crash point to act out; None for all."""
     quiet_s: float = QUIET_S
     """An operator that has not written for so long is taken to be done with what it saw."""
+    gates: Gates | None = None
+    """Made ready only for a run that asks for policy-gates."""
+    standby: Operator | None = None
+    """A second replica, in the one track that has it."""
+
+    def kept_waiting_s(self) -> float:
+        """Seconds the present processes of all replicas were ready to run and no processor was free."""
+        return self.operator.kept_waiting_s() + (self.standby.kept_waiting_s() if self.standby else 0.0)
 
 
 class Stage:
@@ -67,6 +84,19 @@ class Stage:
     def namespace(self, part: str = "") -> str:
         """The namespace of this track, or of a named part of it."""
         return self.world.namespaces[f"{self.track}/{part}" if part else self.track]
+
+    def open_namespaces(self, parts: Sequence[str]) -> None:
+        """Make a namespace for each part of this track; their names tell nothing.
+
+        Raises:
+            InfraFault: the cluster does not get them ready.
+        """
+        dice = random.Random(self.namespace())  # noqa: S311  (names, not secrets)
+        names = {part: f"{self.namespace()}-{dice.randrange(16**6):06x}" for part in parts}
+        create_namespaces(self.kube, names.values(), self.deadline_s)
+        for part, name in names.items():
+            self.world.namespaces[f"{self.track}/{part}"] = name
+            self.mark("namespace", namespace=name, part=part)
 
     def mark(self, name: str, **data: Any) -> float:
         """Set a mark and give its time."""
@@ -133,11 +163,27 @@ class Stage:
         return record
 
     def through_restart(
-        self, *, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+        self,
+        *,
+        before: Callable[[], None] = lambda: None,
+        during: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
     ) -> None:
         """Wait for the one restart of the operator that a run has; see `RestartGate.pass_through`."""
         self._tell("waiting for other tracks to end, then for the operator to be restarted")
-        self.gate.pass_through(self.track, before=before, after=after)
+        self.gate.pass_through(self.track, before=before, during=during, after=after)
+
+    @contextlib.contextmanager
+    def watch_turn(self) -> Iterator[None]:
+        """Be the only track that disturbs watches while the block runs."""
+        self._tell("waiting until no other track disturbs the watches")
+        with self.world.watch_turn:
+            yield
+
+    def miss(self, waiting_for: str, seen: str) -> NoReturn:
+        """End the track: what it waited for cannot come; marked `missed`."""
+        self.mark("missed", waiting_for=waiting_for, seen=seen)
+        raise Missed(f"{waiting_for}: {seen}")
 
     # --- seeing ----------------------------------------------------------------------------------
 
@@ -304,7 +350,7 @@ class Stage:
 
     def _wait_fairly(self, probe: Callable[[], T], since: float, limit_s: float) -> T:
         """Wait, and go on for as long as the machine is to blame for."""
-        kept_before = self.world.operator.kept_waiting_s()
+        kept_before = self.world.kept_waiting_s()
         left_s = limit_s
         with self.world.recording.news.listener() as bell:
             while True:
@@ -328,7 +374,7 @@ class Stage:
         longer to get running just now than it should.
         """
         # A process that was started anew meanwhile has waited less than the one before it.
-        kept_s = max(0.0, self.world.operator.kept_waiting_s() - kept_before)
+        kept_s = max(0.0, self.world.kept_waiting_s() - kept_before)
         return max(kept_s, limit_s * (slowdown(self.kube) - 1.0))
 
     def _blame(self, since: float, control: Callable[[], str]) -> None:

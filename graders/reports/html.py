@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from graders.evidence.bundle import Bundle
 from graders.model import GradeReport, Status
+from graders.reports.disturbances import Explained, explanations
 from graders.reports.panels import Panel, panels
 from graders.reports.text import points_text
 from graders.reports.timeline import draw
@@ -34,7 +35,9 @@ class HtmlExporter:
     def render(self, report: GradeReport, bundle: Bundle | None) -> str:
         """The page; without a bundle it has no timeline."""
         style = _resource("report.css")
-        pictures = _pictures(panels(bundle), _lost_tracks(report)) if bundle is not None else ()
+        pictures: tuple[_Picture, ...] = ()
+        if bundle is not None:
+            pictures = _pictures(panels(bundle), _lost_tracks(report), explanations(bundle))
         return _template().render(
             view=view_of(report),
             schema=report.schema,
@@ -50,14 +53,18 @@ class _Picture:
     panel: Panel
     svg: Markup
     open: bool
+    disturbances: tuple[Explained, ...]
 
 
-def _pictures(shown: Collection[Panel], lost: Collection[str]) -> tuple[_Picture, ...]:
+def _pictures(
+    shown: Collection[Panel], lost: Collection[str], explained: Mapping[str, tuple[Explained, ...]]
+) -> tuple[_Picture, ...]:
     """Tracks with losses stand open; where none is known to, the first with something in it does."""
     to_open = {panel.track for panel in shown if panel.track in lost or panel.status != "done"}
     to_open = to_open or {panel.track for panel in [p for p in shown if p.rows][:1]}
     return tuple(
-        _Picture(panel, draw(panel, f"track-{i}"), panel.track in to_open) for i, panel in enumerate(shown)
+        _Picture(panel, draw(panel, f"track-{i}"), panel.track in to_open, explained.get(panel.track, ()))
+        for i, panel in enumerate(shown)
     )
 
 

@@ -38,6 +38,8 @@ class Run:
     seed: int
     deadline_s: float
     progress: Progress
+    at: int | None = None
+    """The one disturbance of a series to act out, counted from 1; None for all of them."""
 
 
 @dataclass(frozen=True)

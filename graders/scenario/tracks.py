@@ -37,7 +37,8 @@ class Track(Generic[S]):
     """One piece of acting on a stage of type `S`.
 
     `joins_restart` tracks take part in the one restart of the operator that a run has: they call
-    `RestartGate.pass_through`; all others are over by then, so the restart disturbs nobody.
+    `RestartGate.pass_through`; all others are over by then, so the restart disturbs nobody. A track that
+    runs `alone` waits until all others are over: it disturbs everybody.
     """
 
     name: str
@@ -45,13 +46,24 @@ class Track(Generic[S]):
     title: str
     joins_restart: bool = False
     needs_operator: bool = True
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What a member does around the restart."""
+
+    before: Callable[[], None]
+    during: Callable[[], None]
+    after: Callable[[], None]
 
 
 class RestartGate:
     """Where tracks meet to have the operator restarted once for all of them.
 
     The gate opens when every other track is over and every member has arrived; then all members
-    prepare side by side, the restart happens, all members look at it, and everybody goes on.
+    prepare side by side, the restart happens, all members look at it, and everybody goes on. `restart`
+    calls `while_down` at the moment when nobody runs.
     """
 
     def __init__(
@@ -61,7 +73,7 @@ class RestartGate:
         self._others = set(others)
         self._restart = restart
         self._changed = threading.Condition()
-        self._arrived: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {}
+        self._arrived: dict[str, _Steps] = {}
         self._done = False
         self._running = False
         self._errors: dict[str, BaseException] = {}
@@ -78,15 +90,18 @@ class RestartGate:
         track: str,
         *,
         before: Callable[[], None] = lambda: None,
+        during: Callable[[], None] = lambda: None,
         after: Callable[[], None] = lambda: None,
     ) -> None:
-        """Wait for the restart; `before` runs just ahead of it and `after` before anybody goes on.
+        """Wait for the restart: `before` runs just ahead of it, `during` while the operator is down.
+
+        `after` runs when it is back, before anybody goes on.
 
         Raises:
-            whatever this track's own `before` or `after` raised, or the restart itself.
+            whatever this track's own `before`, `during` or `after` raised, or the restart itself.
         """
         with self._changed:
-            self._arrived[track] = (before, after)
+            self._arrived[track] = _Steps(before, during, after)
             self._changed.notify_all()
             while not self._done:
                 if self._complete() and not self._running:
@@ -104,22 +119,26 @@ class RestartGate:
         if error is not None:
             raise error
 
+    def while_down(self) -> None:
+        """Let all members act while the operator is down; what goes wrong is its member's alone."""
+        self._all(lambda steps: steps.during)
+
     def _complete(self) -> bool:
         return not self._others and self._members <= self._arrived.keys()
 
     def _open(self) -> None:
-        self._all(0)
+        self._all(lambda steps: steps.before)
         try:
             self._restart()
         except Exception as error:  # (handed to every member, who raises it)
             self._errors[""] = error
             return
-        self._all(1)
+        self._all(lambda steps: steps.after)
 
-    def _all(self, which: int) -> None:
+    def _all(self, which: Callable[[_Steps], Callable[[], None]]) -> None:
         with ThreadPoolExecutor(len(self._arrived) or 1) as pool:
             futures = {
-                track: pool.submit(steps[which])
+                track: pool.submit(which(steps))
                 for track, steps in self._arrived.items()
                 if track not in self._errors
             }

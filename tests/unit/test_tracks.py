@@ -229,6 +229,74 @@ def test_a_restart_that_fails_fails_every_member(recording: Recording) -> None:
     assert log.lines == []
 
 
+# A restart that lets the members act while nobody runs, as the scenario's does.
+
+
+def run_with_downtime(recording: Recording, acts: dict[str, Act], log: Log) -> dict[str, TrackResult]:
+    def restart() -> None:
+        log("down")
+        gate.while_down()
+        log("up")
+
+    gate = Gate(acts.keys(), (), restart)
+    tracks = [Track(name, act, f"track {name}", joins_restart=True) for name, act in acts.items()]
+    return run_tracks(tracks, dict.fromkeys(acts, gate), gate, recording, Silent())
+
+
+def test_members_act_between_the_end_of_one_process_and_the_start_of_the_next(recording: Recording) -> None:
+    log = Log()
+
+    def act(gate: Gate) -> None:
+        gate.pass_through(
+            "a", before=lambda: log("before"), during=lambda: log("during"), after=lambda: log("after")
+        )
+
+    run_with_downtime(recording, {"a": act, "b": lambda gate: gate.pass_through("b")}, log)
+    assert log.lines == ["before", "down", "during", "up", "after"]
+
+
+def test_members_act_side_by_side_while_nobody_runs(recording: Recording) -> None:
+    meeting = threading.Barrier(2, timeout=30)
+
+    def member(name: str) -> Act:
+        def meet() -> None:
+            meeting.wait()
+
+        return lambda gate: gate.pass_through(name, during=meet)
+
+    results = run_with_downtime(recording, {name: member(name) for name in "ab"}, Log())
+    assert statuses(results) == {"a": "done", "b": "done"}
+
+
+def test_a_member_whose_act_while_nobody_runs_goes_wrong_is_alone_with_it(recording: Recording) -> None:
+    log = Log()
+
+    def unlucky() -> None:
+        raise InfraFault("the pod is still running")
+
+    acts: dict[str, Act] = {
+        "bad": lambda gate: gate.pass_through("bad", during=unlucky, after=lambda: log("bad after")),
+        "good": lambda gate: gate.pass_through("good", after=lambda: log("good after")),
+    }
+    results = run_with_downtime(recording, acts, log)
+    assert statuses(results) == {"bad": "failed", "good": "done"}
+    assert results["bad"].problem == "the pod is still running"
+    assert log.lines == ["down", "up", "good after"]
+
+
+def test_who_could_not_prepare_does_not_act_while_nobody_runs(recording: Recording) -> None:
+    log = Log()
+
+    def missed() -> None:
+        raise Missed("two pods: none")
+
+    acts: dict[str, Act] = {
+        "a": lambda gate: gate.pass_through("a", before=missed, during=lambda: log("during"))
+    }
+    assert statuses(run_with_downtime(recording, acts, log)) == {"a": "done"}
+    assert log.lines == ["down", "up"]
+
+
 def test_a_member_that_ends_early_holds_nobody_up(recording: Recording) -> None:
     log = Log()
     acts: dict[str, Act] = {"early": _raise(Missed("it never ran")), "b": lambda gate: gate.pass_through("b")}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from graders.clusters.binaries.catalog import CONTROLPLANE, KUBERNETES, PACKAGES, Platform
+from graders.clusters.binaries.catalog import CONTROLPLANE, PACKAGES, VERSION_VARIABLES, Platform
 from graders.faults import InfraFault
 from graders.once import one_at_a_time, scratch_folder
 from graders.paths import cache_folder
@@ -25,22 +25,18 @@ from graders.wheels import install_wheels
 
 TOOLCHAIN_LOCK = Path(__file__).resolve().parent.parent / "toolchain-requirements.txt"
 _TAIL_LINES = 12
-_MAJOR, _MINOR = KUBERNETES.removeprefix("v").split(".")[:2]
-_VERSION_VARIABLES = {
-    "gitVersion": KUBERNETES,
-    "gitMajor": _MAJOR,
-    "gitMinor": _MINOR,
-    "gitTreeState": "clean",
-    "gitCommit": "unknown",
-}
 
 
 @dataclass(frozen=True)
 class GoModule:
-    """A Go module and which of its packages is which program; `go` None fetches a toolchain."""
+    """A Go module and which of its packages is which program; `go` None fetches a toolchain.
+
+    `variables` are string variables of packages that the linker sets.
+    """
 
     folder: Path = CONTROLPLANE
     packages: Mapping[str, str] = field(default_factory=lambda: PACKAGES)
+    variables: Mapping[str, str] = field(default_factory=lambda: VERSION_VARIABLES)
     go: Path | None = None
 
 
@@ -58,7 +54,7 @@ def build(
     out.mkdir()
     run = _GoRun(go, module.folder, _environment(target, temporary), temporary)
     packages = [module.packages[program] for program in programs]
-    flags = ["-trimpath", "-ldflags", _link_flags()]
+    flags = ["-trimpath", "-ldflags", _link_flags(module.variables)]
     progress.say(f"building {', '.join(programs)}: about 10 minutes on 2 cores, once for this machine")
     title = f"building {len(programs)} program{'s'[: len(programs) > 1]} from Go modules"
 
@@ -166,9 +162,8 @@ def _environment(target: Platform, temporary: Path) -> dict[str, str]:
     }
 
 
-def _link_flags() -> str:
-    variables = (f"-X k8s.io/component-base/version.{k}={v}" for k, v in _VERSION_VARIABLES.items())
-    return " ".join(("-s", "-w", *variables))
+def _link_flags(variables: Mapping[str, str]) -> str:
+    return " ".join(("-s", "-w", *(f"-X {name}={value}" for name, value in variables.items())))
 
 
 def _program_file(package: str) -> str:

@@ -15,6 +15,9 @@ ETCD = "v3.7.3"
 KWOK = "v0.8.0"
 VERSIONS: Mapping[str, str] = {"kubernetes": KUBERNETES, "etcd": ETCD, "kwok": KWOK}
 
+KYVERNO = "v1.19.1"
+KYVERNO_VERSIONS: Mapping[str, str] = {"kyverno": KYVERNO}
+
 CORE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """What every embedded cluster runs; `kwokctl` is built only where it is measured against."""
 
@@ -29,6 +32,25 @@ PACKAGES: Mapping[str, str] = {
     "kwok": "sigs.k8s.io/kwok/cmd/kwok",
     "kwokctl": "sigs.k8s.io/kwok/cmd/kwokctl",
 }
+
+_MAJOR, _MINOR = KUBERNETES.removeprefix("v").split(".")[:2]
+VERSION_VARIABLES: Mapping[str, str] = {
+    f"k8s.io/component-base/version.{name}": value
+    for name, value in {
+        "gitVersion": KUBERNETES,
+        "gitMajor": _MAJOR,
+        "gitMinor": _MINOR,
+        "gitTreeState": "clean",
+        "gitCommit": "unknown",
+    }.items()
+}
+"""What the programs say of their version: string variables that the linker sets."""
+
+POLICY_ENGINE = CONTROLPLANE.parent / "policyengine"
+"""The Go module that pins and builds Kyverno's command line; it does not go together with the cluster's."""
+
+KYVERNO_PACKAGES: Mapping[str, str] = {"kyverno": "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno"}
+KYVERNO_VARIABLES: Mapping[str, str] = {"github.com/kyverno/kyverno/pkg/version.BuildVersion": KYVERNO}
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -61,7 +83,7 @@ def machine_platform() -> Platform:
     return Platform("linux", arch)
 
 
-def cache_key(target: Platform, module: Path = CONTROLPLANE) -> str:
+def cache_key(target: Platform, module: Path = CONTROLPLANE, versions: Mapping[str, str] = VERSIONS) -> str:
     """Names one set of programs: their versions, the platform and the exact modules they build from."""
     modules = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()[:12]
-    return f"kubernetes-{KUBERNETES}-etcd-{ETCD}-kwok-{KWOK}-{target}-{modules}"
+    return "-".join([*(f"{name}-{version}" for name, version in versions.items()), str(target), modules])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from graders.clusters.binaries.build import GoModule, build
 from graders.clusters.binaries.catalog import (
     CORE,
     KUBERNETES,
+    KYVERNO_PACKAGES,
+    KYVERNO_VARIABLES,
+    KYVERNO_VERSIONS,
+    POLICY_ENGINE,
     Platform,
     cache_key,
     machine_platform,
 )
-from graders.clusters.binaries.release import Releases, UnavailableError, fetch
+from graders.clusters.binaries.release import Origin, Releases, UnavailableError, fetch
 from graders.clusters.binaries.store import Binaries, Store
 from graders.faults import InfraFault, UsageError
 from graders.once import one_at_a_time, scratch_folder
@@ -25,6 +30,8 @@ from graders.progress import Progress
 
 VARIABLE = "KUBEPROOF_BINARIES"
 
+POLICY_MODULE = GoModule(POLICY_ENGINE, KYVERNO_PACKAGES, KYVERNO_VARIABLES)
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -32,6 +39,7 @@ class Sources:
 
     releases: Releases = field(default_factory=Releases)
     module: GoModule = field(default_factory=GoModule)
+    policy_module: GoModule = POLICY_MODULE
 
 
 def ensure_binaries(
@@ -53,15 +61,30 @@ def ensure_binaries(
     sources = sources or Sources()
     store = store_for(target, sources.module)
     if store.missing(programs):
-        try:
-            with one_at_a_time(store.lock, "control-plane binaries", progress):
-                _obtain(store, programs, sources, progress)
-        except OSError as error:
-            raise InfraFault(
-                f"the control-plane binaries cannot be put into {store.folder}: {error}",
-                fix="make room there (2 GB), or set KUBEPROOF_CACHE to a folder that can be written",
-            ) from error
+        wanted = _Wanted("control-plane binaries", programs, sources.module)
+        _obtain(store, wanted, sources.releases.origins(target), progress)
     return store.binaries()
+
+
+def ensure_kyverno(progress: Progress, *, sources: Sources | None = None) -> Path:
+    """Have Kyverno's command line ready to start; returns where it is.
+
+    A folder that `KUBEPROOF_BINARIES` names need not have it.
+
+    Raises:
+        UsageError: this platform has no embedded clusters.
+        InfraFault: as for `ensure_binaries`.
+    """
+    target = machine_platform()
+    named = Path(os.environ.get(VARIABLE) or os.devnull) / "kyverno"
+    if named.is_file() and os.access(named, os.X_OK):
+        return named.absolute()
+    sources = sources or Sources()
+    store = policy_store_for(target, sources.policy_module)
+    if store.missing(KYVERNO_PACKAGES):
+        wanted = _Wanted("policy engine", tuple(KYVERNO_PACKAGES), sources.policy_module)
+        _obtain(store, wanted, (sources.releases.kyverno(target),), progress)
+    return store.folder / "kyverno"
 
 
 def find_binaries(*, extra: tuple[str, ...] = ()) -> Binaries | None:
@@ -82,20 +105,51 @@ def store_for(target: Platform, module: GoModule) -> Store:
     return Store(cache_folder() / "binaries" / cache_key(target, module.folder), target)
 
 
-def _obtain(store: Store, programs: tuple[str, ...], sources: Sources, progress: Progress) -> None:
-    missing = store.missing(programs)
+def policy_store_for(target: Platform, module: GoModule = POLICY_MODULE) -> Store:
+    """The cache's store for Kyverno's command line."""
+    key = cache_key(target, module.folder, KYVERNO_VERSIONS)
+    return Store(cache_folder() / "binaries" / key, target, KYVERNO_VERSIONS)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Programs to have, what they are called together, and the module that builds them."""
+
+    title: str
+    programs: tuple[str, ...]
+    module: GoModule
+
+
+def _obtain(store: Store, wanted: _Wanted, origins: Sequence[Origin], progress: Progress) -> None:
+    """Put what is missing into the store, once for all processes.
+
+    Raises:
+        InfraFault: there is no room, a download is not what was published, or the build fails.
+    """
+    try:
+        with one_at_a_time(store.lock, wanted.title, progress):
+            _fetch_or_build(store, wanted, origins, progress)
+    except OSError as error:
+        raise InfraFault(
+            f"the {wanted.title} cannot be put into {store.folder}: {error}",
+            fix="make room there (2 GB), or set KUBEPROOF_CACHE to a folder that can be written",
+        ) from error
+
+
+def _fetch_or_build(store: Store, wanted: _Wanted, origins: Sequence[Origin], progress: Progress) -> None:
+    missing = store.missing(wanted.programs)
     if not missing:
         return
     with scratch_folder(store.folder) as scratch:
-        for origin in sources.releases.origins(store.platform):
-            wanted = [program for program in missing if program in origin.programs]
+        for origin in origins:
+            released = [program for program in missing if program in origin.programs]
             try:
-                for program in wanted:
+                for program in released:
                     store.adopt(program, fetch(origin, program, scratch, progress), "release")
             except UnavailableError as unavailable:
-                progress.say(f"no release download of {', '.join(wanted)}: {unavailable}")
-        if rest := store.missing(programs):
-            for program, file in build(sources.module, rest, store.platform, scratch, progress).items():
+                progress.say(f"no release download of {', '.join(released)}: {unavailable}")
+        if rest := store.missing(wanted.programs):
+            for program, file in build(wanted.module, rest, store.platform, scratch, progress).items():
                 store.adopt(program, file, "build")
 
 

@@ -66,9 +66,10 @@ class Manifest(BaseModel):
 class Store:
     """One folder of the cache: the programs of one platform and one set of versions."""
 
-    def __init__(self, folder: Path, target: Platform) -> None:
+    def __init__(self, folder: Path, target: Platform, versions: Mapping[str, str] = VERSIONS) -> None:
         self.folder = folder
         self.platform = target
+        self.versions = versions
 
     @property
     def lock(self) -> Path:
@@ -77,7 +78,7 @@ class Store:
 
     def manifest(self) -> Manifest:
         """What is there; an unreadable manifest is an empty store, for the programs can be had again."""
-        empty = Manifest(platform=str(self.platform), versions=dict(VERSIONS), files={})
+        empty = Manifest(platform=str(self.platform), versions=dict(self.versions), files={})
         try:
             found = Manifest.model_validate_json((self.folder / MANIFEST).read_bytes())
         except (OSError, ValidationError):

@@ -86,7 +86,7 @@ def deadline(stage: Stage) -> None:
         stage.create(job_manifest(namespace, name, nodes=2, run_policy={"activeDeadlineSeconds": DEADLINE_S}))
         stage.wait_pods(namespace, name, 2)
 
-    with _poked(stage, namespace, name):
+    with poked(stage, namespace, name):
         stage.through_restart(before=start)
         stage.wait(
             f"the job {name}: Failed is True",
@@ -149,7 +149,7 @@ def _failed(stage: Stage, namespace: str, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _poked(stage: Stage, namespace: str, name: str) -> Iterator[None]:
+def poked(stage: Stage, namespace: str, name: str) -> Iterator[None]:
     """Change an annotation of the job every second: news that must not reset a timer."""
     over = threading.Event()
 

@@ -60,14 +60,21 @@ class Room:
 
 
 def requests(spec: Mapping[str, Any]) -> dict[str, Decimal]:
-    """What a pod takes from its node."""
+    """What a pod takes from its node: all its containers together, or more while it initialises."""
     total: dict[str, Decimal] = {"pods": Decimal(1)}
     for container in spec.get("containers") or ():
-        resources = container.get("resources") or {}
-        asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-        for name, value in asked.items():
-            total[name] = total.get(name, Decimal(0)) + parse_quantity(value)
+        for name, value in _asked(container):
+            total[name] = total.get(name, Decimal(0)) + value
+    for container in spec.get("initContainers") or ():
+        for name, value in _asked(container):
+            total[name] = max(total.get(name, Decimal(0)), value)
     return total
+
+
+def _asked(container: Mapping[str, Any]) -> list[tuple[str, Decimal]]:
+    resources = container.get("resources") or {}
+    asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return [(name, parse_quantity(value)) for name, value in asked.items()]
 
 
 def _open(node: Object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from .api import MERGE_PATCH, Api
-from .gang import admitted
+from .gang import admitted, claimed
 from .job import Job
 from .names import ALL_NODES, ALL_PODS, GANG_GATE, core_path
 from .ownership import split
@@ -25,7 +25,7 @@ class GangScheduler:
         """Lift the gates of a job's waiting pods, if enough of them fit.
 
         Raises:
-            Conflict, NotFound: a pod changed meanwhile: visit the job again.
+            Conflict, NotFound: a pod was replaced or removed meanwhile: visit the job again.
             Refused, Unavailable, NotLeading: as for `Api.write`.
         """
         async with self._one_at_a_time:
@@ -34,15 +34,16 @@ class GangScheduler:
             here = [p for p in everywhere if p["metadata"]["namespace"] == job.key.namespace]
             own, _ = split(here, job.uid)
             pods = [parse_pod(raw, job.key.name) for raw in own]
-            for pod in admitted(job, pods, Room(nodes.get("items") or (), everywhere)):
+            room = Room(nodes.get("items") or (), everywhere)
+            for raw in claimed(everywhere, job.uid):
+                room.place(raw)
+            for pod in admitted(job, pods, room):
                 await self._lift(job, pod)
 
     async def _lift(self, job: Job, pod: Pod) -> None:
         others = [{"name": name} for name in gates(pod.raw) if name != GANG_GATE]
-        meta = pod.raw["metadata"]
-        body = {
-            "metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]},
-            "spec": {"schedulingGates": others or None},
-        }
+        # Without a version: a status that moved meanwhile is no reason to start only half a gang,
+        # and a gate that somebody else has lifted the API server does not let anybody put back.
+        body = {"metadata": {"uid": pod.uid}, "spec": {"schedulingGates": others or None}}
         path = core_path("pods", job.key.namespace, pod.name)
         await self._api.write("PATCH", path, body, content_type=MERGE_PATCH)

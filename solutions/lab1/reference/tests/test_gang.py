@@ -1,11 +1,12 @@
+from decimal import Decimal
 from typing import Any
 
 from builders import a_job, raw_pod
 
-from mltj_operator.gang import admitted
+from mltj_operator.gang import admitted, claimed
 from mltj_operator.names import GANG_GATE
 from mltj_operator.pods import parse_pod
-from mltj_operator.room import Room
+from mltj_operator.room import Room, requests
 
 GPU = {"limits": {"nvidia.com/gpu": "1"}}
 
@@ -73,3 +74,20 @@ def test_selectors_and_tolerations_are_honoured() -> None:
     elsewhere = pod("train-0", gated=True)
     elsewhere["spec"]["nodeSelector"] = {"host": "b"}
     assert not Room([node("a", 4)], []).place(elsewhere)
+
+
+def test_a_gang_let_go_in_part_keeps_its_claim_to_the_rest() -> None:
+    begun = [pod("other-0"), pod("other-1", gated=True), pod("other-2", gated=True)]
+    assert [p["metadata"]["name"] for p in claimed(begun, "uid-train")] == ["other-1", "other-2"]
+    assert claimed(begun, "uid-other") == ()
+    assert claimed(WAITING, "uid-other") == ()
+    over = [pod("other-0", phase="Succeeded"), pod("other-1", gated=True)]
+    assert claimed(over, "uid-train") == ()
+
+
+def test_a_pod_takes_what_its_containers_or_its_greediest_init_container_want() -> None:
+    spec = {
+        "containers": [{"resources": GPU}, {"resources": {"requests": {"cpu": "500m"}}}],
+        "initContainers": [{"resources": {"limits": {"nvidia.com/gpu": "3"}}}, {}],
+    }
+    assert requests(spec) == {"pods": 1, "nvidia.com/gpu": 3, "cpu": Decimal("0.5")}

@@ -1,0 +1,194 @@
+"""What holds although the world was disturbed between the operator and its API server."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent
+from graders.faults import InfraFault
+from graders.judging import Facts, Findings, check
+from graders.lab1.api import PLURAL, conditions, controller_uid, is_terminating, status_field
+from graders.lab1.story import Life, Story, of_the_house, told
+from graders.lab1.tracks.disturbed import CONDITION, FINALIZER, LABEL
+
+
+@check(
+    "conflicts",
+    tracks=("conflicts",),
+    hint="After a 409 read again, and decide again; write only the fields that are yours.",
+)
+def check_conflicts(bundle: Bundle, facts: Facts) -> None:
+    """A write that meets a conflict is tried again within T, and what others wrote survives."""
+    story = told(bundle, "conflicts", hint="A write was answered 409 just before: read again and retry.")
+    contested = story.all("contested")
+    for mark in contested:
+        facts[f"met {mark.data['what']}"] = mark.data["applied"]
+    job = story.job("contested").last
+    metadata = job["metadata"]
+    with Findings(hint="Merge into what is there: never send back a list you read before.") as found:
+        for mark in contested:
+            found.expect(
+                mark.data["applied"],
+                f"a write to the job where {mark.data['what']} appears meanwhile",
+                "no update or patch of the job at all",
+            )
+        found.equal(f"label {LABEL}", "yes", (metadata.get("labels") or {}).get(LABEL))
+        found.expect(
+            FINALIZER in (metadata.get("finalizers") or ()),
+            f"the foreign finalizer {FINALIZER} still on the job",
+            f"finalizers: {', '.join(map(str, metadata.get('finalizers') or ())) or 'none'}",
+        )
+        found.expect(
+            conditions(job).get(CONDITION, {}).get("reason") == "Reviewed",
+            f"the foreign status condition {CONDITION} still there",
+            "conditions: " + ", ".join(conditions(job)),
+        )
+
+
+@check(
+    "stale-cache",
+    tracks=("stale-cache",),
+    hint="A cache tells what was. Delete with a uid precondition, count failures by uid, "
+    "and read from the API server where being wrong costs a pod.",
+)
+def check_stale_cache(bundle: Bundle, facts: Facts) -> None:
+    """An operator that hears of its pods five seconds late does what it does when it hears at once."""
+    story = told(
+        bundle, "stale-cache", hint="The pod watch was five seconds late; everything else worked as always."
+    )
+    late, calm = story.spaces[""], story.spaces["calm"]
+    with Findings() as found:
+        for what, count in (("creates", _creates), ("pods that went", _gone)):
+            undisturbed, disturbed = count(story, "behind", calm), count(story, "behind", late)
+            facts[f"{what} undisturbed"] = _told(undisturbed)
+            facts[f"{what} disturbed"] = _told(disturbed)
+            found.equal(
+                f"{what}, pod by pod, as in the undisturbed run:", _told(undisturbed), _told(disturbed)
+            )
+        found.equal(
+            "restarts:",
+            status_field(story.job("behind", calm).last, "restarts"),
+            status_field(story.job("behind", late).last, "restarts"),
+        )
+        most = _most_at_once(story.pods("behind", late))
+        found.expect(most <= 3, "never more than the three pods of numNodes", f"{most} pods at once")
+
+
+@check(
+    "new-uid",
+    tracks=("new-uid",),
+    hint="Key what you remember by uid, not by name, and look at a child's owner before you touch it.",
+)
+def check_new_uid(bundle: Bundle, facts: Facts) -> None:
+    """A job re-created under an old name starts anew, and its children are left alone."""
+    story = told(
+        bundle,
+        "new-uid",
+        hint="The job had been deleted and created again under its name while the watches were silent.",
+    )
+    uid = story.mark("new").data["uid"]
+    failed = [mark.data["pod"] for mark in story.all("end-pod") if mark.t > story.mark("new").t]
+    pods = [life for life in story.lives("pods") if life.seen[0].t >= _first_seen(story, uid)]
+    lost = [life.name for life in pods if life.gone is not None and life.name not in failed]
+    foreign = [life.name for life in pods if controller_uid(life.first) != uid]
+    facts["pods of the new job"] = len(pods)
+    with Findings() as found:
+        found.expect(not lost, "the new job's pods left alone", f"gone: {', '.join(lost)}")
+        found.expect(
+            not foreign, "every pod created for the new job's uid", f"owned by another: {', '.join(foreign)}"
+        )
+        found.equal("pods created for the new job:", 3, len(pods), "Two, and one more after a failure.")
+
+
+@check(
+    "replay",
+    tracks=("replay",),
+    hint="Compare what is with what should be and write only the difference: an event is no reason.",
+)
+def check_replay(bundle: Bundle, facts: Facts) -> None:
+    """Duplicated events, and a watch that has to list anew, lead to no write."""
+    story = told(bundle, "replay")
+    if not story.all("expired"):
+        raise InfraFault("the record of track replay has no mark 'expired'")
+    since, until = story.mark("replayed").t, story.mark("end").t
+    facts["frames"] = story.mark("replayed").data["frames"]
+    writes = [event for event in _mutations(story) if since <= event.t <= until]
+    facts["writes"] = len(writes)
+    shown = Counter(f"{event.verb} {event.resource} {event.name} ({event.code})" for event in writes)
+    with Findings() as found:
+        found.expect(
+            not writes,
+            "no write while every event is told again and every list read anew",
+            f"{len(writes)}: " + ", ".join(f"{text} x{n}" for text, n in shown.most_common(4)),
+        )
+
+
+@check(
+    "missed-events",
+    tracks=("missed-events",),
+    hint="Derive what is missing from a list of what is there; no event may be the only way to learn of it.",
+)
+def check_missed_events(bundle: Bundle, facts: Facts) -> None:
+    """A pod that vanished unheard is replaced within T."""
+    story = told(
+        bundle,
+        "missed-events",
+        hint="The pod watch was cut, and the list that followed lacked the pod. No DELETED event comes then.",
+    )
+    vanished = story.mark("vanished")
+    replaced = [
+        life
+        for life in story.pods("unheard")
+        if life.name == vanished.data["pod"] and life.uid != vanished.data["uid"]
+    ]
+    with Findings() as found:
+        found.equal(f"new pods {vanished.data['pod']}:", 1, len(replaced))
+        if replaced:
+            facts["replaced_after_s"] = round(max(0.0, replaced[0].seen[0].t - vanished.t), 2)
+
+
+def _mutations(story: Story) -> list[AuditEvent]:
+    """Every write of the operator's in the track's namespace, refused or not; Leases and Events aside."""
+    return [
+        event
+        for event in story.bundle.audit
+        if event.namespace == story.namespace
+        and event.is_write
+        and event.resource not in ("leases", "events")
+        and not of_the_house(event.user)
+    ]
+
+
+def _creates(story: Story, job: str, namespace: str) -> Counter[str]:
+    return Counter(event.name for event in story.pod_creates(job, namespace))
+
+
+def _gone(story: Story, job: str, namespace: str) -> Counter[str]:
+    return Counter(life.name for life in story.pods(job, namespace) if life.gone is not None)
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} x{count}" for name, count in sorted(counts.items())) or "none"
+
+
+def _first_seen(story: Story, uid: str) -> float:
+    for life in story.lives(PLURAL):
+        if life.uid == uid:
+            return life.seen[0].t
+    raise InfraFault(f"the record of track {story.track} lacks the job of uid {uid}")
+
+
+def _most_at_once(pods: list[Life]) -> int:
+    """The most pods that were there and not on their way out at any moment."""
+    changes = []
+    for life in pods:
+        leaving = next((s.t for s in life.seen if s.type == "DELETED" or is_terminating(s.object)), None)
+        changes.append((life.seen[0].t, 1))
+        if leaving is not None:
+            changes.append((leaving, -1))
+    most = now = 0
+    for _, change in sorted(changes):
+        now += change
+        most = max(most, now)
+    return most

@@ -1,0 +1,209 @@
+"""What the cluster's policies let pass: the operator's Deployment, and the pods it makes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import Mark, Request, ToolRun
+from graders.faults import InfraFault
+from graders.judging import Facts, Findings, check
+from graders.lab1.policies import KYVERNO, compliant_template
+from graders.lab1.story import Story, request, told
+
+TRACK = "policies"
+
+VIOLATIONS = "pod-security.kubernetes.io/audit-violations"
+"""The audit annotation of a request that Pod Security would have refused."""
+
+_OPERATORS_OWN = frozenset({"restartPolicy", "hostname", "subdomain", "schedulingGates", "env"})
+"""What the operator sets over the template; other criteria look at it."""
+
+_DENIED = frozenset({403, 422})
+_POLICY = re.compile(
+    r"ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (.*)", re.DOTALL
+)
+
+API_SERVER = "API server"
+
+
+@check(
+    "policy-gates",
+    tracks=(TRACK,),
+    hint="`kyverno apply labs/lab1/policies/kyverno --resource FILE` shows what the policies say of a file.",
+)
+def check_policy_gates(bundle: Bundle, facts: Facts) -> None:
+    """The Deployment and the pods the operator makes pass Pod Security restricted and the policies."""
+    story = told(bundle, TRACK)
+    refusals = _Refusals()
+    with Findings() as found:
+        subjects = story.all("subject")
+        facts["subjects"] = len(subjects)
+        _expect_deployment(found, bundle)
+        for subject in subjects:
+            _take_answer(refusals, bundle, subject)
+        _take_annotations(refusals, story)
+        titles = {str(s.data["subject"]): str(s.data["title"]) for s in subjects if s.data["stored"]}
+        verdicts = _verdicts(bundle, titles, lost_already=bool(found.all or refusals))
+        facts["kyverno_verdicts"] = len(verdicts)
+        for name, policy, result, message in verdicts:
+            if result not in ("pass", "skip"):
+                refusals.add(titles[name], f"{policy}: {message or result}", "Kyverno")
+        for reason, (whose, by) in refusals.items():
+            found.miss(
+                f"{', '.join(whose)}: {reason} ({' and '.join(by)})",
+                "no refusal by Pod Security restricted and the course's policies",
+            )
+        _expect_unweakened(found, story, subjects)
+
+
+class _Refusals(dict[str, tuple[dict[str, None], dict[str, None]]]):
+    """Why something was refused: to which subjects that was said, and by whom."""
+
+    def add(self, subject: str, reason: str, by: str) -> None:
+        """Note one; the same reason for several subjects is told once."""
+        whose, engines = self.setdefault(reason, ({}, {}))
+        whose[subject] = engines[by] = None
+
+
+def _expect_deployment(found: Findings, bundle: Bundle) -> None:
+    """A Deployment runs as the operator: others could be as compliant as they like."""
+    _, _, namespace, account = bundle.manifest.operator.split(":")
+    given = [
+        r.body
+        for r in bundle.requests
+        if (r.track, r.name) == ("install", "apply") and r.path.startswith("Deployment/")
+    ]
+    accounts = [
+        str(_at(each, "spec", "template", "spec", "serviceAccountName") or "default")
+        for each in given
+        if _at(each, "metadata", "namespace") == namespace
+    ]
+    found.expect(
+        account in accounts,
+        f"a Deployment in {namespace} whose pods run as ServiceAccount {account}",
+        f"its Deployments run as {', '.join(accounts)}" if accounts else "no Deployment there",
+        "Add it to deploy/: it is how your operator would run in the cluster.",
+    )
+
+
+def _take_answer(refusals: _Refusals, bundle: Bundle, subject: Mark) -> None:
+    """What the API server said of a subject: where no policy is in force, then where all are."""
+    name, title = str(subject.data["subject"]), str(subject.data["title"])
+    if not subject.data["stored"]:
+        refusals.add(title, _message(request(bundle, TRACK, f"store/{name}")), API_SERVER)
+        return
+    answer = request(bundle, TRACK, f"admit/{name}")
+    if answer.code in _DENIED:
+        refusals.add(title, _reason(_message(answer)), API_SERVER)
+    elif answer.code != 201:
+        raise InfraFault(f"asked whether it admits {title}, the API server said {answer.code}")
+
+
+def _take_annotations(refusals: _Refusals, story: Story) -> None:
+    """The API server's own admission judged every request for a pod as it came from the operator."""
+    for event in story.bundle.audit:
+        if event.user != story.bundle.manifest.operator or event.namespace != story.namespace:
+            continue
+        if event.resource == "pods" and (violations := event.annotations.get(VIOLATIONS)):
+            title = f"the operator's pod {event.name}"
+            refusals.add(title, violations.replace("would violate", "violates"), API_SERVER)
+
+
+def _reason(message: str) -> str:
+    """What is wrong, without the name that the grader gave the subject."""
+    if policy := _POLICY.search(message):
+        return f"{policy[1]}: {policy[2]}"
+    return "violates " + message.partition(" violates ")[2] if " violates " in message else message
+
+
+def _expect_unweakened(found: Findings, story: Story, subjects: list[Mark]) -> None:
+    made = {str(s.data["uid"]) for s in subjects if "uid" in s.data}
+    pods = [life for life in story.lives("pods") if life.uid in made]
+    refused = [
+        event
+        for event in story.bundle.audit
+        if (event.user, event.namespace) == (story.bundle.manifest.operator, story.namespace)
+        and (event.resource, event.verb) == ("pods", "create")
+        and event.code == 403
+    ]
+    found.expect(
+        pods,
+        "a pod made from a compliant template",
+        f"none; the API server refused: {_at(refused[0].response, 'message')}" if refused else "none",
+        "No pod was there to judge: first make creates-pods pass.",
+    )
+    template = compliant_template()["spec"]
+    lost: dict[tuple[str, ...], dict[str, None]] = {}
+    for life in pods:
+        lost.setdefault(tuple(_lost(template, life.first.get("spec"), "")), {})[life.name] = None
+    for fields, names in lost.items():
+        found.expect(
+            not fields,
+            "pods to keep all that their template sets",
+            f"{', '.join(names)}: {'; '.join(fields[:4])}{' …' if len(fields) > 4 else ''}",
+            "Copy the template's pod spec as a whole, and add to it.",
+        )
+
+
+def _lost(wanted: Any, made: Any, where: str) -> Iterator[str]:
+    """What of `wanted` is not in `made`, in words; more than wanted is fine."""
+    if isinstance(wanted, Mapping) and isinstance(made, Mapping):
+        for key, value in wanted.items():
+            if key not in _OPERATORS_OWN:
+                yield from _lost(value, made.get(key), f"{where}.{key}" if where else key)
+    elif _named(wanted) and isinstance(made, list):
+        others = {each.get("name"): each for each in made if isinstance(each, Mapping)}
+        for each in wanted:
+            yield from _lost(each, others.get(each["name"]), f"{where}[{each['name']}]")
+    elif wanted != made:
+        yield f"{where} is {json.dumps(made)[:120]} and not {json.dumps(wanted)[:120]}"
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, Mapping) and "name" in each for each in value)
+
+
+def _verdicts(
+    bundle: Bundle, titles: Mapping[str, str], *, lost_already: bool
+) -> list[tuple[str, str, str, str]]:
+    """Subject, policy, result and message, as Kyverno reported them.
+
+    Raises:
+        InfraFault: there is no such report, and nothing else was wrong.
+    """
+    runs = [run for run in bundle.tools if run.tool == KYVERNO]
+    if not runs:
+        raise InfraFault("Kyverno was not run")
+    verdicts = report(runs[-1])
+    judged = {name for name, *_ in verdicts}
+    if not lost_already and (unjudged := titles.keys() - judged):
+        raise InfraFault(f"Kyverno {runs[-1].reason}, and said nothing of {titles[min(unjudged)]}")
+    return [verdict for verdict in verdicts if verdict[0] in titles]
+
+
+def report(run: ToolRun) -> list[tuple[str, str, str, str]]:
+    """Subject, policy, result and message of each verdict in Kyverno's output; none if it is no report."""
+    start = run.output.find('{"kind"')
+    try:
+        results = json.JSONDecoder().raw_decode(run.output, max(start, 0))[0]["results"]
+        return sorted(
+            (resource["name"], each["policy"], each["result"], each.get("message", ""))
+            for each in results
+            for resource in each["resources"]
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def _message(answer: Request) -> str:
+    return str(_at(answer.response, "message") or f"code {answer.code}")[:800]
+
+
+def _at(value: Any, *path: str) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,161 @@
+"""The operator dies after every single write, its answer delivered or lost, and starts again.
+
+One story is told in as many namespaces as there are crash points. In each, the API server takes no more
+writes after the k-th; when all have come that far, one SIGKILL ends the operator for all of them. So the
+cluster has every crash point in it when the operator comes back, at the price of one restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from graders.faultproxy import CrashPoint, writes_in
+from graders.lab1.api import is_true, job_manifest, phase, replica_counts, status_field
+from graders.lab1.outcome import outcome
+from graders.lab1.stage import Stage
+from graders.polling import NotYet
+from graders.scenario.tracks import Missed
+
+JOB = "mortal"
+NODES = 2
+MOST_WRITES = 16
+"""Operators that write more than this are killed after the first so many."""
+
+VARIANTS = ("answered", "swallowed")
+CALM = ""
+
+
+class _Crashed(Exception):
+    """The crash point is reached: nothing moves until the operator is killed."""
+
+
+@dataclass
+class _Tale:
+    """One namespace's way through the story; `step` is where it goes on."""
+
+    stage: Stage
+    part: str
+    rule: CrashPoint | None = None
+    step: int = 0
+    victim_uid: str = ""
+    missed: Missed | None = None
+    steps: tuple[Callable[[], None], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.namespace = self.stage.namespace(self.part)
+        self.steps = (self._create, self._running, self._fail, self._replaced, self._succeed, self._complete)
+
+    def tell(self) -> None:
+        """Go on until the end, the crash point, or a deadline."""
+        try:
+            while self.step < len(self.steps):
+                self.steps[self.step]()
+                self.step += 1
+        except _Crashed:
+            return
+        except Missed as missed:
+            self.missed = missed
+
+    def _create(self) -> None:
+        manifest = job_manifest(self.namespace, JOB, nodes=NODES)
+        self.stage.create(manifest)
+
+    def _running(self) -> None:
+        self._wait_pods("2 pods Running, the job Running", "", 0)
+
+    def _fail(self) -> None:
+        victim, pod = sorted(self.stage.pods(self.namespace, JOB).items())[0]
+        self.victim_uid = pod["metadata"]["uid"]
+        self.stage.end_pod(self.namespace, victim, "137")
+
+    def _replaced(self) -> None:
+        self._wait_pods("a new pod for the failed one, the job Running, restarts 1", self.victim_uid, 1)
+
+    def _succeed(self) -> None:
+        for pod in self.stage.pod_names(self.namespace, JOB):
+            self.stage.end_pod(self.namespace, pod, "0")
+
+    def _complete(self) -> None:
+        def probe() -> None:
+            self._look()
+            if not is_true(self.stage.the_job(self.namespace, JOB), "Complete"):
+                raise NotYet("Complete is not True")
+
+        self.stage.wait(f"{self.part}: Complete is True", probe)
+
+    def _wait_pods(self, what: str, without: str, restarts: int) -> None:
+        def probe() -> None:
+            self._look()
+            pods = self.stage.pods(self.namespace, JOB)
+            job = self.stage.the_job(self.namespace, JOB)
+            states = ", ".join(f"{name} {phase(pod)}" for name, pod in sorted(pods.items())) or "none"
+            counted = status_field(job, "restarts") or 0
+            if (
+                len(pods) != NODES
+                or any(phase(pod) != "Running" or pod["metadata"]["uid"] == without for pod in pods.values())
+                or not is_true(job, "Running")
+                or counted != restarts
+            ):
+                raise NotYet(f"pods: {states}; restarts: {counted}; Running: {is_true(job, 'Running')}")
+
+        self.stage.wait(f"{self.part}: {what}", probe)
+
+    def _look(self) -> None:
+        if self.rule is not None and self.rule.reached.is_set():
+            raise _Crashed
+
+
+def crash_points(stage: Stage) -> None:
+    """Tell the story once undisturbed, then once for each write and each way of dying after it."""
+    calm = _Tale(stage, CALM)
+    calm.tell()
+    if calm.missed is not None:
+        raise calm.missed
+    stage.settle(calm.namespace)
+    writes = stage.world.audit.writes(stage.world.operator_user, calm.namespace)
+    stage.mark("undisturbed", writes=writes, outcome=_outcome(stage, calm.namespace))
+    if stage.world.at is not None and stage.world.at > writes:
+        stage.miss(f"a write number {stage.world.at}", f"the undisturbed run has {writes} writes")
+    tales = list(_tales(stage, min(writes, MOST_WRITES)))
+    with ExitStack() as disturbing, ThreadPoolExecutor(max(1, len(tales))) as pool:
+        disturbing.enter_context(stage.world.proxy.disturb(*(tale.rule for tale in tales if tale.rule)))
+
+        def reach() -> None:
+            list(pool.map(_Tale.tell, tales))
+            for tale in tales:
+                assert tale.rule is not None
+                stage.mark(
+                    "crash-point", part=tale.part, k=tale.rule.k, swallow=tale.rule.swallow,
+                    reached=tale.rule.reached.is_set(), step=tale.step,
+                )  # fmt: skip
+
+        stage.through_restart(before=reach, during=disturbing.close)
+        for tale in tales:
+            tale.rule = None
+        list(pool.map(_Tale.tell, tales))
+    stage.settle(*(tale.namespace for tale in tales))
+    for tale in tales:
+        missed = str(tale.missed) if tale.missed else ""
+        stage.mark("told", part=tale.part, missed=missed, outcome=_outcome(stage, tale.namespace))
+    stage.mark("end")
+
+
+def _outcome(stage: Stage, namespace: str) -> dict[str, Any]:
+    job = stage.job(namespace, JOB)
+    if job is None:
+        return {}
+    return {**outcome(job), "Complete": is_true(job, "Complete"), **replica_counts(job, ("succeeded",))}
+
+
+def _tales(stage: Stage, writes: int) -> Iterator[_Tale]:
+    chosen = [k for k in range(1, writes + 1) if stage.world.at in (None, k)]
+    points = {f"{variant}-{k}": (variant, k) for k in chosen for variant in VARIANTS}
+    stage.open_namespaces(tuple(points))
+    for part, (variant, k) in points.items():
+        meant = writes_in(stage.namespace(part))
+        rule = CrashPoint(f"crash-points: {part}", meant, k, swallow=variant == "swallowed")
+        yield _Tale(stage, part, rule)

@@ -1,0 +1,118 @@
+"""Jobs whose deletion somebody else holds up."""
+
+from __future__ import annotations
+
+from graders.faults import InfraFault
+from graders.kube.client import ApiRefused
+from graders.lab1.api import is_terminating, job_manifest, jobs_path
+from graders.lab1.stage import QUIET_S, Stage
+from graders.lab1.tracks.steadiness import let_pass
+from graders.polling import NotYet, TimedOut, wait_for
+
+NODES = 2
+
+HOLD = "example.org/hold"
+"""A finalizer that is none of the operator's business."""
+NOTICED_S = 1.2
+"""A create that begins within a second after the deletion may have been under way."""
+LOOK_S = 3.0
+"""For so long the pods that a deleted job has lost are left to the operator."""
+CONFLICT = 409
+
+
+def finalizers(stage: Stage) -> None:
+    """Two jobs that somebody else keeps: one is deleted while the operator runs, one while it is down."""
+    namespace = stage.namespace()
+    for name in ("watched", "unwatched"):
+        manifest = job_manifest(namespace, name, nodes=NODES)
+        manifest["metadata"]["finalizers"] = [HOLD]
+        stage.create(manifest)
+        stage.mark("held", job=name, finalizer=HOLD)
+    for name in ("watched", "unwatched"):
+        stage.wait_pods(namespace, name, NODES)
+    stage.settle(namespace)
+    deleted_while_it_runs(stage, namespace, "watched")
+    deleted_while_it_is_down(stage, namespace, "unwatched")
+    stage.mark("end", namespace=namespace)
+
+
+def deleted_while_it_runs(stage: Stage, namespace: str, name: str) -> None:
+    """Delete a job that stays, take its pods away, and let it go at last."""
+    _delete(stage, namespace, name)
+    let_pass(stage, "a deleted job to be noticed", NOTICED_S)
+    _take_pods(stage, namespace, name)
+    _look_on(stage, namespace)
+    _release(stage, namespace, name)
+
+
+def deleted_while_it_is_down(stage: Stage, namespace: str, name: str) -> None:
+    """The same, with nobody there at the deletion."""
+
+    def act() -> None:
+        _delete(stage, namespace, name)
+        _take_pods(stage, namespace, name)
+
+    stage.through_restart(during=act)
+    _look_on(stage, namespace)
+    _release(stage, namespace, name)
+
+
+def _delete(stage: Stage, namespace: str, name: str) -> None:
+    stage.delete_job(namespace, name)
+
+    def probe() -> None:
+        job = stage.job(namespace, name)
+        if job is not None and not is_terminating(job):
+            raise NotYet(f"the job {name} is not being deleted yet")
+
+    try:
+        wait_for(probe, timeout_s=stage.deadline_s, interval_s=0.05)
+    except TimedOut as mismatch:
+        raise InfraFault(str(mismatch)) from mismatch
+
+
+def _take_pods(stage: Stage, namespace: str, name: str) -> None:
+    """Lose one pod and fail another: whoever does not see the deletion replaces them."""
+    pods = stage.pod_names(namespace, name)
+    for pod in pods[:1]:
+        stage.end_pod(namespace, pod, "137")
+    for pod in pods[1:]:
+        stage.delete_pod(namespace, pod)
+
+
+def _look_on(stage: Stage, namespace: str) -> None:
+    let_pass(stage, "whether a deleted job gets pods again", LOOK_S * stage.world.quiet_s / QUIET_S)
+    stage.settle(namespace)
+
+
+def _release(stage: Stage, namespace: str, name: str) -> None:
+    """Take away the finalizer that held the job, and wait for the job to go."""
+    path = jobs_path(namespace, name)
+    stage.mark("release", namespace=namespace, job=name)
+
+    def released() -> None:
+        job = stage.kube.find(path)
+        held = job["metadata"].get("finalizers") or [] if job else []
+        if job is None or HOLD not in held:
+            return
+        metadata = {
+            "finalizers": [each for each in held if each != HOLD],
+            "resourceVersion": job["metadata"]["resourceVersion"],
+        }
+        try:
+            stage.kube.patch(path, {"metadata": metadata})
+        except ApiRefused as refused:
+            if refused.answer.code != CONFLICT:
+                raise InfraFault(str(refused)) from refused
+            raise NotYet("somebody else writes to the job") from refused
+
+    def gone() -> None:
+        job = stage.job(namespace, name)
+        if job is not None:
+            raise NotYet(f"its finalizers are {job['metadata'].get('finalizers')}")
+
+    try:
+        wait_for(released, timeout_s=stage.deadline_s, interval_s=0.05)
+    except TimedOut as mismatch:
+        stage.mark("not-released", job=name, seen=str(mismatch))
+    stage.wait(f"the deleted job {name} to go, when nobody else holds it any more", gone)

@@ -1,0 +1,286 @@
+"""Disturbances between the operator and its API server: conflicts, old news, lost news, news told twice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from graders.faultproxy import Answer, Asked, HeldFrames, LateFrames, Match, Meanwhile
+from graders.kube.client import ApiRefused
+from graders.lab1.api import PLURAL, is_true, job_manifest, jobs_path, phase, pods_path, status_field
+from graders.lab1.stage import Stage
+from graders.lab1.tracks.failures import poked
+from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
+from graders.polling import NotYet
+
+LATE_S = 5.0
+"""How much later than it happens the operator hears of a pod."""
+
+LABEL = "audit.example/reviewed"
+FINALIZER = "audit.example/keep"
+CONDITION = "Audited"
+
+_CONFLICT = Answer(
+    409,
+    "Conflict",
+    "the object has been modified; please apply your changes to the latest version and try again",
+)
+
+
+def conflicts(stage: Stage) -> None:
+    """Between the operator's read and its write somebody else writes: three times, three things."""
+    namespace, name = stage.namespace(), "contested"
+
+    def label(asked: Asked, body: bytes) -> None:
+        del asked, body
+        stage.kube.patch(jobs_path(namespace, name), {"metadata": {"labels": {LABEL: "yes"}}})
+
+    def finalizer(asked: Asked, body: bytes) -> None:
+        del asked, body
+        _append(stage, namespace, name, "finalizers", FINALIZER)
+
+    def condition(asked: Asked, body: bytes) -> None:
+        del asked, body
+        _add_condition(stage, namespace, name)
+
+    with _contested(stage, "a foreign label", label):
+        stage.create(job_manifest(namespace, name, nodes=2))
+        stage.wait_pods(namespace, name, 2)
+        _wait_true(stage, namespace, name, "Running")
+    stage.settle(namespace)
+    with _contested(stage, "a foreign status condition", condition):
+        victim = stage.pod_names(namespace, name)[0]
+        uid = stage.pods(namespace, name)[victim]["metadata"]["uid"]
+        stage.end_pod(namespace, victim, "137")
+        wait_replaced(stage, namespace, name, uid, 2)
+        stage.wait_job(
+            namespace,
+            name,
+            "Running is True, restarts is 1",
+            lambda job: is_true(job, "Running") and status_field(job, "restarts") == 1,
+        )
+    stage.settle(namespace)
+    with _contested(stage, "a foreign finalizer", finalizer):
+        for pod in stage.pod_names(namespace, name):
+            stage.end_pod(namespace, pod, "0")
+        _wait_true(stage, namespace, name, "Complete")
+    stage.settle(namespace)
+    stage.mark("end", namespace=namespace)
+
+
+def stale_cache(stage: Stage) -> None:
+    """The same losses twice: in one namespace the operator hears of its pods five seconds late."""
+    late, calm = stage.namespace(), stage.namespace("calm")
+    name = "behind"
+    for namespace in (late, calm):
+        stage.create(job_manifest(namespace, name, nodes=3))
+    for namespace in (late, calm):
+        stage.wait_pods(namespace, name, 3)
+    with stage.watch_turn():
+        stage.settle(late, calm)
+        stage.mark("late", namespace=late)
+        rule = LateFrames(
+            "stale-cache", Match(resources=frozenset({"pods"}), namespaces=frozenset({late})), LATE_S
+        )
+        with poked(stage, late, name), poked(stage, calm, name), stage.world.proxy.disturb(rule):
+            for namespace in (late, calm):
+                failing, deleted, _ = stage.pod_names(namespace, name)
+                stage.end_pod(namespace, failing, "137")
+                stage.delete_pod(namespace, deleted)
+            for namespace in (calm, late):
+                _wait_recovered(stage, namespace, name, within_s=stage.deadline_s + 2 * LATE_S)
+            # What the operator did last it hears of last; only then has it had the occasion to do it again.
+            heard = stage.now() + 1.5 * LATE_S
+
+            def had_occasion() -> None:
+                if stage.now() < heard:
+                    raise NotYet("old news is still on its way")
+
+            stage.wait("the operator to hear of its own writes", had_occasion, timeout_s=2 * LATE_S)
+    for namespace in (calm, late):
+        _wait_recovered(stage, namespace, name, within_s=stage.deadline_s)
+    stage.settle(late, calm)
+    stage.mark("end", late=snapshot(stage, late, name), calm=snapshot(stage, calm, name))
+
+
+def new_uid(stage: Stage) -> None:
+    """A job that has used up its retries is replaced by one of its name, while the operator hears nothing."""
+    namespace, name = stage.namespace(), "phoenix"
+    manifest = job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 1})
+    stage.create(manifest)
+    stage.wait_pods(namespace, name, 2)
+    _fail_one(stage, namespace, name)
+    stage.settle(namespace)
+    with stage.watch_turn():
+        rule = HeldFrames(
+            "new-uid",
+            Match(resources=frozenset({PLURAL, "pods", "services"}), namespaces=frozenset({namespace})),
+        )
+        with stage.world.proxy.disturb(rule):
+            stage.delete_job(namespace, name)
+
+            def gone() -> None:
+                left = [
+                    *stage.world.watches.objects("pods", namespace),
+                    *stage.world.watches.objects("services", namespace),
+                ]
+                if left or stage.job(namespace, name) is not None:
+                    raise NotYet("still there: " + (", ".join(sorted(left)) or f"the job {name}"))
+
+            stage.wait("the old job and its children to go", gone)
+            stage.create(manifest)
+            stage.wait("the new job to be seen", lambda: stage.the_job(namespace, name))
+            rule.let_go("none")
+            stage.world.proxy.expire("new-uid", rule.match)
+        stage.mark("new", uid=stage.the_job(namespace, name)["metadata"]["uid"])
+        stage.wait_pods(namespace, name, 2)
+    stage.settle(namespace)
+    _fail_one(stage, namespace, name)
+    stage.settle(namespace)
+    stage.mark("end", **snapshot(stage, namespace, name))
+
+
+def replay(stage: Stage) -> None:
+    """Everything is told twice, then every watch ends with 410 Gone; nothing of it is news."""
+    namespace = stage.namespace()
+    stage.create(job_manifest(namespace, "runs", nodes=2))
+    stage.create(job_manifest(namespace, "rests", nodes=1, run_policy={"suspend": True}))
+    stage.create(job_manifest(namespace, "done", nodes=1))
+    stage.wait_pods(namespace, "runs", 2)
+    stage.wait_pods(namespace, "done", 1)
+    stage.end_pod(namespace, stage.pod_names(namespace, "done")[0], "0")
+    _wait_true(stage, namespace, "done", "Complete")
+    _wait_true(stage, namespace, "runs", "Running")
+    _wait_true(stage, namespace, "rests", "Suspended")
+    meant = Match(resources=frozenset({PLURAL, "pods", "services"}), namespaces=frozenset({namespace}))
+    with stage.watch_turn():
+        stage.settle(namespace)
+        stage.settle(namespace)
+        stage.mark("replayed", namespace=namespace, frames=stage.world.proxy.replay("replay", meant))
+        stage.settle(namespace)
+        _expire_and_wait(stage, "replay", meant)
+        stage.mark("expired", namespace=namespace)
+        # An operator that is slow to list again gets its time; one that rests is done at once.
+        stage.settle(namespace)
+        stage.settle(namespace)
+    stage.mark("end", namespace=namespace)
+
+
+def missed_events(stage: Stage) -> None:
+    """A pod fails and vanishes while the pod stream is cut; the next list lacks it."""
+    namespace, name = stage.namespace(), "unheard"
+    stage.create(job_manifest(namespace, name, nodes=3))
+    stage.wait_pods(namespace, name, 3)
+    stage.settle(namespace)
+    with stage.watch_turn():
+        rule = HeldFrames(
+            "missed-events", Match(resources=frozenset({"pods"}), namespaces=frozenset({namespace}))
+        )
+        with stage.world.proxy.disturb(rule):
+            victim = stage.pod_names(namespace, name)[1]
+            uid = stage.pods(namespace, name)[victim]["metadata"]["uid"]
+            stage.end_pod(namespace, victim, "137")
+
+            def failed() -> None:
+                found = stage.world.watches.objects("pods", namespace).get(victim)
+                if found is not None and found["metadata"]["uid"] == uid and phase(found) != "Failed":
+                    raise NotYet(f"{victim} is {phase(found)}")
+
+            stage.wait(f"{victim} to fail", failed)
+            with contextlib.suppress(ApiRefused):
+                # Precisely this one: an operator that asks the API server may have replaced it already.
+                stage.kube.delete(
+                    pods_path(namespace, victim), body={"preconditions": {"uid": uid}}, gracePeriodSeconds=0
+                )
+
+            def vanished() -> None:
+                found = stage.world.watches.objects("pods", namespace).get(victim)
+                if found is not None and found["metadata"]["uid"] == uid:
+                    raise NotYet(f"{victim} is still there")
+
+            stage.wait(f"{victim} to vanish", vanished)
+            stage.mark("vanished", namespace=namespace, pod=victim, uid=uid)
+            rule.let_go("none")
+            _expire_and_wait(stage, "missed-events", rule.match)
+        wait_replaced(stage, namespace, name, uid, 3)
+    stage.settle(namespace)
+    stage.mark("end", **snapshot(stage, namespace, name))
+
+
+@contextlib.contextmanager
+def _contested(stage: Stage, what: str, act: Any) -> Iterator[None]:
+    """The operator's first write to a job in the block is held, `act` writes, and the answer is 409."""
+    rule = Meanwhile(
+        f"conflicts: {what}",
+        Match(
+            verbs=frozenset({"update", "patch"}),
+            resources=frozenset({PLURAL}),
+            namespaces=frozenset({stage.namespace()}),
+        ),
+        act,
+        answer=_CONFLICT,
+    )
+    with stage.world.proxy.disturb(rule):
+        yield
+    stage.mark("contested", what=what, applied=rule.applied)
+    if isinstance(rule.error, ApiRefused):
+        stage.miss(f"the API server to accept {what} on the job", rule.error.answer.message)
+    if rule.error is not None:
+        raise rule.error
+
+
+def _append(stage: Stage, namespace: str, name: str, field: str, value: str) -> None:
+    path = jobs_path(namespace, name)
+    present = stage.kube.get(path)["metadata"].get(field) or []
+    stage.kube.patch(path, {"metadata": {field: [*present, value]}})
+
+
+def _add_condition(stage: Stage, namespace: str, name: str) -> None:
+    job = stage.kube.get(jobs_path(namespace, name))
+    present = status_field(job, "conditions")
+    foreign = {
+        "type": CONDITION,
+        "status": "True",
+        "reason": "Reviewed",
+        "message": "an auditor was here",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    kept = present if isinstance(present, list) else []
+    stage.kube.patch(jobs_path(namespace, name, "status"), {"status": {"conditions": [*kept, foreign]}})
+
+
+def _fail_one(stage: Stage, namespace: str, name: str) -> None:
+    victim = stage.pod_names(namespace, name)[0]
+    uid = stage.pods(namespace, name)[victim]["metadata"]["uid"]
+    stage.end_pod(namespace, victim, "137")
+    wait_replaced(stage, namespace, name, uid, 2)
+    stage.wait_job(namespace, name, "status.restarts is 1", lambda job: status_field(job, "restarts") == 1)
+
+
+def _wait_recovered(stage: Stage, namespace: str, name: str, *, within_s: float) -> None:
+    def probe() -> None:
+        pods = stage.pods(namespace, name)
+        states = ", ".join(f"{pod} {phase(found)}" for pod, found in sorted(pods.items())) or "none"
+        restarts = status_field(stage.the_job(namespace, name), "restarts")
+        if len(pods) != 3 or any(phase(pod) != "Running" for pod in pods.values()) or restarts != 1:
+            raise NotYet(f"pods: {states}; restarts: {restarts}")
+
+    stage.wait(f"3 pods of {name} Running and restarts 1", probe, timeout_s=within_s)
+
+
+def _wait_true(stage: Stage, namespace: str, name: str, condition: str) -> None:
+    stage.wait_job(namespace, name, f"{condition} is True", lambda job: is_true(job, condition))
+
+
+def _expire_and_wait(stage: Stage, rule: str, meant: Match) -> None:
+    """End the watches, and wait until as many are open again: before that, rest is no answer."""
+    ended = stage.world.proxy.expire(rule, meant)
+
+    def open_again() -> None:
+        now = stage.world.proxy.open_watches(meant)
+        if now < ended:
+            raise NotYet(f"{now} of {ended} watches are open again")
+
+    # One that never watches again has lost nothing yet; what it misses is seen in what follows.
+    stage.reached("the operator to watch again", open_again)

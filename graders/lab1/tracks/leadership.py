@@ -1,0 +1,240 @@
+"""Two replicas: which of them writes, and who goes on when it stops."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+
+from graders.faultproxy import Answer, Asked, Delay, Match, Rule, writes_in
+from graders.faultproxy.rules import InFlight
+from graders.faults import InfraFault
+from graders.lab1.api import PLURAL, job_manifest
+from graders.lab1.operator import Operator
+from graders.lab1.stage import Stage
+from graders.lab1.tenure import (
+    LOCKS,
+    MOST_LEASE_S,
+    Claim,
+    holder_of,
+    lease_s,
+    read_claims,
+    replica_of,
+)
+from graders.polling import NotYet, TimedOut, wait_for
+
+NODES = 2
+GRACE_S = 0.2
+"""A write that a stopped process had decided on may still come for so long after it goes on."""
+MOST_GRACE_S = 3.0
+SLOW_S = 0.25
+"""Added to each write of the leader, so that one who does not ask who leads gets something to do."""
+
+
+def leader(stage: Stage) -> None:
+    """Stop the leader past its lease and let it go on; kill the one who leads then."""
+    namespace = stage.namespace()
+    running, standby = stage.world.operator, stage.world.standby
+    if standby is None:
+        raise InfraFault("there is no second replica")
+    witness = Witness(stage)
+    slow = Slow(witness, namespace)
+    with stage.world.proxy.disturb(witness):
+        stage.mark("begin", namespace=namespace, replicas=[running.name, standby.name])
+        _wait_standby(stage, witness, standby)
+        _wait_claim(stage, witness)
+        with stage.world.proxy.disturb(slow):
+            _work(stage, "both", "both-again")
+
+        first = _leading(stage, witness, (running, standby))
+        second = running if first is standby else standby
+        duration_s = _lease(witness, first)
+        with _paused(first):
+            stage.mark("stopped", instance=first.instance, lease_s=duration_s)
+            _takeover(stage, second, "while-stopped", "stopped", duration_s)
+            stage.wait_pods(namespace, "while-stopped", NODES)
+            with stage.world.proxy.disturb(slow):
+                stage.create(job_manifest(namespace, "at-return", nodes=NODES))
+                first.resume()
+                _let_come_to(stage, first)
+                _work(stage, "after-return", under_way=("at-return",))
+
+        last = _leading(stage, witness, (running, standby))
+        other = running if last is standby else standby
+        duration_s = _lease(witness, last)
+        instance = last.instance
+        last.kill_for_good()
+        stage.mark("killed", instance=instance, lease_s=duration_s)
+        _takeover(stage, other, "after-kill", "killed", duration_s)
+        stage.wait_pods(namespace, "after-kill", NODES)
+        stage.mark("end", namespace=namespace)
+
+
+class Witness(Rule):
+    """Changes nothing; knows who asked for what, and marks each claim to lead."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__("witness", Match())
+        self._stage = stage
+        self._writes = writes_in(stage.namespace())
+        self.claims: list[Claim] = []
+        self.writes: Counter[str] = Counter()
+        """Accepted writes to the track's jobs and their children so far, by instance."""
+        self.last_request: dict[str, float] = {}
+        self.watching: set[str] = set()
+        """Instances that have asked for a watch of jobs."""
+
+    async def before(self, request: InFlight) -> Answer | None:
+        """Note who is there."""
+        if request.asked.resource not in LOCKS:
+            self.last_request[request.instance] = request.t
+        if request.asked.verb == "watch" and request.asked.resource == PLURAL:
+            self.watching.add(request.instance)
+            self._stage.world.recording.news.ring()
+        return None
+
+    async def after(self, request: InFlight, code: int) -> Answer | None:
+        """Note what was accepted."""
+        if not 200 <= code < 300 or not request.asked.is_write:
+            return None
+        if request.asked.resource in LOCKS:
+            self._claim(request.asked, request)
+        elif self._writes.covers(request.asked):
+            self.writes[request.instance] += 1
+        return None
+
+    def _claim(self, asked: Asked, request: InFlight) -> None:
+        for claim in read_claims(asked, request.body, request.instance, self._stage.now()):
+            self.claims.append(claim)
+            self._stage.mark(
+                "claim",
+                instance=claim.instance,
+                lock=claim.lock[:300],
+                holder=claim.holder[:200],
+                lasts_s=claim.lasts_s,
+                priority=claim.priority,
+                gone=claim.gone,
+            )
+        self._stage.world.recording.news.ring()
+
+    def holders(self) -> set[str]:
+        """The instances that hold a lock now."""
+        claims, now = list(self.claims), self._stage.now()
+        return {holder_of(claims, lock, now) for lock in {claim.lock for claim in claims}} - {""}
+
+
+class Slow(Delay):
+    """Writes to jobs and their children take longer for who holds a lock; all others are as fast as ever."""
+
+    def __init__(self, witness: Witness, namespace: str) -> None:
+        super().__init__("slow-leader", writes_in(namespace), SLOW_S)
+        self._witness = witness
+
+    async def before(self, request: InFlight) -> Answer | None:
+        """Wait, if it is the leader's."""
+        return await super().before(request) if request.instance in self._witness.holders() else None
+
+
+def _wait_standby(stage: Stage, witness: Witness, standby: Operator) -> None:
+    """Wait until the second replica is at work: it watches jobs, or it has asked and now asks no more."""
+
+    def probe() -> None:
+        if standby.fault is not None:
+            raise InfraFault(f"the second replica could not be started: {standby.fault}")
+        asked = [t for name, t in witness.last_request.items() if replica_of(name) == standby.name]
+        if not asked and not any(claim.replica == standby.name for claim in witness.claims):
+            raise NotYet("it has not asked the API server for anything")
+        watching = any(replica_of(name) == standby.name for name in witness.watching)
+        if not watching and asked and stage.now() - max(asked) < 2 * stage.world.quiet_s:
+            raise NotYet("it is still starting")
+
+    stage.wait("the second replica to be at work", probe, timeout_s=2 * stage.deadline_s)
+
+
+def _wait_claim(stage: Stage, witness: Witness) -> None:
+    """Wait until somebody renews a lock: whoever leads does so before it runs out."""
+
+    def probe() -> None:
+        if not witness.holders():
+            raise NotYet("two replicas run, and neither has written a Lease or a kopf peering")
+
+    what = (
+        "one of two replicas to take or renew a Lease (or a kopf peering), by which the other knows who leads"
+    )
+    stage.wait(what, probe, timeout_s=MOST_LEASE_S + stage.deadline_s)
+
+
+def _work(stage: Stage, *jobs: str, under_way: tuple[str, ...] = ()) -> None:
+    """Give the leader jobs to do, and wait until they and those under way are done."""
+    namespace = stage.namespace()
+    for job in jobs:
+        stage.create(job_manifest(namespace, job, nodes=NODES))
+    for job in (*under_way, *jobs):
+        stage.wait_pods(namespace, job, NODES)
+    stage.settle(namespace)
+
+
+def _leading(stage: Stage, witness: Witness, replicas: tuple[Operator, Operator]) -> Operator:
+    """The replica that holds a lock; where that does not tell, the one that did the work just now."""
+    held = {replica_of(instance) for instance in witness.holders()}
+    candidates = [replica for replica in replicas if replica.name in held] or list(replicas)
+    recent = _recent(witness, candidates)
+    stage.mark("leading", replica=recent.name, instance=recent.instance, writes=dict(witness.writes))
+    witness.writes.clear()
+    return recent
+
+
+def _recent(witness: Witness, candidates: list[Operator]) -> Operator:
+    def done(replica: Operator) -> int:
+        return sum(n for name, n in witness.writes.items() if replica_of(name) == replica.name)
+
+    return max(candidates, key=done)
+
+
+def _lease(witness: Witness, replica: Operator) -> float:
+    """For how long the other has to wait, as the lock says."""
+    found = lease_s(list(witness.claims), replica.instance)
+    return MOST_LEASE_S if found is None else found
+
+
+def _takeover(stage: Stage, replica: Operator, job: str, why: str, duration_s: float) -> None:
+    """Create a job that only the other replica can do, and wait until it has its pods."""
+    namespace = stage.namespace()
+    stage.create(job_manifest(namespace, job, nodes=NODES))
+
+    def probe() -> None:
+        if replica.fault is not None:
+            raise InfraFault(f"a replica could not be started again: {replica.fault}")
+        pods = stage.pod_names(namespace, job)
+        if len(pods) != NODES:
+            raise NotYet(f"{len(pods)} pods of {NODES}; the other replica runs")
+
+    what = (
+        f"the other replica to take over from a leader that was {why}, and create the pods of a new job "
+        f"(its lease lasts {duration_s:g} s)"
+    )
+    stage.wait(what, probe, timeout_s=duration_s + stage.deadline_s)
+    stage.mark("taken-over", job=job, namespace=namespace)
+
+
+@contextlib.contextmanager
+def _paused(replica: Operator) -> Iterator[None]:
+    """Have a replica stopped; at the end it goes on, whatever happened."""
+    replica.pause()
+    try:
+        yield
+    finally:
+        replica.resume()
+
+
+def _let_come_to(stage: Stage, replica: Operator) -> None:
+    """Set mark `continued`, and after the grace the mark `awake`: time without a processor does not count."""
+    start, kept_s = stage.mark("continued", instance=replica.instance), replica.kept_waiting_s()
+
+    def probe() -> None:
+        if stage.now() - start - max(0.0, replica.kept_waiting_s() - kept_s) < GRACE_S:
+            raise NotYet("it has just been let go on")
+
+    with contextlib.suppress(TimedOut):
+        wait_for(probe, timeout_s=MOST_GRACE_S, interval_s=0.02)
+    stage.mark("awake", instance=replica.instance)

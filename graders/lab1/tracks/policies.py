@@ -1,0 +1,179 @@
+"""What the cluster's policies say of the learner's Deployment, and of pods made from a compliant template."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graders.evidence.records import Object, Request
+from graders.faults import InfraFault
+from graders.kube.paths import resource_path
+from graders.lab1.api import job_manifest, phase, pods_path
+from graders.lab1.policies import (
+    ENFORCED,
+    Gates,
+    admission_manifests,
+    compliant_template,
+    counter_examples,
+    deployment,
+    pod,
+    policy_names,
+)
+from graders.lab1.stage import Stage
+from graders.polling import NotYet, TimedOut, wait_for
+
+JOB = "gated"
+
+MOST_PODS = 6
+"""Of the operator's pods; more are made only by one that is lost anyway."""
+
+_AUDITED = {"pod-security.kubernetes.io/audit": "restricted"}
+"""Admission judges each create in the job's own namespace and lets it pass, so nothing else is disturbed."""
+
+_OF_THE_PLACE = frozenset({"nodeName", "priority", "schedulingGates"})
+"""Fields of a pod's spec that somebody else sets, or that say nothing to a policy."""
+
+
+def policy_gates(stage: Stage) -> None:
+    """Have all that is judged made, then ask the API server and Kyverno about each."""
+    gates = stage.world.gates
+    if gates is None:
+        raise InfraFault("the policies were not made ready")
+    _label(stage, stage.namespace(), _AUDITED)
+    _label(stage, stage.namespace("gated"), ENFORCED)
+    with _policies(stage):
+        subjects = _submitted(stage, gates) | _made(stage)
+        for name, subject in subjects.items():
+            _ask(stage, f"admit/{name}", "gated", subject)
+        stage.world.recording.writer.add(gates.kyverno(subjects))
+    stage.mark("end", namespace=stage.namespace())
+
+
+def _label(stage: Stage, namespace: str, labels: Mapping[str, str]) -> None:
+    stage.kube.patch(resource_path("v1", "namespaces", name=namespace), {"metadata": {"labels": labels}})
+
+
+@contextlib.contextmanager
+def _policies(stage: Stage) -> Iterator[None]:
+    """The course's policies in force, in the namespaces that are labelled for them and nowhere else."""
+    manifests = admission_manifests()
+    try:
+        for manifest in manifests:
+            answer = stage.kube.apply(manifest)
+            if not answer.ok:
+                name = manifest["metadata"]["name"]
+                raise InfraFault(f"the API server does not take the policy {name}: {answer.message}")
+        _account(stage, "gated", "trainer")
+        waiting = counter_examples()
+
+        def in_force() -> None:
+            for name, example in list(waiting.items()):
+                answer = _dry_run(stage, "gated", f"counter-{name}", example)
+                if name in str(answer.response):
+                    del waiting[name]
+            if waiting:
+                raise NotYet(f"not yet in force: {', '.join(waiting)}")
+
+        try:
+            wait_for(in_force, timeout_s=6 * stage.deadline_s, interval_s=0.2)
+        except TimedOut as error:
+            raise InfraFault(f"policies of the course: {error}") from error
+        stage.mark("policies-in-force", policies=policy_names())
+        yield
+    finally:
+        for manifest in manifests:
+            stage.kube.delete(stage.kube.path_for(manifest))
+
+
+def _submitted(stage: Stage, gates: Gates) -> dict[str, Object]:
+    """Each Deployment as the API server would store it, and a pod of it."""
+    subjects: dict[str, Object] = {}
+    for number, given in enumerate(gates.deployments):
+        name, title = f"deployment-{number}", f"Deployment {given['metadata']['name']}"
+        stored = _store(stage, name, title, deployment(given["spec"], given["metadata"]))
+        if stored is None:
+            continue
+        subjects[name] = stored
+        template = stored["spec"]["template"]
+        account = template["spec"].get("serviceAccountName") or "default"
+        for part in ("plain", "gated"):
+            _account(stage, part, account)
+        made = _store(stage, f"{name}-pod", f"a pod of {title}", pod(template["spec"], template["metadata"]))
+        if made is not None:
+            subjects[f"{name}-pod"] = made
+    return subjects
+
+
+def _store(stage: Stage, name: str, title: str, wanted: dict[str, Any]) -> Object | None:
+    """`wanted` with all defaults, from a dry run where no policy is in force; None where it is refused."""
+    answer = _ask(stage, f"store/{name}", "plain", wanted)
+    stage.mark("subject", subject=name, title=title, stored=answer.code == 201)
+    if answer.code != 201:
+        return None
+    stored = answer.response
+    return (deployment if stored["kind"] == "Deployment" else pod)(stored["spec"], stored["metadata"])
+
+
+def _made(stage: Stage) -> dict[str, Object]:
+    """Pods that the operator makes from a compliant template, the one after a failure among them."""
+    namespace = stage.namespace()
+    for part in ("", "plain"):
+        _account(stage, part, "trainer")
+    job = job_manifest(namespace, JOB, nodes=2, restart_policy="OnFailure")
+    job["spec"]["trainer"]["template"] = compliant_template()
+    stage.create(job)
+    seen: dict[str, Object] = {}
+
+    def look() -> dict[str, Object]:
+        for each in stage.world.watches.objects("pods", namespace).values():
+            seen.setdefault(each["metadata"]["uid"], each)
+        return {name: each for name, each in stage.pods(namespace, JOB).items() if phase(each) == "Running"}
+
+    def running() -> None:
+        if len(look()) < 2:
+            raise NotYet(f"{len(look())} pods of {JOB} run")
+
+    if stage.reached("two running pods of a compliant template", running):
+        victim = sorted(look())[0]
+        before = len(seen)
+        stage.end_pod(namespace, victim, "137")
+
+        def replaced() -> None:
+            look()
+            if len(seen) == before:
+                raise NotYet(f"no pod in place of {victim}")
+
+        stage.reached("a pod in place of the failed one", replaced)
+    subjects: dict[str, Object] = {}
+    for number, each in enumerate(list(seen.values())[:MOST_PODS]):
+        name, metadata = f"pod-{number}", each["metadata"]
+        title = f"the operator's pod {metadata['name']}"
+        stage.mark("subject", subject=name, title=title, stored=True, uid=metadata["uid"])
+        spec = {key: value for key, value in each["spec"].items() if key not in _OF_THE_PLACE}
+        subjects[name] = pod(spec, metadata)
+    return subjects
+
+
+def _account(stage: Stage, part: str, name: str) -> None:
+    """The ServiceAccount that a pod names must be there before any policy looks at the pod."""
+    if name != "default":
+        metadata = {"name": name, "namespace": stage.namespace(part)}
+        stage.kube.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+
+
+def _ask(stage: Stage, name: str, part: str, subject: Object) -> Request:
+    record = _dry_run(stage, part, name, subject)
+    stage.world.recording.writer.add(record)
+    return record
+
+
+def _dry_run(stage: Stage, part: str, name: str, subject: Object) -> Request:
+    namespace = stage.namespace(part)
+    if subject["kind"] == "Deployment":
+        path = resource_path("apps/v1", "deployments", namespace=namespace)
+    else:
+        path = pods_path(namespace)
+    body = {**subject, "metadata": {**subject["metadata"], "name": name.rpartition("/")[2]}}
+    answer = stage.kube.request("POST", path, body=body, query={"dryRun": "All"})
+    return Request(stage.now(), stage.track, name, "POST", path, answer.code, body, answer.body)

@@ -1,0 +1,165 @@
+"""The Go toolchain, modules and build cache that learners' operators are built with.
+
+All three are read-only in every sandbox, at the paths they have outside: Go's cache keys name the folders of
+module sources. A build writes into a cache of its own that begins as a layer of links over the shared one
+(`golayer`), so no learner can change what another one's build, or a later one of their own, finds.
+
+The shared cache is filled once, from the pinned modules of `gowarm` and never from a submission. Submissions
+only ever add modules, which the Go checksum database and go.sum vouch for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graders.faults import InfraFault
+from graders.once import one_at_a_time, write_atomically
+from graders.paths import cache_folder
+from graders.process import kill_group, spawn
+from graders.progress import Progress
+from graders.sandbox.protocol import Mount, View
+
+LAYER = Path(__file__).with_name("golayer.py")
+WARM = Path(__file__).with_name("gowarm")
+_STAMP = "complete.json"
+_TAIL_LINES = 8
+
+_WARMING: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("compiling common Go packages", "0", ("build", "-o", os.devnull, ".")),
+    ("compiling them for vet", "0", ("vet", ".")),
+    ("compiling them for the race detector", "1", ("test", "-race", "-vet=off", "-run", "^$", ".")),
+    ("compiling them for vet, with cgo", "1", ("vet", ".")),
+)
+"""What is told, CGO_ENABLED and arguments of each run of the go command that fills the cache."""
+
+
+@dataclass(frozen=True)
+class GoRuntime:
+    """A complete Go environment: `root` is GOROOT, `modules` GOMODCACHE, `builds` the shared GOCACHE."""
+
+    root: Path
+    modules: Path
+    builds: Path
+
+    @property
+    def go(self) -> Path:
+        """The go command."""
+        return self.root / "bin" / "go"
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What a sandbox needs in its view to build."""
+        return tuple(Mount(str(folder), folder) for folder in (self.root, self.modules, self.builds))
+
+    def environment(self, view: View, venv: Path, *, cgo: bool = False) -> dict[str, str]:
+        """The variables of a build: nothing is fetched, nothing of go.mod is changed."""
+        return {
+            "PATH": f"{self.root}/bin:{venv}/bin:/usr/local/bin:/usr/bin:/bin",
+            "GOCACHE": self.private(view),
+            "GOMODCACHE": str(self.modules),
+            "GOPATH": f"{view.home}/go",
+            "GOPROXY": "off",
+            # go.sum is held against the modules all the same; the database cannot be asked from here.
+            "GOSUMDB": "off",
+            "GOFLAGS": "-mod=readonly -buildvcs=false",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+            "GOENV": "off",
+            "GOTELEMETRY": "off",
+            "CGO_ENABLED": "1" if cgo else "0",
+        }
+
+    def private(self, view: View) -> str:
+        """Where a sandbox has its own build cache."""
+        return f"{view.home}/go-build"
+
+    def layered(self, command: tuple[str, ...], layer: str, private: str) -> tuple[str, ...]:
+        """`command`, begun with a build cache over the shared one; `layer` is where `LAYER` is in view."""
+        return ("python", "-I", layer, str(self.builds), private, *command)
+
+
+def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
+    """Have modules and a warm build cache for the toolchain whose command is `go`; made once, resumable.
+
+    Raises:
+        InfraFault: a module cannot be fetched, or something does not compile.
+    """
+    runtime = _runtime_for(go)
+    stamp = runtime.builds.parent / _STAMP
+    if stamp.is_file():
+        return runtime
+    lock = runtime.builds.parent.with_name(f"{runtime.builds.parent.name}.lock")
+    with one_at_a_time(lock, "Go build cache", progress):
+        if not stamp.is_file():
+            progress.say("warming the Go build cache: about 10 minutes on 2 cores, once for this machine")
+            _warm(runtime, progress)
+            write_atomically(stamp, json.dumps({"schema": "kubeproof/go-runtime/v1"}) + "\n")
+    return runtime
+
+
+def _runtime_for(go: Path) -> GoRuntime:
+    root = go.resolve().parent.parent
+    parts = [str(root), repr(_WARMING), *(path.read_text("utf-8") for path in sorted(WARM.iterdir()))]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+    folder = cache_folder().resolve() / "go" / key
+    return GoRuntime(root, folder / "modules", folder / "builds")
+
+
+def _warm(runtime: GoRuntime, progress: Progress) -> None:
+    runtime.modules.mkdir(parents=True, exist_ok=True)
+    runtime.builds.mkdir(exist_ok=True)
+    for title, cgo, arguments in _WARMING:
+        if cgo == "1" and shutil.which("cc") is None:
+            continue  # without a C compiler there is no race detector either
+        variables = {**host_environment(runtime), "CGO_ENABLED": cgo}
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        with progress.task(title) as task:
+            process = spawn(
+                ["nice", "-n", "10", runtime.go, *arguments[:1], "-v", *arguments[1:]],
+                environment=variables,
+                folder=WARM,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            assert process.stdout is not None
+            try:
+                for count, raw in enumerate(process.stdout, start=1):
+                    tail.append(raw.decode("utf-8", "replace").strip())
+                    task.update(done=count, detail=tail[-1])
+                status = process.wait()
+            finally:
+                kill_group(process)
+                process.stdout.close()
+        if status != 0:
+            raise InfraFault(
+                f"go {arguments[0]} failed (exit {status}):\n    " + "\n    ".join(tail),
+                fix="check that this machine reaches a Go module proxy (Go's own settings are used)",
+            )
+
+
+def host_environment(runtime: GoRuntime) -> Mapping[str, str]:
+    """Variables for go commands outside the sandbox.
+
+    The user's Go settings stay (proxy, checksum database, private modules) but for what would run programs
+    that a go.mod names, or read outside its folder.
+    """
+    dropped = {"GOROOT", "GOEXPERIMENT", "GOFLAGS", "GOPATH"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {
+        **kept,
+        "GOMODCACHE": str(runtime.modules),
+        "GOCACHE": str(runtime.builds),
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+        "GOTOOLCHAIN": "local",
+        "GOVCS": "*:off",
+        "GOWORK": "off",
+        "GOTELEMETRY": "off",
+    }
