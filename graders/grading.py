@@ -38,7 +38,9 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class GradeRequest:
-    """What to grade, and how. `at` picks one disturbance of a series. `out` takes the bundle; `hold` is called while the cluster still runs."""
+    """What to grade, and how.
+
+    `at` picks one disturbance of a series. `out` takes the bundle; `hold` is called while the cluster still runs."""
 
     lab: Lab
     submission: Path

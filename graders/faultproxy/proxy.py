@@ -11,7 +11,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -66,7 +66,7 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         self._rules: list[Rule] = []
         self._streams: dict[int, Stream] = {}
-        self._listening: dict[str, tuple[socket.socket, web.Server]] = {}
+        self._doors: dict[str, _Door] = {}
         self._refusing = False
         self._open = 0
 
@@ -90,12 +90,12 @@ class FaultProxy:
         """Serve what connects to `listener`, on record as `instance`, while the block runs."""
         # The owner closes its own socket object; a duplicate keeps the two clean-ups independent.
         own = listener.dup()
-        server, serving = self._call(self._listen(own, instance))
+        door = self._call(self._listen(own, instance))
         try:
             yield
         finally:
             with contextlib.suppress(RuntimeError, TimeoutError):
-                self._call(self._hang_up(own, server, serving, instance))
+                self._call(self._hang_up(door, instance))
 
     @contextlib.contextmanager
     def disturb(self, *rules: Rule) -> Iterator[None]:
@@ -161,13 +161,8 @@ class FaultProxy:
 
         async def do() -> None:
             self._refusing = True
-            for own, serving in self._listening.values():
-                # A listening socket that is shut down refuses; `listen` makes it listen again.
-                with contextlib.suppress(OSError):
-                    own.shutdown(socket.SHUT_RD)
-                for connection in list(serving.connections):
-                    if connection.transport is not None:
-                        connection.transport.abort()
+            for door in self._doors.values():
+                door.shut()
 
         self._call(do())
 
@@ -176,9 +171,8 @@ class FaultProxy:
 
         async def do() -> None:
             self._refusing = False
-            for own, _ in self._listening.values():
-                with contextlib.suppress(OSError):
-                    own.listen(128)
+            for door in self._doors.values():
+                await door.open(self._admit, self._tls)
 
         self._call(do())
 
@@ -213,7 +207,7 @@ class FaultProxy:
     async def _close(self) -> None:
         await self._session.close()
 
-    async def _listen(self, own: socket.socket, instance: str) -> tuple[asyncio.Server, web.Server]:
+    async def _listen(self, own: socket.socket, instance: str) -> _Door:
         serving = web.Server(
             lambda request: self._handle(request, instance),
             handler_cancellation=True,
@@ -221,27 +215,24 @@ class FaultProxy:
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=0.0,
         )
-        server = await self._loop.create_server(lambda: self._admit(serving), sock=own, ssl=self._tls)
-        self._listening[instance] = (own, serving)
+        self._doors[instance] = door = _Door(own, serving)
         if self._refusing:
-            own.shutdown(socket.SHUT_RD)
-        return server, serving
+            door.shut()
+        else:
+            await door.open(self._admit, self._tls)
+        return door
 
     def _admit(self, serving: web.Server) -> asyncio.Protocol:
         if self._refusing or len(serving.connections) >= _MOST_CONNECTIONS:
             return _Refusal()
         return serving()
 
-    async def _hang_up(
-        self, own: socket.socket, server: asyncio.Server, serving: web.Server, instance: str
-    ) -> None:
-        self._listening.pop(instance, None)
-        server.close()
-        for connection in list(serving.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
-        await serving.shutdown(0.5)
-        own.close()
+    async def _hang_up(self, door: _Door, instance: str) -> None:
+        if self._doors.get(instance) is door:
+            del self._doors[instance]
+        door.shut()
+        await door.serving.shutdown(0.5)
+        door.own.close()
 
     async def _handle(self, request: web.BaseRequest, instance: str) -> web.StreamResponse:
         asked = read_asked(request.method, request.raw_path)
@@ -391,6 +382,36 @@ class FaultProxy:
                 user_agent=request.headers.get("User-Agent", "")[:200],
             )
         )  # fmt: skip
+
+
+@dataclass
+class _Door:
+    """One listener: open, or shut so that connecting is refused."""
+
+    own: socket.socket
+    serving: web.Server
+    server: asyncio.Server | None = None
+
+    async def open(self, admit: Callable[[web.Server], asyncio.Protocol], tls: ssl.SSLContext) -> None:
+        """Listen, again if need be."""
+        if self.server is None:
+            self.own.listen(128)
+            # The loop closes the socket it serves; this one shall outlive it.
+            self.server = await asyncio.get_running_loop().create_server(
+                lambda: admit(self.serving), sock=self.own.dup(), ssl=tls
+            )
+
+    def shut(self) -> None:
+        """Refuse, and cut what was connected."""
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+        with contextlib.suppress(OSError):
+            # Shut down, a listening socket refuses; `listen` makes it listen again.
+            self.own.shutdown(socket.SHUT_RD)
+        for connection in list(self.serving.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 class _Refusal(asyncio.Protocol):

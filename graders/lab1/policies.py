@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -39,6 +40,9 @@ _LINE = (
     " --policy-report --output-format json --remove-color"
 )
 _MOST_OUTPUT = 200_000
+
+_UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON lets stand and YAML, as which Kyverno reads it, does not."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Kyverno:
             self.spec,
             name=KYVERNO,
             command=("sh", "-c", _LINE),
-            files={**policies, "subjects.yaml": named.encode("utf-8", "replace")},
+            files={**policies, "subjects.yaml": named.encode()},
             environment=environment,
             mounts=(Mount(str(self.program), self.program),),
         )
@@ -199,7 +203,8 @@ def _document(name: str, subject: Object) -> str:
     """One subject as a line of JSON, under its own name: twins end Kyverno's command line with a panic."""
     named = copy.deepcopy(dict(subject))
     named["metadata"] = {**named["metadata"], "name": name, "namespace": "default"}
-    return json.dumps(named, ensure_ascii=False)
+    line = json.dumps(named, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return _UNREADABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def _files(form: str) -> list[Path]:

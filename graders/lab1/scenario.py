@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import shlex
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from graders.kube.paths import resource_path
 from graders.lab1 import install, quality
 from graders.lab1.api import API_VERSION, PLURAL
 from graders.lab1.attendance import restart, wait_operator
+from graders.lab1.built import built_submission
 from graders.lab1.harm import attributed
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.lab1.namespaces import create_namespaces
@@ -38,6 +39,7 @@ from graders.lab1.tracks import (
     failures,
     leadership,
     lifecycle,
+    outage,
     policies,
     scheduling,
     signals,
@@ -84,7 +86,10 @@ _TRACKS: tuple[Track[Stage], ...] = (
     Track("metrics", signals.metrics, "counters across a restart", joins_restart=True),
     Track("downtime", absence.downtime, "news while the operator is down", joins_restart=True),
     Track("finalizers", deletion.finalizers, "deleted jobs that somebody else holds", joins_restart=True),
-    Track("leader", leadership.leader, "two replicas, the leader stopped, then killed", alone=True),
+    Track("api-outage", outage.api_outage, "half a minute without the API server", alone=True),
+    Track(
+        "leader", leadership.leader, "two replicas, the leader stopped, then killed", alone=True, replicas=2
+    ),
 )
 
 QUALITY = "quality"
@@ -218,8 +223,12 @@ class _Recording:
             world.recording.mark(track, "namespace", namespace=namespace, part=part)
         results = run_tracks(together, stages, gate, world.recording, self.run.progress)
         for last in (track for track in chosen if track.alone):
-            with world.operator.another("standby") as standby:
-                stage = {last.name: Stage(last.name, replace(world, standby=standby), gate)}
+            with ExitStack() as replicas:
+                there = world
+                if last.replicas > 1:
+                    standby = replicas.enter_context(world.operator.another("standby"))
+                    there = replace(world, standby=standby)
+                stage = {last.name: Stage(last.name, there, gate)}
                 results |= run_tracks([last], stage, gate, world.recording, self.run.progress)
         return attributed(world, results)
 
@@ -261,21 +270,19 @@ class _Recording:
         operator = wanted.operator
         token = install.operator_token(kube, wanted)
         ca = kube.ca_certificate()
+        tools = self._spec("build", run.folder / "build", (), run.tool_limits)
+        root = built_submission(run, operator, tools)
 
         def spec(instance: str, folder: Path) -> SandboxSpec:
             def files(view: View) -> dict[str, bytes]:
                 server = f"https://{view.api_address}"
                 return {"kubeconfig": token_kubeconfig(server, ca, token, operator.namespace).encode()}
 
-            command = operator.command
-            if operator.build:
-                # The sandbox forgets what is written in it, so each start builds before it runs.
-                command = ("sh", "-c", f"{shlex.join(operator.build)} && exec {shlex.join(operator.command)}")
-            base = self._spec(instance, folder, command, run.limits)
+            base = self._spec(instance, folder, operator.command, run.limits)
             return replace(
                 base,
+                submission=root,
                 api=True,
-                writable_copy=bool(operator.build),
                 files=files,
                 environment=lambda view: environment(
                     view, instance, operator.namespace, operator.environment

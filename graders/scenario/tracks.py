@@ -47,6 +47,7 @@ class Track(Generic[S]):
     joins_restart: bool = False
     needs_operator: bool = True
     alone: bool = False
+    replicas: int = 1
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,10 @@ def test_what_differs_between_two_fresh_jobs_is_chance(tmp_path: Path) -> None:
     walked(everywhere=open_another).judge(check_random_walk, tmp_path)
 
 
+def test_labels_of_the_node_are_no_difference(tmp_path: Path) -> None:
+    walked(set_label("topology.kubernetes.io/zone", "zone-b")).judge(check_random_walk, tmp_path)
+
+
 def test_the_order_of_named_items_is_no_difference(tmp_path: Path) -> None:
     walked(lambda pod: pod["spec"]["containers"][0]["env"].reverse()).judge(check_random_walk, tmp_path)
 

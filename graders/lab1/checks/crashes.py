@@ -25,8 +25,8 @@ def check_crash_points(bundle: Bundle, facts: Facts) -> None:
     story = told(
         bundle,
         "crash-points",
-        hint="The operator was killed after its k-th write in this namespace (answered-k), or before it heard "
-        "of its success (swallowed-k), and started again.",
+        hint="The operator was killed after its k-th write in this namespace (answered-k), or before it "
+        "heard of its success (swallowed-k), and started again.",
     )
     calm = story.mark("undisturbed").data
     points = {mark.data["part"]: mark for mark in story.all("crash-point")}

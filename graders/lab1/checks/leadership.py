@@ -17,6 +17,11 @@ GRACE_S = 0.2
 
 _SHOWN = 4
 
+_ELECT = (
+    "Take a Lease of at most 15 s in your own namespace and renew it while you run; take it over when its "
+    "holder has not renewed it for as long as it lasts, and then look at every job."
+)
+
 
 @check(
     "leader",
@@ -33,10 +38,10 @@ def check_leader(bundle: Bundle, facts: Facts) -> None:
         # Two writers are said first: whatever else the track then missed is likely to come of it.
         writes = _writes(story)
         for when, strays in _strays(story, writes).items():
-            shown = ", ".join(f"{x.verb} {x.resource} {x.name} at {x.t:.2f} s" for x in strays[:_SHOWN])
+            shown = ", ".join(_told(x) for x in strays[:_SHOWN])
             more = f" and {len(strays) - _SHOWN} more" if len(strays) > _SHOWN else ""
             found.miss(f"{when}: {shown}{more}")
-    story = told(bundle, "leader")
+    story = told(bundle, "leader", hint=_ELECT)
     end = story.mark("end").t
     for name in ("stopped", "killed"):
         mark = story.mark(name)
@@ -115,6 +120,10 @@ _PHASES = {
     "continued": "after the old leader went on,",
     "killed": "with the leader killed,",
 }
+
+
+def _told(write: Exchange) -> str:
+    return f"{f'{write.verb} {write.resource} {write.name}'.rstrip()} at {write.t:.2f} s"
 
 
 def _claims(story: Story) -> list[Claim]:

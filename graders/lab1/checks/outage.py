@@ -23,7 +23,7 @@ def check_api_outage(bundle: Bundle, facts: Facts) -> None:
     story = told(
         bundle,
         "api-outage",
-        hint="The API server had been away for half a minute and was back. Keep trying, at least every 20 s or so.",
+        hint="The API server had been away for half a minute and was back. Never give up trying.",
     )
     begun, back = story.mark("outage").t, story.mark("back").t
     times = [each.t for each in bundle.exchanges if begun <= each.t < back]

@@ -22,6 +22,8 @@ NOT_COUNTED = ("events", "leases")
 COMPARED_ENV = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT", *TEMPLATE_ENV)
 """Variables of a pod that survived a change of size; its others may tell of the old size."""
 GIVEN_BY_SERVER = ("nodeName", "clusterIP", "clusterIPs", "healthCheckNodePort", "nodePort")
+GIVEN_BY_NODE = "topology.kubernetes.io/"
+"""Labels that the API server copies to a pod from the node it is bound to."""
 TOKEN_VOLUME = "kube-api-access-"  # noqa: S105  (a prefix of names)
 MOST_SHOWN = 120
 
@@ -185,7 +187,12 @@ def _shape(state: Object) -> dict[str, Any]:
         {"kind": o.get("kind"), "name": o.get("name"), "controller": o.get("controller")}
         for o in metadata.get("ownerReferences") or ()
     ]
-    return {"labels": metadata.get("labels") or {}, "owners": owners, "spec": state.get("spec") or {}}
+    labels = {
+        key: value
+        for key, value in (metadata.get("labels") or {}).items()
+        if not key.startswith(GIVEN_BY_NODE)
+    }
+    return {"labels": labels, "owners": owners, "spec": state.get("spec") or {}}
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -40,9 +40,9 @@ def leader(stage: Stage) -> None:
     witness = Witness(stage)
     slow = Slow(witness, namespace)
     with stage.world.proxy.disturb(witness):
-        stage.mark("begin", namespace=namespace, replicas=[running.name, standby.name])
         _wait_standby(stage, witness, standby)
         _wait_claim(stage, witness)
+        stage.mark("begin", namespace=namespace, replicas=[running.name, standby.name])
         with stage.world.proxy.disturb(slow):
             _work(stage, "both", "both-again")
 
@@ -152,15 +152,19 @@ def _wait_standby(stage: Stage, witness: Witness, standby: Operator) -> None:
 
 
 def _wait_claim(stage: Stage, witness: Witness) -> None:
-    """Wait until somebody renews a lock: whoever leads does so before it runs out."""
+    """Wait until somebody renews a Lease, as its holder does before it runs out; or both, their peering."""
 
     def probe() -> None:
-        if not witness.holders():
+        claims = list(witness.claims)
+        peers = {claim.replica for claim in claims if claim.is_peering}
+        if not claims:
             raise NotYet("two replicas run, and neither has written a Lease or a kopf peering")
+        if len(peers) == 1:
+            raise NotYet(f"of two replicas only {peers.pop()} has renewed its entry in the kopf peering")
+        if not witness.holders():
+            raise NotYet("two replicas run, and by their Leases and kopf peerings neither of them leads")
 
-    what = (
-        "one of two replicas to take or renew a Lease (or a kopf peering), by which the other knows who leads"
-    )
+    what = "one of two replicas to take or renew a Lease (or both a kopf peering), to say who leads"
     stage.wait(what, probe, timeout_s=MOST_LEASE_S + stage.deadline_s)
 
 
@@ -207,7 +211,7 @@ def _takeover(stage: Stage, replica: Operator, job: str, why: str, duration_s: f
             raise InfraFault(f"a replica could not be started again: {replica.fault}")
         pods = stage.pod_names(namespace, job)
         if len(pods) != NODES:
-            raise NotYet(f"{len(pods)} pods of {NODES}; the other replica runs")
+            raise NotYet(f"it created {len(pods)} pods of {NODES}")
 
     what = (
         f"the other replica to take over from a leader that was {why}, and create the pods of a new job "
