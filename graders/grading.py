@@ -9,8 +9,9 @@ import random
 import shutil
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -40,7 +41,9 @@ ATTEMPTS = 2
 class GradeRequest:
     """What to grade, and how.
 
-    `at` picks one disturbance of a series. `out` takes the bundle; `hold` is called while the cluster still runs."""
+    `at` picks one disturbance of a series. `out` takes the bundle; `hold` is called while the cluster
+    still runs.
+    """
 
     lab: Lab
     submission: Path
@@ -143,13 +146,22 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
             on_audit=audit,
             before_controllers=lambda kube: scenario.prepare(kube, submission),
         )
-        with provider_named(request.provider).provision(spec, progress) as cluster:
+        provider = provider_named(request.provider)
+
+        @contextmanager
+        def another(name: str) -> Iterator[tuple[Cluster, AuditRecorder]]:
+            its_audit = AuditRecorder(recording)
+            its_spec = replace(spec, name=f"{lab.id}-{name}", on_audit=its_audit)
+            with provider.provision(its_spec, progress) as one_more:
+                yield one_more, its_audit
+
+        with provider.provision(spec, progress) as cluster:
             up = time.monotonic()
             limits, tool_limits = Limits(**vars(lab.operator_limits)), Limits(**vars(lab.tool_limits))
             recorded = scenario.record(
                 Run(
                     submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
-                    folder, seed, lab.deadline_s, progress, request.at,
+                    folder, seed, lab.deadline_s, progress, another, request.at,
                 )
             )  # fmt: skip
             acted = time.monotonic()

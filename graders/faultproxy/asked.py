@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-_TRUE = ("1", "true", "True", "TRUE", "t", "T")
+_VERBS = {
+    "GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"
+}  # fmt: skip
+_PREFIX_VERBS = ("watch", "proxy")
+_FALSE = ("0", "false")
+_ONE_OBJECT = "metadata.name"
 
 
 @dataclass(frozen=True)
@@ -37,43 +41,51 @@ class Asked:
 
 
 def read_asked(method: str, target: str) -> Asked:
-    """Read method and target, such as `GET /api/v1/namespaces/a/pods?watch=1`, as an API server does."""
-    uri = urlsplit(target)
-    query = dict(parse_qsl(uri.query, keep_blank_values=True))
-    parts = [unquote(part) for part in uri.path.split("/") if part]
-    if parts[:1] == ["api"] and len(parts) > 2:
-        group, version, rest = "", parts[1], parts[2:]
-    elif parts[:1] == ["apis"] and len(parts) > 3:
-        group, version, rest = parts[1], parts[2], parts[3:]
+    """Read method and target, such as `GET /api/v1/namespaces/a/pods?watch=1`, as an API server does.
+
+    The rules are those of `RequestInfo` in k8s.io/apiserver: the path is decoded before it is split, empty
+    segments count, and of a parameter given twice the first is taken.
+    """
+    path, _, query = target.partition("?")
+    decoded = unquote(path)
+    prefix, _, rest = decoded.strip("/").partition("/")
+    parts = rest.split("/")
+    if prefix == "api" and len(parts) > 1:
+        group, version, *parts = "", *parts
+    elif prefix == "apis" and len(parts) > 2:
+        group, version, *parts = parts
     else:
-        return Asked(method.lower(), resource=uri.path)
-    watching = query.get("watch") in _TRUE
-    if rest[0] == "watch" and len(rest) > 1:
-        rest, watching = rest[1:], True
+        return Asked(method.lower(), resource=decoded)
+    verb = _VERBS.get(method, "")
+    if parts[0] in _PREFIX_VERBS:
+        if len(parts) == 1:
+            return Asked(method.lower(), resource=decoded)
+        verb, *parts = parts
     namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
-        namespace, rest = rest[1], rest[2:]
-    resource, name, subresource = rest[0], "/".join(rest[1:2]), "/".join(rest[2:])
-    return Asked(
-        verb=_verb(method, named=bool(name), watching=watching),
-        group=group,
-        version=version,
-        resource=resource,
-        subresource=subresource,
-        namespace=name if resource == "namespaces" else namespace,
-        name=name,
-        dry_run="dryRun" in query,
-    )
+    if parts[0] == "namespaces" and len(parts) > 1:
+        namespace = parts[1]
+        if len(parts) > 2 and parts[2] not in ("status", "finalize"):
+            parts = parts[2:]
+    resource, name, subresource = (*parts, "", "")[:3]
+    given: dict[str, str] = {}
+    if query:
+        for key, value in parse_qsl(query, keep_blank_values=True):
+            given.setdefault(key, value)
+    if not name and verb == "get":
+        verb = "watch" if given.get("watch", "false").lower() not in _FALSE else "list"
+        name = _only_name(given.get("fieldSelector", ""))
+    elif not name and verb == "delete":
+        verb = "deletecollection"
+    return Asked(verb, group, version, resource, subresource, namespace, name, "dryRun" in given)
 
 
-def _verb(method: str, *, named: bool, watching: bool) -> str:
-    if method in ("GET", "HEAD"):
-        if watching:
-            return "watch"
-        return "get" if named else "list"
-    if method == "DELETE":
-        return "delete" if named else "deletecollection"
-    return _VERBS.get(method, method.lower())
+def _only_name(selector: str) -> str:
+    """The name that a field selector asks for; empty where it may take several."""
+    for term in selector.split(","):
+        field, equals, value = term.partition("=")
+        if equals and field == _ONE_OBJECT:
+            return value.removeprefix("=")
+    return ""
 
 
 @dataclass(frozen=True)
@@ -91,16 +103,20 @@ class Match:
         """Whether a request is meant."""
         return (
             (not self.verbs or asked.verb in self.verbs)
-            and (not self.resources or asked.resource in self.resources)
-            and asked.resource not in self.except_resources
+            and self._takes(asked.resource)
             and (self.subresource is None or asked.subresource == self.subresource)
             and (not self.namespaces or asked.namespace in self.namespaces)
             and (not self.name or asked.name == self.name)
         )
 
     def covers_stream(self, asked: Asked) -> bool:
-        """Whether a watch may carry objects that are meant."""
-        return asked.verb == "watch" and (not self.resources or asked.resource in self.resources)
+        """Whether a watch may carry objects that are meant: it may cover more namespaces and names."""
+        return (
+            asked.verb == "watch"
+            and self._takes(asked.resource)
+            and (not self.namespaces or not asked.namespace or asked.namespace in self.namespaces)
+            and (not self.name or not asked.name or asked.name == self.name)
+        )
 
     def covers_object(self, item: Mapping[str, object]) -> bool:
         """Whether an object in a watch is meant."""
@@ -110,6 +126,9 @@ class Match:
         return (not self.namespaces or metadata.get("namespace") in self.namespaces) and (
             not self.name or metadata.get("name") == self.name
         )
+
+    def _takes(self, resource: str) -> bool:
+        return (not self.resources or resource in self.resources) and resource not in self.except_resources
 
 
 def writes_in(*namespaces: str, resources: Iterable[str] = ()) -> Match:

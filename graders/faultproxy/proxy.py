@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,28 +20,24 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
-from yarl import URL
 
 from graders.evidence.recorders import Recording
 from graders.evidence.records import Disturbance, Exchange
-from graders.faultproxy.asked import Asked, Match, read_asked
-from graders.faultproxy.rules import Answer, CrashPoint, HeldFrames, InFlight, Rule
+from graders.faultproxy.asked import Match
+from graders.faultproxy.doors import Door
+from graders.faultproxy.passing import Desk, Passing
+from graders.faultproxy.rules import HeldFrames, InFlight, Rule
 from graders.faultproxy.streams import Stream
 
-_MOST_CONNECTIONS = 256
-_MOST_BODY_BYTES = 8 * 1024 * 1024
-_LARGE_BODY_BYTES = 64 * 1024
-_MOST_LARGE_BODIES = 16
-_MOST_LINE_BYTES = 16 * 1024 * 1024
 _KEEPALIVE_S = 3600.0
-
-_HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-_UNREADABLE = ("protobuf", "cbor")
+_READ_WITHIN_S = 5.0
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+# What a hostile client sends is no news to whoever grades it.
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
 
 
 @dataclass(frozen=True)
@@ -64,15 +61,18 @@ class FaultProxy:
         self._recording = recording
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
-        self._rules: list[Rule] = []
-        self._streams: dict[int, Stream] = {}
-        self._doors: dict[str, _Door] = {}
+        self._desk: Desk
+        self._tls: ssl.SSLContext
+        self._doors: dict[str, Door] = {}
         self._refusing = False
-        self._open = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._call(self._prepare())
+        try:
+            self._call(self._prepare())
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(
@@ -80,17 +80,20 @@ class FaultProxy:
     ) -> None:
         with contextlib.suppress(RuntimeError, TimeoutError):
             self._call(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5.0)
+        self._stop()
 
     # --- for the scenario ------------------------------------------------------------------------
+
+    @property
+    def fault(self) -> Exception | None:
+        """The first thing that went wrong in the proxy itself; the harness's trouble, not the learner's."""
+        return self._desk.fault
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket, instance: str) -> Iterator[None]:
         """Serve what connects to `listener`, on record as `instance`, while the block runs."""
         # The owner closes its own socket object; a duplicate keeps the two clean-ups independent.
-        own = listener.dup()
-        door = self._call(self._listen(own, instance))
+        door = self._call(self._listen(listener.dup(), instance))
         try:
             yield
         finally:
@@ -106,11 +109,11 @@ class FaultProxy:
                 rule.arm(self._loop, self._note)
                 if isinstance(rule, HeldFrames):
                     rule.let_go = lambda mode, rule=rule: self._call(self._release(rule, mode))  # type: ignore[misc]
-            self._rules.extend(rules)
+            self._desk.rules.extend(rules)
 
         async def end() -> None:
             for rule in rules:
-                self._rules.remove(rule)
+                self._desk.rules.remove(rule)
                 rule.disarm()
                 if isinstance(rule, HeldFrames):
                     await self._release(rule, "all")
@@ -125,25 +128,28 @@ class FaultProxy:
     def replay(self, name: str, match: Match) -> int:
         """Tell every watch the last news of the objects that are meant once more; gives how many frames."""
 
+        async def one(stream: Stream) -> int:
+            sent = await stream.replay(match)
+            if sent:
+                self._note(name, stream.request, f"{sent} frames replayed")
+            return sent
+
         async def do() -> int:
-            count = 0
-            for stream in self._meant(match):
-                count += (sent := await stream.replay(match))
-                if sent:
-                    self._note(name, stream.request, f"{sent} frames replayed")
-            return count
+            return await self._each(self._meant(match), one)
 
         return self._call(do())
 
     def expire(self, name: str, match: Match) -> int:
         """End the watches that are meant with `410 Gone`, so that clients list anew; gives how many."""
 
+        async def one(stream: Stream) -> int:
+            self._note(name, stream.request, "ended with 410 Gone")
+            await stream.expire()
+            return 1
+
         async def do() -> int:
             streams = self._meant(match)
-            for stream in streams:
-                self._note(name, stream.request, "ended with 410 Gone")
-                with contextlib.suppress(OSError):
-                    await stream.expire()
+            await self._each(streams, one)
             return len(streams)
 
         return self._call(do())
@@ -172,192 +178,103 @@ class FaultProxy:
         async def do() -> None:
             self._refusing = False
             for door in self._doors.values():
-                await door.open(self._admit, self._tls)
+                door.open()
 
         self._call(do())
 
-    # --- serving ---------------------------------------------------------------------------------
+    # --- its thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(self._trouble)
         try:
             self._loop.run_forever()
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         finally:
             self._loop.close()
+
+    def _trouble(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Keep what nobody awaits; broken connections are daily bread."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError | EOFError):
+            self._desk.fault = self._desk.fault or error
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30.0)
 
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5.0)
+
     async def _prepare(self) -> None:
         trust = ssl.create_default_context(cafile=str(self._serving.upstream_ca))
-        connector = aiohttp.TCPConnector(ssl=trust, limit=0, keepalive_timeout=15.0)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.set_alpn_protocols(["http/1.1"])
+        self._tls.load_cert_chain(self._serving.certificate, self._serving.key)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trust, limit=0, keepalive_timeout=15.0),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._tls.set_alpn_protocols(["http/1.1"])
-        self._tls.load_cert_chain(self._serving.certificate, self._serving.key)
-        self._large_bodies = asyncio.Semaphore(_MOST_LARGE_BODIES)
+        self._desk = Desk(self._serving.upstream, session, self._recording.clock.now, self._record)
 
     async def _close(self) -> None:
-        await self._session.close()
+        for instance, door in list(self._doors.items()):
+            await self._hang_up(door, instance)
+        await self._desk.session.close()
 
-    async def _listen(self, own: socket.socket, instance: str) -> _Door:
+    async def _listen(self, own: socket.socket, instance: str) -> Door:
         serving = web.Server(
-            lambda request: self._handle(request, instance),
+            Passing(self._desk, instance).handle,
             handler_cancellation=True,
             access_log=None,
+            logger=_log,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=0.0,
+            auto_decompress=False,
         )
-        self._doors[instance] = door = _Door(own, serving)
+        self._doors[instance] = door = Door(own, serving, self._tls)
         if self._refusing:
             door.shut()
         else:
-            await door.open(self._admit, self._tls)
+            door.open()
         return door
 
-    def _admit(self, serving: web.Server) -> asyncio.Protocol:
-        if self._refusing or len(serving.connections) >= _MOST_CONNECTIONS:
-            return _Refusal()
-        return serving()
-
-    async def _hang_up(self, door: _Door, instance: str) -> None:
+    async def _hang_up(self, door: Door, instance: str) -> None:
         if self._doors.get(instance) is door:
             del self._doors[instance]
-        door.shut()
-        await door.serving.shutdown(0.5)
-        door.own.close()
-
-    async def _handle(self, request: web.BaseRequest, instance: str) -> web.StreamResponse:
-        asked = read_asked(request.method, request.raw_path)
-        flight = InFlight(asked, instance, self._recording.clock.now())
-        rules = [rule for rule in self._rules if rule.match.covers(asked)]
-        code = 0
-        try:
-            async with self._body_of(request) as body:
-                if body is None:
-                    refusal = Answer(
-                        413, "RequestEntityTooLarge", "the request is larger than the API server takes"
-                    )
-                    code = 413
-                    return await _answer(request, refusal)
-                flight.body = body
-                for rule in rules:
-                    answer = await rule.before(flight)
-                    if answer is not None:
-                        code = answer.code
-                        return await _answer(request, answer)
-                code, response = await self._forward(request, flight, rules)
-                return response
-        finally:
-            for rule in rules:
-                if isinstance(rule, CrashPoint):
-                    rule.lost(flight)
-            self._record(flight, code, request)
-
-    @contextlib.asynccontextmanager
-    async def _body_of(self, request: web.BaseRequest) -> AsyncIterator[bytes | None]:
-        """The body of a request, or None if it is too large; few large ones are held at a time."""
-        if not request.can_read_body:
-            yield b""
-            return
-        length = request.content_length
-        large = length is None or length > _LARGE_BODY_BYTES
-        async with self._large_bodies if large else contextlib.nullcontext():
-            body = bytearray()
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > _MOST_BODY_BYTES:
-                    yield None
-                    return
-            yield bytes(body)
-
-    async def _forward(
-        self, request: web.BaseRequest, flight: InFlight, rules: list[Rule]
-    ) -> tuple[int, web.StreamResponse]:
-        headers = CIMultiDict(
-            (name, value)
-            for name, value in request.headers.items()
-            if name.lower() not in _HOP_BY_HOP and name.lower() not in ("host", "accept-encoding", "expect")
-        )
-        if not _speak_json(headers):
-            refusal = Answer(
-                406, "NotAcceptable", "only application/json is spoken here; ask for it in Accept"
-            )
-            return 406, await _answer(request, refusal)
-        target = URL(self._serving.upstream + request.raw_path, encoded=True)
-        try:
-            upstream = await self._session.request(
-                request.method, target, headers=headers, data=flight.body or None, allow_redirects=False
-            )
-        except aiohttp.ClientError:
-            return 0, await _answer(request, Answer(abort=True))
-        async with upstream:
-            for rule in rules:
-                answer = await rule.after(flight, upstream.status)
-                if answer is not None:
-                    return upstream.status, await _answer(request, answer)
-            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-            for name, value in upstream.headers.items():
-                if name.lower() not in _HOP_BY_HOP:
-                    response.headers.add(name, value)
-            try:
-                await response.prepare(request)
-                if flight.asked.verb == "watch" and upstream.status == 200:
-                    await self._watch(flight, upstream, response)
-                else:
-                    async for chunk in upstream.content.iter_any():
-                        await response.write(chunk)
-                await response.write_eof()
-            except (aiohttp.ClientPayloadError, ConnectionError):
-                if request.transport is not None:
-                    request.transport.abort()
-            return upstream.status, response
-
-    async def _watch(
-        self, flight: InFlight, upstream: aiohttp.ClientResponse, response: web.StreamResponse
-    ) -> None:
-        stream = Stream(flight, response.write)
-        self._streams[id(stream)] = stream
-        reading = asyncio.ensure_future(self._pump(stream, upstream))
-        ended = asyncio.ensure_future(stream.ended.wait())
-        try:
-            await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                reading.result()
-        finally:
-            del self._streams[id(stream)]
-            for task in (reading, ended):
-                task.cancel()
-            await asyncio.gather(reading, ended, return_exceptions=True)
-
-    async def _pump(self, stream: Stream, upstream: aiohttp.ClientResponse) -> None:
-        rest = b""
-        async for chunk in upstream.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _MOST_LINE_BYTES:
-                return
-            for line in lines:
-                holding = [
-                    r for r in self._rules if isinstance(r, HeldFrames) and r.holds(stream.request.asked)
-                ]
-                await stream.take(line + b"\n", holding)
+        await door.close()
 
     async def _release(self, rule: HeldFrames, mode: str) -> None:
-        for stream in list(self._streams.values()):
-            with contextlib.suppress(OSError):
-                count = await stream.release(rule, mode)
-                if count or mode == "none":
-                    self._note(rule.name, stream.request, f"let go of {mode}: {count} frames")
+        async def one(stream: Stream) -> int:
+            count = await stream.release(rule, mode)
+            if count or mode == "none":
+                self._note(rule.name, stream.request, f"let go of {mode}: {count} frames")
+            return count
+
+        await self._each(list(self._desk.streams), one)
+
+    async def _each(self, streams: list[Stream], action: Callable[[Stream], Awaitable[int]]) -> int:
+        """Do something to watches side by side; a client that does not read is cut off. Gives the sum."""
+
+        async def one(stream: Stream) -> int:
+            try:
+                async with asyncio.timeout(_READ_WITHIN_S):
+                    return await action(stream)
+            except OSError:  # (also a TimeoutError)
+                stream.cut()
+                return 0
+
+        return sum(await asyncio.gather(*(one(stream) for stream in streams)))
 
     def _meant(self, match: Match) -> list[Stream]:
-        return [stream for stream in self._streams.values() if match.covers_stream(stream.request.asked)]
+        return [stream for stream in self._desk.streams if match.covers_stream(stream.request.asked)]
 
     # --- the record ------------------------------------------------------------------------------
 
@@ -366,81 +283,19 @@ class FaultProxy:
         self._recording.writer.add(
             Disturbance(
                 self._recording.clock.now(), rule, request.instance, what,
-                asked.verb, asked.resource, asked.subresource, asked.namespace, asked.name,
+                asked.verb, asked.resource[:200], asked.subresource[:100], asked.namespace[:100],
+                asked.name[:300],
             )
         )  # fmt: skip
         self._recording.news.ring()
 
-    def _record(self, flight: InFlight, code: int, request: web.BaseRequest) -> None:
-        asked: Asked = flight.asked
+    def _record(self, flight: InFlight, user_agent: str) -> None:
+        asked = flight.asked
         self._recording.writer.add(
             Exchange(
                 t=flight.t, t_end=self._recording.clock.now(), instance=flight.instance,
-                verb=asked.verb, group=asked.group, resource=asked.resource[:200],
+                verb=asked.verb, group=asked.group[:100], resource=asked.resource[:200],
                 subresource=asked.subresource[:100], namespace=asked.namespace[:100], name=asked.name[:300],
-                code=code, rules=tuple(dict.fromkeys(flight.touched)),
-                user_agent=request.headers.get("User-Agent", "")[:200],
+                code=flight.code, rules=tuple(dict.fromkeys(flight.touched)), user_agent=user_agent[:200],
             )
         )  # fmt: skip
-
-
-@dataclass
-class _Door:
-    """One listener: open, or shut so that connecting is refused."""
-
-    own: socket.socket
-    serving: web.Server
-    server: asyncio.Server | None = None
-
-    async def open(self, admit: Callable[[web.Server], asyncio.Protocol], tls: ssl.SSLContext) -> None:
-        """Listen, again if need be."""
-        if self.server is None:
-            self.own.listen(128)
-            # The loop closes the socket it serves; this one shall outlive it.
-            self.server = await asyncio.get_running_loop().create_server(
-                lambda: admit(self.serving), sock=self.own.dup(), ssl=tls
-            )
-
-    def shut(self) -> None:
-        """Refuse, and cut what was connected."""
-        if self.server is not None:
-            self.server.close()
-            self.server = None
-        with contextlib.suppress(OSError):
-            # Shut down, a listening socket refuses; `listen` makes it listen again.
-            self.own.shutdown(socket.SHUT_RD)
-        for connection in list(self.serving.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
-
-
-class _Refusal(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Cut it."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
-
-
-async def _answer(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    """Answer in the API server's place, or cut the connection."""
-    response = web.Response(
-        status=answer.code or 500,
-        body=answer.body(),
-        headers=CIMultiDict([("Content-Type", "application/json"), *answer.headers]),
-    )
-    if answer.abort and request.transport is not None:
-        request.transport.abort()
-    return response
-
-
-def _speak_json(headers: CIMultiDict[str]) -> bool:
-    """Leave only what can be read in `Accept`; False if that is nothing."""
-    accepted = headers.get("Accept", "")
-    if any(word in accepted for word in _UNREADABLE):
-        kept = [part for part in accepted.split(",") if not any(word in part for word in _UNREADABLE)]
-        if not kept:
-            return False
-        headers["Accept"] = ",".join(kept)
-    return True

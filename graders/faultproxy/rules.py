@@ -41,14 +41,20 @@ class Answer:
 
 @dataclass
 class InFlight:
-    """One request under way; `touched` names the rules that were applied to it."""
+    """One request under way; `touched` names the rules that were applied to it, `code` what was answered.
+
+    `body` is there until the request is forwarded.
+    """
 
     asked: Asked
     instance: str
     t: float
     body: bytes = b""
+    code: int = 0
     touched: list[str] = field(default_factory=list)
 
+
+_NEWS = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 Note = Callable[[str, InFlight, str], None]
 """Puts an application on record: the rule's name, the request, what was done."""
@@ -270,7 +276,10 @@ class CrashPoint(Rule):
 
 
 class HeldFrames(Rule):
-    """News of the objects that are meant is kept from every watch, until it is let go of."""
+    """News of the objects that are meant is kept from every watch, until it is let go of.
+
+    A bookmark behind such news waits with it: it would say that the news was told.
+    """
 
     MOST_BYTES = 32 * 1024 * 1024
 
@@ -286,7 +295,7 @@ class HeldFrames(Rule):
 
     def take(self, request: InFlight, kind: str, item: dict[str, Any], size: int) -> bool:
         """Whether to hold this frame."""
-        if kind == "BOOKMARK" or not self.match.covers_object(item) or self.held_bytes > self.MOST_BYTES:
+        if kind not in _NEWS or not self.match.covers_object(item) or self.held_bytes > self.MOST_BYTES:
             return False
         self.held_bytes += size
         metadata = item["metadata"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from graders.clusters.binaries.build import ensure_toolchain
+from graders.lab1.goquality import GoTools
 from graders.lab1.manifest import Operator
 from graders.sandbox.building import Build, build_submission
 from graders.sandbox.gomodules import fetch_modules
 from graders.sandbox.goruntime import GoRuntime, ensure_go_runtime
 from graders.sandbox.protocol import SandboxSpec
+from graders.sandbox.staticcheck import ensure_staticcheck
 from graders.scenario.spec import Run
 
 
@@ -36,3 +38,15 @@ def go_runtime(run: Run) -> GoRuntime:
         InfraFault: something of it cannot be fetched or built.
     """
     return ensure_go_runtime(ensure_toolchain(run.progress), run.progress)
+
+
+def go_tools(run: Run, scratch: Path) -> GoTools:
+    """What judges code in Go, with the submission's modules at hand; `scratch` is a new folder.
+
+    Raises:
+        BadSubmission: go.mod names modules that cannot be had.
+        InfraFault: something cannot be fetched or built.
+    """
+    go = go_runtime(run)
+    fetch_modules(go, run.submission.root, scratch, run.progress)
+    return GoTools(go, ensure_staticcheck(go, run.progress))

@@ -114,6 +114,12 @@ def _run(
         writable_copy=True,
         api=False,
     )
+    argv = (*tool.line.replace(' "$@"', "").split(), *arguments)
+    return witnessed(sandbox, spec, argv, recording)
+
+
+def witnessed(sandbox: Sandbox, spec: SandboxSpec, argv: tuple[str, ...], recording: Recording) -> ToolRun:
+    """Run one tool to its end; `argv` is what the report calls it by."""
     started = time.monotonic()
     with sandbox.start(spec) as process:
         status = None
@@ -122,8 +128,8 @@ def _run(
         text = process.log_path.read_text("utf-8", "replace")
     return ToolRun(
         t=recording.clock.now(),
-        tool=tool.name,
-        argv=(*tool.line.replace(' "$@"', "").split(), *arguments),
+        tool=spec.name,
+        argv=argv,
         code=status.code,
         duration_s=round(time.monotonic() - started, 3),
         output=text[-20_000:],

@@ -12,23 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graders.clusters.binaries import ensure_kyverno
-from graders.clusters.components import token_kubeconfig
 from graders.evidence.bundle import TrackResult
-from graders.evidence.recorders import ControlRecorder, WatchRecorder
-from graders.faultproxy import FaultProxy, Serving
 from graders.faults import InfraFault
 from graders.kube.client import Kube
-from graders.kube.paths import resource_path
-from graders.lab1 import install, quality
-from graders.lab1.api import API_VERSION, PLURAL
+from graders.lab1 import goquality, install, quality
 from graders.lab1.attendance import restart, wait_operator
-from graders.lab1.built import built_submission
+from graders.lab1.built import built_submission, go_tools
 from graders.lab1.harm import attributed
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
-from graders.lab1.namespaces import create_namespaces
-from graders.lab1.operator import Launch, Operator, environment
 from graders.lab1.policies import DEPLOYMENT, Gates, Kyverno
-from graders.lab1.stage import QUIET_S, Stage, World
+from graders.lab1.stage import Stage, World
 from graders.lab1.story import RUN
 from graders.lab1.tracks import (
     absence,
@@ -45,8 +38,9 @@ from graders.lab1.tracks import (
     signals,
     steadiness,
 )
+from graders.lab1.worlds import Place, Setting, open_world, sandbox_spec
 from graders.model import Submission
-from graders.sandbox.protocol import Limits, SandboxSpec, View
+from graders.sandbox.protocol import Limits, SandboxSpec
 from graders.scenario.calibration import calibrate
 from graders.scenario.spec import Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
@@ -143,91 +137,83 @@ class _Recording:
     def record(self) -> Recorded:
         run = self.run
         wanted: Lab1Manifest = run.submission.manifest
-        kube = Kube(run.cluster.kubeconfig)
-        chosen = [track for track in _TRACKS if track.name in run.tracks]
-        # Built, if it has to be, before anything is timed.
+        # Built, if they have to be, before anything is timed.
         gates = self._gates() if POLICIES in run.tracks else None
-        scale = calibrate(kube)
+        root = built_submission(run, wanted.operator, self._spec("build", run.tool_limits))
+        scale = calibrate(Kube(run.cluster.kubeconfig))
         deadline_s = round(run.deadline_s * scale, 3)
-        namespaces = self._namespaces(chosen)
+        setting = Setting(run, _manifests(run.submission), root, scale, deadline_s, gates)
         results: dict[str, TrackResult] = {}
-        collections = {
-            "pods": "/api/v1/pods",
-            "services": "/api/v1/services",
-            "events": "/api/v1/events",
-        }
-        with (
-            ThreadPoolExecutor(1) as aside,
-            ControlRecorder(run.recording, kube) as control,
-            WatchRecorder(run.recording, kube, collections) as watches,
-            FaultProxy(self._serving(kube), run.recording) as proxy,
-        ):
-            with run.progress.task("installing manifests"):
-                install.install(kube, _manifests(run.submission), wanted, run.recording, deadline_s)
-                watches.follow(PLURAL, resource_path(API_VERSION, PLURAL))
-                install.record_rights(kube, run.recording)
-                create_namespaces(kube, namespaces.values(), deadline_s)
+        with ThreadPoolExecutor(8) as aside:
             checking = aside.submit(self._quality) if QUALITY in run.tracks else None
-            user = install.operator_user(wanted)
-            operator = Operator(self._launch(kube, wanted, proxy), run.recording)
-            world = World(
-                kube=kube,
-                recording=run.recording,
-                audit=run.audit,
-                watches=watches,
-                control=control,
-                operator=operator,
-                proxy=proxy,
-                operator_user=user,
-                deadline_s=deadline_s,
-                namespaces=namespaces,
-                quiet_s=QUIET_S * scale,
-                at=run.at,
-                gates=gates,
-            )
-            if any(track.needs_operator for track in chosen) or RUN in run.tracks:
-                with operator:
-                    results |= self._act(world, chosen)
-            else:
-                results |= self._run(world, chosen)
+            together, apart = self._shared_out()
+            elsewhere = [aside.submit(self._elsewhere, setting, track) for track in apart]
+            place = Place(run.cluster, run.audit, self._namespaces(together))
+            with open_world(setting, place) as world:
+                results |= self._live(world, together, also_alone=RUN in run.tracks)
+            for there in elsewhere:
+                results |= there.result()
             if RUN in run.tracks:
                 results[RUN] = TrackResult("done", 0.0, run.recording.clock.now())
             if checking is not None:
                 with run.progress.task("code quality"):
                     results[QUALITY] = checking.result()
         operator_block = {"namespace": wanted.operator.namespace, "language": wanted.operator.language}
-        return Recorded(results, user, scale, deadline_s, operator_block)
+        return Recorded(results, install.operator_user(wanted), scale, deadline_s, operator_block)
 
-    def _act(self, world: World, chosen: list[Track[Stage]]) -> dict[str, TrackResult]:
-        with self.run.progress.task("starting the operator") as task:
-            task.update(detail="waiting for its first successful request for jobs")
-            ready = wait_operator(world)
-        if not ready:
-            chosen = [track for track in chosen if not track.needs_operator]
-        results = self._run(world, chosen)
-        if not ready:
-            now = world.recording.clock.now()
-            for track in _TRACKS:
-                if track.name in self.run.tracks and track.name not in results:
-                    results[track.name] = TrackResult("done", now, now)
-        return results
+    def _shared_out(self) -> tuple[list[Track[Stage]], list[Track[Stage]]]:
+        """The tracks of the first world, and those that get a world of their own."""
+        chosen = [track for track in _TRACKS if track.name in self.run.tracks]
+        alone = [track for track in chosen if track.alone]
+        if self.run.another_cluster is None or len(chosen) == 1:
+            return chosen, []
+        return [track for track in chosen if not track.alone], alone
 
-    def _run(self, world: World, chosen: list[Track[Stage]]) -> dict[str, TrackResult]:
-        together = [track for track in chosen if not track.alone]
-        members = {track.name for track in chosen if track.joins_restart}
-        others = {track.name for track in together if track.needs_operator} - members
-        gate = RestartGate(members, others, lambda: restart(world, gate.while_down))
-        stages = {track.name: Stage(track.name, world, gate) for track in chosen}
+    def _elsewhere(self, setting: Setting, track: Track[Stage]) -> dict[str, TrackResult]:
+        """One track, on a cluster of its own; what goes wrong with the cluster is that track's trouble."""
+        run = self.run
+        assert run.another_cluster is not None
+        started = run.recording.clock.now()
+        try:
+            with run.another_cluster(track.name) as (cluster, audit):
+                place = Place(cluster, audit, self._namespaces([track]), track.name)
+                with open_world(setting, place) as world:
+                    return self._live(world, [track])
+        except InfraFault as error:
+            return {track.name: TrackResult("failed", started, run.recording.clock.now(), str(error))}
+
+    def _live(
+        self, world: World, chosen: list[Track[Stage]], *, also_alone: bool = False
+    ) -> dict[str, TrackResult]:
+        """Run the tracks of one world, with an operator if one is needed."""
         for key, namespace in world.namespaces.items():
             track, _, part = key.partition("/")
             world.recording.mark(track, "namespace", namespace=namespace, part=part)
+        if not also_alone and not any(track.needs_operator for track in chosen):
+            return self._run(world, chosen)
+        with world.operator:
+            with self.run.progress.task(f"starting {world.operator.name}") as task:
+                task.update(detail="waiting for its first successful request for jobs")
+                ready = wait_operator(world)
+            if ready:
+                return self._run(world, chosen)
+            now = world.recording.clock.now()
+            idle = {track.name: TrackResult("done", now, now) for track in chosen if track.needs_operator}
+            return idle | self._run(world, [track for track in chosen if not track.needs_operator])
+
+    def _run(self, world: World, chosen: list[Track[Stage]]) -> dict[str, TrackResult]:
+        together = [track for track in chosen if not track.alone]
+        members = {track.name for track in together if track.joins_restart}
+        others = {track.name for track in together if track.needs_operator} - members
+        gate = RestartGate(members, others, lambda: restart(world, gate.while_down))
+        stages = {track.name: Stage(track.name, world, gate) for track in together}
         results = run_tracks(together, stages, gate, world.recording, self.run.progress)
         for last in (track for track in chosen if track.alone):
             with ExitStack() as replicas:
                 there = world
                 if last.replicas > 1:
-                    standby = replicas.enter_context(world.operator.another("standby"))
-                    there = replace(world, standby=standby)
+                    second = world.operator.another(f"{last.name}-standby")
+                    there = replace(world, standby=replicas.enter_context(second))
                 stage = {last.name: Stage(last.name, there, gate)}
                 results |= run_tracks([last], stage, gate, world.recording, self.run.progress)
         return attributed(world, results)
@@ -243,65 +229,13 @@ class _Recording:
         names = {key: f"team-{dice.randrange(16**6):06x}" for key in keys}
         return {key: names[key] for key in keys if key.split("/")[0] in {track.name for track in chosen}}
 
-    def _spec(self, name: str, folder: Path, command: tuple[str, ...], limits: Limits) -> SandboxSpec:
-        run = self.run
-        return SandboxSpec(
-            submission=run.submission.root,
-            command=command,
-            folder=folder,
-            venv=run.runtime.venv,
-            python=run.runtime.python,
-            base=run.runtime.base,
-            name=name,
-            limits=limits,
-        )
-
-    def _serving(self, kube: Kube) -> Serving:
-        """Who the proxy is to the operator, and where it finds the API server."""
-        ca = self.run.folder / "api-server-ca.crt"
-        ca.write_bytes(kube.ca_certificate())
-        if self.run.cluster.serving is None:
-            raise InfraFault(f"provider {self.run.cluster.provider} gives the proxy no certificate")
-        certificate, key = self.run.cluster.serving
-        return Serving(kube.server, ca, certificate, key)
-
-    def _launch(self, kube: Kube, wanted: Lab1Manifest, proxy: FaultProxy) -> Launch:
-        run = self.run
-        operator = wanted.operator
-        token = install.operator_token(kube, wanted)
-        ca = kube.ca_certificate()
-        tools = self._spec("build", run.folder / "build", (), run.tool_limits)
-        root = built_submission(run, operator, tools)
-
-        def spec(instance: str, folder: Path) -> SandboxSpec:
-            def files(view: View) -> dict[str, bytes]:
-                server = f"https://{view.api_address}"
-                return {"kubeconfig": token_kubeconfig(server, ca, token, operator.namespace).encode()}
-
-            base = self._spec(instance, folder, operator.command, run.limits)
-            return replace(
-                base,
-                submission=root,
-                api=True,
-                files=files,
-                environment=lambda view: environment(
-                    view, instance, operator.namespace, operator.environment
-                ),
-            )
-
-        return Launch(
-            sandbox=run.sandbox,
-            sandbox_spec=spec,
-            folder=run.folder,
-            logs=run.recording.writer.folder / "logs",
-            proxy=proxy,
-            metrics_port=operator.metrics.port,
-            metrics_path=operator.metrics.path,
-        )
+    def _spec(self, name: str, limits: Limits) -> SandboxSpec:
+        """A sandbox for tools; the command is theirs to say."""
+        return sandbox_spec(self.run, name, self.run.folder / name, (), limits)
 
     def _gates(self) -> Gates:
         run = self.run
-        spec = self._spec(POLICIES, run.folder / POLICIES, (), run.tool_limits)
+        spec = self._spec(POLICIES, run.tool_limits)
         return Gates(
             deployments=tuple(
                 manifest.data
@@ -315,13 +249,15 @@ class _Recording:
         run = self.run
         started = run.recording.clock.now()
         status, problem = "done", ""
-        if run.submission.manifest.operator.language == "python":
-            try:
-                with run.progress.task("code quality, aside") as task:
-                    folder = run.folder / "quality"
-                    quality.run_tools(
-                        run.sandbox, self._spec("quality", folder, (), run.tool_limits), run.recording, task
-                    )
-            except InfraFault as error:
-                status, problem = "failed", str(error)
+        language = run.submission.manifest.operator.language
+        try:
+            with run.progress.task("code quality, aside") as task:
+                spec = self._spec("quality", run.tool_limits)
+                if language == "python":
+                    quality.run_tools(run.sandbox, spec, run.recording, task)
+                elif language == "go":
+                    tools = go_tools(run, spec.folder / "modules")
+                    goquality.run_go_tools(run.sandbox, spec, tools, run.recording, task)
+        except InfraFault as error:
+            status, problem = "failed", str(error)
         return TrackResult(status, started, run.recording.clock.now(), problem)

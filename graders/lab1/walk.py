@@ -53,7 +53,8 @@ class Walk:
         pause: dict[str, Any] = {"runPolicy": {"suspend": True}}
         resume: dict[str, Any] = {"runPolicy": {"suspend": False}}
         yield self._step(pause if ends_paused else resume, True)
-        yield self._step(self._resize(), False)
+        # Back at the first size, what was made for it would be right again.
+        yield self._step(self._resize(but=FIRST_NODES), False)
         yield self._step(resume if ends_paused else self._limit(), False)
 
     def _step(self, patch: dict[str, Any], rests: bool) -> Step:
@@ -68,12 +69,15 @@ class Walk:
             kinds += [self._resize, self._resize]
         return self._dice.choice(kinds)()
 
-    def _resize(self) -> dict[str, Any]:
+    def _resize(self, but: int = 0) -> dict[str, Any]:
         sizes = [
             nodes
             for nodes in range(1, MOST_NODES + 1)
-            if (nodes > self.nodes and "grow" in self._moves)
-            or (nodes < self.nodes and "shrink" in self._moves)
+            if nodes != but
+            and (
+                (nodes > self.nodes and "grow" in self._moves)
+                or (nodes < self.nodes and "shrink" in self._moves)
+            )
         ]
         return {"trainer": {"numNodes": self._dice.choice(sizes)}} if sizes else self._limit()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +39,8 @@ class Run:
     seed: int
     deadline_s: float
     progress: Progress
+    another_cluster: Callable[[str], AbstractContextManager[tuple[Cluster, AuditRecorder]]] | None = None
+    """One more cluster like the first, by a name of its own; None where the provider has but one."""
     at: int | None = None
     """The one disturbance of a series to act out, counted from 1; None for all of them."""
 

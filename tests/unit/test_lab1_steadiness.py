@@ -265,6 +265,12 @@ def test_a_walk_makes_only_moves_that_the_operator_follows(seed: str, ends_pause
     assert not any(step.patch.get("runPolicy", {}).get("suspend") for step in growing.steps)
 
 
+@given(st.text(max_size=8), st.sampled_from(["grow", "shrink"]), st.booleans())
+def test_a_walk_does_not_end_where_it_began(seed: str, move: str, ends_paused: bool) -> None:
+    for moves in (frozenset({move}), EVERY_MOVE):
+        assert Walk(seed, moves, ends_paused=ends_paused).nodes != FIRST_NODES
+
+
 @given(st.text(max_size=8))
 def test_a_walk_that_ends_paused_changes_size_while_there_are_no_pods(seed: str) -> None:
     pause, resize, resume = Walk(seed, EVERY_MOVE, ends_paused=True).steps[-3:]

@@ -59,15 +59,17 @@ def check_leader(bundle: Bundle, facts: Facts) -> None:
 
 def _writes(story: Story) -> list[Exchange]:
     """Accepted writes to jobs and their children while there were two replicas, in all tracks' namespaces."""
-    begin = next((mark.t for mark in story.all("begin")), None)
-    if begin is None:
+    mark = next(iter(story.all("begin")), None)
+    if mark is None:
         return []
+    begin, replicas = mark.t, mark.data["replicas"]
     end = next((mark.t for mark in story.all("end")), float("inf"))
     spaces = {mark.data.get("namespace") for mark in story.bundle.marks if mark.name == "namespace"}
     return [
         x
         for x in story.bundle.exchanges
         if begin <= x.t <= end
+        and replica_of(x.instance) in replicas
         and x.verb in WRITE_VERBS
         and x.resource not in LOCKS
         and x.resource != "events"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.lab1.story import told
+from graders.lab1.tenure import replica_of
 
 MOST_REQUESTS = 600
 MOST_A_SECOND = 50
@@ -26,8 +27,14 @@ def check_api_outage(bundle: Bundle, facts: Facts) -> None:
         hint="The API server had been away for half a minute and was back. Never give up trying.",
     )
     begun, back = story.mark("outage").t, story.mark("back").t
-    times = [each.t for each in bundle.exchanges if begun <= each.t < back]
-    starts = sum(begun <= each.t < back and each.event == "started" for each in bundle.processes)
+    replica = story.mark("outage").data["replica"]
+    times = [
+        each.t for each in bundle.exchanges if begun <= each.t < back and replica_of(each.instance) == replica
+    ]
+    starts = sum(
+        begun <= each.t < back and each.event == "started" and replica_of(each.instance) == replica
+        for each in bundle.processes
+    )
     facts["requests"] = len(times)
     facts["most in a second"] = busiest(times)
     facts["process starts"] = starts

@@ -30,7 +30,7 @@ def api_outage(stage: Stage) -> None:
         Match(),
         Answer(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
     )
-    stage.mark("outage", namespace=namespace)
+    stage.mark("outage", namespace=namespace, replica=stage.world.operator.name)
     proxy.refuse_connections()
     try:
         victim = stage.pod_names(namespace, "fails")[0]

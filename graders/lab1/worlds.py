@@ -1,0 +1,151 @@
+"""Worlds: a cluster, the recorders that watch it, and the operator that works in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from graders.clusters.components import token_kubeconfig
+from graders.evidence.recorders import AuditRecorder, ControlRecorder, WatchRecorder
+from graders.faultproxy import FaultProxy, Serving
+from graders.faults import InfraFault
+from graders.kube.client import Kube
+from graders.kube.paths import resource_path
+from graders.lab1 import install
+from graders.lab1.api import API_VERSION, PLURAL
+from graders.lab1.manifest import Lab1Manifest
+from graders.lab1.namespaces import create_namespaces
+from graders.lab1.operator import Launch, Operator, environment
+from graders.lab1.policies import Gates
+from graders.lab1.stage import QUIET_S, World
+from graders.model import Cluster
+from graders.sandbox.protocol import Limits, SandboxSpec, View
+from graders.scenario.spec import Run
+from graders.submissions.manifests import Manifest
+
+_WATCHED = {"pods": "/api/v1/pods", "services": "/api/v1/services", "events": "/api/v1/events"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all worlds of a run share. `root` is the submission, built; `scale` stretches every deadline."""
+
+    run: Run
+    manifests: Sequence[Manifest]
+    root: Path
+    scale: float
+    deadline_s: float
+    gates: Gates | None = None
+
+    @property
+    def wanted(self) -> Lab1Manifest:
+        """The lab's part of submission.yaml."""
+        wanted: Lab1Manifest = self.run.submission.manifest
+        return wanted
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a world is: its cluster, with a `name` of its own unless it is the first, and its namespaces."""
+
+    cluster: Cluster
+    audit: AuditRecorder
+    namespaces: dict[str, str]
+    name: str = ""
+
+
+@contextlib.contextmanager
+def open_world(setting: Setting, place: Place) -> Iterator[World]:
+    """Install the submission in a cluster and watch it while the block runs; the operator is not started yet.
+
+    Raises:
+        BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
+    """
+    run = setting.run
+    kube = Kube(place.cluster.kubeconfig)
+    folder = run.folder / (place.name or "first")
+    folder.mkdir()
+    with (
+        ControlRecorder(run.recording, kube) as control,
+        WatchRecorder(run.recording, kube, _WATCHED) as watches,
+        FaultProxy(_serving(kube, place.cluster, folder), run.recording) as proxy,
+    ):
+        with run.progress.task("installing manifests" + (f" for {place.name}" if place.name else "")):
+            # What a cluster says of the manifests is evidence once; every other says the same.
+            witness = None if place.name else run.recording
+            install.install(kube, setting.manifests, setting.wanted, witness, setting.deadline_s)
+            watches.follow(PLURAL, resource_path(API_VERSION, PLURAL))
+            if not place.name:
+                install.record_rights(kube, run.recording)
+            create_namespaces(kube, place.namespaces.values(), setting.deadline_s)
+        launch = _launch(setting, kube, proxy, folder)
+        yield World(
+            kube=kube,
+            recording=run.recording,
+            audit=place.audit,
+            watches=watches,
+            control=control,
+            operator=Operator(launch, run.recording, f"{place.name}-operator" if place.name else "operator"),
+            proxy=proxy,
+            operator_user=install.operator_user(setting.wanted),
+            deadline_s=setting.deadline_s,
+            namespaces=place.namespaces,
+            quiet_s=QUIET_S * setting.scale,
+            at=run.at,
+            gates=setting.gates,
+        )
+
+
+def sandbox_spec(run: Run, name: str, folder: Path, command: tuple[str, ...], limits: Limits) -> SandboxSpec:
+    """A command over the submission, with the learner runtime."""
+    return SandboxSpec(
+        submission=run.submission.root,
+        command=command,
+        folder=folder,
+        venv=run.runtime.venv,
+        python=run.runtime.python,
+        base=run.runtime.base,
+        name=name,
+        limits=limits,
+    )
+
+
+def _serving(kube: Kube, cluster: Cluster, folder: Path) -> Serving:
+    """Who the proxy is to the operator, and where it finds the API server."""
+    ca = folder / "api-server-ca.crt"
+    ca.write_bytes(kube.ca_certificate())
+    if cluster.serving is None:
+        raise InfraFault(f"provider {cluster.provider} gives the proxy no certificate")
+    certificate, key = cluster.serving
+    return Serving(kube.server, ca, certificate, key)
+
+
+def _launch(setting: Setting, kube: Kube, proxy: FaultProxy, folder: Path) -> Launch:
+    run, operator = setting.run, setting.wanted.operator
+    token = install.operator_token(kube, setting.wanted)
+    ca = kube.ca_certificate()
+
+    def spec(instance: str, scratch: Path) -> SandboxSpec:
+        def files(view: View) -> dict[str, bytes]:
+            server = f"https://{view.api_address}"
+            return {"kubeconfig": token_kubeconfig(server, ca, token, operator.namespace).encode()}
+
+        return replace(
+            sandbox_spec(run, instance, scratch, operator.command, run.limits),
+            submission=setting.root,
+            api=True,
+            files=files,
+            environment=lambda view: environment(view, instance, operator.namespace, operator.environment),
+        )
+
+    return Launch(
+        sandbox=run.sandbox,
+        sandbox_spec=spec,
+        folder=folder,
+        logs=run.recording.writer.folder / "logs",
+        proxy=proxy,
+        metrics_port=operator.metrics.port,
+        metrics_path=operator.metrics.path,
+    )
