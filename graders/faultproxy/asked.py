@@ -76,7 +76,7 @@ def read_asked(method: str, target: str) -> Asked:
         name = _only_name(given.get("fieldSelector", ""))
     elif not name and verb == "delete":
         verb = "deletecollection"
-    return Asked(verb, group, version, resource, subresource, namespace, name, "dryRun" in given)
+    return Asked(verb, group, version, resource or decoded, subresource, namespace, name, "dryRun" in given)
 
 
 def _only_name(selector: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 
@@ -41,9 +42,12 @@ class Door:
         """
         if self._is_open:
             return
-        if self._own.getsockname() != self._address:
-            # A port that the kernel chose is given back to it when the socket is shut down.
+        try:
+            # A port that the kernel chose is given back when its socket is shut down; others are kept.
             self._own.bind(self._address)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
         self._own.listen(_BACKLOG)
         self._is_open = True
         self._listen()

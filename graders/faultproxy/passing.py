@@ -123,7 +123,7 @@ class Passing:
         if flight.body:
             headers["Content-Length"] = str(len(flight.body))
             data = flight.body if len(flight.body) <= _LARGE_BODY_BYTES else _pieces(flight.body)
-        return desk.session.request(  # type: ignore[return-value]
+        return desk.session.request(
             request.method,
             URL(desk.upstream + request.raw_path, encoded=True),
             headers=headers,

@@ -1,7 +1,7 @@
 """Who leads, told from how replicas write Leases and kopf peerings; no I/O here.
 
 A Lease is held by whoever wrote it last, until it is given back or another writes it. A peering is held
-by the live entry of the highest priority.
+by the live entry of the highest priority, and by nobody while an entry that was there is missing.
 """
 
 from __future__ import annotations
@@ -105,6 +105,11 @@ def holder_of(claims: Sequence[Claim], lock: str, t: float) -> str:
     if not past[-1].is_peering:
         return "" if past[-1].gone else past[-1].instance
     latest = {claim.holder: claim for claim in past}
+    # kopf clears away entries of peers that seem dead; one that was only stopped does so to its own when
+    # it goes on. Until it has entered itself anew both are told that they lead, which is kopf's doing.
+    entered = {claim.holder for claim in past if not claim.gone}
+    if any(claim.gone and name in entered for name, claim in latest.items()):
+        return ""
     live = [
         claim
         for claim in latest.values()

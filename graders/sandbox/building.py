@@ -162,7 +162,9 @@ def _receive(process: SandboxedProcess, listener: socket.socket, into: Path, lim
     return True
 
 
-def _unpack(stream: io.BufferedReader[socket.SocketIO], into: Path, limits: HandoverLimits, deadline: float) -> None:
+def _unpack(
+    stream: io.BufferedReader[socket.SocketIO], into: Path, limits: HandoverLimits, deadline: float
+) -> None:
     count = total_bytes = 0
     while True:
         length, mode, size_bytes = _HEADER.unpack(_exactly(stream, _HEADER.size))

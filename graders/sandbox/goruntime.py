@@ -33,10 +33,10 @@ _STAMP = "complete.json"
 _TAIL_LINES = 8
 
 _WARMING: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("compiling common Go packages", "0", ("build", "-o", os.devnull, ".")),
-    ("compiling them for vet", "0", ("vet", ".")),
-    ("compiling them for the race detector", "1", ("test", "-race", "-vet=off", "-run", "^$", ".")),
-    ("compiling them for vet, with cgo", "1", ("vet", ".")),
+    ("compiling common Go packages", "0", ("build", "-v", "-o", os.devnull, ".")),
+    # Not with -v: whatever changes the output of vet is part of its cache keys.
+    ("vetting them", "0", ("vet", ".")),
+    ("compiling them for the race detector", "1", ("test", "-v", "-race", "-vet=off", "-run", "^$", ".")),
 )
 """What is told, CGO_ENABLED and arguments of each run of the go command that fills the cache."""
 
@@ -93,11 +93,11 @@ def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
         InfraFault: a module cannot be fetched, or something does not compile.
     """
     runtime = _runtime_for(go)
-    stamp = runtime.builds.parent / _STAMP
+    folder = runtime.builds.parent
+    stamp = folder / f"complete-{_key()}.json"
     if stamp.is_file():
         return runtime
-    lock = runtime.builds.parent.with_name(f"{runtime.builds.parent.name}.lock")
-    with one_at_a_time(lock, "Go build cache", progress):
+    with one_at_a_time(folder.with_suffix(".lock"), "Go build cache", progress):
         if not stamp.is_file():
             progress.say("warming the Go build cache: about 10 minutes on 2 cores, once for this machine")
             _warm(runtime, progress)
@@ -107,10 +107,16 @@ def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
 
 def _runtime_for(go: Path) -> GoRuntime:
     root = go.resolve().parent.parent
-    parts = [str(root), repr(_WARMING), *(path.read_text("utf-8") for path in sorted(WARM.iterdir()))]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-    folder = cache_folder().resolve() / "go" / key
+    # One folder for a toolchain, so that a change of what is warmed costs no more than what is new.
+    name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    folder = cache_folder().resolve() / "go" / name
     return GoRuntime(root, folder / "modules", folder / "builds")
+
+
+def _key() -> str:
+    """What the cache is warm for."""
+    parts = [repr(_WARMING), *(path.read_text("utf-8") for path in sorted(WARM.iterdir()))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def _warm(runtime: GoRuntime, progress: Progress) -> None:
@@ -123,7 +129,7 @@ def _warm(runtime: GoRuntime, progress: Progress) -> None:
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with progress.task(title) as task:
             process = spawn(
-                ["nice", "-n", "10", runtime.go, *arguments[:1], "-v", *arguments[1:]],
+                ["nice", "-n", "10", runtime.go, *arguments],
                 environment=variables,
                 folder=WARM,
                 stdout=subprocess.PIPE,

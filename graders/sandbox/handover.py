@@ -54,4 +54,6 @@ if __name__ == "__main__":
     code = subprocess.call(sys.argv[2:])
     if code == 0:
         send(Path.cwd(), int(sys.argv[1]))
-    sys.exit(code if code >= 0 else 128 - code)
+    if code < 0:
+        os.kill(os.getpid(), -code)  # so that the sandbox sees how the build ended
+    sys.exit(code)

@@ -32,6 +32,8 @@ _PROPERTIES = {"objects": "sightings"}
 _HOUSE_READS = ("get", "list", "watch")
 _NOISE = {"volumes", "tolerations", "dnsPolicy", "schedulerName", "enableServiceLinks", "preemptionPolicy"}
 _CONTAINER_NOISE = {"volumeMounts", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}
+WHOLE_PODS = "policies"
+"""The track whose check compares pods field by field with the template they are made from."""
 
 
 class Recording:
@@ -64,6 +66,14 @@ class Recording:
     @property
     def requests(self) -> list[Record]:
         return self.parts["requests"]
+
+    @property
+    def exchanges(self) -> list[Record]:
+        return self.parts["exchanges"]
+
+    @property
+    def disturbances(self) -> list[Record]:
+        return self.parts["disturbances"]
 
     @property
     def tools(self) -> list[Record]:
@@ -225,39 +235,48 @@ def condition(job: Record, kind: str) -> Record:
 def pack(bundle: Path, archive: Path = ARCHIVE) -> None:
     """Make the archive from a bundle folder, without what no check reads."""
     manifest = json.loads((bundle / "manifest.json").read_text())
+    marks = [json.loads(line) for line in (bundle / "marks.jsonl").read_text().splitlines()]
+    whole = {
+        str(mark["data"]["namespace"])
+        for mark in marks
+        if (mark["track"], mark["name"]) == (WHOLE_PODS, "namespace")
+    }
     with tarfile.open(archive, "w:xz", preset=9) as tar:
         _add(tar, "manifest.json", json.dumps(manifest, indent=1))
         for part in _PARTS:
             lines = (bundle / f"{part}.jsonl").read_text().splitlines()
-            kept = [_slim(part, json.loads(line), manifest) for line in lines]
+            kept = [_slim(part, json.loads(line), manifest, whole) for line in lines]
             _add(tar, f"{part}.jsonl", "".join(f"{json.dumps(each)}\n" for each in kept if each))
 
 
-def _slim(part: str, record: Record, manifest: Record) -> Record | None:
-    """A record as the archive keeps it; None for one that no check reads."""
+def _slim(part: str, record: Record, manifest: Record, whole: set[str]) -> Record | None:
+    """A record as the archive keeps it; None for one that no check reads.
+
+    Pods in the namespaces `whole` keep every field.
+    """
     match part:
         case "control":
             return None
         case "audit":
-            house = record["user"] != manifest["operator"]
-            if house and (record["verb"] in _HOUSE_READS or record["resource"] not in ("pods", "services")):
-                return None
-            labels = (
-                ((record.get("request") or {}).get("metadata") or {}).get("labels") if not house else None
-            )
-            return {
-                **record,
-                "response": None,
-                "request": {"metadata": {"labels": labels}} if labels else None,
-            }
+            return _slim_event(record, house=record["user"] != manifest["operator"])
         case "objects":
-            _slim_pod(record)
+            if record["namespace"] not in whole:
+                _slim_pod(record)
             return record if record["namespace"].startswith("team-") else None
         case "scrapes":
             lines = record["text"].splitlines()
             return {**record, "text": "".join(f"{line}\n" for line in lines if PREFIX in line)}
+        case "exchanges":
+            return {key: value for key, value in record.items() if key != "user_agent"}
         case _:
             return record
+
+
+def _slim_event(record: Record, *, house: bool) -> Record | None:
+    if house and (record["verb"] in _HOUSE_READS or record["resource"] not in ("pods", "services")):
+        return None
+    labels = None if house else ((record.get("request") or {}).get("metadata") or {}).get("labels")
+    return {**record, "response": None, "request": {"metadata": {"labels": labels}} if labels else None}
 
 
 def _slim_pod(record: Record) -> None:

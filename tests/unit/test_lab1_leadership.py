@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.recorders import Recording
 from graders.evidence.records import Exchange
 from graders.faultproxy import read_asked
+from graders.faultproxy.rules import InFlight
 from graders.faults import InfraFault, Unmet
 from graders.lab1.checks.leadership import check_leader
+from graders.lab1.stage import Stage, World
 from graders.lab1.tenure import MOST_LEASE_S, Claim, holder_of, lease_s, read_claims, shared_locks
+from graders.lab1.tracks.leadership import Witness
+from graders.scenario.tracks import RestartGate
 from tests.unit.lab1_telling import Telling
 
 LOCK = "leases/ops/lock"
@@ -23,7 +31,7 @@ class Pair(Telling):
 
     def __init__(self) -> None:
         super().__init__("leader")
-        self.mark(1.0, "begin", namespace="here")
+        self.mark(1.0, "begin", namespace="here", replicas=["operator", "standby"])
         self.mark(10.0, "stopped", instance="operator-1", lease_s=5.0)
         self.mark(20.0, "continued", instance="operator-1")
         self.mark(20.25, "awake", instance="operator-1")
@@ -91,8 +99,18 @@ def test_a_write_while_the_other_leads_is_a_loss(t: float, instance: str, says: 
         (5.0, "standby-1", {"resource": "leases", "verb": "update", "code": 200}),
         (5.0, "standby-1", {"resource": "configmaps", "namespace": "mltj-system"}),
         (45.0, "standby-1", {}),
+        (5.0, "elsewhere-1", {}),
     ],
-    ids=["just let go on", "refused", "read", "event", "lease", "own namespace", "after the end"],
+    ids=[
+        "just let go on",
+        "refused",
+        "read",
+        "event",
+        "lease",
+        "own namespace",
+        "after the end",
+        "another cluster",
+    ],
 )
 def test_what_is_no_write_by_a_second_writer_is_none(
     t: float, instance: str, more: dict[str, Any], tmp_path: Path
@@ -161,6 +179,13 @@ def test_peers_of_one_priority_all_pause() -> None:
     assert holder_of([peer(1, "a-1", 10), peer(1, "b-1", 10)], "kopfpeerings/ops/peers", 2) == ""
 
 
+def test_a_peering_from_which_a_peer_was_removed_is_in_dispute_until_it_is_back() -> None:
+    claims = [peer(1, "a-1", 10), peer(2, "b-1", 20), peer(3, "b-1", 0, gone=True), peer(5, "b-1", 20)]
+    assert [holder_of(claims, claims[0].lock, t) for t in (2, 4, 5)] == ["b-1", "", "b-1"]
+    stranger = [peer(1, "x-1", 0, gone=True), peer(2, "b-1", 20)]
+    assert holder_of(stranger, claims[0].lock, 3) == "b-1"
+
+
 def test_a_lease_of_one_replica_elects_nobody() -> None:
     claims = [
         lease(1, "a-1"),
@@ -227,3 +252,28 @@ def test_a_peering_has_an_entry_for_each_peer() -> None:
     odd = read(PEERING, {"status": {"me": {"priority": "high", "lifetime": 10**400}}})[0]
     assert (odd.priority, odd.lasts_s) == (0.0, None)
     assert read(PEERING, {"status": "busy"}) == []
+
+
+# --- the witness in the proxy ----------------------------------------------------------------------
+
+
+def test_a_claim_counts_once_it_is_accepted_and_by_then_the_body_is_gone(tmp_path: Path) -> None:
+    with BundleWriter(tmp_path / "bundle") as writer:
+        world = SimpleNamespace(
+            recording=Recording(writer), namespaces={"leader": "here"}, kube=None, deadline_s=10.0
+        )
+        witness = Witness(Stage("leader", cast(World, world), RestartGate((), (), lambda: None)))
+
+        async def send(code: int, **spec: Any) -> None:
+            request = InFlight(PUT, "operator-1", 1.0, json.dumps({"spec": spec}).encode())
+            await witness.before(request)
+            request.body = b""
+            await witness.after(request, code)
+
+        asyncio.run(send(409, holderIdentity="other", leaseDurationSeconds=7))
+        assert witness.claims == []
+        asyncio.run(send(200, holderIdentity="me", leaseDurationSeconds=7))
+        assert lease_s(witness.claims, "operator-1") == 7.0
+        assert witness.holders() == {"operator-1"}
+        asyncio.run(send(200, holderIdentity=""))
+        assert witness.holders() == set()

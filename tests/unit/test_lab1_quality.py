@@ -35,7 +35,22 @@ def _no_tests(r: Recording) -> None:
 
 
 def _language(r: Recording) -> None:
-    r.manifest["submission"]["language"] = "go"
+    r.manifest["submission"]["language"] = "other"
+
+
+GO_OUTPUT = "ok  \texample/plan\t0.1s\tcoverage: 9%\ntotal:\t(statements)\t84.2%\n"
+
+
+def _in_go(output: str = GO_OUTPUT, **codes: int) -> Mutation:
+    """The record of a submission in Go instead: what `go test` printed, and exit codes other than 0."""
+
+    def mutate(r: Recording) -> None:
+        r.manifest["submission"]["language"] = "go"
+        for old, new in (("ruff", "go-vet"), ("mypy", "staticcheck"), ("pytest", "go-test")):
+            code = codes.get(new.replace("-", "_"), 0)
+            _run(r, old).update(tool=new, code=code, output=output, reason=f"exited with code {code}")
+
+    return mutate
 
 
 FLAWS = (
@@ -48,7 +63,15 @@ FLAWS = (
     Flaw(CHECK, "with decimals", _total("TOTAL  100  31  69.99%"), "they cover 69 %"),
     Flaw(CHECK, "absurd figure", _total(f"TOTAL  {'9' * 5000}%"), "they cover 0 %"),
     Flaw(CHECK, "no figure", _total(""), "they cover 0 %"),
-    Flaw(CHECK, "other language", _language, "language 'go', which is not judged yet"),
+    Flaw(CHECK, "other language", _language, "language 'other', which is not judged"),
+    Flaw(CHECK, "go vet", _in_go(go_vet=1), "go-vet exited with code 1"),
+    Flaw(CHECK, "staticcheck", _in_go(staticcheck=1), "staticcheck exited with code 1"),
+    Flaw(CHECK, "go test", _in_go(go_test=1), "go-test exited with code 1"),
+    Flaw(
+        CHECK, "no Go tests", _in_go("?   \ta/b\t[no test files]\ntotal: (statements) 90.0%\n"), "passed none"
+    ),
+    Flaw(CHECK, "Go tests that run nothing", _in_go("ok  \ta/b\t0.1s\t[no tests to run]\n"), "passed none"),
+    Flaw(CHECK, "too little Go covered", _in_go(GO_OUTPUT.replace("84.2", "69.9")), "they cover 69 %"),
 )
 
 
@@ -60,6 +83,10 @@ def test_poor_code_costs_code_quality(flaw: Flaw, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["TOTAL  100  30  70%", "TOTAL  10  0  100%", "TOTAL  100 30 70.00%"])
 def test_seventy_per_cent_is_enough(line: str, tmp_path: Path) -> None:
     assert outcomes_of(_total(line), tmp_path)[CHECK].status is Status.PASSED
+
+
+def test_go_is_judged_by_its_own_tools(tmp_path: Path) -> None:
+    assert outcomes_of(_in_go(), tmp_path)[CHECK].status is Status.PASSED
 
 
 @pytest.mark.parametrize("tool", ["ruff", "mypy", "pytest"])

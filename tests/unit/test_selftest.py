@@ -202,8 +202,9 @@ def test_an_unknown_solution_is_told_with_those_there_are(
 def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: Path) -> None:
     cases = {case.name: case for case in selftest._cases(lab, tmp_path / "focused", focus=True)}
     whole = {case.name: case for case in selftest._cases(lab, tmp_path / "whole", focus=False)}
-    assert cases.keys() == whole.keys() == {"reference", "starter", *(each.name for each in lab.flawed)}
-    assert cases["reference"].only == cases["starter"].only == ()
+    references = {folder.name for folder in lab.solutions.glob("reference*")}
+    assert cases.keys() == whole.keys() == {*references, "starter", *(each.name for each in lab.flawed)}
+    assert {cases[name].only for name in (*references, "starter")} == {()}
     for expected in lab.flawed:
         assert set(cases[expected.name].only) == set(expected.loses)
         assert whole[expected.name].only == ()

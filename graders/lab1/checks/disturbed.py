@@ -57,7 +57,9 @@ def check_stale_cache(bundle: Bundle, facts: Facts) -> None:
     story = told(
         bundle, "stale-cache", hint="The pod watch was five seconds late; everything else worked as always."
     )
-    late, calm = story.spaces[""], story.spaces["calm"]
+    if "calm" not in story.spaces:
+        raise InfraFault("the record of track stale-cache has no namespace 'calm'")
+    late, calm = story.namespace, story.spaces["calm"]
     with Findings() as found:
         for what, count in (("creates", _creates), ("pods that went", _gone)):
             undisturbed, disturbed = count(story, "behind", calm), count(story, "behind", late)

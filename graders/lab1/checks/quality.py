@@ -19,7 +19,7 @@ _GO_PASSED = re.compile(r"^ok\s+\S+\s+(?!.*\[no tests to run\])\S", re.MULTILINE
 
 @dataclass(frozen=True)
 class _Profile:
-    """How code in one language is judged: which tools, which of them runs the tests, and what that one prints."""
+    """How code in one language is judged: its tools, which of them runs the tests, and what that prints."""
 
     tools: tuple[str, ...]
     tests: str
@@ -40,7 +40,7 @@ _PROFILES = {
     "go vet, staticcheck and go test -race -cover.",
 )
 def check_code_quality(bundle: Bundle, facts: Facts) -> None:
-    """The linters of its language are content with the code, and its own tests pass and cover at least 70 %."""
+    """The linters of its language find nothing, and its own tests pass and cover at least 70 % of it."""
     runs = {run.tool: run for run in bundle.tools}
     language = bundle.manifest.submission.get("language")
     profile = _PROFILES.get(str(language))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import replace
 
-from graders.faultproxy import Answer, Asked, Delay, Match, Rule, writes_in
+from graders.faultproxy import Answer, Delay, Match, Rule, writes_in
 from graders.faultproxy.rules import InFlight
 from graders.faults import InfraFault
 from graders.lab1.api import PLURAL, job_manifest
@@ -27,6 +27,8 @@ NODES = 2
 GRACE_S = 0.2
 """A write that a stopped process had decided on may still come for so long after it goes on."""
 MOST_GRACE_S = 3.0
+MOST_ASKING = 256
+"""Requests that are never answered are forgotten, the oldest first."""
 SLOW_S = 0.25
 """Added to each write of the leader, so that one who does not ask who leads gets something to do."""
 
@@ -49,13 +51,16 @@ def leader(stage: Stage) -> None:
         first = _leading(stage, witness, (running, standby))
         second = running if first is standby else standby
         duration_s = _lease(witness, first)
-        with _paused(first):
+        with contextlib.ExitStack() as stopped:
+            # Whatever happens, it goes on: one that is stopped cannot end in good order.
+            stopped.callback(first.resume)
+            first.pause()
             stage.mark("stopped", instance=first.instance, lease_s=duration_s)
             _takeover(stage, second, "while-stopped", "stopped", duration_s)
             stage.wait_pods(namespace, "while-stopped", NODES)
             with stage.world.proxy.disturb(slow):
                 stage.create(job_manifest(namespace, "at-return", nodes=NODES))
-                first.resume()
+                stopped.close()
                 _let_come_to(stage, first)
                 _work(stage, "after-return", under_way=("at-return",))
 
@@ -83,11 +88,18 @@ class Witness(Rule):
         self.last_request: dict[str, float] = {}
         self.watching: set[str] = set()
         """Instances that have asked for a watch of jobs."""
+        self._asking: dict[int, tuple[InFlight, list[Claim]]] = {}
+        """Claims of requests under way: once a request is forwarded its body is gone."""
 
     async def before(self, request: InFlight) -> Answer | None:
         """Note who is there."""
         if request.asked.resource not in LOCKS:
             self.last_request[request.instance] = request.t
+        elif request.asked.is_write:
+            while len(self._asking) >= MOST_ASKING:
+                del self._asking[next(iter(self._asking))]
+            claims = read_claims(request.asked, request.body, request.instance, request.t)
+            self._asking[id(request)] = (request, claims)
         if request.asked.verb == "watch" and request.asked.resource == PLURAL:
             self.watching.add(request.instance)
             self._stage.world.recording.news.ring()
@@ -95,16 +107,18 @@ class Witness(Rule):
 
     async def after(self, request: InFlight, code: int) -> Answer | None:
         """Note what was accepted."""
+        _, claims = self._asking.pop(id(request), (request, []))
         if not 200 <= code < 300 or not request.asked.is_write:
             return None
-        if request.asked.resource in LOCKS:
-            self._claim(request.asked, request)
+        if claims:
+            self._take(claims)
         elif self._writes.covers(request.asked):
             self.writes[request.instance] += 1
         return None
 
-    def _claim(self, asked: Asked, request: InFlight) -> None:
-        for claim in read_claims(asked, request.body, request.instance, self._stage.now()):
+    def _take(self, claims: list[Claim]) -> None:
+        for asked in claims:
+            claim = replace(asked, t=self._stage.now())
             self.claims.append(claim)
             self._stage.mark(
                 "claim",
@@ -219,16 +233,6 @@ def _takeover(stage: Stage, replica: Operator, job: str, why: str, duration_s: f
     )
     stage.wait(what, probe, timeout_s=duration_s + stage.deadline_s)
     stage.mark("taken-over", job=job, namespace=namespace)
-
-
-@contextlib.contextmanager
-def _paused(replica: Operator) -> Iterator[None]:
-    """Have a replica stopped; at the end it goes on, whatever happened."""
-    replica.pause()
-    try:
-        yield
-    finally:
-        replica.resume()
 
 
 def _let_come_to(stage: Stage, replica: Operator) -> None:

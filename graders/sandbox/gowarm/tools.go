@@ -14,7 +14,9 @@ import (
 	_ "sigs.k8s.io/controller-runtime"
 	_ "sigs.k8s.io/controller-runtime/pkg/client/fake"
 	_ "sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	_ "sigs.k8s.io/controller-runtime/pkg/log/zap"
 	_ "testing"
+	_ "testing/synctest"
 )
 
 func main() {}

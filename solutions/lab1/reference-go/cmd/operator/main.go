@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"go.uber.org/zap/zapcore"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
@@ -13,7 +14,8 @@ import (
 )
 
 func main() {
-	ctrl.SetLogger(zap.New())
+	// A conflict is everyday business: it gets a line, not a stack.
+	ctrl.SetLogger(zap.New(zap.StacktraceLevel(zapcore.PanicLevel)))
 	// The flag set of the process, because controller-runtime puts -kubeconfig into it.
 	config, err := app.ReadConfig(flag.CommandLine, os.Args[1:], os.Getenv)
 	if err == nil {
