@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -24,42 +25,42 @@ class Relay:
         # The sandbox closes its own socket object; a duplicate keeps the two clean-ups independent.
         self._listener = listener.dup()
         self._target = target
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
+        self._started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._open = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
+        # A program may end at once: what ends the relay must find it begun.
+        self._started.result()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        loop, ended = self._started.result()
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._stop)
+            loop.call_soon_threadsafe(ended.set)
         self._thread.join(5.0)
 
     def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
         try:
-            self._server = self._loop.run_until_complete(
-                asyncio.start_server(self._connection, sock=self._listener)
-            )
-            self._loop.run_forever()
-            self._server.close()
-            self._loop.run_until_complete(self._cancel_all())
+            asyncio.run(self._serving())
+        except Exception as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
         finally:
-            self._loop.close()
             self._listener.close()
 
-    def _stop(self) -> None:
-        self._loop.stop()
-
-    async def _cancel_all(self) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _serving(self) -> None:
+        server = await asyncio.start_server(self._connection, sock=self._listener)
+        ended = asyncio.Event()
+        self._started.set_result((asyncio.get_running_loop(), ended))
+        try:
+            await ended.wait()
+        finally:
+            server.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._open >= _MOST_CONNECTIONS:
