@@ -107,7 +107,7 @@ def replay(change: Callable[[Recording], None] = lambda _: None) -> Callable[[Ru
         bundle = recording.store(folder)
         for record in (
             *bundle.marks, *bundle.audit, *bundle.sightings, *bundle.scrapes, *bundle.processes,
-            *bundle.requests, *bundle.tools,
+            *bundle.requests, *bundle.exchanges, *bundle.disturbances, *bundle.tools,
         ):  # fmt: skip
             run.recording.writer.add(record)
         tracks = {name: result for name, result in bundle.manifest.tracks.items() if name in run.tracks}
