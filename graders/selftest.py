@@ -68,7 +68,7 @@ def run_selftest(
         if not cases:
             raise UsageError(
                 f"lab {lab.id} has no solution {', '.join(only)}",
-                fix=f"there are: reference, starter, {', '.join(e.name for e in lab.flawed)}",
+                fix=f"there are: {', '.join(_names(lab))}",
             )
         with (
             progress.task(f"self-test of {lab.id}: {len(cases)} solutions", total=len(cases)) as task,
@@ -92,13 +92,17 @@ def overlay(reference: Path, expected: Expected, destination: Path) -> Path:
     return destination
 
 
+def _names(lab: Lab) -> list[str]:
+    return [*(path.name for path in lab.references), "starter", *(flaw.name for flaw in lab.flawed)]
+
+
 def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
-    for reference in sorted(lab.solutions.glob("reference*")):
+    for reference in lab.references:
         yield Case(reference.name, reference, "nothing")
     yield Case("starter", lab.folder / "starter", f"all but {STARTER_BELOW} %")
     checks = {criterion.id: criterion.checks for criterion in lab.rubric.criteria}
     for expected in lab.flawed:
-        root = overlay(lab.reference, expected, scratch / expected.name)
+        root = overlay(lab.solutions / expected.base, expected, scratch / expected.name)
         only = tuple(name for lost in expected.loses for name in checks[lost]) if focus else ()
         yield Case(expected.name, root, "exactly these", expected.loses, only)
 

@@ -15,7 +15,7 @@ from graders.course import Lab, load_course
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
 from graders.model import Cluster, GradeReport, Verdict
-from graders.reports import print_report, write_reports
+from graders.reports import critical_path, print_report, write_reports
 
 LabArgument = Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")]
 OnlyOption = Annotated[
@@ -113,7 +113,7 @@ def _finish(
     if as_json:
         typer.echo(files["json"].read_text(encoding="utf-8"), nl=False)
     else:
-        print_report(report, Console(), files)
+        print_report(report, Console(), files, critical_path(report, recorded))
     raise typer.Exit(exit_code(report, least))
 
 

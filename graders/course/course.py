@@ -40,8 +40,13 @@ class Lab:
 
     @property
     def reference(self) -> Path:
-        """The solution that must earn every point, and that flawed ones differ from."""
+        """The solution that must earn every point, and that most flawed ones differ from."""
         return self.solutions / "reference"
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """All solutions that must earn every point: one for each language."""
+        return tuple(path for path in sorted(self.solutions.glob("reference*")) if path.is_dir())
 
 
 @dataclass(frozen=True)
@@ -157,10 +162,17 @@ def _flawed(solutions: Path, rubric: Rubric) -> tuple[Expected, ...]:
                     ("loses", at),
                     fix=f"name one of {', '.join(live)}",
                 )
+        base = solutions / expected.base
+        if not base.is_dir():
+            raise document.refusal(
+                f"it differs from {expected.base!r}, which does not exist",
+                ("base",),
+                fix=f"name a folder beside {solutions.name}/flawed, or leave it out for `reference`",
+            )
         for at, path in enumerate(expected.remove):
-            if not (solutions / "reference" / path).exists():
+            if not (base / path).exists():
                 raise document.refusal(
-                    f"it removes {str(path)!r}, which the reference does not have",
+                    f"it removes {str(path)!r}, which the {expected.base} does not have",
                     ("remove", at),
                     fix="correct the path; it counts from the reference's root",
                 )

@@ -41,7 +41,7 @@ class LabNode:
 class Expected:
     """A flawed solution: `loses` are exactly the criteria it must lose, `why` says by what flaw.
 
-    The solution is the lab's reference with the files of `folder` over it and those in `remove` gone.
+    The solution is the reference called `base` with the files of `folder` over it and those in `remove` gone.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Expected:
     loses: tuple[str, ...]
     remove: tuple[PurePosixPath, ...]
     folder: Path
+    base: str = "reference"
 
 
 def load_expected(path: Path) -> Expected:
@@ -64,6 +65,7 @@ def load_expected(path: Path) -> Expected:
         loses=tuple(file.loses),
         remove=tuple(PurePosixPath(name) for name in file.remove),
         folder=path.parent,
+        base=file.base,
     )
 
 
@@ -148,3 +150,4 @@ class _ExpectedFile(Strict):
     why: Text
     loses: Annotated[list[Text], Field(min_length=1), BeforeValidator(_distinct)]
     remove: list[Annotated[str, BeforeValidator(_inside)]] = Field(default_factory=list)
+    base: Annotated[str, Field(pattern=r"^reference(-[a-z0-9]+)*$")] = "reference"

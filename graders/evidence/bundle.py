@@ -3,6 +3,7 @@
 ========================  =========================================
 `manifest.json`           what was graded, where, and how it went
 `marks.jsonl`             `Mark`
+`waits.jsonl`             `Wait`
 `audit.jsonl`             `AuditEvent`
 `objects.jsonl`           `Sighting`
 `scrapes.jsonl`           `Scrape`
@@ -39,6 +40,7 @@ from graders.evidence.records import (
     Scrape,
     Sighting,
     ToolRun,
+    Wait,
 )
 from graders.faults import UsageError
 from graders.kube.nesting import shallow
@@ -47,6 +49,7 @@ SCHEMA = "kubeproof/bundle/v1"
 
 FILES: Mapping[type, str] = {
     Mark: "marks.jsonl",
+    Wait: "waits.jsonl",
     AuditEvent: "audit.jsonl",
     Sighting: "objects.jsonl",
     Scrape: "scrapes.jsonl",
@@ -174,6 +177,11 @@ class Bundle:
     def marks(self) -> tuple[Mark, ...]:
         """What the scenario did."""
         return self._read(Mark)
+
+    @cached_property
+    def waits(self) -> tuple[Wait, ...]:
+        """What the tracks waited for; none in a bundle that is older than these records."""
+        return self._read(Wait)
 
     @cached_property
     def audit(self) -> tuple[AuditEvent, ...]:

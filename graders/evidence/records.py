@@ -28,6 +28,23 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """A stretch of time in which a track waited, from `t` to `t_end`; `what` says for what, in words.
+
+    `kind` is `condition`, `rest` (until the operator stops writing), `turn` (until no other track
+    disturbs watches), `others` (until every track is ready for the restart) or `restart`. `released_by`
+    is the track that the others waited for last.
+    """
+
+    t: float
+    t_end: float
+    track: str
+    kind: str
+    what: str
+    released_by: str = ""
+
+
+@dataclass(frozen=True)
 class AuditEvent:
     """One request as the API server's audit log has it, when its response was complete.
 

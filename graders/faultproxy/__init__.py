@@ -1,19 +1,10 @@
 """A proxy before the API server that witnesses every request and, when told to, disturbs it."""
 
 from graders.faultproxy.asked import Asked, Match, read_asked, writes_in
+from graders.faultproxy.crashpoint import CrashPoint
+from graders.faultproxy.held import HeldFrames, LateFrames
 from graders.faultproxy.proxy import FaultProxy, Serving
-from graders.faultproxy.rules import (
-    Answer,
-    CrashPoint,
-    Delay,
-    HeldFrames,
-    Hold,
-    LateFrames,
-    Meanwhile,
-    Respond,
-    Rule,
-    Swallow,
-)
+from graders.faultproxy.rules import Answer, Delay, Hold, Meanwhile, Respond, Rule, Swallow
 
 __all__ = [
     "Answer",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from dataclasses import dataclass, replace
+from urllib.parse import unquote
+
+from graders.kube.dryrun import is_dry_run, read_query
+from graders.kube.nesting import read_json
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -13,6 +16,7 @@ _VERBS = {
 }  # fmt: skip
 _PREFIX_VERBS = ("watch", "proxy")
 _FALSE = ("0", "false")
+_DELETIONS = ("delete", "deletecollection")
 _ONE_OBJECT = "metadata.name"
 
 
@@ -67,16 +71,25 @@ def read_asked(method: str, target: str) -> Asked:
         if len(parts) > 2 and parts[2] not in ("status", "finalize"):
             parts = parts[2:]
     resource, name, subresource = (*parts, "", "")[:3]
-    given: dict[str, str] = {}
-    if query:
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            given.setdefault(key, value)
+    given = read_query(query)
     if not name and verb == "get":
-        verb = "watch" if given.get("watch", "false").lower() not in _FALSE else "list"
-        name = _only_name(given.get("fieldSelector", ""))
+        verb = "watch" if given.get("watch", ["false"])[0].lower() not in _FALSE else "list"
+        name = _only_name(given.get("fieldSelector", [""])[0])
     elif not name and verb == "delete":
         verb = "deletecollection"
-    return Asked(verb, group, version, resource or decoded, subresource, namespace, name, "dryRun" in given)
+    dry_run = is_dry_run(verb, given, None)
+    return Asked(verb, group, version, resource or decoded, subresource, namespace, name, dry_run)
+
+
+def with_body(asked: Asked, body: bytes) -> Asked:
+    """The same request once its body is known: of a deletion, only the body says what is meant by it."""
+    if not body or asked.verb not in _DELETIONS:
+        return asked
+    try:
+        options = read_json(body)
+    except ValueError:
+        options = ()
+    return replace(asked, dry_run=is_dry_run(asked.verb, {}, options))
 
 
 def _only_name(selector: str) -> str:

@@ -22,12 +22,13 @@ import aiohttp
 from aiohttp import web
 
 from graders.evidence.recorders import Recording
-from graders.evidence.records import Disturbance, Exchange
 from graders.faultproxy.asked import Match
 from graders.faultproxy.doors import Door
+from graders.faultproxy.held import HeldFrames
 from graders.faultproxy.passing import Desk, Passing
-from graders.faultproxy.rules import HeldFrames, InFlight, Rule
+from graders.faultproxy.rules import Rule
 from graders.faultproxy.streams import Stream
+from graders.faultproxy.witness import Witness
 
 _KEEPALIVE_S = 3600.0
 _READ_WITHIN_S = 5.0
@@ -58,7 +59,7 @@ class FaultProxy:
 
     def __init__(self, serving: Serving, recording: Recording) -> None:
         self._serving = serving
-        self._recording = recording
+        self._witness = Witness(recording)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         self._desk: Desk
@@ -106,7 +107,7 @@ class FaultProxy:
 
         async def begin() -> None:
             for rule in rules:
-                rule.arm(self._loop, self._note)
+                rule.arm(self._loop, self._witness.note)
                 if isinstance(rule, HeldFrames):
                     rule.let_go = lambda mode, rule=rule: self._call(self._release(rule, mode))  # type: ignore[misc]
             self._desk.rules.extend(rules)
@@ -131,7 +132,7 @@ class FaultProxy:
         async def one(stream: Stream) -> int:
             sent = await stream.replay(match)
             if sent:
-                self._note(name, stream.request, f"{sent} frames replayed")
+                self._witness.note(name, stream.request, f"{sent} frames replayed")
             return sent
 
         async def do() -> int:
@@ -143,7 +144,7 @@ class FaultProxy:
         """End the watches that are meant with `410 Gone`, so that clients list anew; gives how many."""
 
         async def one(stream: Stream) -> int:
-            self._note(name, stream.request, "ended with 410 Gone")
+            self._witness.note(name, stream.request, "ended with 410 Gone")
             await stream.expire()
             return 1
 
@@ -210,19 +211,9 @@ class FaultProxy:
         self._thread.join(5.0)
 
     async def _prepare(self) -> None:
-        trust = ssl.create_default_context(cafile=str(self._serving.upstream_ca))
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._tls.set_alpn_protocols(["http/1.1"])
-        self._tls.load_cert_chain(self._serving.certificate, self._serving.key)
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trust, limit=0, keepalive_timeout=15.0),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        )
-        self._desk = Desk(self._serving.upstream, session, self._recording.clock.now, self._record)
+        self._tls = _server_side(self._serving)
+        session = _session(self._serving)
+        self._desk = Desk(self._serving.upstream, session, self._witness.now, self._witness.exchanged)
 
     async def _close(self) -> None:
         for instance, door in list(self._doors.items()):
@@ -255,7 +246,7 @@ class FaultProxy:
         async def one(stream: Stream) -> int:
             count = await stream.release(rule, mode)
             if count or mode == "none":
-                self._note(rule.name, stream.request, f"let go of {mode}: {count} frames")
+                self._witness.note(rule.name, stream.request, f"let go of {mode}: {count} frames")
             return count
 
         await self._each(list(self._desk.streams), one)
@@ -276,26 +267,21 @@ class FaultProxy:
     def _meant(self, match: Match) -> list[Stream]:
         return [stream for stream in self._desk.streams if match.covers_stream(stream.request.asked)]
 
-    # --- the record ------------------------------------------------------------------------------
 
-    def _note(self, rule: str, request: InFlight, what: str) -> None:
-        asked = request.asked
-        self._recording.writer.add(
-            Disturbance(
-                self._recording.clock.now(), rule, request.instance, what,
-                asked.verb, asked.resource[:200], asked.subresource[:100], asked.namespace[:100],
-                asked.name[:300],
-            )
-        )  # fmt: skip
-        self._recording.news.ring()
+def _server_side(serving: Serving) -> ssl.SSLContext:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    tls.set_alpn_protocols(["http/1.1"])
+    tls.load_cert_chain(serving.certificate, serving.key)
+    return tls
 
-    def _record(self, flight: InFlight, user_agent: str) -> None:
-        asked = flight.asked
-        self._recording.writer.add(
-            Exchange(
-                t=flight.t, t_end=self._recording.clock.now(), instance=flight.instance,
-                verb=asked.verb, group=asked.group[:100], resource=asked.resource[:200],
-                subresource=asked.subresource[:100], namespace=asked.namespace[:100], name=asked.name[:300],
-                code=flight.code, rules=tuple(dict.fromkeys(flight.touched)), user_agent=user_agent[:200],
-            )
-        )  # fmt: skip
+
+def _session(serving: Serving) -> aiohttp.ClientSession:
+    trust = ssl.create_default_context(cafile=str(serving.upstream_ca))
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust, limit=0, keepalive_timeout=15.0),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+    )

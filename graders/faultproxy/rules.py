@@ -54,8 +54,6 @@ class InFlight:
     touched: list[str] = field(default_factory=list)
 
 
-_NEWS = frozenset({"ADDED", "MODIFIED", "DELETED"})
-
 Note = Callable[[str, InFlight, str], None]
 """Puts an application on record: the rule's name, the request, what was done."""
 
@@ -90,10 +88,9 @@ class Rule:
         del request, code
         return None
 
-    def holds(self, asked: Asked) -> bool:
-        """Whether frames of this watch are to be looked at."""
-        del asked
-        return False
+    def lost(self, request: InFlight) -> None:
+        """The request is over, answered or not."""
+        del request
 
     def _apply(self, request: InFlight, what: str) -> bool:
         """Put an application on record; False when there have been enough."""
@@ -207,108 +204,3 @@ class Swallow(Rule):
         if 200 <= code < 300 and self._apply(request, f"answer {code} lost"):
             return Answer(abort=True)
         return None
-
-
-class CrashPoint(Rule):
-    """Lets `k` accepted writes through and none after them; if `swallow`, the k-th answer is lost too.
-
-    `reached` is set when the k-th write is committed: from then on nothing changes until `release`, so
-    whoever kills the client meanwhile has killed it just then. What comes after is answered 409, not
-    held: a client with few workers has to be able to reach many crash points at once.
-    """
-
-    PAUSE_S = 0.25
-    """A client that tries again at once shall not spin."""
-
-    def __init__(self, name: str, match: Match, k: int, *, swallow: bool = False) -> None:
-        super().__init__(name, match)
-        self.k = k
-        self.swallow = swallow
-        self.passed = 0
-        self.reached = threading.Event()
-        self._released = False
-        self._turn = asyncio.Lock()
-
-    def release(self) -> None:
-        """Let everything through from now on; safe in any thread."""
-        self._released = True
-
-    async def before(self, request: InFlight) -> Answer | None:
-        """One write at a time, so that exactly k are committed."""
-        if self._released or request.asked.dry_run:
-            return None
-        if self.passed < self.k:
-            await self._turn.acquire()
-            request.touched.append(self._ticket)
-            if self._released or self.passed < self.k:
-                return None
-            self.lost(request)
-        self._apply(request, "kept from the API server: 409")
-        await asyncio.sleep(self.PAUSE_S)
-        return Answer(
-            409, "Conflict", "the object has been modified; please apply your changes to the latest version"
-        )
-
-    async def after(self, request: InFlight, code: int) -> Answer | None:
-        """Count the accepted ones."""
-        mine = self._ticket in request.touched and not self._released
-        self.lost(request)
-        if not mine or not 200 <= code < 300:
-            return None
-        self.passed += 1
-        if self.passed < self.k:
-            return None
-        self._apply(
-            request, f"write {self.k} committed, " + ("its answer lost" if self.swallow else "the last")
-        )
-        self.reached.set()
-        return Answer(abort=True) if self.swallow else None
-
-    def lost(self, request: InFlight) -> None:
-        """The request is over, answered or not: whoever is next may go."""
-        if self._ticket in request.touched:
-            request.touched.remove(self._ticket)
-            self._turn.release()
-
-    @property
-    def _ticket(self) -> str:
-        return f"{self.name}:turn"
-
-
-class HeldFrames(Rule):
-    """News of the objects that are meant is kept from every watch, until it is let go of.
-
-    A bookmark behind such news waits with it: it would say that the news was told.
-    """
-
-    MOST_BYTES = 32 * 1024 * 1024
-
-    def __init__(self, name: str, match: Match) -> None:
-        super().__init__(name, match)
-        self.let_go: Callable[[str], None] = _nothing
-        """Set by the proxy: lets go of `all`, the `latest` of each object, or `none` of them."""
-        self.held_bytes = 0
-
-    def holds(self, asked: Asked) -> bool:
-        """Watches of the resources that are meant."""
-        return self.match.covers_stream(asked)
-
-    def take(self, request: InFlight, kind: str, item: dict[str, Any], size: int) -> bool:
-        """Whether to hold this frame."""
-        if kind not in _NEWS or not self.match.covers_object(item) or self.held_bytes > self.MOST_BYTES:
-            return False
-        self.held_bytes += size
-        metadata = item["metadata"]
-        return self._apply(request, f"held back: {kind} {metadata.get('name')}")
-
-
-class LateFrames(HeldFrames):
-    """News of the objects that are meant comes `late_s` seconds late to every watch, in order."""
-
-    def __init__(self, name: str, match: Match, late_s: float) -> None:
-        super().__init__(name, match)
-        self.late_s = late_s
-
-
-def _nothing(mode: str) -> None:
-    del mode

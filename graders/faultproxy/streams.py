@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from graders.faultproxy.asked import Match
-from graders.faultproxy.rules import HeldFrames, InFlight, LateFrames
+from graders.faultproxy.held import HeldFrames, LateFrames
+from graders.faultproxy.rules import InFlight
 from graders.kube.nesting import read_json
 
 _MOST_REMEMBERED = 512

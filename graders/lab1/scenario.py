@@ -97,6 +97,7 @@ _PARTS = {
     "stale-cache": ("", "calm"),
     "rival-gangs": ("", "other"),
     "random-walk": ("", "fresh", "again"),
+    "finalizers": ("", "own"),
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
-from graders.evidence.records import Object, Request
+from graders.evidence.records import Object, Request, Wait
 from graders.faultproxy import FaultProxy
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
@@ -171,13 +171,28 @@ class Stage:
     ) -> None:
         """Wait for the one restart of the operator that a run has; see `RestartGate.pass_through`."""
         self._tell("waiting for other tracks to end, then for the operator to be restarted")
-        self.gate.pass_through(self.track, before=before, during=during, after=after)
+        since, opened = self.now(), 0.0
+
+        def gathered() -> None:
+            nonlocal opened
+            opened = self.now()
+            last, what = self.gate.opened_by, "the other tracks to be ready"
+            self._record(Wait(since, opened, self.track, "others", what, released_by=last))
+            before()
+
+        try:
+            self.gate.pass_through(self.track, before=gathered, during=during, after=after)
+        finally:
+            if opened:
+                what = "the operator to be restarted"
+                self._record(Wait(opened, self.now(), self.track, "restart", what))
 
     @contextlib.contextmanager
     def watch_turn(self) -> Iterator[None]:
         """Be the only track that disturbs watches while the block runs."""
-        self._tell("waiting until no other track disturbs the watches")
-        with self.world.watch_turn:
+        with contextlib.ExitStack() as turn:
+            with self._waiting("turn", "no other track to disturb the watches"):
+                turn.enter_context(self.world.watch_turn)
             yield
 
     def miss(self, waiting_for: str, seen: str) -> NoReturn:
@@ -236,11 +251,11 @@ class Stage:
             Missed: it did not in time and the harness was healthy; marked `missed`.
             InfraFault: it did not in time and the harness was not healthy.
         """
-        self._tell(f"waiting for {what}")
         since = self.now()
         limit = timeout_s if timeout_s is not None else self.deadline_s
         try:
-            return self._wait_fairly(probe, since, limit)
+            with self._waiting("condition", what):
+                return self._wait_fairly(probe, since, limit)
         except TimedOut as mismatch:
             self._blame(since, control)
             ends = self.world.operator.ends_since(since)
@@ -256,7 +271,8 @@ class Stage:
         """
         since = self.now()
         try:
-            self._wait_fairly(probe, since, self.deadline_s)
+            with self._waiting("condition", what):
+                self._wait_fairly(probe, since, self.deadline_s)
         except TimedOut as mismatch:
             self._blame(since, lambda: "")
             self.mark("not-reached", waiting_for=what, seen=str(mismatch))
@@ -297,7 +313,6 @@ class Stage:
 
         An operator that never rests is not this wait's business: after T it goes on, marked `restless`.
         """
-        self._tell("waiting for the operator to come to rest")
         start = self.now()
 
         def probe() -> None:
@@ -308,7 +323,8 @@ class Stage:
 
         name = "settled"
         try:
-            wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
+            with self._waiting("rest", "the operator to come to rest"):
+                wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
         except TimedOut:
             name = "restless"
         return self.mark(name, namespace=namespaces[0])
@@ -325,9 +341,23 @@ class Stage:
                 raise NotYet("it has not written yet")
 
         try:
-            wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
+            with self._waiting("condition", "the operator to notice"):
+                wait_for(probe, timeout_s=self.deadline_s, interval_s=0.05)
         except TimedOut:
             self.mark("unnoticed", namespace=namespace)
+
+    @contextlib.contextmanager
+    def _waiting(self, kind: str, what: str) -> Iterator[None]:
+        """Tell what the block waits for, and put on record how long it did."""
+        self._tell(f"waiting for {what}")
+        since = self.now()
+        try:
+            yield
+        finally:
+            self._record(Wait(since, self.now(), self.track, kind, what))
+
+    def _record(self, wait: Wait) -> None:
+        self.world.recording.writer.add(wait)
 
     def _tell(self, detail: str) -> None:
         if self._task is not None:

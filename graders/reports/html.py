@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -19,9 +19,11 @@ from markupsafe import Markup
 
 from graders.evidence.bundle import Bundle
 from graders.model import GradeReport, Status
-from graders.reports.disturbances import Explained, explanations
+from graders.reports.critical import Step, critical_path
+from graders.reports.disturbances import Told, explanations
+from graders.reports.overview import draw_overview
 from graders.reports.panels import Panel, panels
-from graders.reports.text import points_text
+from graders.reports.text import one_line, points_text
 from graders.reports.timeline import draw
 from graders.reports.view import view_of
 
@@ -36,8 +38,9 @@ class HtmlExporter:
         """The page; without a bundle it has no timeline."""
         style = _resource("report.css")
         pictures: tuple[_Picture, ...] = ()
+        path = critical_path(report, bundle)
         if bundle is not None:
-            pictures = _pictures(panels(bundle), _lost_tracks(report), explanations(bundle))
+            pictures = _pictures(bundle, report, path)
         return _template().render(
             view=view_of(report),
             schema=report.schema,
@@ -45,6 +48,8 @@ class HtmlExporter:
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             pictures=pictures,
             has_bundle=bundle is not None,
+            path=path,
+            overview=draw_overview(bundle, path) if bundle is not None else Markup(""),
         )
 
 
@@ -53,17 +58,25 @@ class _Picture:
     panel: Panel
     svg: Markup
     open: bool
-    disturbances: tuple[Explained, ...]
+    told: Told
+    check: str
+    """The check that judges this track alone, for replaying it; empty where none does."""
 
 
-def _pictures(
-    shown: Collection[Panel], lost: Collection[str], explained: Mapping[str, tuple[Explained, ...]]
-) -> tuple[_Picture, ...]:
+def _pictures(bundle: Bundle, report: GradeReport, path: Sequence[Step]) -> tuple[_Picture, ...]:
     """Tracks with losses stand open; where none is known to, the first with something in it does."""
+    shown, lost, explained = panels(bundle), _lost_tracks(report), explanations(bundle)
     to_open = {panel.track for panel in shown if panel.track in lost or panel.status != "done"}
     to_open = to_open or {panel.track for panel in [p for p in shown if p.rows][:1]}
+    checks = {outcome.tracks[0]: outcome.check_id for outcome in report.outcomes if len(outcome.tracks) == 1}
     return tuple(
-        _Picture(panel, draw(panel, f"track-{i}"), panel.track in to_open, explained.get(panel.track, ()))
+        _Picture(
+            panel,
+            draw(panel, f"track-{i}", path),
+            panel.track in to_open,
+            explained.get(panel.track, Told(())),
+            one_line(checks.get(panel.track, ""), 80),
+        )
         for i, panel in enumerate(shown)
     )
 
@@ -87,6 +100,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters["points"] = points_text
     environment.filters["share"] = _share
+    environment.filters["line"] = one_line
     return environment.get_template("report.html.jinja")
 
 

@@ -18,6 +18,7 @@ from jsonschema.exceptions import best_match
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
 from graders.model import CriterionScore, GradeReport, Outcome, Verdict
+from graders.reports.critical import Step, critical_path
 from graders.reports.text import clean, number, one_line, plain
 from graders.reports.withheld import for_learners
 
@@ -35,12 +36,12 @@ class JsonExporter:
     name = "json"
     file_name = "report.json"
 
-    def render(self, report: GradeReport, bundle: Bundle | None) -> str:  # noqa: ARG002 - one shape for all
+    def render(self, report: GradeReport, bundle: Bundle | None) -> str:
         """ASCII only, so that the file is safe to print as it is."""
-        return json.dumps(report_document(report), indent=2, allow_nan=False) + "\n"
+        return json.dumps(report_document(report, bundle), indent=2, allow_nan=False) + "\n"
 
 
-def report_document(report: GradeReport) -> dict[str, Any]:
+def report_document(report: GradeReport, bundle: Bundle | None = None) -> dict[str, Any]:
     """The report as data of schema `kubeproof/report/v1`; what learners must not read is left out."""
     report = for_learners(report)
     score = report.score
@@ -60,6 +61,7 @@ def report_document(report: GradeReport) -> dict[str, Any]:
         "submission": plain(report.submission),
         "provenance": plain(report.provenance),
         "timing": {clean(name, 200): round(float(seconds), 6) for name, seconds in report.timing.items()},
+        "critical_path": [_step(step) for step in critical_path(report, bundle)],
     }
 
 
@@ -94,6 +96,16 @@ def _validator() -> Draft202012Validator:
 
 def _points(value: Decimal | None) -> int | float | None:
     return None if value is None else number(value)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "start_s": round(step.start, 3),
+        "end_s": round(step.end, 3),
+        "track": clean(step.track),
+        "kind": step.kind,
+        "what": clean(step.what),
+    }
 
 
 def _criterion(one: CriterionScore) -> dict[str, Any]:

@@ -6,7 +6,7 @@ stand beside colours, and a terminal that cannot show a sign gets a plain one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,12 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from graders.model import GradeReport, Status
+from graders.reports.critical import Step, longest
 from graders.reports.text import clean, one_line, points_text
 from graders.reports.view import Finding, Group, View, view_of
 
 _TEXT = 1_200
 _FACT = 240
 _NARROW = 60
+_STEPS = 8
 _STYLES = {
     Status.PASSED.value: "green",
     Status.FAILED.value: "bold red",
@@ -49,9 +51,14 @@ _ASCII = str.maketrans(
 )
 
 
-def print_report(report: GradeReport, console: Console, files: Mapping[str, Path] | None = None) -> None:
-    """Print `report`; `files` are what `write_reports` returned, to say where more stands."""
-    _Printer(view_of(report), console).everything(files or {})
+def print_report(
+    report: GradeReport,
+    console: Console,
+    files: Mapping[str, Path] | None = None,
+    path: Sequence[Step] = (),
+) -> None:
+    """Print `report`; `files` are what `write_reports` returned, `path` where the time went."""
+    _Printer(view_of(report), console).everything(files or {}, path)
 
 
 class _Printer:
@@ -61,7 +68,7 @@ class _Printer:
         self._utf = console.encoding.lower().startswith("utf")
         self._narrow = console.width < _NARROW
 
-    def everything(self, files: Mapping[str, Path]) -> None:
+    def everything(self, files: Mapping[str, Path], path: Sequence[Step]) -> None:
         view = self.view
         self._header()
         for warning in view.warnings:
@@ -75,6 +82,7 @@ class _Printer:
         self._findings("What to mend", view.losses)
         self._findings("Waiting for something above", view.blocked)
         self._findings("Not shown by this cluster", view.unsupported)
+        self._path(path)
         self._closing(files)
 
     def _header(self) -> None:
@@ -162,6 +170,24 @@ class _Printer:
         if finding.hint:
             told.add_row("next step", self._text(clean(finding.hint, _TEXT), "bold"))
         self.console.print(Padding(told, (0, 0, 0, 2)))
+
+    def _path(self, path: Sequence[Step]) -> None:
+        """The longest steps that decided the end, in the order of time."""
+        if not path:
+            return
+        shown, others = longest(path, _STEPS)
+        self.console.print()
+        self._line(f"Where {path[-1].end:.1f} s went: the chain of waits that decided the end", "dim")
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(justify="right", no_wrap=True, style="dim")
+        table.add_column(ratio=1, overflow="fold", style="dim")
+        for step in shown:
+            told = f"{step.track}: {step.told}" if step.track else step.told
+            table.add_row(f"{step.seconds:.1f} s", self._text(one_line(told, _FACT)))
+        if others:
+            seconds = sum(step.seconds for step in others)
+            table.add_row(f"{seconds:.1f} s", f"{len(others)} shorter steps; report.html has them all")
+        self.console.print(Padding(table, (0, 0, 0, 2)))
 
     def _closing(self, files: Mapping[str, Path]) -> None:
         self.console.print()

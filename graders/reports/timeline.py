@@ -7,10 +7,11 @@ state that is told by colour is told by a word too, in the bar where it fits and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
+from graders.reports.critical import Step
 from graders.reports.panels import LANES, Panel, Row, Span, Tick
 
 WIDTH = 1080
@@ -27,9 +28,12 @@ _STATES = frozenset(
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 
-def draw(panel: Panel, key: str) -> Markup:
-    """The panel as `<svg>`; `key` makes its ids unique in the page."""
-    picture = _Picture(panel)
+def draw(panel: Panel, key: str, path: Sequence[Step] = ()) -> Markup:
+    """The panel as `<svg>`; `key` makes its ids unique in the page.
+
+    Where a step of `path` is this track's, the run waited for it: that is shaded.
+    """
+    picture = _Picture(panel, [step for step in path if step.track == panel.track])
     body = Markup("").join(picture.parts())
     names = Markup('<title id="{0}-t">Timeline of track {1}</title><desc id="{0}-d">{2}</desc>').format(
         key, panel.track, f"{panel.summary}, from {panel.start:.1f} s to {panel.end:.1f} s of the run."
@@ -42,8 +46,9 @@ def draw(panel: Panel, key: str) -> Markup:
 class _Picture:
     """Lays parts out from top to bottom; `y` is where the next one goes."""
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: Panel, steps: Sequence[Step] = ()) -> None:
         self.panel = panel
+        self.steps = steps
         self.y = 4.0
 
     def parts(self) -> Iterator[Markup]:
@@ -52,6 +57,7 @@ class _Picture:
         top = self.y
         front = [*self._rows(), *self._writes()]
         bottom = self.y
+        yield from (self._shade(step, top, bottom) for step in self.steps)
         yield from self._grid(top, bottom)
         yield from (self._mark_line(mark, top, bottom) for mark in self.panel.marks)
         yield from front
@@ -80,6 +86,18 @@ class _Picture:
         for mark, x, lane in placed:
             yield _text("mark", x + 3, self.y + lane * _MARK_LANE + 11, _cut(mark.label), mark.title)
         self.y += used * _MARK_LANE + 4
+
+    def _shade(self, step: Step, top: float, bottom: float) -> Markup:
+        x = self._x(step.start)
+        return Markup(
+            '<rect class="decisive" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">{}</rect>'
+        ).format(
+            x,
+            top,
+            max(self._x(step.end) - x, 1.0),
+            bottom - top,
+            _title(f"the whole run waited here: {step.told}, {step.seconds:.2f} s"),
+        )
 
     def _mark_line(self, mark: Tick, top: float, bottom: float) -> Markup:
         x = self._x(mark.t)

@@ -77,14 +77,20 @@ class RestartGate:
         self._arrived: dict[str, _Steps] = {}
         self._done = False
         self._running = False
+        self._opened_by = ""
         self._errors: dict[str, BaseException] = {}
+
+    @property
+    def opened_by(self) -> str:
+        """The track that all others waited for last; empty while the gate is shut."""
+        return self._opened_by
 
     def leave(self, track: str) -> None:
         """Track `track` is over; nobody need wait for it."""
         with self._changed:
             self._others.discard(track)
             self._members.discard(track)
-            self._changed.notify_all()
+            self._note(track)
 
     def pass_through(
         self,
@@ -103,7 +109,7 @@ class RestartGate:
         """
         with self._changed:
             self._arrived[track] = _Steps(before, during, after)
-            self._changed.notify_all()
+            self._note(track)
             while not self._done:
                 if self._complete() and not self._running:
                     self._running = True
@@ -123,6 +129,11 @@ class RestartGate:
     def while_down(self) -> None:
         """Let all members act while the operator is down; what goes wrong is its member's alone."""
         self._all(lambda steps: steps.during)
+
+    def _note(self, track: str) -> None:
+        if self._complete() and not self._opened_by:
+            self._opened_by = track
+        self._changed.notify_all()
 
     def _complete(self) -> bool:
         return not self._others and self._members <= self._arrived.keys()

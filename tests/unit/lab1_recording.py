@@ -222,7 +222,9 @@ Mutation = Callable[[Recording], object]
 def reference() -> Recording:
     """The recording of the reference; change it as you like, the next caller gets another one."""
     texts = _archived()
-    parts = {part: json.loads(f"[{','.join(texts[f'{part}.jsonl'].splitlines())}]") for part in _PARTS}
+    parts = {
+        part: json.loads(f"[{','.join(texts.get(f'{part}.jsonl', '').splitlines())}]") for part in _PARTS
+    }
     return Recording(json.loads(texts["manifest.json"]), parts)
 
 

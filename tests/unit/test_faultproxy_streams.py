@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from graders.faultproxy.asked import Match, read_asked
-from graders.faultproxy.rules import HeldFrames, InFlight, LateFrames
+from graders.faultproxy.held import HeldFrames, LateFrames
+from graders.faultproxy.rules import InFlight
 from graders.faultproxy.streams import Memory, Stream, read_frame
 
 IN_A = Match(resources=frozenset({"pods"}), namespaces=frozenset({"a"}))

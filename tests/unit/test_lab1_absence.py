@@ -106,8 +106,15 @@ Change = Callable[[Telling], object]
 
 
 def held(own: str = "") -> Telling:
-    """Two jobs are deleted at 10 s, let go at 15 s and gone at once; `own` is a finalizer of the operator."""
-    telling = Telling("finalizers")
+    """Two jobs are deleted at 10 s, let go at 15 s and gone at once; `own` is a finalizer of the operator.
+
+    A third has only that one and is gone at 7 s, after two failures.
+    """
+    telling = Telling("finalizers", own="there")
+    see(telling, 1.1, "troubled", [own] if own else [], kind="ADDED", space="there")
+    see(telling, 5.0, "troubled", [own] if own else [], deleted=True, space="there")
+    see(telling, 7.0, "troubled", [], deleted=True, kind="DELETED", space="there")
+    telling.mark(7.1, "troubled", job="troubled", failures=2 if own else 0, held=bool(own))
     for name in ("watched", "unwatched"):
         telling.mark(1.0, "held", job=name, finalizer=HOLD)
         telling.mark(RELEASED, "release", namespace="here", job=name)
@@ -130,8 +137,9 @@ def see(
     *,
     deleted: bool = False,
     kind: str = "MODIFIED",
+    space: str = "here",
 ) -> None:
-    state = job(name)
+    state = job(name, space)
     state["metadata"]["finalizers"] = finalizers
     if deleted:
         state["metadata"]["deletionTimestamp"] = "2030-01-01T00:00:10Z"
@@ -141,8 +149,23 @@ def see(
 @pytest.mark.parametrize("own", ["", "training.mod201.dev/cleanup"])
 def test_an_operator_with_or_without_a_finalizer_of_its_own_lets_the_job_go(own: str, tmp_path: Path) -> None:
     facts = held(own).judge(check_finalizers, tmp_path)
-    assert facts["watched_creates_after_deletion"] == 0
     assert facts["unwatched_gone_after_s"] == pytest.approx(0.1)
+    assert facts["cleanups_that_failed"] == (2 if own else 0)
+
+
+def test_a_cleanup_that_is_given_up_is_a_loss(tmp_path: Path) -> None:
+    telling = held("training.mod201.dev/cleanup")
+    telling.told = [each for each in telling.told if getattr(each, "name", "") != "troubled"]
+    telling.mark(15.0, "missed", waiting_for="the deleted job troubled to go", within_s=10.0, seen="held")
+    with pytest.raises(Unmet, match="the deleted job troubled to go"):
+        telling.judge(check_finalizers, tmp_path)
+
+
+def test_a_pod_that_comes_back_while_the_cleanup_fails_is_a_loss(tmp_path: Path) -> None:
+    telling = held("training.mod201.dev/cleanup")
+    telling.write(6.5, "create", "pods", "troubled-0", code=201, namespace="there")
+    with pytest.raises(Unmet, match="created troubled-0"):
+        telling.judge(check_finalizers, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["watched", "unwatched"])

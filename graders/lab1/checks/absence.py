@@ -56,6 +56,8 @@ def check_downtime(bundle: Bundle, facts: Facts) -> None:
 def check_finalizers(bundle: Bundle, facts: Facts) -> None:
     """A deleted job that somebody else still holds gets no pods, keeps that finalizer, then goes."""
     story = told(bundle, "finalizers")
+    troubled = story.mark("troubled").data
+    facts["cleanups_that_failed"] = troubled["failures"]
     with Findings() as found:
         for name in ("watched", "unwatched"):
             release = next((m.t for m in story.all("release") if m.data["job"] == name), None)
@@ -63,20 +65,27 @@ def check_finalizers(bundle: Bundle, facts: Facts) -> None:
                 raise InfraFault(f"the record of track finalizers does not say when {name} was let go")
             hold = next(str(m.data["finalizer"]) for m in story.all("held") if m.data["job"] == name)
             _expect_held(found, story, name, hold, release)
-            life = story.job(name)
-            found.expect(life.gone is not None, f"{name} to be gone", f"{name} is still there")
-            if life.gone is not None:
-                facts[f"{name}_gone_after_s"] = round(life.gone - release, 2)
-            deleted = next((s.t for s in life.seen if is_terminating(s.object)), None)
-            if deleted is None:
-                continue
-            late = [e.name for e in story.pod_creates(name) if e.t > deleted + GRACE_S]
-            facts[f"{name}_creates_after_deletion"] = len(late)
-            found.expect(
-                not late,
-                f"no pod created for {name} later than {GRACE_S:g} s after its deletion",
-                f"created {', '.join(late)}",
-            )
+            _expect_gone(found, story, name, story.namespace)
+            gone = story.job(name).gone
+            if gone is not None:
+                facts[f"{name}_gone_after_s"] = round(gone - release, 2)
+        _expect_gone(found, story, str(troubled["job"]), story.spaces["own"])
+
+
+def _expect_gone(found: Findings, story: Story, name: str, namespace: str) -> None:
+    """The job went in the end, and nothing was created for it once it was to go."""
+    life = story.job(name, namespace)
+    found.expect(life.gone is not None, f"{name} to be gone", f"{name} is still there")
+    deleted = next((s.t for s in life.seen if is_terminating(s.object)), None)
+    if deleted is None:
+        return
+    creates = story.pod_creates(name, namespace)
+    late = [event.name for event in creates if event.t > deleted + GRACE_S]
+    found.expect(
+        not late,
+        f"no pod created for {name} later than {GRACE_S:g} s after its deletion",
+        f"created {', '.join(late)}",
+    )
 
 
 def _expect_held(found: Findings, story: Story, name: str, hold: str, release: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graders.faultproxy import Answer, Respond, writes_in
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.lab1.api import is_terminating, job_manifest, jobs_path
@@ -18,11 +19,19 @@ NOTICED_S = 1.2
 LOOK_S = 3.0
 """For so long the pods that a deleted job has lost are left to the operator."""
 CONFLICT = 409
+FAILURES = 2
+"""So often an operator fails to clean up before it may let go of its own finalizer."""
+
+_FAILED = Answer(500, "InternalError", "etcdserver: leader changed")
 
 
 def finalizers(stage: Stage) -> None:
-    """Two jobs that somebody else keeps: one is deleted while the operator runs, one while it is down."""
-    namespace = stage.namespace()
+    """Two jobs that somebody else keeps: one is deleted while the operator runs, one while it is down.
+
+    A third is kept by nobody but, if it wants, the operator; what it does about the deletion fails twice.
+    """
+    namespace, own = stage.namespace(), stage.namespace("own")
+    stage.create(job_manifest(own, "troubled", nodes=NODES))
     for name in ("watched", "unwatched"):
         manifest = job_manifest(namespace, name, nodes=NODES)
         manifest["metadata"]["finalizers"] = [HOLD]
@@ -30,10 +39,23 @@ def finalizers(stage: Stage) -> None:
         stage.mark("held", job=name, finalizer=HOLD)
     for name in ("watched", "unwatched"):
         stage.wait_pods(namespace, name, NODES)
-    stage.settle(namespace)
+    stage.wait_pods(own, "troubled", NODES)
+    stage.settle(namespace, own)
+    deleted_while_cleaning_up_fails(stage, own, "troubled")
     deleted_while_it_runs(stage, namespace, "watched")
     deleted_while_it_is_down(stage, namespace, "unwatched")
     stage.mark("end", namespace=namespace)
+
+
+def deleted_while_cleaning_up_fails(stage: Stage, namespace: str, name: str) -> None:
+    """Delete a job that the operator itself may hold; what it writes then is refused at first."""
+    held = stage.the_job(namespace, name)["metadata"].get("finalizers")
+    # Without a finalizer there is no cleaning up that could fail, and the job goes at once.
+    rule = Respond("finalizers", writes_in(namespace), _FAILED, times=FAILURES if held else 0)
+    with stage.world.proxy.disturb(rule):
+        _delete(stage, namespace, name)
+        _wait_gone(stage, namespace, name, "its own cleanup failed twice" if held else "nobody holds it")
+    stage.mark("troubled", job=name, failures=rule.applied, held=bool(held))
 
 
 def deleted_while_it_runs(stage: Stage, namespace: str, name: str) -> None:
@@ -106,13 +128,17 @@ def _release(stage: Stage, namespace: str, name: str) -> None:
                 raise InfraFault(str(refused)) from refused
             raise NotYet("somebody else writes to the job") from refused
 
+    try:
+        wait_for(released, timeout_s=stage.deadline_s, interval_s=0.05)
+    except TimedOut as mismatch:
+        stage.mark("not-released", job=name, seen=str(mismatch))
+    _wait_gone(stage, namespace, name, "nobody else holds it any more")
+
+
+def _wait_gone(stage: Stage, namespace: str, name: str, when: str) -> None:
     def gone() -> None:
         job = stage.job(namespace, name)
         if job is not None:
             raise NotYet(f"its finalizers are {job['metadata'].get('finalizers')}")
 
-    try:
-        wait_for(released, timeout_s=stage.deadline_s, interval_s=0.05)
-    except TimedOut as mismatch:
-        stage.mark("not-released", job=name, seen=str(mismatch))
-    stage.wait(f"the deleted job {name} to go, when nobody else holds it any more", gone)
+    stage.wait(f"the deleted job {name} to go, when {when}", gone)

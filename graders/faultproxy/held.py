@@ -1,0 +1,50 @@
+"""The rules that keep the news of a watch back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graders.faultproxy.asked import Asked, Match
+from graders.faultproxy.rules import InFlight, Rule
+
+_NEWS = frozenset({"ADDED", "MODIFIED", "DELETED"})
+
+
+class HeldFrames(Rule):
+    """News of the objects that are meant is kept from every watch, until it is let go of.
+
+    A bookmark behind such news waits with it: it would say that the news was told.
+    """
+
+    MOST_BYTES = 32 * 1024 * 1024
+
+    def __init__(self, name: str, match: Match) -> None:
+        super().__init__(name, match)
+        self.let_go: Callable[[str], None] = _nothing
+        """Set by the proxy: lets go of `all`, the `latest` of each object, or `none` of them."""
+        self.held_bytes = 0
+
+    def holds(self, asked: Asked) -> bool:
+        """Watches of the resources that are meant."""
+        return self.match.covers_stream(asked)
+
+    def take(self, request: InFlight, kind: str, item: dict[str, Any], size: int) -> bool:
+        """Whether to hold this frame."""
+        if kind not in _NEWS or not self.match.covers_object(item) or self.held_bytes > self.MOST_BYTES:
+            return False
+        self.held_bytes += size
+        metadata = item["metadata"]
+        return self._apply(request, f"held back: {kind} {metadata.get('name')}")
+
+
+class LateFrames(HeldFrames):
+    """News of the objects that are meant comes `late_s` seconds late to every watch, in order."""
+
+    def __init__(self, name: str, match: Match, late_s: float) -> None:
+        super().__init__(name, match)
+        self.late_s = late_s
+
+
+def _nothing(mode: str) -> None:
+    del mode

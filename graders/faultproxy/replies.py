@@ -1,0 +1,45 @@
+"""What a client is sent: the API server's answer, one in its place, or a cut connection."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from graders.faultproxy.rules import Answer, InFlight
+
+CUT = Answer(abort=True)
+OUR_FAULT = Answer(500, "InternalError", "the request could not be passed on")
+
+
+class _Plain(web.StreamResponse):
+    """An answer that names no server software: the API server names none."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
+
+
+class Flowing(_Plain):
+    """Sent as it comes."""
+
+
+class Whole(_Plain, web.Response):
+    """Sent at once."""
+
+
+def answered(
+    request: web.BaseRequest, flight: InFlight, answer: Answer, *, keep_code: bool = False
+) -> web.StreamResponse:
+    """Answer in the API server's place, or cut the connection."""
+    if not keep_code:
+        flight.code = answer.code
+    headers = CIMultiDict([("Content-Type", "application/json"), *answer.headers])
+    if answer.abort:
+        cut(request)
+    return Whole(status=answer.code or 500, body=answer.body(), headers=headers)
+
+
+def cut(request: web.BaseRequest) -> None:
+    """Drop the client's connection."""
+    if request.transport is not None:
+        request.transport.abort()

@@ -1,0 +1,39 @@
+"""Puts on record what the proxy saw and what it did; a learner's words are cut to a length."""
+
+from __future__ import annotations
+
+from graders.evidence.recorders import Recording
+from graders.evidence.records import Disturbance, Exchange
+from graders.faultproxy.rules import InFlight
+
+
+class Witness:
+    """Writes to the bundle, and rings for who waits for a disturbance."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self.now = recording.clock.now
+
+    def note(self, rule: str, request: InFlight, what: str) -> None:
+        """One application of a rule."""
+        asked = request.asked
+        self._recording.writer.add(
+            Disturbance(
+                self.now(), rule, request.instance, what,
+                asked.verb[:20], asked.resource[:200], asked.subresource[:100], asked.namespace[:100],
+                asked.name[:300],
+            )
+        )  # fmt: skip
+        self._recording.news.ring()
+
+    def exchanged(self, flight: InFlight, user_agent: str) -> None:
+        """One request, however it ended."""
+        asked = flight.asked
+        self._recording.writer.add(
+            Exchange(
+                t=flight.t, t_end=self.now(), instance=flight.instance,
+                verb=asked.verb[:20], group=asked.group[:100], resource=asked.resource[:200],
+                subresource=asked.subresource[:100], namespace=asked.namespace[:100], name=asked.name[:300],
+                code=flight.code, rules=tuple(dict.fromkeys(flight.touched)), user_agent=user_agent[:200],
+            )
+        )  # fmt: skip
