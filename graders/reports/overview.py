@@ -73,7 +73,8 @@ class _Overview:
         above: Step | None = None
         for step in self.path:
             if above is not None and above.track != step.track:
-                shape = f"M{self._x(step.start):.1f} {self._middle(above.track):.1f}V{self._middle(step.track):.1f}"
+                x, top, end = self._x(step.start), self._middle(above.track), self._middle(step.track)
+                shape = f"M{x:.1f} {top:.1f}V{end:.1f}"
                 yield Markup('<path class="hand-over" d="{}"/>').format(shape)
             above = step
         for step in self.path:
@@ -86,7 +87,8 @@ class _Overview:
         x = self._x(start)
         width = max(self._x(end) - x, 1.0)
         return Markup(
-            '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" rx="2"><title>{}</title></rect>'
+            '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" rx="2">'
+            "<title>{}</title></rect>"
         ).format(kind, x, self._middle(track) - _BAR / 2, width, _BAR, title)
 
     def _label(self, track: str, text: str) -> Markup:
