@@ -71,6 +71,7 @@ class _Chain:
     def back_from(self, track: str, end: float) -> list[Step]:
         """The steps up to the end of `track`, in the order of time."""
         steps: list[Step] = []
+        followed: set[tuple[str, float]] = set()
         now = end
         while True:
             wait = self._before(now, {track})
@@ -84,18 +85,23 @@ class _Chain:
                 now = wait.t
                 continue
             released = self._released_by(wait)
-            if released and wait.t_end - wait.t > SHORT_S:
-                track = released
-            elif wait.kind in ("others", "turn"):
-                now = wait.t
+            if released and (released, now) not in followed and wait.t_end - wait.t > SHORT_S:
+                followed.add((track := released, now))
             else:
-                steps.append(Step(wait.t, wait.t_end, track, wait.kind, one_line(wait.what, 160)))
+                kind = wait.kind if wait.kind == "rest" else "condition"
+                steps.append(Step(wait.t, wait.t_end, track, kind, one_line(wait.what, 160)))
                 now = wait.t
         return steps[::-1]
 
-    def _before(self, now: float, tracks: Collection[str], since: float = -1.0) -> Wait | None:
-        """The wait of `tracks` that ended last, at `now` or before."""
-        ended = (w for w in self.waits if w.track in tracks and w.t_end <= now and since <= w.t < now)
+    def _before(self, now: float, tracks: Collection[str], inside: float | None = None) -> Wait | None:
+        """The wait of `tracks` that ended last, at `now` or before; `inside` is when a restart began."""
+        ended = (
+            wait
+            for wait in self.waits
+            if wait.track in tracks
+            and wait.t_end <= now
+            and (inside is None or (wait.kind != "restart" and wait.t >= inside))
+        )
         return max(ended, key=lambda wait: (wait.t_end, -wait.t), default=None)
 
     def _released_by(self, wait: Wait) -> str:
@@ -110,25 +116,20 @@ class _Chain:
         members = {
             each.track for each in self.waits if each.kind == "restart" and abs(each.t - wait.t) < _AT_ONCE_S
         }
-        now = wait.t_end
-        while (inner := self._inside(now, members, wait.t)) is not None:
-            yield from self._restarted(inner.t_end, now)
+        now, track = wait.t_end, wait.track
+        while (inner := self._before(now, members, wait.t)) is not None:
+            yield from self._restarted(track, inner.t_end, now)
             yield Step(inner.t, inner.t_end, inner.track, inner.kind, one_line(inner.what, 160))
-            now = inner.t
-        yield from self._restarted(wait.t, now)
+            now, track = inner.t, inner.track
+        yield from self._restarted(track, wait.t, now)
 
-    def _inside(self, now: float, members: Collection[str], since: float) -> Wait | None:
-        found = self._before(now, members, since)
-        while found is not None and found.kind == "restart":
-            found = self._before(found.t_end - 1e-6, members, since)
-        return found
-
-    @staticmethod
-    def _restarted(start: float, end: float) -> Iterator[Step]:
-        if end - start > SHORT_S:
-            yield Step(
-                start, end, "", "restart", "the operator is killed and comes back, for all tracks at once"
-            )
+    def _restarted(self, track: str, start: float, end: float) -> Iterator[Step]:
+        killed = any(each.event == "killed" and start <= each.t <= end for each in self.bundle.processes)
+        if killed and end - start > SHORT_S:
+            what = "the operator is killed and comes back, for all tracks at once"
+            yield Step(start, end, "", "restart", what)
+        elif not killed:
+            yield from self._acted(track, start, end)
 
     def _acted(self, track: str, start: float, end: float) -> Iterator[Step]:
         """A stretch in which `track` did not wait for anything; the last mark in it says what it did."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,10 @@ from graders.reports.text import one_line
 
 BEFORE_S = 1.5
 AFTER_S = 5.0
+FOLLOWING = 6
+"""So many requests that followed are shown, however late they came,"""
+LATEST_S = 60.0
+"""but not later than this."""
 DEATH_S = 15.0
 """A process that is killed so soon after a disturbance was disturbed to that end."""
 
@@ -125,7 +130,7 @@ class _Asked:
 
     def explain(self, rule: str, applied: Sequence[Disturbance], spaces: frozenset[str]) -> Explained:
         """Everything from shortly before the first application until shortly after the last."""
-        since, until = applied[0].t - BEFORE_S, self._until(applied)
+        since, until = applied[0].t - BEFORE_S, self._until(applied, spaces)
         streams = {each.resource for each in applied if each.verb == "watch"}
         near = [
             each
@@ -147,22 +152,26 @@ class _Asked:
             lines = [*lines[: LINES - _LAST], gap, *lines[-_LAST:]]
         return Explained(one_line(rule, 80), _summary(applied), tuple(lines), hidden, _number(rule))
 
-    def _until(self, applied: Sequence[Disturbance]) -> float:
+    def _until(self, applied: Sequence[Disturbance], spaces: frozenset[str]) -> float:
+        """Some seconds after the last application or the death it led to; later if nothing came yet."""
         last = applied[-1]
         killed = (
             each.t
             for each in self.bundle.processes
             if each.event == "killed" and each.instance == last.instance and 0 <= each.t - last.t <= DEATH_S
         )
-        return min(killed, default=last.t) + AFTER_S
+        over = min(killed, default=last.t)
+        came = (each.t for each in self.bundle.exchanges if each.t > over and each.namespace in spaces)
+        following = [t for t in itertools.islice(came, FOLLOWING) if t <= over + LATEST_S]
+        return max([over + AFTER_S, *following])
 
     def _requests(
         self, rule: str, applied: Sequence[Disturbance], near: Iterable[Exchange]
     ) -> Iterator[Line]:
         """A request and what was done to it are one line; of a watch, each frame is one more."""
         left: dict[_Key, list[Disturbance]] = defaultdict(list)
-        for each in applied:
-            left[_key(each)].append(each)
+        for one in applied:
+            left[_key(one)].append(one)
         for each in near:
             mine = left[_key(each)]
             done = (
@@ -172,11 +181,12 @@ class _Asked:
                 yield self._line(each)
                 continue
             mine.remove(done)
-            got = f"{each.code or 'no answer'}: {one_line(done.effect, 120)}"
+            code, effect = str(each.code or "no answer"), one_line(done.effect, 120)
+            got = effect if code in effect else f"{code}: {effect}"
             yield replace(self._line(each), got=got, kind="rule")
-        for each in (one for found in left.values() for one in found):
-            effect = one_line(each.effect, 120)
-            yield Line(each.t, one_line(each.instance, 40), _what(each, each.name), effect, "rule")
+        for one in itertools.chain.from_iterable(left.values()):
+            effect = one_line(one.effect, 120)
+            yield Line(one.t, one_line(one.instance, 40), _what(one, one.name), effect, "rule")
 
     def _line(self, each: Exchange) -> Line:
         got = str(each.code) if each.code else "no answer"
@@ -194,7 +204,7 @@ class _Asked:
     def _fates(
         self, applied: Iterable[Disturbance], near: Iterable[Exchange], since: float, until: float
     ) -> Iterator[Line]:
-        replicas = {_replica(each.instance) for each in (*applied, *near)}
+        replicas = {_replica(one.instance) for one in applied} | {_replica(one.instance) for one in near}
         for each in self.bundle.processes:
             if since <= each.t <= until and each.event in _FATES and _replica(each.instance) in replicas:
                 yield _fate(each)

@@ -6,6 +6,7 @@ and labels are what the learner's operator wrote, so no shape of them is taken f
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -111,7 +112,7 @@ def panels(bundle: Bundle) -> tuple[Panel, ...]:
                 marks[track],
                 [one for space in spaces for one in sightings[space]],
                 sorted((one for space in spaces for one in writes[space]), key=lambda one: one.t),
-                _processes(bundle, result.started, result.ended),
+                _processes(bundle, track, result),
             )
         )
     return tuple(made)
@@ -127,7 +128,7 @@ def _panel(
     track, result = named
     end = max(result.ended, result.started + 0.1)
     ticks = [_mark(mark) for mark in marks if mark.name != _NAMESPACE_MARK and mark.t <= end]
-    rows = _rows(sightings, end)
+    rows = _rows(sightings, _parts(marks), end)
     written = [_write(event) for event in writes if event.t <= end]
     room = ELEMENTS
     kept_ticks = tuple(ticks[:room])
@@ -177,36 +178,67 @@ def _write(event: AuditEvent) -> Tick:
     return Tick(event.t, event.verb, title, lane, failed)
 
 
-def _processes(bundle: Bundle, start: float, end: float) -> tuple[Tick, ...]:
+def _processes(bundle: Bundle, track: str, result: TrackResult) -> tuple[Tick, ...]:
+    """Of the operator that the track acted on: one of its own is named after it."""
+
+    def owner(instance: str) -> str:
+        return next((name for name in bundle.manifest.tracks if instance.startswith(f"{name}-")), "")
+
+    owners = {event.instance: owner(event.instance) for event in bundle.processes}
+    mine = track if track in owners.values() else ""
     shown = ("started", "killed", "exited")
-    events = [event for event in bundle.processes if event.event in shown and start <= event.t <= end]
+    events = [
+        event
+        for event in bundle.processes
+        if event.event in shown
+        and owners[event.instance] == mine
+        and result.started <= event.t <= result.ended
+    ]
     return tuple(
         Tick(event.t, event.event, one_line(f"operator {event.instance} {event.event} at {event.t:.2f} s"))
         for event in events[:_PROCESSES]
     )
 
 
-def _rows(sightings: Sequence[Sighting], end: float) -> list[Row]:
+def _parts(marks: Iterable[Mark]) -> dict[str, str]:
+    """What a track calls its namespaces; its first has no name."""
+    named = (
+        (mark.data.get("namespace"), mark.data.get("part")) for mark in marks if mark.name == _NAMESPACE_MARK
+    )
+    return {space: part for space, part in named if isinstance(space, str) and isinstance(part, str)}
+
+
+def _rows(sightings: Sequence[Sighting], parts: Mapping[str, str], end: float) -> list[Row]:
     """Each job's row, then its pods'; pods of no job come last."""
     lives: dict[tuple[str, str, str], list[Sighting]] = defaultdict(list)
     shared = len({one.namespace for one in sightings}) > 1
     for one in sightings:
         if one.resource == _PODS or _is_custom(one.object) or _conditions(one.object):
             lives[(one.resource, one.namespace, one.name)].append(one)
-    ordered = sorted(lives.items(), key=lambda item: _order(item[0], item[1][0]))
+    ordered = sorted(lives.items(), key=lambda item: _order(item[0], item[1][0], parts))
     return [
-        _row(resource, f"{space}/{name}" if shared else name, sorted(seen, key=lambda one: one.t), end)
+        _row(
+            resource, _label(space, name, parts) if shared else name, sorted(seen, key=lambda one: one.t), end
+        )
         for (resource, space, name), seen in ordered
     ]
 
 
-def _order(key: tuple[str, str, str], first: Sighting) -> tuple[str, bool, str, bool, tuple[int, str]]:
+def _label(space: str, name: str, parts: Mapping[str, str]) -> str:
+    part = parts.get(space, space)
+    return f"{part}/{name}" if part else name
+
+
+def _order(
+    key: tuple[str, str, str], first: Sighting, parts: Mapping[str, str]
+) -> tuple[str, str, bool, str, bool, tuple[int, str]]:
     resource, namespace, name = key
+    part = re.sub(r"\d{1,6}", lambda digits: digits[0].zfill(6), parts.get(namespace, namespace))
     is_pod = resource == _PODS
     owner = _owner(first.object) if is_pod else name
     index = name.rpartition("-")[2]
     place = (int(index) if index.isascii() and index.isdigit() and len(index) < 9 else -1, name)
-    return (namespace, not owner, owner, is_pod, place)
+    return (part, namespace, not owner, owner, is_pod, place)
 
 
 def _owner(pod: Mapping[str, Any]) -> str:

@@ -169,6 +169,8 @@ class _Printer:
             told.add_row("", self._text(f"and {finding.more_facts} more in report.json", "dim"))
         if finding.hint:
             told.add_row("next step", self._text(clean(finding.hint, _TEXT), "bold"))
+        if finding.again:
+            told.add_row("again", self._text(finding.again, "dim"))
         self.console.print(Padding(told, (0, 0, 0, 2)))
 
     def _path(self, path: Sequence[Step]) -> None:

@@ -21,6 +21,7 @@ _PLOT = WIDTH - _LEFT - _RIGHT
 _MARK_LANE = 16
 _MARK_LANES = 4
 _LABEL = 24
+_BOLD_LABEL = 20
 _CHARACTER = 6.1
 _STATES = frozenset(
     ("created", "running", "restarting", "suspended", "complete", "failed", "pending", "succeeded")
@@ -132,7 +133,8 @@ class _Picture:
 
     def _row_label(self, row: Row, height: float, is_pod: bool) -> Markup:
         y = self.y + height / 2 + 4
-        return _text("pod" if is_pod else "job", _LEFT - 8, y, _cut(row.label), f"{row.label} ({row.kind})")
+        cut = _cut(row.label, _LABEL if is_pod else _BOLD_LABEL)
+        return _text("pod" if is_pod else "job", _LEFT - 8, y, cut, f"{row.label} ({row.kind})")
 
     def _span(self, span: Span, height: float) -> Iterator[Markup]:
         x = self._x(span.start)
@@ -196,5 +198,5 @@ def _class(state: str) -> str:
     return name if name in _STATES or name in ("started", "killed", "exited") else "other"
 
 
-def _cut(label: str) -> str:
-    return label if len(label) <= _LABEL else f"{label[: _LABEL // 2 - 1]}…{label[-_LABEL // 2 :]}"
+def _cut(label: str, most: int = _LABEL) -> str:
+    return label if len(label) <= most else f"{label[: most // 2 - 1]}…{label[-most // 2 :]}"

@@ -5,6 +5,7 @@ Terminal and page show the same view, so they cannot disagree. Every text in it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +16,7 @@ from graders.reports.withheld import for_learners
 
 _FACTS = 40
 _PLANNED = "planned"
+_AT = re.compile(r"--at \d{1,6}\b")
 
 WORDS = {
     Status.PASSED: "passed",
@@ -104,6 +106,8 @@ class Finding:
     expected: str
     observed: str
     hint: str
+    again: str
+    """The command that shows it once more, alone; empty where it would show nothing."""
     facts: tuple[tuple[str, str], ...]
     more_facts: int
 
@@ -174,7 +178,11 @@ def view_of(report: GradeReport) -> View:
     score = report.score
     scored = score.criteria if score else ()
     live = [one for one in scored if not one.criterion.planned]
-    findings = [_finding(outcome, scored) for outcome in report.outcomes if outcome.status != Status.PASSED]
+    findings = [
+        _finding(report.lab, outcome, scored)
+        for outcome in report.outcomes
+        if outcome.status != Status.PASSED
+    ]
     by_status = {
         status: tuple(finding for finding in findings if finding.status == status) for status in Status
     }
@@ -251,7 +259,7 @@ def _line(one: CriterionScore, told: Collection[str] = ()) -> Line:
     )
 
 
-def _finding(outcome: Outcome, scores: Iterable[CriterionScore]) -> Finding:
+def _finding(lab: str, outcome: Outcome, scores: Iterable[CriterionScore]) -> Finding:
     mine = [one for one in scores if outcome.check_id in one.criterion.checks and not one.criterion.planned]
     lost = sum((one.points - one.earned for one in mine if one.earned is not None), Decimal(0))
     meaning = _MEANING.get(outcome.status, "")
@@ -267,6 +275,16 @@ def _finding(outcome: Outcome, scores: Iterable[CriterionScore]) -> Finding:
         expected=clean(outcome.expected),
         observed=clean(outcome.observed),
         hint=clean(outcome.hint),
+        again=_again(lab, outcome),
         facts=tuple((one_line(str(name), 80), fact_text(value)) for name, value in facts[:_FACTS]),
         more_facts=max(len(facts) - _FACTS, 0),
     )
+
+
+def _again(lab: str, outcome: Outcome) -> str:
+    """A hint may name the one disturbance of a series that did it."""
+    if outcome.status is not Status.FAILED or not outcome.tracks:
+        return ""
+    at = _AT.search(outcome.hint)
+    words = ["kubeproof grade", one_line(lab, 60), "DIR --only", one_line(outcome.check_id, 80)]
+    return " ".join([*words, *([at[0]] if at else []), "--keep"])

@@ -195,7 +195,7 @@ def test_an_unknown_solution_is_told_with_those_there_are(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    with pytest.raises(UsageError, match=r"has no solution nonsense\n  fix: there are: reference, starter, "):
+    with pytest.raises(UsageError, match=r"has no solution nonsense\n  fix: there are: reference, reference-go, starter, "):
         run_selftest(lab, focus=False, jobs=1, only=("nonsense",), out=tmp_path, progress=Silent())
 
 

@@ -129,12 +129,16 @@ def check_isolation(bundle: Bundle, facts: Facts) -> None:
 
 def _expect_left_alone(found: Findings, story: Story) -> None:
     for mark in story.all("foreign-pod"):
+        lives = story.lives("pods", mark.data["namespace"])
+        gone = next((life.gone for life in lives if life.uid == mark.data["uid"]), None)
         touched = [
             f"{event.verb} at {event.t:.1f} s"
             for event in story.bundle.audit
             if event.resource == "pods"
             and event.namespace == mark.data["namespace"]
             and event.name == mark.data["pod"]
+            # From then on the name is free, and the job's own pod may have it.
+            and (gone is None or event.t < gone)
             and event.verb in WRITE_VERBS
             and (event.verb != "create" or event.subresource)
             and event.ok

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from .children import build_pod
 from .job import Job, Key, parse_job
 from .metrics import Metrics
 from .names import core_path, job_path
-from .plan import Plan, plan
+from .plan import Plan, World, plan
 from .pods import Pod
 from .reading import ask_for_pods, world_of
 from .reporter import Reporter
@@ -76,7 +77,7 @@ class Reconciler:
         world = world_of(job, pods.get("items") or (), service, self._now())
         self._metrics.saw(key, active=not job.status.ended)
         decided = plan(world)
-        await self._carry_out(job, decided, read_at)
+        await self._carry_out(world, decided, read_at)
         if decided.gated:
             await self._scheduler.admit(job)
         return decided.wake_after_s
@@ -88,10 +89,11 @@ class Reconciler:
             return False
         return True
 
-    async def _carry_out(self, job: Job, decided: Plan, read_at: float) -> None:
+    async def _carry_out(self, world: World, decided: Plan, read_at: float) -> None:
+        job = world.job
         for pod in decided.deletes:
             await self._delete_pod(job, pod)
-        happened = await self._write_status(job, decided)
+        happened = await self._settle_status(world, decided)
         try:
             if decided.create_service:
                 path = core_path("services", job.key.namespace)
@@ -122,6 +124,17 @@ class Reconciler:
         same = (fresh.uid, fresh.generation) == (job.uid, job.generation)
         if fresh.deleting or not same:
             raise Conflict(409, job.key.name, "it changed while its pods were created")
+
+    async def _settle_status(self, world: World, decided: Plan) -> Transitions | None:
+        while True:
+            try:
+                return await self._write_status(world.job, decided)
+            except Conflict:
+                # What was deleted can't be read again: the count is of the first reading.
+                key = world.job.key
+                raw = await self._api.get(job_path(key.namespace, key.name))
+                world = replace(world, job=parse_job(raw))
+                decided = plan(world)
 
     async def _write_status(self, job: Job, decided: Plan) -> Transitions | None:
         changes = decided.status_changes(job)

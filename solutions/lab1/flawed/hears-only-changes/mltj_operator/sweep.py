@@ -30,9 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 def due(
-    jobs: list[Object], pods: list[Object], services: list[Object], now: datetime
+    jobs: list[Object],
+    pods: list[Object],
+    services: list[Object],
+    now: datetime,
+    *,
+    thorough: bool = True,
 ) -> Iterator[Key]:
-    """The jobs whose plan is not empty, those that run well aside."""
+    """The jobs whose plan is not empty; unless `thorough`, those that run well aside."""
     by_job: dict[Key, list[Object]] = defaultdict(list)
     for pod in pods:
         meta = pod["metadata"]
@@ -41,7 +46,7 @@ def due(
     names = {Key(s["metadata"]["namespace"], s["metadata"]["name"]) for s in services}
     for raw in jobs:
         job = parse_job(raw)
-        if is_true(job.status.conditions, RUNNING):
+        if not thorough and is_true(job.status.conditions, RUNNING):
             continue
         world = world_of(job, by_job[job.key], job.key in names, now)
         if plan(world).due(job):
@@ -58,6 +63,7 @@ class Sweeper:
         self._metrics = metrics
         self._wake = wake
         self._leading = leading
+        self._thorough = True
 
     async def run(self) -> None:
         """Sweep as soon as this process leads, and every few seconds from then on; forever."""
@@ -66,7 +72,9 @@ class Sweeper:
                 await asyncio.sleep(STANDBY_POLL_S)
             try:
                 await self.sweep()
+                self._thorough = False
             except (Refused, Unavailable) as error:
+                self._thorough = True  # who knows what happened meanwhile
                 logger.warning("The sweep is put off: %s", error)
             await asyncio.sleep(SWEEP_EVERY_S)
 
@@ -81,5 +89,5 @@ class Sweeper:
         services = (await self._api.get(ALL_SERVICES)).get("items") or []
         active = [job for job in map(parse_job, jobs) if not job.status.ended]
         self._metrics.saw_all(job.key for job in active)
-        for key in due(jobs, pods, services, times.utc_now()):
+        for key in due(jobs, pods, services, times.utc_now(), thorough=self._thorough):
             self._wake(key)

@@ -94,20 +94,22 @@ class Sweeper:
         services = (await self._api.get(ALL_SERVICES)).get("items") or []
         active = [job for job in map(parse_job, jobs) if not job.status.ended]
         self._metrics.saw_all(job.key for job in active)
-        fine = {job.key for job in map(parse_job, jobs) if settled(job)}
         now, found = pictures(jobs, pods), self._found or {}
+        fine = {job.key for job in map(parse_job, jobs) if settled(job, now[job.key])}
         for key in due(jobs, pods, services, times.utc_now()):
             # A job in order, with everything as it was found: there was no change to follow.
             if key not in fine or now[key] != found.get(key):
                 self._wake(key)
 
 
-def settled(job: Job) -> bool:
-    """Whether a job's status says that it runs at its full size."""
-    status = job.status
-    complete = status.replicas.active + len(status.finished) == job.nodes
+def settled(job: Job, picture: Picture) -> bool:
+    """Whether a job runs, with as many pods as its status says; what its spec says is not asked."""
+    phases = [phase for _, phase in picture[1]]
+    active = sum(phase in ("Pending", "Running") for phase in phases)
     return (
-        status.is_true(RUNNING) and status.observed_generation == job.generation and complete
+        job.status.is_true(RUNNING)
+        and active == job.status.replicas.active
+        and "Failed" not in phases
     )
 
 

@@ -1,0 +1,93 @@
+"""What a track waits for is on record, with its begin, its end, and whom it waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
+from graders.evidence.recorders import Recording
+from graders.evidence.records import Wait
+from graders.lab1.stage import Stage, World
+from graders.progress import Silent
+from graders.scenario.tracks import RestartGate, Track, run_tracks
+from tests.unit.synthetic_bundle import make_manifest
+
+Act = Callable[[Stage], None]
+
+
+def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait, ...]:
+    """The records that the acts leave, side by side on real stages and a real gate."""
+    writer = BundleWriter(folder / "bundle")
+    recording = Recording(writer)
+    shared = SimpleNamespace(
+        recording=recording,
+        namespaces={},
+        kube=None,
+        deadline_s=30.0,
+        watch_turn=threading.Lock(),
+        kept_waiting_s=lambda: 0.0,
+    )
+    gate = RestartGate(members, acts.keys() - members, lambda: None)
+    stages = {name: Stage(name, cast(World, shared), gate) for name in acts}
+    tracks = [Track(name, act, name) for name, act in acts.items()]
+    results = run_tracks(tracks, stages, gate, recording, Silent())
+    assert {result.status for result in results.values()} == {"done"}, results
+    writer.close(make_manifest(tracks={"a": TrackResult("done", 0.0, 1.0)}))
+    return Bundle(folder / "bundle").waits
+
+
+def test_a_condition_is_on_record_in_its_words(tmp_path: Path) -> None:
+    def act(stage: Stage) -> None:
+        stage.wait("the moon to rise", lambda: None)
+        stage.reached("the sun to set", lambda: None)
+
+    found = waited(tmp_path, {"a": act}, set())
+    assert [(wait.track, wait.kind, wait.what) for wait in found] == [
+        ("a", "condition", "the moon to rise"), ("a", "condition", "the sun to set"),
+    ]  # fmt: skip
+    assert all(wait.t <= wait.t_end for wait in found)
+
+
+def test_who_gathers_for_the_restart_knows_whom_all_waited_for(tmp_path: Path) -> None:
+    here = threading.Event()
+
+    def early(stage: Stage) -> None:
+        here.set()
+        stage.through_restart()
+
+    def late(stage: Stage) -> None:
+        here.wait(30)
+        stage.wait("something first", lambda: None)
+
+    found = waited(tmp_path, {"early": early, "late": late}, {"early"})
+    gathered, restart = (
+        next(wait for wait in found if (wait.track, wait.kind) == ("early", kind))
+        for kind in ("others", "restart")
+    )
+    assert gathered.released_by == "late"
+    assert gathered.t_end == restart.t
+    first = next(wait for wait in found if wait.track == "late")
+    assert gathered.t <= first.t <= first.t_end <= gathered.t_end
+
+
+def test_a_turn_is_waited_for_until_the_other_track_is_done(tmp_path: Path) -> None:
+    mine = threading.Event()
+
+    def first(stage: Stage) -> None:
+        with stage.watch_turn():
+            mine.set()
+            stage.wait("the end of the turn", lambda: None)
+
+    def second(stage: Stage) -> None:
+        mine.wait(30)
+        with stage.watch_turn():
+            pass
+
+    found = waited(tmp_path, {"first": first, "second": second}, set())
+    turns = {wait.track: wait for wait in found if wait.kind == "turn"}
+    held = next(wait for wait in found if wait.kind == "condition")
+    assert turns["first"].t_end <= held.t_end <= turns["second"].t_end
