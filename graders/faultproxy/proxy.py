@@ -32,6 +32,7 @@ from graders.faultproxy.witness import Witness
 
 _KEEPALIVE_S = 3600.0
 _READ_WITHIN_S = 5.0
+_LOOK_EVERY_S = 0.05
 
 T = TypeVar("T")
 
@@ -66,6 +67,8 @@ class FaultProxy:
         self._tls: ssl.SSLContext
         self._doors: dict[str, Door] = {}
         self._refusing = False
+        self._late_s = 0.0
+        self._keeping_time: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -89,6 +92,10 @@ class FaultProxy:
     def fault(self) -> Exception | None:
         """The first thing that went wrong in the proxy itself; the harness's trouble, not the learner's."""
         return self._desk.fault
+
+    def late_s(self) -> float:
+        """Seconds, in all so far, by which the proxy came late to what it had to do; 0 on an idle machine."""
+        return self._late_s
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket, instance: str) -> Iterator[None]:
@@ -214,6 +221,13 @@ class FaultProxy:
         self._tls = _server_side(self._serving)
         session = _session(self._serving)
         self._desk = Desk(self._serving.upstream, session, self._witness.now, self._witness.exchanged)
+        self._keeping_time = asyncio.create_task(self._keep_time())
+
+    async def _keep_time(self) -> None:
+        while True:
+            due = self._loop.time() + _LOOK_EVERY_S
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self._late_s += max(0.0, self._loop.time() - due)
 
     async def _close(self) -> None:
         for instance, door in list(self._doors.items()):

@@ -62,8 +62,9 @@ class World:
     """A second replica, in the one track that has it."""
 
     def kept_waiting_s(self) -> float:
-        """Seconds the present processes of all replicas were ready to run and no processor was free."""
-        return self.operator.kept_waiting_s() + (self.standby.kept_waiting_s() if self.standby else 0.0)
+        """Seconds that all replicas' processes had to wait for a processor, or for the proxy to have one."""
+        standby_s = self.standby.kept_waiting_s() if self.standby else 0.0
+        return self.operator.kept_waiting_s() + standby_s + self.proxy.late_s()
 
 
 class Stage:
@@ -405,7 +406,7 @@ class Stage:
         """
         # A process that was started anew meanwhile has waited less than the one before it.
         kept_s = max(0.0, self.world.kept_waiting_s() - kept_before)
-        return max(kept_s, limit_s * (slowdown(self.kube) - 1.0))
+        return kept_s + limit_s * (slowdown(self.kube) - 1.0)
 
     def _blame(self, since: float, control: Callable[[], str]) -> None:
         if self.world.operator.fault is not None:

@@ -14,7 +14,16 @@ import pytest
 from rich.console import Console
 
 from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
-from graders.evidence.records import AuditEvent, Mark, ProcessEvent, Scrape, Sighting
+from graders.evidence.records import (
+    AuditEvent,
+    Disturbance,
+    Exchange,
+    Mark,
+    ProcessEvent,
+    Scrape,
+    Sighting,
+    Wait,
+)
 from graders.model import CriterionScore, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.reports.html import HtmlExporter
 from graders.reports.junit import JUnitExporter
@@ -63,6 +72,7 @@ def report_full_of(text: str) -> GradeReport:
         facts={text: text, "nested": {text: [text, {text: text}]}, "wrong": object, "nan": float("nan")},
         hint=text,
         fault=Fault.LEARNER,
+        tracks=(text[:20_000].encode("utf-8", "replace").decode(),),
     )
     statuses = [dataclasses.replace(outcome, check_id=f"{status}{text}", status=status) for status in Status]
     score = graded().score
@@ -106,6 +116,15 @@ def bundle_full_of(text: str, folder: Path) -> Bundle:
     for code in (200, 403):
         writer.add(AuditEvent(4.0, 4.1, "i", OPERATOR, "create", short, short, short, "kp", short, code))
     writer.add(ProcessEvent(5.0, short, "killed", {short: short}))
+    writer.add(Wait(1.0, 4.0, short, "condition", short))
+    writer.add(Wait(4.0, 8.0, short, "others", short, short))
+    told = (short, "create", short, short, short, "kp", short)
+    for i, code in enumerate((0, 200, 409)):
+        writer.add(Exchange(5.0 + i, 5.5 + i, *told, code, (short,), short))
+        writer.add(Disturbance(5.1 + i, short, short, short, "create", short, short, "kp", short))
+    for i in range(200):
+        writer.add(Exchange(6.0 + i / 100, 6.5, short, "get", "", short, "", "kp", f"{i}{short}", 200))
+        writer.add(Disturbance(6.0, f"{short}: x-{i}", short, short, "get", short, short, "kp", short))
     writer.add(Scrape(6.0, short, ok=True, text=short))
     writer.close(make_manifest(tracks={short: TrackResult(short, 0.0, 10.0, short)}))
     return Bundle(folder)
