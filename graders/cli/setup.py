@@ -10,11 +10,13 @@ import typer
 from graders.cli.progress import TerminalProgress
 from graders.clusters.binaries import CORE, ensure_binaries, ensure_kyverno, machine_platform
 from graders.clusters.binaries.archive import load_archive, save_archive
-from graders.clusters.binaries.build import GoModule
+from graders.clusters.binaries.build import GoModule, ensure_toolchain
 from graders.clusters.binaries.ensure import policy_store_for, store_for
 from graders.clusters.binaries.store import Store
 from graders.faults import UsageError
+from graders.sandbox.goruntime import ensure_go_runtime
 from graders.sandbox.runtime import ensure_runtime
+from graders.sandbox.staticcheck import ensure_staticcheck
 
 
 def setup(
@@ -28,7 +30,7 @@ def setup(
         Path | None, typer.Option(help="Take the control-plane binaries from such an archive.")
     ] = None,
 ) -> None:
-    """Have the control-plane binaries, Kyverno and the learner runtime ready in the cache.
+    """Have the control-plane binaries, Kyverno and what learners' Python and Go need ready in the cache.
 
     Raises:
         UsageError: an option or an archive cannot be used; the command ends with exit code 2.
@@ -47,6 +49,10 @@ def setup(
             _save(store, engine, save, progress)
         runtime = ensure_runtime(progress)
         progress.say(f"learner runtime: {runtime.venv}")
+        go = ensure_go_runtime(ensure_toolchain(progress), progress)
+        progress.say(
+            f"Go for learners: {go.builds.parent}, staticcheck {ensure_staticcheck(go, progress).folder}"
+        )
 
 
 def _save(store: Store, engine: Store, file: Path, progress: TerminalProgress) -> None:
