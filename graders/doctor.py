@@ -15,9 +15,13 @@ from pathlib import Path
 import psutil
 
 from graders.clusters.binaries import find_binaries, machine_platform
+from graders.clusters.binaries.build import find_toolchain
+from graders.clusters.binaries.ensure import find_kyverno
 from graders.faults import KubeproofError, LocatedError
 from graders.paths import cache_folder, state_folder
+from graders.sandbox.goruntime import find_go_runtime
 from graders.sandbox.runtime import find_runtime
+from graders.sandbox.staticcheck import find_staticcheck
 
 _TIMEOUT_S = 20.0
 _DOCKER_TIMEOUT_S = 5.0
@@ -154,6 +158,27 @@ def runtime() -> Finding:
     return Finding("learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it")
 
 
+def policy_engine() -> Finding:
+    """Kyverno is there already, or will be fetched or built at the first use."""
+    found = find_kyverno()
+    if found is not None:
+        return Finding("policy engine", State.OK, str(found))
+    return Finding("policy engine", State.WARN, "Kyverno is not there yet", "`kubeproof setup` makes it")
+
+
+def go_for_learners() -> Finding:
+    """Toolchain, build cache and staticcheck are ready, or will be at the first submission in Go."""
+    name, fix = "Go for learners", "`kubeproof setup` makes it; submissions in Python do without"
+    toolchain = find_toolchain()
+    runtime = find_go_runtime(toolchain) if toolchain else None
+    if toolchain is None or runtime is None:
+        missing = "the toolchain" if toolchain is None else "the warm build cache"
+        return Finding(name, State.WARN, f"{missing} is not there yet", fix)
+    if find_staticcheck(runtime) is None:
+        return Finding(name, State.WARN, "staticcheck is not there yet", fix)
+    return Finding(name, State.OK, f"{runtime.builds.parent}, with staticcheck")
+
+
 def docker() -> Finding:
     """Docker is wanted by the kind provider only."""
     run = _run(["docker", "version", "--format", "{{.Server.Version}}"], timeout_s=_DOCKER_TIMEOUT_S)
@@ -223,7 +248,9 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "setpriv": setpriv,
     "bubblewrap": bubblewrap,
     "binaries": binaries,
+    "policy engine": policy_engine,
     "learner runtime": runtime,
+    "Go for learners": go_for_learners,
     "docker": docker,
     "inotify": inotify,
     "open files": kernel_limits,

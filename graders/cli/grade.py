@@ -44,7 +44,12 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     seed: Annotated[int | None, typer.Option(help="Seed of names and walks; a report tells its own.")] = None,
     at: Annotated[
         int | None,
-        typer.Option(min=1, help="With --only crash-points: kill the operator after this write alone."),
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="With --only crash-points: kill the operator after its K-th write alone, once with the "
+            "answer to it and once without. A report's disturbances say which K went wrong.",
+        ),
     ] = None,
     fail_under: FailUnderOption = None,
     provider: Annotated[str, typer.Option(help="Where the cluster comes from.")] = "embedded",

@@ -191,7 +191,7 @@ def _afterwards(report: GradeReport, bundle: Bundle, now: float) -> Iterator[Ste
         (
             judged,
             whole,
-            "outside the recording: reading the submission, removing clusters, a first try that failed",
+            "outside the recording: reading the submission, removing clusters, an earlier try if any",
         ),
     )
     for start, end, what in stages:

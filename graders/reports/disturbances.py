@@ -21,13 +21,15 @@ LATEST_S = 60.0
 DEATH_S = 15.0
 """A process that is killed so soon after a disturbance was disturbed to that end."""
 
-LINES = 80
+LINES = 64
 """Of one disturbance."""
 
 DISTURBANCES = 60
 """Of one track."""
 
 _LAST = 20
+_CLOCKS_S = 0.01
+"""The audit log's clock and the proxy's agree that well."""
 _REPEATS_S = 1.0
 _EFFECTS = 3
 _NUMBERED = re.compile(r": \w+-(\d{1,6})\Z")
@@ -101,8 +103,8 @@ def explanations(bundle: Bundle) -> Mapping[str, Told]:
 
 def _tracks(bundle: Bundle) -> dict[str, str]:
     """Whose namespace it is."""
-    spaces = {mark.data.get("namespace"): mark.track for mark in bundle.marks if mark.name == "namespace"}
-    return {space: track for space, track in spaces.items() if isinstance(space, str) and space}
+    named = ((mark.data.get("namespace"), mark.track) for mark in bundle.marks if mark.name == "namespace")
+    return {space: track for space, track in named if isinstance(space, str) and space}
 
 
 def _spaces(bundle: Bundle, track: str, applied: Iterable[Disturbance]) -> frozenset[str]:
@@ -123,10 +125,7 @@ class _Asked:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self.created: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
-        for event in bundle.audit:
-            if event.verb == "create" and event.name and event.user == bundle.manifest.operator:
-                self.created[event.resource, event.namespace].append((event.t, event.name))
+        self.created = _created(bundle)
 
     def explain(self, rule: str, applied: Sequence[Disturbance], spaces: frozenset[str]) -> Explained:
         """Everything from shortly before the first application until shortly after the last."""
@@ -192,14 +191,9 @@ class _Asked:
         got = str(each.code) if each.code else "no answer"
         if each.verb == "watch" and each.code == 200:
             got = f"200, for {each.t_end - each.t:.1f} s"
-        name = each.name or (self._created(each) if each.verb == "create" else "")
+        name = each.name or self.created.get(id(each), "")
         kind = "request" if each.code < 400 else "refused"
         return Line(each.t, one_line(each.instance, 40), _what(each, name), got, kind)
-
-    def _created(self, each: Exchange) -> str:
-        """A request to create says the name only in its body; the audit log has it."""
-        known = self.created[each.resource, each.namespace]
-        return next((name for t, name in known if each.t - 0.01 <= t <= each.t_end + 0.01), "")
 
     def _fates(
         self, applied: Iterable[Disturbance], near: Iterable[Exchange], since: float, until: float
@@ -208,6 +202,28 @@ class _Asked:
         for each in self.bundle.processes:
             if since <= each.t <= until and each.event in _FATES and _replica(each.instance) in replicas:
                 yield _fate(each)
+
+
+def _created(bundle: Bundle) -> Mapping[int, str]:
+    """Names by `id` of the exchange: a request to create says its name only in its body.
+
+    The audit log has it, answered just before; of several at once each answer is taken once.
+    """
+    answered: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    for event in bundle.audit:
+        if event.verb == "create" and event.name and event.user == bundle.manifest.operator:
+            answered[event.resource, event.namespace].append((event.t_end, event.name))
+    found = {}
+    for each in sorted(bundle.exchanges, key=lambda each: each.t_end):
+        if each.verb != "create" or each.name:
+            continue
+        known = answered[each.resource, each.namespace]
+        near = [one for one in known if each.t <= one[0] <= each.t_end + _CLOCKS_S]
+        if near:
+            nearest = min(near, key=lambda one: abs(each.t_end - one[0]))
+            known.remove(nearest)
+            found[id(each)] = nearest[1]
+    return found
 
 
 def _fate(each: ProcessEvent) -> Line:
@@ -224,7 +240,7 @@ def _key(each: Disturbance | Exchange) -> _Key:
 
 def _what(each: Disturbance | Exchange, name: str) -> str:
     what = f"{each.resource}/{each.subresource}" if each.subresource else each.resource
-    return one_line(f"{each.verb} {what} {name}".rstrip(), 120)
+    return one_line(f"{each.verb} {what} {name}".rstrip(), 100)
 
 
 def _summary(applied: Sequence[Disturbance]) -> str:

@@ -87,8 +87,8 @@ class _Overview:
         x = self._x(start)
         width = max(self._x(end) - x, 1.0)
         return Markup(
-            '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" rx="2">'
-            "<title>{}</title></rect>"
+            '<g><rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" rx="2"/>'
+            "<title>{}</title></g>"
         ).format(kind, x, self._middle(track) - _BAR / 2, width, _BAR, title)
 
     def _label(self, track: str, text: str) -> Markup:

@@ -91,7 +91,7 @@ class _Picture:
     def _shade(self, step: Step, top: float, bottom: float) -> Markup:
         x = self._x(step.start)
         return Markup(
-            '<rect class="decisive" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">{}</rect>'
+            '<g><rect class="decisive" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>{}</g>'
         ).format(
             x,
             top,

@@ -29,7 +29,6 @@ from graders.sandbox.protocol import Mount, View
 
 LAYER = Path(__file__).with_name("golayer.py")
 WARM = Path(__file__).with_name("gowarm")
-_STAMP = "complete.json"
 _TAIL_LINES = 8
 
 _WARMING: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -93,8 +92,7 @@ def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
         InfraFault: a module cannot be fetched, or something does not compile.
     """
     runtime = _runtime_for(go)
-    folder = runtime.builds.parent
-    stamp = folder / f"complete-{_key()}.json"
+    folder, stamp = runtime.builds.parent, _stamp(runtime)
     if stamp.is_file():
         return runtime
     with one_at_a_time(folder.with_suffix(".lock"), "Go build cache", progress):
@@ -103,6 +101,16 @@ def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
             _warm(runtime, progress)
             write_atomically(stamp, json.dumps({"schema": "kubeproof/go-runtime/v1"}) + "\n")
     return runtime
+
+
+def find_go_runtime(go: Path) -> GoRuntime | None:
+    """Modules and build cache for the toolchain whose command is `go` if they are complete; makes nothing."""
+    runtime = _runtime_for(go)
+    return runtime if _stamp(runtime).is_file() else None
+
+
+def _stamp(runtime: GoRuntime) -> Path:
+    return runtime.builds.parent / f"complete-{_key()}.json"
 
 
 def _runtime_for(go: Path) -> GoRuntime:

@@ -52,9 +52,7 @@ def ensure_staticcheck(go: GoRuntime, progress: Progress) -> Staticcheck:
     Raises:
         InfraFault: its module cannot be fetched, or it does not compile.
     """
-    pins = "\0".join(path.read_text("utf-8") for path in sorted(MODULE.iterdir()))
-    key = hashlib.sha256(pins.encode()).hexdigest()[:12]
-    made = Staticcheck(go.builds.parent / f"staticcheck-{key}")
+    made = _made_for(go)
     stamp = made.folder / _STAMP
     if stamp.is_file():
         return made
@@ -67,6 +65,18 @@ def ensure_staticcheck(go: GoRuntime, progress: Progress) -> Staticcheck:
                 _run(go, [str(made.program), "."], WARM, {"STATICCHECK_CACHE": str(made.facts)})
             write_atomically(stamp, json.dumps({"schema": "kubeproof/staticcheck/v1"}) + "\n")
     return made
+
+
+def find_staticcheck(go: GoRuntime) -> Staticcheck | None:
+    """What was made for `go`, if it is there already; makes nothing."""
+    made = _made_for(go)
+    return made if (made.folder / _STAMP).is_file() else None
+
+
+def _made_for(go: GoRuntime) -> Staticcheck:
+    pins = "\0".join(path.read_text("utf-8") for path in sorted(MODULE.iterdir()))
+    key = hashlib.sha256(pins.encode()).hexdigest()[:12]
+    return Staticcheck(go.builds.parent / f"staticcheck-{key}")
 
 
 def _run(go: GoRuntime, command: list[str], folder: Path, more: dict[str, str] | None = None) -> None:

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from graders.clusters.binaries.build import ensure_toolchain
 from graders.faults import BadSubmission
+from graders.progress import Silent
 from graders.sandbox import Limits, SandboxSpec, sandbox_named
 from graders.sandbox.building import Build, HandoverLimits, build_submission
-from graders.sandbox.goruntime import GoRuntime
+from graders.sandbox.gomodules import fetch_modules
+from graders.sandbox.goruntime import GoRuntime, ensure_go_runtime
 
 pytestmark = pytest.mark.adversarial
 
@@ -27,21 +30,21 @@ PLENTY = Limits(wall_s=60)
 def attempt(tmp_path: Path) -> Try:
     """Build a submission whose build is this Python program; gives the built tree."""
 
-    def run(program: str, limits: Limits = PLENTY, **more: object) -> Path:
-        submission = tmp_path / "submission"
-        submission.mkdir()
+    def run(program: str, limits: Limits = PLENTY, learner: str = "one", **more: object) -> Path:
+        submission = tmp_path / learner / "submission"
+        submission.mkdir(parents=True)
         (submission / "build.py").write_text(textwrap.dedent(program))
         base = SandboxSpec(
             submission=submission,
             command=(),
-            folder=tmp_path / "scratch",
+            folder=tmp_path / learner / "scratch",
             venv=Path(sys.prefix),
             python=Path(sys.executable),
             base=Path(sys.base_prefix),
             limits=limits,
         )
         build = Build(("python", "build.py"), base, **more)  # type: ignore[arg-type]
-        return build_submission(sandbox_named("bubblewrap"), build, tmp_path / "built")
+        return build_submission(sandbox_named("bubblewrap"), build, tmp_path / learner / "built")
 
     return run
 
@@ -132,6 +135,81 @@ def test_the_shared_cache_cannot_be_poisoned(attempt: Try, tmp_path: Path) -> No
     assert (built / "result").read_text() == "('honest', [])"
     assert {file.read_text() for file in files.values()} == {"honest"}
     assert [entry.name for entry in (tmp_path / "builds").rglob("*")] == ["00", "y-d"]
+
+
+HONEST = """
+import os, pathlib, subprocess
+for name, text in {
+    "go.mod": "module lab\\n\\ngo 1.27.0\\n",
+    "main.go": 'package main\\n\\nimport "lab/dep"\\n\\nfunc main() { println(dep.Word) }\\n',
+    "dep/dep.go": 'package dep\\n\\nconst Word = "honest"\\n',
+}.items():
+    pathlib.Path(name).parent.mkdir(exist_ok=True)
+    pathlib.Path(name).write_text(text)
+
+def built(**more):
+    subprocess.run(["go", "build", "-o", "operator", "."], check=True, env={**os.environ, **more})
+    return subprocess.run(["./operator"], capture_output=True, text=True, check=True).stderr.strip()
+"""
+"""A program of two packages; `built` builds it and gives what it says."""
+
+TELL = """
+pathlib.Path("said").write_text(" ".join(said))
+"""
+
+POISON = r"""
+pathlib.Path("evil.txt").write_text('package dep\n\nconst Word = "evil"\n')
+here = os.getcwd()
+pathlib.Path("tool").write_text(f'''#!/bin/sh
+case "$*" in *-V=full*) exec "$@" ;; esac
+for word; do
+    shift
+    case "$word" in */dep.go) word="{here}/evil.txt" ;; esac
+    set -- "$@" "$word"
+done
+exec "$@"
+''')
+os.chmod("tool", 0o755)
+said = [built(GOFLAGS=f"-mod=readonly -buildvcs=false -toolexec={here}/tool"), built()]
+"""
+"""Compiles another source under the cache key of the honest one, then builds honestly."""
+
+C_FILE = r"""
+pathlib.Path("c.go").write_text('package main\n\n// int x(void) { return 1; }\nimport "C"\n')
+said = [built()]
+"""
+
+
+@pytest.fixture(scope="module")
+def go() -> GoRuntime:
+    """The real one: modules, build cache and toolchain that all learners share."""
+    return ensure_go_runtime(ensure_toolchain(Silent()), Silent())
+
+
+def test_what_one_learner_puts_into_the_build_cache_no_other_finds(attempt: Try, go: GoRuntime) -> None:
+    poisoned = attempt(HONEST + POISON + TELL, learner="evil", go=go)
+    # The second of its builds was an honest one, and took the poison from its own cache.
+    assert (poisoned / "said").read_text() == "evil evil"
+    honest = attempt(HONEST + "said = [built()]" + TELL, learner="honest", go=go)
+    assert (honest / "said").read_text() == "honest"
+
+
+def test_no_c_compiler_runs_in_a_build(attempt: Try, go: GoRuntime) -> None:
+    built = attempt(HONEST + C_FILE + TELL, go=go)
+    # Without cgo, a file that imports "C" is no part of the package.
+    assert (built / "said").read_text() == "honest"
+
+
+def test_a_go_mod_that_wants_another_toolchain_gets_none(tmp_path: Path, go: GoRuntime) -> None:
+    """A `toolchain` line is a wish that is not heard; a `go` line that is too new is refused."""
+    submission = tmp_path / "submission"
+    submission.mkdir()
+    (submission / "go.work").write_text("go 1.27.0\n\nuse ../..\n")
+    (submission / "go.mod").write_text("module lab\n\ngo 1.27.0\n\ntoolchain go1.99.0\n")
+    fetch_modules(go, submission, tmp_path / "first", Silent())
+    (submission / "go.mod").write_text("module lab\n\ngo 1.99.0\n")
+    with pytest.raises(BadSubmission, match=r"requires go >= 1\.99\.0 .*GOTOOLCHAIN=local"):
+        fetch_modules(go, submission, tmp_path / "second", Silent())
 
 
 def _entry(path: bytes, content: bytes = b"x", size_bytes: int | None = None) -> bytes:

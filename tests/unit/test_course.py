@@ -175,6 +175,13 @@ LAB, RUBRIC, CHECKS, FLAWED = (
         ),
         (FLAWED, ("[extra.py]", "[../x]"), "'../x' is no path inside the solution", "without .."),
         (FLAWED, ("why: it", "wyh: it"), 'unknown key "wyh"', 'did you mean "why"'),
+        (
+            FLAWED,
+            ("remove: [extra.py]", "base: reference-go"),
+            "it differs from 'reference-go', which does not exist",
+            "name a folder beside lab1/flawed",
+        ),
+        (FLAWED, ("remove: [extra.py]", "base: ../evil"), 'base is "../evil"', "correct the value"),
     ],
 )
 def test_a_contradiction_is_refused_with_file_line_and_fix(
@@ -208,6 +215,16 @@ def test_a_flawed_solution_without_its_expectation_is_refused(repository: Path) 
 def test_an_expectation_can_be_read_alone(repository: Path) -> None:
     expected = load_expected(repository / FLAWED)
     assert (expected.name, expected.remove) == ("random-names", (PurePosixPath("extra.py"),))
+
+
+def test_a_flawed_solution_may_differ_from_another_reference(repository: Path) -> None:
+    other = repository / "solutions/lab1/reference-go"
+    other.mkdir()
+    (other / "main.go").touch()
+    change(repository, FLAWED, "remove: [extra.py]", "base: reference-go\nremove: [main.go]")
+    lab = load_course(repository).find_lab("lab1")
+    assert [each.base for each in lab.flawed] == ["reference-go"]
+    assert lab.references == (repository / "solutions/lab1/reference", other)
 
 
 def test_the_labs_of_this_repository_agree_with_themselves() -> None:

@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 
 from graders import doctor
 from graders.cli.doctor import doctor as command
+from graders.clusters.binaries.build import _toolchain_folder
 from graders.doctor import Finding, State, can_grade, examine, namespace_fix
+from graders.sandbox import goruntime
+from graders.sandbox.staticcheck import _made_for
 
 APP = typer.Typer()
 APP.command()(command)
@@ -48,6 +51,30 @@ def test_a_fresh_cache_warns_and_does_not_fail() -> None:
     assert findings["learner runtime"] == Finding(
         "learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it"
     )
+    assert findings["policy engine"] == Finding(
+        "policy engine", State.WARN, "Kyverno is not there yet", "`kubeproof setup` makes it"
+    )
+
+
+def test_what_go_for_learners_still_lacks_is_named_part_by_part() -> None:
+    def says() -> str:
+        finding = by_name(examine())["Go for learners"]
+        assert (finding.state is State.OK) is (finding.fix == "")
+        return finding.detail
+
+    assert says() == "the toolchain is not there yet"
+    go = _toolchain_folder() / "go" / "bin" / "go"
+    go.parent.mkdir(parents=True)
+    go.touch()
+    assert says() == "the warm build cache is not there yet"
+    runtime = goruntime._runtime_for(go)
+    runtime.builds.mkdir(parents=True)
+    goruntime._stamp(runtime).touch()
+    assert says() == "staticcheck is not there yet"
+    made = _made_for(runtime)
+    made.folder.mkdir()
+    (made.folder / "complete.json").touch()
+    assert says() == f"{runtime.builds.parent}, with staticcheck"
 
 
 def test_a_named_folder_without_programs_fails_with_its_fix(

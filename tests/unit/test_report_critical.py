@@ -64,7 +64,7 @@ def test_it_leads_from_the_start_of_the_cluster_to_the_judging_without_a_gap(tmp
         ("stopping the operators", 58.0, 60.0),
         ("judging", 60.0, 62.0),
         (
-            "outside the recording: reading the submission, removing clusters, a first try that failed",
+            "outside the recording: reading the submission, removing clusters, an earlier try if any",
             62.0,
             70.0,
         ),

@@ -105,8 +105,20 @@ def test_what_a_request_creates_has_its_name_from_the_audit_log(tmp_path: Path) 
     assert one.lines[0].asked == "create pods x-0"
 
 
+def test_of_creates_at_once_each_has_the_name_that_was_answered_with_it(tmp_path: Path) -> None:
+    creates = [
+        Exchange(5.0, end, "operator-1", "create", "", "pods", "", "here", "", 201) for end in (5.3, 5.4)
+    ]
+    audits = [
+        AuditEvent(5.1, end, name, OPERATOR, "create", "", "pods", "", "here", name, 201)
+        for end, name in ((5.29, "x-0"), (5.39, "y-0"))
+    ]
+    (one,) = told(bundle_of(tmp_path, applied(5.5), *creates, *audits))
+    assert [line.asked for line in one.lines[:2]] == ["create pods x-0", "create pods y-0"]
+
+
 def test_what_is_far_away_elsewhere_or_a_watch_is_left_out(tmp_path: Path) -> None:
-    far = (asked(1.0), asked(5.0 + LATEST_S), asked(5.0, space="there"), asked(5.0, verb="watch"))
+    far = (asked(1.0), asked(6.0 + LATEST_S), asked(5.0, space="there"), asked(5.0, verb="watch"))
     (one,) = told(bundle_of(tmp_path, applied(5.0), *far))
     assert [line.kind for line in one.lines] == ["rule"]
 
@@ -130,7 +142,7 @@ def test_a_rule_without_a_namespace_is_told_in_those_of_its_track(tmp_path: Path
 
 
 def test_what_comes_again_and_again_is_one_line_that_says_how_often(tmp_path: Path) -> None:
-    flood = [asked(5.1 + n / 10, name=f"x-{n % 3}") for n in range(LINES + 10)]
+    flood = [asked(5.1 + n / 10, name=f"x-{n % 3}") for n in range(90)]
     (one,) = told(bundle_of(tmp_path, applied(5.0), applied(13.0), *flood))
     assert [(line.asked, line.times) for line in one.lines if line.kind == "request"] == [
         ("get pods x-0", 30), ("get pods x-1", 30), ("get pods x-2", 30),

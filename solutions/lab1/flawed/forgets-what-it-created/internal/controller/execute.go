@@ -24,13 +24,15 @@ import (
 const readingGoodFor = 500 * time.Millisecond
 
 // leftover is how old a pod must be to be one: a younger one the cache may not know yet.
-const leftover = 2500 * time.Millisecond
+const leftover = 3 * time.Second
 
 var errChanged = errors.New("the job changed while its pods were created")
 
 // carryOut does what was decided, in the order that makes dying between any two writes harmless: first it is
 // remembered, then deleted, then created. It tells whether a name that it wants belongs to somebody else.
-func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.MLTrainingJob, decided plan.Plan) (bool, error) {
+func (r *Reconciler) carryOut(
+	ctx context.Context, job *v1alpha1.MLTrainingJob, decided plan.Plan, read time.Time,
+) (bool, error) {
 	happened, err := r.writeStatus(ctx, job, decided)
 	if err != nil {
 		return false, err
@@ -48,7 +50,7 @@ func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.MLTrainingJob, 
 			return false, err
 		}
 	}
-	waiting, err := r.createPods(ctx, job, decided.Creates)
+	waiting, err := r.createPods(ctx, job, decided.Creates, read)
 	if err != nil || !decided.DeleteJob {
 		return waiting, err
 	}
@@ -98,7 +100,9 @@ func (r *Reconciler) deletePod(ctx context.Context, job *v1alpha1.MLTrainingJob,
 	return client.IgnoreNotFound(err)
 }
 
-func (r *Reconciler) createPods(ctx context.Context, job *v1alpha1.MLTrainingJob, indices []int32) (bool, error) {
+func (r *Reconciler) createPods(
+	ctx context.Context, job *v1alpha1.MLTrainingJob, indices []int32, cached time.Time,
+) (bool, error) {
 	waiting := false
 	read := time.Now()
 	for _, index := range indices {
@@ -116,7 +120,7 @@ func (r *Reconciler) createPods(ctx context.Context, job *v1alpha1.MLTrainingJob
 		switch {
 		case apierrors.IsAlreadyExists(err):
 			waiting = true
-			if err := r.clearAway(ctx, job, pod.Name); err != nil {
+			if err := r.clearAway(ctx, job, pod.Name, cached); err != nil {
 				return waiting, err
 			}
 		case err != nil:
@@ -126,8 +130,11 @@ func (r *Reconciler) createPods(ctx context.Context, job *v1alpha1.MLTrainingJob
 	return waiting, nil
 }
 
-// clearAway deletes a pod of the job's that is in the way of a new one, unless it goes already or came just now.
-func (r *Reconciler) clearAway(ctx context.Context, job *v1alpha1.MLTrainingJob, name string) error {
+// clearAway deletes a pod of the job's that is in the way of a new one, unless it goes already or had hardly started when
+// the cache was read.
+func (r *Reconciler) clearAway(
+	ctx context.Context, job *v1alpha1.MLTrainingJob, name string, cached time.Time,
+) error {
 	var pods corev1.PodList
 	ours := client.MatchingLabels{children.JobLabel: job.Name}
 	if err := r.Live.List(ctx, &pods, client.InNamespace(job.Namespace), ours); err != nil {
@@ -135,7 +142,8 @@ func (r *Reconciler) clearAway(ctx context.Context, job *v1alpha1.MLTrainingJob,
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		young := r.now().Sub(pod.CreationTimestamp.Time) < leftover
+		started := pod.Status.StartTime
+		young := started == nil || cached.Sub(started.Time) < leftover
 		if pod.Name != name || young || !pod.DeletionTimestamp.IsZero() || !metav1.IsControlledBy(pod, job) {
 			continue
 		}

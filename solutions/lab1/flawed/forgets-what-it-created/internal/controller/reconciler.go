@@ -64,18 +64,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	result, err := r.visit(ctx, world, cached.Pods)
+	result, err := r.visit(ctx, world, cached)
 	return calmed(ctx, result, err)
 }
 
-func (r *Reconciler) visit(ctx context.Context, world plan.World, known []plan.Pod) (ctrl.Result, error) {
+func (r *Reconciler) visit(ctx context.Context, world, cached plan.World) (ctrl.Result, error) {
 	decided := plan.Decide(world)
 	if decided.Status == nil || !decided.Status.Ended() {
-		world.Pods = known
+		world.Pods = cached.Pods
 		decided.Creates = plan.Decide(world).Creates
 	}
 	result := ctrl.Result{RequeueAfter: decided.WakeAfter}
-	waiting, err := r.carryOut(ctx, world.Job, decided)
+	waiting, err := r.carryOut(ctx, world.Job, decided, cached.Now)
 	if err != nil {
 		return result, err
 	}
