@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import aiohttp
@@ -11,15 +12,44 @@ import aiohttp
 from graders.faultproxy.held import HeldFrames
 from graders.faultproxy.streams import Stream
 
-_MOST_FRAME_BYTES = 16 * 1024 * 1024
-
 
 @dataclass
 class Backlog:
-    """How many bytes of watches one program may leave unread, and has."""
+    """How many bytes of watches one program may leave unread, and has.
+
+    What is on its way counts from the moment it comes, so this bounds a single frame, too.
+    """
 
     most_bytes: int = 32 * 1024 * 1024
     bytes: int = 0
+
+    @contextlib.contextmanager
+    def share(self) -> Iterator[Share]:
+        """One watch's part of it, given back when the block ends."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.bytes -= share.bytes
+
+
+@dataclass
+class Share:
+    """What one watch has of a backlog."""
+
+    backlog: Backlog
+    bytes: int = 0
+
+    def add(self, size_bytes: int) -> None:
+        """So much came, or, where negative, went.
+
+        Raises:
+            aiohttp.ClientPayloadError: the program leaves too much unread.
+        """
+        self.bytes += size_bytes
+        self.backlog.bytes += size_bytes
+        if self.backlog.bytes > self.backlog.most_bytes:
+            raise aiohttp.ClientPayloadError("too many frames are not read")
 
 
 @dataclass(frozen=True)
@@ -49,30 +79,19 @@ class Pump:
             self.stream.close()
 
     async def _read(self, upstream: aiohttp.ClientResponse) -> None:
-        async for frames in self._frames(upstream.content):
-            waiting = sum(map(len, frames))
-            self.backlog.bytes += waiting
-            try:
-                if self.backlog.bytes > self.backlog.most_bytes:
-                    raise aiohttp.ClientPayloadError("too many frames are not read")
-                for frame in frames:
-                    await self.stream.take(frame, self.holding())
-                    self.backlog.bytes -= len(frame)
-                    waiting -= len(frame)
-            finally:
-                self.backlog.bytes -= waiting
-        await self.stream.drained()
-
-    async def _frames(self, content: aiohttp.StreamReader) -> AsyncIterator[list[bytes]]:
-        """What has come of whole frames, as soon as there are some; at the end what is left."""
         pending = bytearray()
-        async for chunk in content.iter_any():
-            pending += chunk
-            if b"\n" in chunk:
-                *frames, rest = bytes(pending).split(b"\n")
-                pending = bytearray(rest)
-                yield [frame + b"\n" for frame in frames]
-            elif len(pending) > _MOST_FRAME_BYTES:
-                raise aiohttp.ClientPayloadError("a frame is too long")
-        if pending:
-            yield [bytes(pending)]
+        looked = 0
+        with self.backlog.share() as share:
+            async for chunk in upstream.content.iter_any():
+                share.add(len(chunk))
+                pending += chunk
+                while end := pending.find(b"\n", looked) + 1:
+                    frame = bytes(pending[:end])
+                    del pending[:end]
+                    looked = 0
+                    await self.stream.take(frame, self.holding())
+                    share.add(-end)
+                looked = len(pending)
+            if pending:
+                await self.stream.take(bytes(pending), self.holding())
+        await self.stream.drained()

@@ -321,6 +321,16 @@ class Stage:
 
         return self.wait(f"the job {name}: {what}", probe)
 
+    def noticed(self, namespace: str, name: str, what: str, condition: Callable[[Object], bool]) -> bool:
+        """Whether the operator says within T that it saw `what`; to say so is another track's business."""
+
+        def probe() -> None:
+            job = self.the_job(namespace, name)
+            if not condition(job):
+                raise NotYet(describe(job))
+
+        return self.reached(f"the job {name} to say {what}", probe)
+
     def settle(self, *namespaces: str) -> float:
         """Wait until the operator has not written in the namespaces for a while; sets mark `settled`.
 

@@ -66,14 +66,16 @@ def pod_loss(stage: Stage) -> None:
     namespace, name = stage.namespace(), "lossy"
     stage.create(job_manifest(namespace, name, nodes=3, run_policy={"backoffLimit": 0}))
     stage.wait_pods(namespace, name, 3)
-    stage.settle(namespace)
     for lose in (stage.delete_pod, stage.evict_pod):
+        stage.noticed(namespace, name, "that it runs", lambda job: is_true(job, "Running"))
+        stage.settle(namespace)
         pods = stage.pod_names(namespace, name)
         victim = pods[1] if lose == stage.delete_pod else pods[0]
         uid = stage.pods(namespace, name)[victim]["metadata"]["uid"]
         stage.mark("before-loss", victim=victim, **snapshot(stage, namespace, name))
         lose(namespace, victim)
         wait_replaced(stage, namespace, name, uid, 3)
+        stage.noticed(namespace, name, "that it runs", lambda job: is_true(job, "Running"))
         stage.settle(namespace)
         stage.mark("after-loss", victim=victim, **snapshot(stage, namespace, name))
 

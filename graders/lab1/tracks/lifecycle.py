@@ -128,6 +128,15 @@ def completion(stage: Stage) -> None:
     for number, pod in enumerate(pods[:-1], start=1):
         stage.end_pod(namespace, pod, "0")
         _wait_phase(stage, namespace, pod, "Succeeded")
+        stage.noticed(
+            namespace,
+            "keeps",
+            f"{number} succeeded",
+            lambda job, number=number: (
+                is_true(job, "Complete")  # type: ignore[misc]
+                or status_field(job, "replicaStatuses", "succeeded") == number
+            ),
+        )
         stage.settle(namespace)
         stage.mark("some-succeeded", namespace=namespace, job="keeps", succeeded=number)
     stage.mark("last-succeeds", namespace=namespace)
