@@ -33,6 +33,7 @@ from graders.faultproxy.witness import Witness
 _KEEPALIVE_S = 3600.0
 _READ_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.05
+_READ_AHEAD_BYTES = 64 * 1024
 
 T = TypeVar("T")
 
@@ -62,7 +63,8 @@ class FaultProxy:
         self._serving = serving
         self._witness = Witness(recording)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
+        """All that the proxy does, it does there."""
         self._desk: Desk
         self._tls: ssl.SSLContext
         self._doors: dict[str, Door] = {}
@@ -71,7 +73,7 @@ class FaultProxy:
         self._keeping_time: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.thread.start()
         try:
             self._call(self._prepare())
         except BaseException:
@@ -215,7 +217,7 @@ class FaultProxy:
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5.0)
+        self.thread.join(5.0)
 
     async def _prepare(self) -> None:
         self._tls = _server_side(self._serving)
@@ -242,6 +244,7 @@ class FaultProxy:
             logger=_log,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=0.0,
+            read_bufsize=_READ_AHEAD_BYTES,
             auto_decompress=False,
         )
         self._doors[instance] = door = Door(own, serving, self._tls)
@@ -296,6 +299,7 @@ def _session(serving: Serving) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(ssl=trust, limit=0, keepalive_timeout=15.0),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=_READ_AHEAD_BYTES,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from graders.faultproxy.rules import Answer, InFlight
+
+_PIECE_BYTES = 64 * 1024
 
 CUT = Answer(abort=True)
 OUR_FAULT = Answer(500, "InternalError", "the request could not be passed on")
@@ -20,7 +23,18 @@ class _Plain(web.StreamResponse):
 
 
 class Flowing(_Plain):
-    """Sent as it comes."""
+    """Sent as it comes, in pieces: under TLS, whatever is written at once is buffered beyond any limit."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Begin, with little room for what a client does not read."""
+        if request.transport is not None:
+            request.transport.set_write_buffer_limits(_PIECE_BYTES)
+        return await super().prepare(request)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Return when all but a piece or two is on its way."""
+        for start in range(0, len(data), _PIECE_BYTES):
+            await super().write(data[start : start + _PIECE_BYTES])
 
 
 class Whole(_Plain, web.Response):

@@ -79,19 +79,28 @@ class Pump:
             self.stream.close()
 
     async def _read(self, upstream: aiohttp.ClientResponse) -> None:
-        pending = bytearray()
-        looked = 0
         with self.backlog.share() as share:
-            async for chunk in upstream.content.iter_any():
-                share.add(len(chunk))
-                pending += chunk
-                while end := pending.find(b"\n", looked) + 1:
-                    frame = bytes(pending[:end])
-                    del pending[:end]
-                    looked = 0
-                    await self.stream.take(frame, self.holding())
-                    share.add(-end)
-                looked = len(pending)
-            if pending:
-                await self.stream.take(bytes(pending), self.holding())
+            pending = bytearray()
+            try:
+                async for chunk in upstream.content.iter_any():
+                    share.add(len(chunk))
+                    looked = len(pending)
+                    pending += chunk
+                    while end := pending.find(b"\n", looked) + 1:
+                        looked = 0
+                        await self._pass(pending, end, share)
+                if pending:
+                    await self._pass(pending, len(pending), share)
+            finally:
+                # What went wrong remembers this function, and would keep its bytes.
+                pending.clear()
         await self.stream.drained()
+
+    async def _pass(self, pending: bytearray, end: int, share: Share) -> None:
+        frame = bytes(pending[:end])
+        del pending[:end]
+        try:
+            await self.stream.take(frame, self.holding())
+        finally:
+            del frame
+        share.add(-end)

@@ -52,7 +52,7 @@ def test_it_measures_both_kinds_and_leaves_nothing(state: Path, tmp_path: Path) 
 
 def test_kwokctl_keeps_to_loopback_and_dies_with_the_benchmark_even_by_sigkill(state: Path) -> None:
     program = (
-        "from graders.bench import measure_kwokctl\n"
+        "from graders.benchmarks.starts import measure_kwokctl\n"
         "from graders.clusters.binaries import ensure_binaries\n"
         "from graders.progress import Silent\n"
         "while True: measure_kwokctl(ensure_binaries(Silent(), extra=('kwokctl',)), Silent())\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graders.bench import Comparison, Measure, spread
+from graders.benchmarks.starts import Comparison, Measure, spread
 
 COMPARISON = Comparison(
     "v1.37.2",

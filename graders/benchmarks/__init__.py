@@ -1,0 +1,1 @@
+"""What kubeproof costs, measured beside something else on the same machine in the same minutes."""
