@@ -32,10 +32,13 @@ def target() -> Iterator[tuple[str, int]]:
 
 
 def test_what_is_sent_arrives_and_is_answered(target: tuple[str, int]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, Relay(listener, target):
-        with socket.create_connection(listener.getsockname(), 5.0) as client:
-            client.sendall(b"a line")
-            assert client.recv(100) == b"a line"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        Relay(listener, target),
+        socket.create_connection(listener.getsockname(), 5.0) as client,
+    ):
+        client.sendall(b"a line")
+        assert client.recv(100) == b"a line"
 
 
 def test_ending_it_cuts_what_is_connected(target: tuple[str, int]) -> None:
@@ -59,5 +62,5 @@ def test_a_program_that_ends_at_once_ends_it_quietly(target: tuple[str, int]) ->
 
 def test_a_listener_that_cannot_be_served_is_said_at_once(target: tuple[str, int]) -> None:
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with one, other, pytest.raises(ValueError, match="(?i)stream"), Relay(one, target):
+    with one, other, pytest.raises(ValueError, match=r"(?i)stream"), Relay(one, target):
         pass
