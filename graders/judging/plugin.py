@@ -57,6 +57,11 @@ class Judging:
         recorded: Facts = request.node.stash[FACTS]
         return recorded
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave whatever lies beside the checks, or in a folder above, where it is."""
+        return True if collection_path.is_file() and collection_path not in self._sources else None
+
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module:
         """Use the module that is imported already: what runs is what was cross-checked."""
         module = pytest.Module.from_parent(parent, path=module_path)

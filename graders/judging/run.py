@@ -122,6 +122,7 @@ def _run(
     files = [str(path) for path in sources if path.stem != FIXTURES]
     options = [
         f"--rootdir={folder.resolve()}",
+        f"--confcutdir={folder.resolve()}",
         f"-c{os.devnull}",
         "--noconftest",
         "--disable-plugin-autoload",

@@ -137,6 +137,20 @@ def test_settings_of_the_working_folder_do_not_reach_a_check(
     assert not list(tmp_path.rglob(".pytest_cache"))
 
 
+def test_files_around_the_checks_are_not_read(course: Course, tmp_path: Path) -> None:
+    course.module("""
+        @check("a")
+        def check_a():
+            '''A.'''
+    """)
+    beside = course.checks / "drafts"
+    beside.mkdir()
+    for folder in (tmp_path.parent, tmp_path, beside):
+        (folder / "test_stray.py").write_text("raise SystemExit('a stray file was read')\n")
+    (course.checks / "_test.py").write_text("raise SystemExit('a private file was read')\n")
+    assert course.judge()["a"].status is Status.PASSED
+
+
 def test_two_threads_judge_one_after_the_other(course: Course, tmp_path: Path) -> None:
     course.module("""
         @check("a")
