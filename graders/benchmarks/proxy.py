@@ -1,4 +1,4 @@
-"""Measures what the fault proxy costs: the time it adds to a request, and its CPU beside an idle cluster's."""
+"""Measures what the fault proxy costs: time added to a request, and its CPU beside an idle cluster's."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _in_ms(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def measure_proxy(runs: int, progress: Progress) -> ProxyCost:
-    """Start a cluster with its recorders and a proxy, as a grade does, and measure the longer the more `runs`.
+    """Start a cluster with its recorders and a proxy, as a grade does; more `runs` measure longer.
 
     Raises:
         InfraFault: the cluster does not come up, or a request fails.
