@@ -42,7 +42,7 @@ test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, su
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
 	@$(KUBEPROOF) selftest $(LAB) $(args)
 
-bench: $(READY) ## Measure the start of a cluster, beside kwokctl's
+bench: $(READY) ## Measure the start of a cluster, beside kwokctl's, and what the fault proxy costs
 	@$(KUBEPROOF) bench $(args)
 
 lint: $(READY) ## ruff, mypy, import-linter

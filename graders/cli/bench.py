@@ -69,7 +69,7 @@ def _cells(measures: tuple[Measure, ...]) -> list[str]:
 
 
 def _proxy_table(cost: ProxyCost) -> Table:
-    from graders.benchmarks.proxy import MOST_ADDED_S, MOST_CPU_SHARE, REQUESTS_PER_S  # noqa: PLC0415
+    from graders.benchmarks.proxy import MOST_ADDED_S, MOST_CPU, REQUESTS_PER_S  # noqa: PLC0415
 
     table = Table(title="The fault proxy")
     table.add_column("cost")
@@ -83,8 +83,8 @@ def _proxy_table(cost: ProxyCost) -> Table:
     )
     table.add_row(
         f"CPU at {REQUESTS_PER_S} requests/s",
-        f"{cost.proxy_cpu * 1000:.1f} ms/s",
-        f"{cost.cpu_share:.1%} of an idle cluster's {cost.idle_cpu * 1000:.0f} ms/s",
-        f"< {MOST_CPU_SHARE:.0%}",
+        f"{cost.proxy_cpu:.1%} of a core",
+        f"{cost.cpu_ratio:.2f} × an idle cluster's {cost.idle_cpu:.1%}",
+        f"< {MOST_CPU:.0%} of a core",
     )
     return table

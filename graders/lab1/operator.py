@@ -17,7 +17,7 @@ from graders.evidence.records import ProcessEvent, Scrape
 from graders.faultproxy import FaultProxy
 from graders.lab1.scraping import read_metrics
 from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, SandboxSpec, View
-from graders.sandbox.starvation import kept_waiting_s
+from graders.sandbox.starvation import Scheduled, scheduled
 
 RESTART_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
 """A process that exits is started again after these; the last one repeats."""
@@ -117,11 +117,11 @@ class Operator:
         with self._lock:
             return self._process.log_tail(lines) if self._process is not None else ""
 
-    def kept_waiting_s(self) -> float:
-        """Seconds the present process was ready to run and the machine had no processor for it."""
+    def scheduled(self) -> Scheduled:
+        """How long the present process ran, and how long it waited for a processor."""
         with self._lock:
             process = self._process
-        return kept_waiting_s(process.pid) if process is not None else 0.0
+        return scheduled(process.pid) if process is not None else Scheduled()
 
     def ends_since(self, t: float) -> str:
         """How often the operator ended by itself since time `t`, and how last; empty when it did not."""

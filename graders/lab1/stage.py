@@ -17,21 +17,16 @@ from graders.kube.client import ApiRefused, Kube
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, phase, pods_path
 from graders.lab1.namespaces import create_namespaces
 from graders.lab1.operator import Operator
+from graders.lab1.patience import SHORTEST_STRETCH_S, Patience
 from graders.lab1.policies import Gates
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
-from graders.scenario.calibration import slowdown
+from graders.sandbox.starvation import Scheduled
 from graders.scenario.tracks import Missed, RestartGate
 
 T = TypeVar("T")
 
-MOST_STRETCH = 3.0
-"""How many times over a deadline is stretched at most on a machine that has no time for it."""
-
-SHORTEST_STRETCH_S = 0.1
-"""Less is not worth another look."""
-
-KEPT_GOOD_FOR_S = 0.1
+SCHEDULED_GOOD_FOR_S = 0.1
 
 QUIET_S = 1.0
 """On a machine that keeps up; a slower one stretches it."""
@@ -63,20 +58,26 @@ class World:
     standby: Operator | None = None
     """A second replica, in the one track that has it."""
 
-    _kept: list[tuple[float, float]] = field(default_factory=lambda: [(-1.0, 0.0)])
+    _scheduled: list[tuple[float, Scheduled]] = field(default_factory=lambda: [(-1.0, Scheduled())])
 
-    def kept_waiting_s(self) -> float:
-        """Seconds that all replicas' processes had to wait for a processor, or for the proxy to have one.
+    def scheduled(self) -> Scheduled:
+        """How long all replicas' processes ran, and had to wait for a processor or for the proxy to have one.
 
         Many tracks ask often, and the kernel is slow to tell: an answer is good for a tenth of a second.
         """
         now = self.recording.clock.now()
-        read_at, kept_s = self._kept[0]
-        if now - read_at > KEPT_GOOD_FOR_S:
-            standby_s = self.standby.kept_waiting_s() if self.standby else 0.0
-            kept_s = self.operator.kept_waiting_s() + standby_s + self.proxy.late_s()
-            self._kept[0] = (now, kept_s)
-        return kept_s
+        read_at, so_far = self._scheduled[0]
+        if now - read_at > SCHEDULED_GOOD_FOR_S:
+            each = [replica.scheduled() for replica in (self.operator, self.standby) if replica]
+            waited_s = sum(one.waited_s for one in each) + self.proxy.late_s()
+            so_far = Scheduled(sum(one.ran_s for one in each), waited_s)
+            self._scheduled[0] = (now, so_far)
+        return so_far
+
+    def kept_since(self, waited_before_s: float) -> float:
+        """Seconds kept waiting since `waited_s` was `waited_before_s`."""
+        # A process that was started anew meanwhile has waited less than the one before it.
+        return max(0.0, self.scheduled().waited_s - waited_before_s)
 
 
 class Stage:
@@ -256,21 +257,22 @@ class Stage:
     ) -> T:
         """Wait until `probe` returns instead of raising `NotYet`; T unless `timeout_s` says otherwise.
 
-        A limit is stretched, up to `MOST_STRETCH` times over, by what the machine is to blame for; see
-        `_stretch_s`. When the condition still does not hold, `control` looks whether the harness could
-        have shown it at all, and says what is wrong if not.
+        A limit is stretched by what the machine is to blame for; see `Patience`. When the condition still
+        does not hold, `control` looks whether the harness could have shown it at all, and says what is
+        wrong if not.
 
         Raises:
             Missed: it did not in time and the harness was healthy; marked `missed`.
-            InfraFault: it did not in time and the harness was not healthy.
+            InfraFault: it did not in time, and the harness was not healthy or the machine far too busy.
         """
         since = self.now()
         limit = timeout_s if timeout_s is not None else self.deadline_s
+        patience = Patience(self.world, since, limit)
         try:
             with self._waiting("condition", what):
-                return self._wait_fairly(probe, since, limit)
+                return self._wait_fairly(probe, patience)
         except TimedOut as mismatch:
-            self._blame(since, control)
+            self._blame(patience, control)
             ends = self.world.operator.ends_since(since)
             seen = f"{mismatch}; meanwhile {ends}" if ends else str(mismatch)
             self.mark("missed", waiting_for=what, within_s=round(limit, 1), seen=seen)
@@ -282,12 +284,12 @@ class Stage:
         Raises:
             InfraFault: it did not, and the harness was not healthy.
         """
-        since = self.now()
+        patience = Patience(self.world, self.now(), self.deadline_s)
         try:
             with self._waiting("condition", what):
-                self._wait_fairly(probe, since, self.deadline_s)
+                self._wait_fairly(probe, patience)
         except TimedOut as mismatch:
-            self._blame(since, lambda: "")
+            self._blame(patience, lambda: "")
             self.mark("not-reached", waiting_for=what, seen=str(mismatch))
             return False
         return True
@@ -337,23 +339,23 @@ class Stage:
         An operator that never rests is not this wait's business: after T it goes on, marked `restless`.
         """
         start = last = self.now()
-        kept_before = self.world.kept_waiting_s()
+        waited_before = self.world.scheduled().waited_s
 
         def probe() -> None:
-            nonlocal last, kept_before
+            nonlocal last, waited_before
             writes = (self.world.audit.last_write(self.world.operator_user, each) for each in namespaces)
             latest = max(start, *(write if write is not None else start for write in writes))
             if latest > last:
-                last, kept_before = latest, self.world.kept_waiting_s()
+                last, waited_before = latest, self.world.scheduled().waited_s
             since = self.now() - last
             # Whoever is not let run is not at rest.
-            if since < self.world.quiet_s or since - self._kept_since(kept_before) < self.world.quiet_s:
+            if min(since, since - self.world.kept_since(waited_before)) < self.world.quiet_s:
                 raise NotYet(f"last write {since:.2f} s ago")
 
         name = "settled"
         try:
             with self._waiting("rest", "the operator to come to rest"):
-                self._wait_fairly(probe, start, self.deadline_s, interval_s=0.05)
+                self._wait_fairly(probe, Patience(self.world, start, self.deadline_s), interval_s=0.05)
         except TimedOut:
             name = "restless"
         return self.mark(name, namespace=namespaces[0])
@@ -371,7 +373,7 @@ class Stage:
 
         try:
             with self._waiting("condition", "the operator to notice"):
-                self._wait_fairly(probe, self.now(), self.deadline_s, interval_s=0.05)
+                self._wait_fairly(probe, Patience(self.world, self.now(), self.deadline_s), interval_s=0.05)
         except TimedOut:
             self.mark("unnoticed", namespace=namespace)
 
@@ -407,45 +409,35 @@ class Stage:
             if refused.answer.code != 404:
                 raise InfraFault(str(refused)) from refused
 
-    def _wait_fairly(
-        self, probe: Callable[[], T], since: float, limit_s: float, *, interval_s: float = 0.25
-    ) -> T:
+    def _wait_fairly(self, probe: Callable[[], T], patience: Patience, *, interval_s: float = 0.25) -> T:
         """Wait, and go on for as long as the machine is to blame for."""
-        kept_before = self.world.kept_waiting_s()
-        left_s = limit_s
+        left_s = patience.limit_s
         with self.world.recording.news.listener() as bell:
             while True:
                 try:
                     found = wait_for(probe, timeout_s=left_s, interval_s=interval_s, wake=bell)
                 except TimedOut:
-                    stretch_s = min(self._stretch_s(kept_before, limit_s), MOST_STRETCH * limit_s)
-                    left_s = since + limit_s + stretch_s - self.now()
+                    left_s = patience.left_s()
                     if left_s < SHORTEST_STRETCH_S:
                         raise
                 else:
-                    over_s = self.now() - since - limit_s
+                    over_s = patience.over_s()
                     if over_s > 0:
                         self.mark("stretched", by_s=round(over_s, 2))
                     return found
 
-    def _stretch_s(self, kept_before: float, limit_s: float) -> float:
-        """How much of the time was the machine's.
-
-        The operator was ready to run and no processor was free, or a pod of the grader's own takes
-        longer to get running just now than it should.
-        """
-        return self._kept_since(kept_before) + limit_s * (slowdown(self.kube) - 1.0)
-
-    def _kept_since(self, kept_before: float) -> float:
-        # A process that was started anew meanwhile has waited less than the one before it.
-        return max(0.0, self.world.kept_waiting_s() - kept_before)
-
-    def _blame(self, since: float, control: Callable[[], str]) -> None:
+    def _blame(self, patience: Patience, control: Callable[[], str]) -> None:
         if self.world.operator.fault is not None:
             raise InfraFault(f"the operator could not be started: {self.world.operator.fault}")
-        sickness = self.world.control.sickness(since) or self.world.watches.problem or control()
+        world = self.world
+        sickness = world.control.sickness(patience.since) or world.watches.problem or control()
         if sickness:
             raise InfraFault(f"a deadline passed while the harness was not healthy: {sickness}")
+        if patience.in_vain():
+            raise InfraFault(
+                "a deadline passed, stretched as far as it goes, on a machine that is far too busy",
+                fix="grade again when the machine has less to do, or fewer submissions at once",
+            )
 
 
 def describe(job: Object) -> str:

@@ -13,6 +13,7 @@ from graders.evidence.recorders import Recording
 from graders.evidence.records import Wait
 from graders.lab1.stage import Stage, World
 from graders.progress import Silent
+from graders.sandbox.starvation import Scheduled
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from tests.unit.synthetic_bundle import make_manifest
 
@@ -29,7 +30,7 @@ def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait,
         kube=None,
         deadline_s=30.0,
         watch_turn=threading.Lock(),
-        kept_waiting_s=lambda: 0.0,
+        scheduled=Scheduled,
     )
     gate = RestartGate(members, acts.keys() - members, lambda: None)
     stages = {name: Stage(name, cast(World, shared), gate) for name in acts}

@@ -1,4 +1,4 @@
-"""How long a program was ready to run and was not let."""
+"""How long a program ran, and was ready to run and was not let."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from graders.polling import NotYet, wait_for
-from graders.sandbox.starvation import kept_waiting_s
+from graders.sandbox.starvation import Scheduled, scheduled
 
 BUSY = "import time\nwhile True: pass"
 
@@ -18,8 +18,9 @@ def test_a_program_that_shares_its_processor_has_waited() -> None:
     both = [subprocess.Popen(["taskset", "-c", str(processor), sys.executable, "-c", BUSY]) for _ in range(2)]
 
     def has_waited() -> None:
-        if not all(kept_waiting_s(each.pid) > 0.2 for each in both):
-            raise NotYet("neither has waited for long")
+        of_each = [scheduled(each.pid) for each in both]
+        if not all(each.waited_s > 0.2 and each.ran_s > 0.2 for each in of_each):
+            raise NotYet(str(of_each))
 
     try:
         wait_for(has_waited, timeout_s=60.0)
@@ -32,4 +33,4 @@ def test_a_program_that_shares_its_processor_has_waited() -> None:
 def test_a_program_that_is_gone_waits_for_nothing() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    assert kept_waiting_s(gone.pid) == 0.0
+    assert scheduled(gone.pid) == Scheduled()

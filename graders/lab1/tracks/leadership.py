@@ -237,10 +237,10 @@ def _takeover(stage: Stage, replica: Operator, job: str, why: str, duration_s: f
 
 def _let_come_to(stage: Stage, replica: Operator) -> None:
     """Set mark `continued`, and after the grace the mark `awake`: time without a processor does not count."""
-    start, kept_s = stage.mark("continued", instance=replica.instance), replica.kept_waiting_s()
+    start, kept_s = stage.mark("continued", instance=replica.instance), replica.scheduled().waited_s
 
     def probe() -> None:
-        if stage.now() - start - max(0.0, replica.kept_waiting_s() - kept_s) < GRACE_S:
+        if stage.now() - start - max(0.0, replica.scheduled().waited_s - kept_s) < GRACE_S:
             raise NotYet("it has just been let go on")
 
     with contextlib.suppress(TimedOut):

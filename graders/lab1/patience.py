@@ -1,0 +1,55 @@
+"""How long a wait goes on: its limit, and what the machine is to blame for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graders.scenario.calibration import slowdown
+
+if TYPE_CHECKING:
+    from graders.lab1.stage import World
+
+MOST_STRETCH = 3.0
+"""How many times over a limit is stretched at most on a machine that has no time for it."""
+
+SHORTEST_STRETCH_S = 0.1
+"""Less is not worth another look."""
+
+OWN_SHARE = 0.5
+"""An operator that ran for so much of the time (of one processor's) had its chance."""
+
+
+class Patience:
+    """The limit of one wait that began at `since`, stretched while it lasts."""
+
+    def __init__(self, world: World, since: float, limit_s: float) -> None:
+        self.since = since
+        self.limit_s = limit_s
+        self._world = world
+        self._before = world.scheduled()
+        self._stretch_s = 0.0
+
+    def left_s(self) -> float:
+        """Seconds to go on for, by how busy the machine is by now; below zero when time is up."""
+        self._stretch_s = self._machines_s()
+        return min(self._stretch_s, MOST_STRETCH * self.limit_s) - self.over_s()
+
+    def over_s(self) -> float:
+        """Seconds past the limit."""
+        return self._world.recording.clock.now() - self.since - self.limit_s
+
+    def in_vain(self) -> bool:
+        """Whether all patience was for nothing because the machine, and not the operator, had no time."""
+        if self._stretch_s < MOST_STRETCH * self.limit_s:
+            return False
+        ran_s = self._world.scheduled().ran_s - self._before.ran_s
+        return ran_s < OWN_SHARE * (self.limit_s + self.over_s())
+
+    def _machines_s(self) -> float:
+        """How much of the time was the machine's.
+
+        The operator was ready to run and no processor was free, or a pod of the grader's own takes
+        longer to get running just now than it should.
+        """
+        kept_s = self._world.kept_since(self._before.waited_s)
+        return kept_s + self.limit_s * (slowdown(self._world.kube) - 1.0)
