@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from graders.evidence.bundle import TrackResult
-from graders.lab1.stage import World
+from graders.lab1.world import World
 
 _GUARDED = frozenset(
     {"admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io"}

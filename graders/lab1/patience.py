@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graders.scenario.calibration import slowdown
 
 if TYPE_CHECKING:
-    from graders.lab1.stage import World
+    from graders.lab1.world import World
 
 MOST_STRETCH = 3.0
 """How many times over a limit is stretched at most on a machine that has no time for it."""

@@ -21,7 +21,7 @@ from graders.lab1.built import built_submission, go_tools
 from graders.lab1.harm import attributed
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.lab1.policies import DEPLOYMENT, Gates, Kyverno
-from graders.lab1.stage import Stage, World
+from graders.lab1.stage import Stage
 from graders.lab1.story import RUN
 from graders.lab1.tracks import (
     absence,
@@ -38,6 +38,7 @@ from graders.lab1.tracks import (
     signals,
     steadiness,
 )
+from graders.lab1.world import World
 from graders.lab1.worlds import Place, Setting, open_world, sandbox_spec
 from graders.model import Submission
 from graders.sandbox.protocol import Limits, SandboxSpec

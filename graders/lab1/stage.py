@@ -4,80 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import random
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
-from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
 from graders.evidence.records import Object, Request, Wait
-from graders.faultproxy import FaultProxy
 from graders.faults import InfraFault
-from graders.kube.client import ApiRefused, Kube
+from graders.kube.client import ApiRefused
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, phase, pods_path
 from graders.lab1.namespaces import create_namespaces
-from graders.lab1.operator import Operator
 from graders.lab1.patience import SHORTEST_STRETCH_S, Patience
-from graders.lab1.policies import Gates
+from graders.lab1.world import World
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
-from graders.sandbox.starvation import Scheduled
 from graders.scenario.tracks import Missed, RestartGate
 
 T = TypeVar("T")
-
-SCHEDULED_GOOD_FOR_S = 0.1
-
-QUIET_S = 1.0
-"""On a machine that keeps up; a slower one stretches it."""
-
-
-@dataclass(frozen=True)
-class World:
-    """What all stages of a run share. `operator_user` is the operator's API identity."""
-
-    kube: Kube
-    recording: Recording
-    audit: AuditRecorder
-    watches: WatchRecorder
-    control: ControlRecorder
-    operator: Operator
-    proxy: FaultProxy
-    operator_user: str
-    deadline_s: float
-    namespaces: dict[str, str]
-    """Namespace by stage and part: `scaling`, `isolation/b`."""
-    watch_turn: threading.Lock = field(default_factory=threading.Lock)
-    """Held by the track that disturbs watches: what ends one for 410 would end another's old news."""
-    at: int | None = None
-    """The one crash point to act out; None for all."""
-    quiet_s: float = QUIET_S
-    """An operator that has not written for so long is taken to be done with what it saw."""
-    gates: Gates | None = None
-    """Made ready only for a run that asks for policy-gates."""
-    standby: Operator | None = None
-    """A second replica, in the one track that has it."""
-
-    _scheduled: list[tuple[float, Scheduled]] = field(default_factory=lambda: [(-1.0, Scheduled())])
-
-    def scheduled(self) -> Scheduled:
-        """How long all replicas' processes ran, and had to wait for a processor or for the proxy to have one.
-
-        Many tracks ask often, and the kernel is slow to tell: an answer is good for a tenth of a second.
-        """
-        now = self.recording.clock.now()
-        read_at, so_far = self._scheduled[0]
-        if now - read_at > SCHEDULED_GOOD_FOR_S:
-            each = [replica.scheduled() for replica in (self.operator, self.standby) if replica]
-            waited_s = sum(one.waited_s for one in each) + self.proxy.late_s()
-            so_far = Scheduled(sum(one.ran_s for one in each), waited_s)
-            self._scheduled[0] = (now, so_far)
-        return so_far
-
-    def kept_since(self, waited_before_s: float) -> float:
-        """Seconds kept waiting since `waited_s` was `waited_before_s`."""
-        # A process that was started anew meanwhile has waited less than the one before it.
-        return max(0.0, self.scheduled().waited_s - waited_before_s)
 
 
 class Stage:

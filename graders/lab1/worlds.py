@@ -19,7 +19,7 @@ from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.namespaces import create_namespaces
 from graders.lab1.operator import Launch, Operator, environment
 from graders.lab1.policies import Gates
-from graders.lab1.stage import QUIET_S, World
+from graders.lab1.world import QUIET_S, World
 from graders.model import Cluster
 from graders.sandbox.protocol import Limits, SandboxSpec, View
 from graders.scenario.spec import Run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from graders.model import Status
@@ -206,6 +206,16 @@ def _not_removed(r: Recording) -> None:
     r.remove("objects", r.seen("ttl", "mltrainingjobs", "short-lived")[-1])
 
 
+def _told_late(r: Recording) -> None:
+    """Its pod ended long before the operator said so, and at once removed the job."""
+    states = r.seen("ttl", "mltrainingjobs", "short-lived")
+    gone = states[-1]["t"] + r.mark("ttl", "clock", 0)["data"]["wall_start"]
+    stamp = datetime.fromtimestamp(gone, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for state in states:
+        if state["object"].get("status", {}).get("completionTime"):
+            state["object"]["status"]["completionTime"] = stamp
+
+
 def _never_complete(r: Recording) -> None:
     r.set_condition("ttl", "short-lived", "Complete", "False")
 
@@ -227,8 +237,9 @@ DEADLINES_FLAWS = (
     ),
     Flaw(DEADLINES, "no startTime", _status("deadline", "overdue", startTime=None), "None and "),
     Flaw(DEADLINES, "pod left running", _left_running("deadline", "overdue-0"), "overdue-0 still ran"),
-    Flaw(DEADLINES, "removed early", _removed_after(1.0), "removed after 1.0 s"),
-    Flaw(DEADLINES, "removed late", _removed_after(90.0), "removed after 90.0 s"),
+    Flaw(DEADLINES, "removed early", _removed_after(1.0), "short-lived: removed 1."),
+    Flaw(DEADLINES, "removed late", _removed_after(90.0), "short-lived: removed 90."),
+    Flaw(DEADLINES, "told late, removed by the start", _told_late, "short-lived: removed 0."),
     Flaw(DEADLINES, "never removed", _not_removed, "short-lived: Complete, then removed"),
     Flaw(DEADLINES, "removed unfinished", _never_complete, "short-lived: Complete, then removed"),
     Flaw(

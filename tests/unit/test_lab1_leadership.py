@@ -17,9 +17,10 @@ from graders.faultproxy import read_asked
 from graders.faultproxy.rules import InFlight
 from graders.faults import InfraFault, Unmet
 from graders.lab1.checks.leadership import check_leader
-from graders.lab1.stage import Stage, World
+from graders.lab1.stage import Stage
 from graders.lab1.tenure import MOST_LEASE_S, Claim, holder_of, lease_s, read_claims, shared_locks
 from graders.lab1.tracks.leadership import Witness
+from graders.lab1.world import World
 from graders.scenario.tracks import RestartGate
 from tests.unit.lab1_telling import Telling
 

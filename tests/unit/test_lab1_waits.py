@@ -11,7 +11,8 @@ from typing import cast
 from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
 from graders.evidence.recorders import Recording
 from graders.evidence.records import Wait
-from graders.lab1.stage import Stage, World
+from graders.lab1.stage import Stage
+from graders.lab1.world import World
 from graders.progress import Silent
 from graders.sandbox.starvation import Scheduled
 from graders.scenario.tracks import RestartGate, Track, run_tracks
