@@ -1,4 +1,4 @@
-"""Installs hash-locked wheels with pip, told about by a progress line."""
+"""Installs wheels with pip, told about by a progress line: never anything that has to be built."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
@@ -14,7 +17,75 @@ from graders.process import kill_group, spawn
 from graders.progress import Progress
 
 _TAIL_LINES = 8
+_KEPT_LINES = 400
+_LOOK_EVERY_S = 0.25
 _PIN = re.compile(r"^[A-Za-z0-9]")
+_ONE_MORE = ("Collecting ", "Processing ")
+"""What pip says first of a package from an index, or from a folder."""
+
+_WHEELS_ONLY = ("--only-binary", ":all:", "--no-input", "--progress-bar", "off")
+
+
+@dataclass(frozen=True)
+class PipRun:
+    """How pip ended: its exit status, its last lines, how many packages it looked at."""
+
+    status: int
+    lines: tuple[str, ...]
+    collected: int
+    stopped: str = ""
+    """What `watch` said when it stopped pip; empty if pip ended by itself."""
+
+
+def run_pip(
+    arguments: Sequence[str],
+    title: str,
+    progress: Progress,
+    *,
+    total: int | None = None,
+    environment: Mapping[str, str] = os.environ,
+    watch: Callable[[int], str] = lambda _: "",
+) -> PipRun:
+    """Run `pip install` with wheels only, under the user's own settings of which index to ask.
+
+    `watch` is asked several times a second, with the number of packages looked at so far, and stops pip by
+    giving a reason.
+    """
+    command = [sys.executable, "-I", "-m", "pip", *arguments]
+    lines: deque[str] = deque(maxlen=_KEPT_LINES)
+    collected, stopped = 0, ""
+    done = threading.Event()
+
+    def look() -> None:
+        nonlocal stopped
+        while not done.wait(_LOOK_EVERY_S):
+            if stopped := watch(collected):
+                kill_group(process)
+                return
+
+    with progress.task(title, total=total) as task:
+        own = {**environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
+        process = spawn(command, environment=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert process.stdout is not None
+        watching = threading.Thread(target=look, name="watching pip", daemon=True)
+        watching.start()
+        try:
+            for raw in process.stdout:
+                line = raw.decode("utf-8", "replace").strip()
+                lines.append(line)
+                if line.startswith(_ONE_MORE):
+                    collected += 1
+                    task.update(done=collected, detail=line.split()[1])
+                elif line.startswith("Installing "):
+                    task.update(done=total or collected, detail="installing")
+            status = process.wait()
+        finally:
+            done.set()
+            watching.join()
+            kill_group(process)
+            process.stdout.close()
+    # It may have been quicker than the last look.
+    return PipRun(status, tuple(lines), collected, stopped or watch(collected))
 
 
 def install_wheels(
@@ -33,34 +104,25 @@ def install_wheels(
     Raises:
         InfraFault: pip is missing, a wheel cannot be fetched, or one does not match its hash.
     """
-    command = [sys.executable, "-I", "-m", "pip"]
-    command += ["--python", str(interpreter)] if interpreter else []
-    command += ["install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input"]
-    command += ["--progress-bar", "off", "-r", str(lock)]
-    command += ["--target", str(target), "--no-compile"] if target else []
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
+    arguments = ["--python", str(interpreter)] if interpreter else []
+    arguments += ["install", *_WHEELS_ONLY, "--no-deps", "--require-hashes", "-r", str(lock)]
+    arguments += ["--target", str(target), "--no-compile"] if target else []
     pins = sum(bool(_PIN.match(line)) for line in lock.read_text().splitlines())
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    seen = 0
-    with progress.task(title, total=pins) as task:
-        process = spawn(command, environment=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert process.stdout is not None
-        try:
-            for raw in process.stdout:
-                line = raw.decode("utf-8", "replace").strip()
-                tail.append(line)
-                if line.startswith("Collecting "):
-                    seen += 1
-                    task.update(done=seen, detail=line.split()[1])
-                elif line.startswith("Installing "):
-                    task.update(done=pins, detail="installing")
-            status = process.wait()
-        finally:
-            kill_group(process)
-            process.stdout.close()
-    if status != 0:
+    run = run_pip(arguments, title, progress, total=pins)
+    if run.status != 0:
         raise InfraFault(
-            f"{title}: pip failed (exit {status}):\n    " + "\n    ".join(tail),
+            f"{title}: pip failed (exit {run.status}):\n    " + "\n    ".join(run.lines[-_TAIL_LINES:]),
             fix="check that this machine reaches a Python package index (pip's own settings are used), "
             "then run `kubeproof setup` again",
         )
+
+
+def wheels_into(target: Path, requirements: Path, constraints: Path) -> tuple[str, ...]:
+    """Arguments for `run_pip` to resolve `requirements` within `constraints`, and unpack all into `target`.
+
+    Nothing of what is unpacked is run, not even compiled.
+    """
+    return (
+        "install", *_WHEELS_ONLY, "--no-compile", "--no-warn-conflicts", "--target", str(target),
+        "-r", str(requirements), "-c", str(constraints),
+    )  # fmt: skip

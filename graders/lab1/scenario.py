@@ -41,6 +41,7 @@ from graders.lab1.tracks import (
 from graders.lab1.world import World
 from graders.lab1.worlds import Place, Setting, open_world, sandbox_spec
 from graders.model import Submission
+from graders.sandbox.environments import check_requirements, ensure_environment
 from graders.sandbox.protocol import Limits, SandboxSpec
 from graders.scenario.calibration import calibrate
 from graders.scenario.spec import Recorded, Run
@@ -109,6 +110,8 @@ def examine(submission: Submission) -> None:
         BadSubmission: names the file and line.
     """
     install.check_kinds(_manifests(submission), submission.manifest)
+    if _is_python(submission):
+        check_requirements(submission.root)
 
 
 def prepare(kube: Kube, submission: Submission) -> None:
@@ -122,7 +125,14 @@ def record(run: Run) -> Recorded:
     Raises:
         BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
     """
+    if _is_python(run.submission):
+        run = replace(run, runtime=ensure_environment(run.runtime, run.submission.root, run.progress))
     return _Recording(run).record()
+
+
+def _is_python(submission: Submission) -> bool:
+    wanted: Lab1Manifest = submission.manifest
+    return wanted.operator.language == "python"
 
 
 def _manifests(submission: Submission) -> tuple[Manifest, ...]:

@@ -21,7 +21,7 @@ from graders.lab1.operator import Launch, Operator, environment
 from graders.lab1.policies import Gates
 from graders.lab1.world import QUIET_S, World
 from graders.model import Cluster
-from graders.sandbox.protocol import Limits, SandboxSpec, View
+from graders.sandbox.protocol import Limits, Mount, SandboxSpec, View
 from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest
 
@@ -100,6 +100,7 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
 
 def sandbox_spec(run: Run, name: str, folder: Path, command: tuple[str, ...], limits: Limits) -> SandboxSpec:
     """A command over the submission, with the learner runtime."""
+    beneath = run.runtime.beneath
     return SandboxSpec(
         submission=run.submission.root,
         command=command,
@@ -109,6 +110,7 @@ def sandbox_spec(run: Run, name: str, folder: Path, command: tuple[str, ...], li
         base=run.runtime.base,
         name=name,
         limits=limits,
+        mounts=(Mount(str(beneath), beneath),) if beneath else (),
     )
 
 

@@ -44,6 +44,8 @@ class Runtime:
     python: Path
     base: Path
     lock_sha256: str
+    beneath: Path | None = None
+    """The course's environment, where this is a submission's own that stands on it."""
 
 
 def ensure_runtime(progress: Progress, *, lock: Path = LOCK) -> Runtime:
@@ -83,7 +85,7 @@ def _is_complete(runtime: Runtime) -> bool:
 def _make(runtime: Runtime, lock: Path, progress: Progress) -> None:
     remove_tree(runtime.venv)
     try:
-        _make_venv(runtime.venv)
+        make_venv(runtime.venv)
         title = f"installing the learner runtime (Python {sys.version_info.major}.{sys.version_info.minor})"
         install_wheels(lock, title, progress, interpreter=runtime.python)
         _warm_types(runtime)
@@ -109,8 +111,12 @@ def _warm_types(runtime: Runtime) -> None:
             cache.replace(target)
 
 
-def _make_venv(folder: Path) -> None:
-    """Make an environment without pip, on the installation below this process's own environment."""
+def make_venv(folder: Path) -> None:
+    """Make an environment without pip, on the installation below this process's own environment.
+
+    Raises:
+        InfraFault: Python cannot make one here.
+    """
     python = getattr(sys, "_base_executable", None) or sys.executable
     command = [python, "-I", "-m", "venv", "--without-pip", str(folder)]
     try:

@@ -1,0 +1,176 @@
+"""What a submission may ask for: packages by name; everything else is refused with file, line and fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graders.faults import BadSubmission
+from graders.sandbox.requirements import (
+    MOST_BYTES,
+    MOST_REQUIREMENTS,
+    Requirements,
+    Wanted,
+    read_requirements,
+    satisfied,
+)
+
+NAME = "requirements.txt"
+HASH = "sha256:" + "a1" * 32
+OTHER = "sha256:" + "b2" * 32
+
+
+def read(root: Path, text: str | bytes, **others: str) -> Requirements:
+    (root / NAME).write_bytes(text if isinstance(text, bytes) else text.encode())
+    for stem, content in others.items():
+        (root / f"{stem}.txt").write_text(content)
+    return read_requirements(root, NAME)
+
+
+def shown(found: tuple[Wanted, ...]) -> list[tuple[str, str, int]]:
+    return [(str(each), each.file, each.line) for each in found]
+
+
+def test_a_submission_without_the_file_asks_for_nothing(tmp_path: Path) -> None:
+    assert read_requirements(tmp_path, NAME) == Requirements()
+
+
+def test_names_versions_extras_and_markers_are_read(tmp_path: Path) -> None:
+    text = (
+        '# what it needs\nkopf>=1.45,<1.46  # the framework\n\nHttpX[http2]==0.28 ; python_version > "3.8"\n'
+    )
+    found = read(tmp_path, text)
+    assert shown(found.wanted) == [
+        ("kopf<1.46,>=1.45", NAME, 2),
+        ('HttpX[http2]==0.28; python_version > "3.8"', NAME, 4),
+    ]
+    assert [each.name for each in found.wanted] == ["kopf", "httpx"]
+
+
+def test_hashes_on_continued_lines_are_read(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, f"kopf==1.45.0 \\\n    --hash={HASH} \\\r\n    --hash={OTHER}\n").wanted
+    assert found.hashes == {HASH, OTHER}
+    assert found.line == 1
+
+
+def test_files_of_the_submission_are_included(tmp_path: Path) -> None:
+    found = read(tmp_path, "-r base.txt\n-c bounds.txt\nkopf\n", base="pyyaml\n", bounds="aiohttp<4\n")
+    assert shown(found.wanted) == [("pyyaml", "base.txt", 1), ("kopf", NAME, 3)]
+    assert shown(found.constraints) == [("aiohttp<4", "bounds.txt", 1)]
+
+
+REFUSED = {
+    "--index-url https://evil.example/simple": "options of pip",
+    "--extra-index-url=https://evil.example/simple": "options of pip",
+    "-i https://evil.example/simple": "options of pip",
+    "--find-links /tmp": "options of pip",
+    "--trusted-host evil.example": "options of pip",
+    "--no-binary :all:": "options of pip",
+    "--pre": "options of pip",
+    "-e .": "options of pip",
+    "--editable git+https://evil.example/x": "options of pip",
+    "kopf --global-option=build": "is no requirement",
+    "kopf --config-settings a=b": "is no requirement",
+    "https://evil.example/kopf-9-py3-none-any.whl": "address or a path",
+    "git+https://evil.example/kopf": "address or a path",
+    "file:///etc/passwd": "address or a path",
+    "./vendored": "address or a path",
+    "../other": "address or a path",
+    "/etc": "address or a path",
+    "wheels/kopf-9-py3-none-any.whl": "address or a path",
+    "kopf @ https://evil.example/kopf.whl": "is an address or a path",
+    "kopf @ file:///etc": "names an address",
+    "kopf @ git+ssh://evil.example/x": "names an address",
+    "kopf==${HOME}": "variables are not filled in",
+    "kopf=1": "is no requirement",
+    "kopf==": "is no requirement",
+    "kopf==1 --hash=md5:00": "is no SHA-256 hash",
+    "kopf\x1b[2J": "holds the character 0x1b",
+    "kopf\0": "holds the character 0x0",
+    "kopf ; " + "(" * 20_000: "is no requirement",
+    "-r ../requirements.txt": "no file of the submission",
+    "-r /etc/passwd": "no file of the submission",
+    "-r https://evil.example/r.txt": "no file of the submission",
+    "-c missing.txt": "is not there",
+    "-r requirements.txt": "includes itself",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=lambda line: line[:30])
+def test_everything_else_is_refused_where_it_stands(tmp_path: Path, line: str) -> None:
+    with pytest.raises(BadSubmission) as caught:
+        read(tmp_path, f"pyyaml\n\n{line}\n")
+    assert REFUSED[line] in caught.value.problem
+    assert (caught.value.file, caught.value.line) == (NAME, 3)
+    assert caught.value.fix
+    assert str(caught.value).replace("\n", "").isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_a_link_out_of_the_submission_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("kopf\n")
+    root = tmp_path / "submission"
+    root.mkdir()
+    (root / "linked.txt").symlink_to(secret)
+    (root / NAME).write_text("-r linked.txt\n")
+    with pytest.raises(BadSubmission, match="no file of the submission"):
+        read_requirements(root, NAME)
+    (root / NAME).unlink()
+    (root / NAME).symlink_to(secret)
+    with pytest.raises(BadSubmission, match="no file of the submission"):
+        read_requirements(root, NAME)
+
+
+def test_circles_and_deep_nests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSubmission, match="includes itself"):
+        read(tmp_path, "-r a.txt\n", a="-r b.txt\n", b="-r a.txt\n")
+    chain = {f"n{place}": f"-r n{place + 1}.txt\n" for place in range(9)}
+    with pytest.raises(BadSubmission, match="nested too deeply"):
+        read(tmp_path, "-r n0.txt\n", **chain, n9="kopf\n")
+
+
+def test_what_is_far_too_much_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSubmission, match=f"over {MOST_REQUIREMENTS} requirements"):
+        read(tmp_path, "".join(f"package{place}\n" for place in range(MOST_REQUIREMENTS + 1)))
+    with pytest.raises(BadSubmission, match="KiB long"):
+        read(tmp_path, "#" * (MOST_BYTES + 1))
+
+
+def test_other_encodings_are_refused_with_the_line(tmp_path: Path) -> None:
+    with pytest.raises(BadSubmission, match="is not UTF-8") as caught:
+        read(tmp_path, b"kopf\n# caf\xe9\n")
+    assert caught.value.line == 2
+    assert shown(read(tmp_path, "\ufeffkopf\n").wanted) == [("kopf", NAME, 1)]
+
+
+PINS = f"kopf==1.45.2 --hash={HASH}\naiohttp==3.14.5\nwindows==1 ; sys_platform == 'win32'\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_there"),
+    {
+        "kopf": True,
+        "Kopf>=1.45,<1.46": True,
+        "kopf==1.45.2": True,
+        f"kopf==1.45.2 --hash={OTHER} --hash={HASH}": True,
+        f"kopf==1.45.2 --hash={OTHER}": False,
+        "kopf<1.45": False,
+        "kopf[uvloop]": False,
+        "pykube-ng": False,
+        "windows": False,
+        "windows ; sys_platform == 'win32'": True,
+    }.items(),
+)
+def test_what_is_pinned_already_is_recognised(tmp_path: Path, line: str, is_there: bool) -> None:
+    pins = read(tmp_path, PINS).wanted
+    found = read(tmp_path, f"{line}\n").wanted
+    assert satisfied(found, (), pins) == list(found if is_there else ())
+
+
+def test_nothing_is_there_if_a_pin_breaks_a_constraint(tmp_path: Path) -> None:
+    pins = read(tmp_path, PINS).wanted
+    for bound, is_there in (("aiohttp<4", True), ("aiohttp<3", False), ("other<3", True)):
+        found = read(tmp_path, "-c bounds.txt\nkopf\n", bounds=f"{bound}\n")
+        assert bool(satisfied(found.wanted, found.constraints, pins)) is is_there, bound
