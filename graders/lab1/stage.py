@@ -10,7 +10,16 @@ from typing import Any, NoReturn, TypeVar
 from graders.evidence.records import Object, Request, Wait
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
-from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, phase, pods_path
+from graders.lab1.api import (
+    EXIT_CODE,
+    PLURAL,
+    controller_uid,
+    is_terminating,
+    is_true,
+    jobs_path,
+    phase,
+    pods_path,
+)
 from graders.lab1.namespaces import create_namespaces
 from graders.lab1.patience import SHORTEST_STRETCH_S, Patience
 from graders.lab1.world import World
@@ -252,6 +261,14 @@ class Stage:
             return sorted(pods, key=lambda name: (len(name), name))
 
         return self.wait(f"{count} pods of {job}, {' or '.join(phases)}", probe)
+
+    def wait_running(self, namespace: str, job: str, count: int) -> None:
+        """Wait for `count` pods that run, and give the operator the time to say that they do.
+
+        Before, it still has to look at what happened; whatever happens next would be news with the rest.
+        """
+        self.wait_pods(namespace, job, count)
+        self.noticed(namespace, job, "that it runs", lambda found: is_true(found, "Running"))
 
     def wait_job(self, namespace: str, name: str, what: str, condition: Callable[[Object], bool]) -> Object:
         """Wait until `condition` holds for the job as the watch has it; `what` says so in words."""

@@ -45,7 +45,7 @@ def downtime(stage: Stage) -> None:
             stage.create(job_manifest(namespace, case.job(how), nodes=NODES))
     for how in (SEEN, MISSED):
         for case in cases:
-            stage.wait_pods(namespace, case.job(how), NODES)
+            stage.wait_running(namespace, case.job(how), NODES)
     stage.settle(namespace)
     followed = _followed(stage, namespace, cases)
     stage.settle(namespace)

@@ -39,8 +39,8 @@ def finalizers(stage: Stage) -> None:
         stage.create(manifest)
         stage.mark("held", job=name, finalizer=HOLD)
     for name in ("watched", "unwatched"):
-        stage.wait_pods(namespace, name, NODES)
-    stage.wait_pods(own, "troubled", NODES)
+        stage.wait_running(namespace, name, NODES)
+    stage.wait_running(own, "troubled", NODES)
     stage.settle(namespace, own)
     deleted_while_cleaning_up_fails(stage, own, "troubled")
     deleted_while_it_runs(stage, namespace, "watched")

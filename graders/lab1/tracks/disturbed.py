@@ -85,7 +85,7 @@ def stale_cache(stage: Stage) -> None:
     for namespace in (late, calm):
         stage.create(job_manifest(namespace, name, nodes=3))
     for namespace in (late, calm):
-        stage.wait_pods(namespace, name, 3)
+        stage.wait_running(namespace, name, 3)
     with stage.watch_turn():
         stage.settle(late, calm)
         stage.mark("late", namespace=late)
@@ -118,7 +118,7 @@ def new_uid(stage: Stage) -> None:
     namespace, name = stage.namespace(), "phoenix"
     manifest = job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 3})
     stage.create(manifest)
-    stage.wait_pods(namespace, name, 2)
+    stage.wait_running(namespace, name, 2)
     _fail_one(stage, namespace, name)
     stage.settle(namespace)
     held = {"pods", "services"}
@@ -159,7 +159,7 @@ def replay(stage: Stage) -> None:
     stage.create(job_manifest(namespace, "runs", nodes=2))
     stage.create(job_manifest(namespace, "rests", nodes=1, run_policy={"suspend": True}))
     stage.create(job_manifest(namespace, "done", nodes=1))
-    stage.wait_pods(namespace, "runs", 2)
+    stage.wait_running(namespace, "runs", 2)
     stage.wait_pods(namespace, "done", 1)
     stage.end_pod(namespace, stage.pod_names(namespace, "done")[0], "0")
     _wait_true(stage, namespace, "done", "Complete")
@@ -184,7 +184,7 @@ def missed_events(stage: Stage) -> None:
     """A pod fails and vanishes while the pod stream is cut; the next list lacks it."""
     namespace, name = stage.namespace(), "unheard"
     stage.create(job_manifest(namespace, name, nodes=3))
-    stage.wait_pods(namespace, name, 3)
+    stage.wait_running(namespace, name, 3)
     stage.settle(namespace)
     with stage.watch_turn():
         rule = HeldFrames(

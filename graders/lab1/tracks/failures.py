@@ -21,7 +21,7 @@ def retries(stage: Stage) -> None:
     """BackoffLimit 2, three failures, and a restart of the operator after the first is settled."""
     namespace, name = stage.namespace(), "flaky"
     stage.create(job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 2}))
-    stage.wait_pods(namespace, name, 2)
+    stage.wait_running(namespace, name, 2)
     stage.settle(namespace)
     _fail_and_wait(stage, namespace, name, which=0)
     stage.through_restart()
@@ -42,7 +42,7 @@ def exit_codes(stage: Stage) -> None:
         policy_fields = {"backoffLimit": 5}
         stage.create(job_manifest(namespace, name, nodes=1, run_policy=policy_fields, restart_policy=policy))
     for name in ("permanent", "retried", "never"):
-        stage.wait_pods(namespace, name, 1)
+        stage.wait_running(namespace, name, 1)
     stage.settle(namespace)
     stage.end_pod(namespace, stage.pod_names(namespace, "permanent")[0], "1")
     stage.end_pod(namespace, stage.pod_names(namespace, "never")[0], "137")

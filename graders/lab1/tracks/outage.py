@@ -22,7 +22,7 @@ def api_outage(stage: Stage) -> None:
     for name in names:
         stage.create(job_manifest(namespace, name, nodes=NODES))
     for name in names:
-        stage.wait_pods(namespace, name, NODES)
+        stage.wait_running(namespace, name, NODES)
     stage.settle(namespace)
     proxy = stage.world.proxy
     away = Respond(

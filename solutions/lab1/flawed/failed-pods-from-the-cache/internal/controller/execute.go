@@ -28,7 +28,9 @@ var errChanged = errors.New("the job changed while its pods were created")
 
 // carryOut does what was decided, in the order that makes dying between any two writes harmless: first it is
 // remembered, then deleted, then created. It tells whether a name that it wants belongs to somebody else.
-func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.MLTrainingJob, decided plan.Plan) (bool, error) {
+func (r *Reconciler) carryOut(
+	ctx context.Context, job *v1alpha1.MLTrainingJob, decided plan.Plan, seen []plan.Pod,
+) (bool, error) {
 	happened, err := r.writeStatus(ctx, job, decided)
 	if err != nil {
 		return false, err
@@ -36,11 +38,7 @@ func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.MLTrainingJob, 
 	if happened != nil {
 		defer r.Reporter.Tell(ctx, job, *happened)
 	}
-	doomed, err := r.doomed(ctx, job, decided)
-	if err != nil {
-		return false, err
-	}
-	for _, pod := range doomed {
+	for _, pod := range r.doomed(job, decided, seen) {
 		if err := r.deletePod(ctx, job, pod); err != nil {
 			return false, err
 		}
@@ -93,22 +91,18 @@ func (r *Reconciler) writtenAnyway(
 	return plan.SameStatus(&fresh.Status, decided.Status)
 }
 
-// doomed are the pods to delete: those that were decided on, and what else has failed by now.
-func (r *Reconciler) doomed(ctx context.Context, job *v1alpha1.MLTrainingJob, decided plan.Plan) ([]plan.Pod, error) {
+// doomed are the pods to delete: those that were decided on, and what else was seen to have failed.
+func (r *Reconciler) doomed(job *v1alpha1.MLTrainingJob, decided plan.Plan, seen []plan.Pod) []plan.Pod {
 	doomed := decided.Deletes
 	if over(job, decided) {
-		return doomed, nil
+		return doomed
 	}
-	now, err := read(ctx, r.Client, client.ObjectKeyFromObject(job), r.now())
-	if client.IgnoreNotFound(err) != nil {
-		return nil, err
-	}
-	for _, pod := range now.Pods {
+	for _, pod := range seen {
 		if pod.Failed() && !slices.Contains(doomed, pod) {
 			doomed = append(doomed, pod)
 		}
 	}
-	return slices.DeleteFunc(doomed, func(pod plan.Pod) bool { return r.deleted.lately(pod.UID, r.now()) }), nil
+	return slices.DeleteFunc(doomed, func(pod plan.Pod) bool { return r.deleted.lately(pod.UID, r.now()) })
 }
 
 // over tells whether failed pods are kept: the job ends, has ended or pauses.
@@ -119,8 +113,8 @@ func over(job *v1alpha1.MLTrainingJob, decided plan.Plan) bool {
 
 func (r *Reconciler) deletePod(ctx context.Context, job *v1alpha1.MLTrainingJob, pod plan.Pod) error {
 	doomed := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: pod.Name}}
-	if err := client.IgnoreNotFound(r.Client.Delete(ctx, doomed)); err != nil {
-		return err
+	if err := r.Client.Delete(ctx, doomed); err != nil {
+		return client.IgnoreNotFound(err)
 	}
 	r.deleted.note(pod.UID, r.now())
 	return nil

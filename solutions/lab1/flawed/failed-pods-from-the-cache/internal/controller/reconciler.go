@@ -65,14 +65,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	result, err := r.visit(ctx, world)
+	result, err := r.visit(ctx, world, cached.Pods)
 	return calmed(ctx, result, err)
 }
 
-func (r *Reconciler) visit(ctx context.Context, world plan.World) (ctrl.Result, error) {
+func (r *Reconciler) visit(ctx context.Context, world plan.World, seen []plan.Pod) (ctrl.Result, error) {
 	decided := plan.Decide(world)
 	result := ctrl.Result{RequeueAfter: decided.WakeAfter}
-	waiting, err := r.carryOut(ctx, world.Job, decided)
+	waiting, err := r.carryOut(ctx, world.Job, decided, seen)
 	if err != nil {
 		return result, err
 	}
