@@ -23,6 +23,9 @@ _PIN = re.compile(r"^[A-Za-z0-9]")
 _ONE_MORE = ("Collecting ", "Processing ")
 """What pip says first of a package from an index, or from a folder."""
 
+UNPACK_ONLY = (str(Path(__file__).with_name("unpack_only.py")),)
+"""The `program` of `run_pip` for packages that a stranger names."""
+
 _WHEELS_ONLY = ("--only-binary", ":all:", "--no-input", "--progress-bar", "off")
 
 
@@ -44,14 +47,15 @@ def run_pip(
     *,
     total: int | None = None,
     environment: Mapping[str, str] = os.environ,
+    program: Sequence[str] = ("-m", "pip"),
     watch: Callable[[int], str] = lambda _: "",
 ) -> PipRun:
-    """Run `pip install` with wheels only, under the user's own settings of which index to ask.
+    """Run pip under the user's own settings of which index to ask; `program` says how Python finds it.
 
     `watch` is asked several times a second, with the number of packages looked at so far, and stops pip by
     giving a reason.
     """
-    command = [sys.executable, "-I", "-m", "pip", *arguments]
+    command = [sys.executable, "-I", *program, *arguments]
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     collected, stopped = 0, ""
     done = threading.Event()
@@ -117,12 +121,14 @@ def install_wheels(
         )
 
 
-def wheels_into(target: Path, requirements: Path, constraints: Path) -> tuple[str, ...]:
+def wheels_into(target: Path, requirements: Path, constraints: Path, notes: Path) -> tuple[str, ...]:
     """Arguments for `run_pip` to resolve `requirements` within `constraints`, and unpack all into `target`.
 
-    Nothing of what is unpacked is run, not even compiled.
+    Nothing of what is unpacked is run, not even compiled. In the folder `notes` pip leaves `log`, all that it
+    did, and, if it found a set of packages, `report.json`, which they are.
     """
     return (
         "install", *_WHEELS_ONLY, "--no-compile", "--no-warn-conflicts", "--target", str(target),
         "-r", str(requirements), "-c", str(constraints),
+        "--log", str(notes / "log"), "--report", str(notes / "report.json"),
     )  # fmt: skip

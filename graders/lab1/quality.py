@@ -30,7 +30,11 @@ _SILENCERS = re.compile(
 
 @dataclass(frozen=True)
 class Tool:
-    """One program as a shell line; `$FILES` is where its configuration lies, `"$@"` the packages."""
+    """One program as a shell line; `$FILES` is where its configuration lies, `"$@"` the packages.
+
+    What judges the code is the course's own, and does not look for its modules beside that code (`-I`): a
+    package or file of the learner's could have its name. Tests are the learner's in any case.
+    """
 
     name: str
     line: str
@@ -38,10 +42,11 @@ class Tool:
 
 
 PYTHON_TOOLS = (
-    Tool("ruff", 'python -m ruff check --no-cache --config "$FILES/ruff.toml" .', lambda _: ()),
+    Tool("ruff", 'python -I -m ruff check --no-cache --config "$FILES/ruff.toml" .', lambda _: ()),
     Tool(
         "mypy",
-        'python -m mypy --config-file "$FILES/mypy.ini" --cache-dir "$HOME/mypy" "$@"',
+        'python -I -m mypy --python-executable "$LEARNERS" --config-file "$FILES/mypy.ini"'
+        ' --cache-dir "$HOME/mypy" "$@"',
         lambda packages: packages,
     ),
     Tool(
@@ -62,12 +67,14 @@ def packages_of(root: Path) -> tuple[str, ...]:
     return tuple(sorted(folders + modules))
 
 
-def run_tools(sandbox: Sandbox, base: SandboxSpec, recording: Recording, task: Task) -> None:
-    """Run every tool, one after the other and at low priority, and put the results on record."""
-    packages = packages_of(base.submission)
+def run_tools(sandbox: Sandbox, base: SandboxSpec, course: Path, recording: Recording, task: Task) -> None:
+    """Run every tool, one after the other and at low priority, and put the results on record.
+
+    `base` has the learner's environment, `course` is the course's.
+    """
     for tool in PYTHON_TOOLS:
         task.update(detail=f"running {tool.name}")
-        recording.writer.add(_run(sandbox, base, tool, packages, recording))
+        recording.writer.add(_run(sandbox, base, course, tool, recording))
     silenced = "\n".join(silencers(base.submission))
     recording.writer.add(ToolRun(recording.clock.now(), "silencers", (), 0, 0.0, silenced[:20_000]))
 
@@ -80,9 +87,7 @@ def silencers(root: Path) -> Iterator[str]:
                 yield f"{path.relative_to(root)}:{number}: {line.strip()[:100]}"
 
 
-def _run(
-    sandbox: Sandbox, base: SandboxSpec, tool: Tool, packages: tuple[str, ...], recording: Recording
-) -> ToolRun:
+def _run(sandbox: Sandbox, base: SandboxSpec, course: Path, tool: Tool, recording: Recording) -> ToolRun:
     folder = base.folder / tool.name
     folder.mkdir(parents=True)
 
@@ -98,16 +103,19 @@ def _run(
         return {
             "FILES": view.files,
             "COVERAGE_FILE": f"{view.home}/coverage",
-            "TYPES": str(base.venv / TYPE_CACHE),
+            "TYPES": str(course / TYPE_CACHE),
+            "TOOLS": str(course / "bin"),
+            "LEARNERS": str(base.python),
         }
 
-    arguments = tool.arguments(packages)
+    arguments = tool.arguments(packages_of(base.submission))
     # A warm cache of the libraries' types saves ten seconds; a copy, because mypy writes into it.
-    warm = 'cp -r "$TYPES" "$HOME/mypy" 2>/dev/null; ' if tool.name == "mypy" else ""
+    before = 'cp -r "$TYPES" "$HOME/mypy" 2>/dev/null; ' if tool.name == "mypy" else ""
+    before += 'PATH="$TOOLS:$PATH"; ' if tool.name != "pytest" else ""
     spec = replace(
         base,
         name=tool.name,
-        command=("sh", "-c", f"{warm}exec nice -n 15 {tool.line}", tool.name, *arguments),
+        command=("sh", "-c", f"{before}exec nice -n 15 {tool.line}", tool.name, *arguments),
         folder=folder,
         files=files,
         environment=environment,

@@ -266,7 +266,7 @@ class _Recording:
             with run.progress.task("code quality, aside") as task:
                 spec = self._spec("quality", run.tool_limits)
                 if language == "python":
-                    quality.run_tools(run.sandbox, spec, run.recording, task)
+                    quality.run_tools(run.sandbox, spec, run.runtime.course, run.recording, task)
                 elif language == "go":
                     tools = go_tools(run, spec.folder / "modules")
                     goquality.run_go_tools(run.sandbox, spec, tools, run.recording, task)

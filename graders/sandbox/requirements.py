@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -18,6 +20,9 @@ RUNNING, TESTING = "requirements.txt", "requirements-dev.txt"
 MOST_BYTES = 64 * 1024
 MOST_REQUIREMENTS = 200
 MOST_NESTED = 5
+MOST_FILES = 50
+_MOST_CHARACTERS, _MOST_PARENTHESES = 2000, 20
+"""Of one requirement, beside its hashes: more is nobody's, and makes parsers fail in ways of their own."""
 
 _HASH = re.compile(r"(?:^|\s)--hash[=\s]+(\S+)")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
@@ -65,7 +70,7 @@ def read_requirements(root: Path, name: str, *, most_bytes: int = MOST_BYTES) ->
     Raises:
         BadSubmission: names file and line of what is no requirement by name, or of too much.
     """
-    if not (root / name).exists():
+    if not os.path.lexists(root / name):
         return Requirements()
     reader = _Reader(root.resolve(), most_bytes)
     reader.read(PurePosixPath(name), is_constraint=False, above=())
@@ -76,6 +81,7 @@ class _Reader:
     def __init__(self, root: Path, most_bytes: int) -> None:
         self._root = root
         self._most_bytes = most_bytes
+        self._files = 0
         self.wanted: list[Wanted] = []
         self.constraints: list[Wanted] = []
 
@@ -87,6 +93,9 @@ class _Reader:
                     raise _bad(f"{target} includes itself", name, number, "remove one of the includes")
                 if len(above) >= MOST_NESTED:
                     raise _bad("includes are nested too deeply", name, number, f"nest at most {MOST_NESTED}")
+                self._files += 1
+                if self._files > MOST_FILES:
+                    raise _bad(f"over {MOST_FILES} includes", name, number, "put them into fewer files")
                 constrains = is_constraint or include[1] in ("-c", "--constraint")
                 self.read(target, is_constraint=constrains, above=(*above, name))
                 continue
@@ -97,8 +106,8 @@ class _Reader:
 
     def _included(self, name: PurePosixPath, written: str, number: int) -> PurePosixPath:
         target = PurePosixPath(written.strip("\"'"))
-        path = (self._root / name.parent / target).resolve() if "\0" not in written else self._root
-        if "://" in written or target.is_absolute() or not path.is_relative_to(self._root):
+        path = self._inside(name.parent / target)
+        if "://" in written or target.is_absolute() or path is None:
             problem = f"includes {quote(written)}, which is no file of the submission"
             raise _bad(problem, name, number, "put that file into the submission")
         if not path.is_file():
@@ -106,9 +115,18 @@ class _Reader:
             raise _bad(problem, name, number, "hand it in, or remove the line")
         return PurePosixPath(path.relative_to(self._root))
 
+    def _inside(self, name: PurePosixPath) -> Path | None:
+        """Where `name` leads, if that is inside the submission and something can be there."""
+        try:
+            path = (self._root / name).resolve()
+            path.is_file()
+        except (OSError, RuntimeError, ValueError):  # a name that is too long, a circle of links
+            return None
+        return path if path.is_relative_to(self._root) else None
+
     def _text(self, name: PurePosixPath) -> str:
-        path = (self._root / name).resolve()
-        if not path.is_relative_to(self._root) or not path.is_file():
+        path = self._inside(name)
+        if path is None or not path.is_file():
             raise _bad("is no file of the submission", name, None, "make it a plain file")
         with path.open("rb") as stream:
             raw = stream.read(self._most_bytes + 1)
@@ -130,7 +148,7 @@ def _lines(text: str, file: str) -> Iterator[tuple[int, str]]:
         if acting is not None:
             raise _bad(f"holds the character {ord(acting):#x}", file, number, "remove it")
         began = began or number
-        if line.endswith("\\"):
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
             joined += line[:-1] + " "
             continue
         whole, first = _COMMENT.sub("", joined + line).strip(), began
@@ -153,12 +171,19 @@ def _requirement(line: str, file: str, number: int) -> Wanted:
     if _ADDRESS.search(text.split(";")[0].strip()):
         raise _bad(f"{quote(text)} is an address or a path", file, number, _NAMES_ONLY)
     try:
-        requirement = Requirement(text)
-    except (InvalidRequirement, RecursionError) as error:
+        too_much = len(text) > _MOST_CHARACTERS or text.count("(") > _MOST_PARENTHESES
+        requirement = Requirement("" if too_much else text)
+    except InvalidRequirement as error:
         raise _bad(f"{quote(text)} is no requirement", file, number, _NAMES_ONLY) from error
     if requirement.url is not None:
         raise _bad(f"{quote(text)} names an address", file, number, _NAMES_ONLY)
-    return Wanted(requirement, file, number, hashes)
+    found = Wanted(requirement, file, number, hashes)
+    try:
+        _ = found.applies
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        problem = f"{quote(text)}: its condition compares what cannot be compared"
+        raise _bad(problem, file, number, _NAMES_ONLY) from error
+    return found
 
 
 def _bad(problem: str, file: object, line: int | None, fix: str) -> BadSubmission:

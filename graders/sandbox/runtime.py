@@ -47,6 +47,11 @@ class Runtime:
     beneath: Path | None = None
     """The course's environment, where this is a submission's own that stands on it."""
 
+    @property
+    def course(self) -> Path:
+        """The environment that holds nothing of a learner's choosing."""
+        return self.beneath or self.venv
+
 
 def ensure_runtime(progress: Progress, *, lock: Path = LOCK) -> Runtime:
     """Have the learner environment in the cache; made once for all processes, never needs root.

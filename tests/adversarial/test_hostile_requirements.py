@@ -5,119 +5,30 @@ The packages are real, made here and found through pip's own setting for a folde
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
-import tarfile
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from graders.faults import BadSubmission, InfraFault
+from graders.evidence.bundle import FILES, BundleWriter
+from graders.evidence.recorders import Recording
+from graders.evidence.records import ToolRun
+from graders.faults import BadSubmission
+from graders.lab1.quality import run_tools
 from graders.progress import Silent
-from graders.sandbox import Mount, SandboxSpec, environments, sandbox_named
-from graders.sandbox.environments import ensure_environment
-from graders.sandbox.runtime import Runtime, ensure_runtime
+from graders.sandbox import sandbox_named
+from tests.adversarial.packages import Learner, make_sdist, make_wheel, publishing
 
 pytestmark = pytest.mark.adversarial
 
 
-def make_wheel(
-    folder: Path,
-    name: str,
-    version: str = "1.0",
-    files: Mapping[str, str] | None = None,
-    needs: tuple[str, ...] = (),
-) -> Path:
-    """A wheel with a module of its name, and `files`."""
-    info = f"{name}-{version}.dist-info"
-    requires = "".join(f"Requires-Dist: {each}\n" for each in needs)
-    contents = {
-        f"{name}.py": f"VERSION = {version!r}\n",
-        **(files or {}),
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = ""
-    for path, text in contents.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(text)}\n"
-    wheel = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as packed:
-        for path, text in contents.items():
-            packed.writestr(path, text)
-        packed.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
-    return wheel
-
-
-def make_sdist(folder: Path, name: str, setup: str) -> None:
-    with tarfile.open(folder / f"{name}-1.0.tar.gz", "w:gz") as packed:
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-        for path, text in {"setup.py": setup, "PKG-INFO": metadata}.items():
-            entry = tarfile.TarInfo(f"{name}-1.0/{path}")
-            entry.size = len(text)
-            packed.addfile(entry, io.BytesIO(text.encode()))
-
-
-class Learner:
-    """Somebody who hands in, and publishes packages in the folder `index`."""
-
-    def __init__(self, folder: Path, course: Runtime) -> None:
-        self.course = course
-        self.folder = folder
-        self.index = folder / "index"
-        self.index.mkdir()
-        self.marker = folder / "it-ran"
-        self.mark = f"import pathlib; pathlib.Path({str(self.marker)!r}).write_text('ran')\n"
-
-    def environment(self, requirements: str, name: str = "submission") -> Runtime:
-        root = self.folder / name
-        root.mkdir(exist_ok=True)
-        (root / "requirements.txt").write_text(requirements)
-        return ensure_environment(self.course, root, Silent())
-
-    def said(self, runtime: Runtime, code: str) -> str:
-        """What `code` prints in a sandbox with that environment."""
-        root = self.folder / "program"
-        root.mkdir(exist_ok=True)
-        (root / "main.py").write_text(code)
-        beneath = runtime.beneath
-        spec = SandboxSpec(
-            submission=root,
-            command=("python", "main.py"),
-            folder=self.folder / f"scratch-{runtime.venv.name}",
-            venv=runtime.venv,
-            python=runtime.python,
-            base=runtime.base,
-            mounts=(Mount(str(beneath), beneath),) if beneath else (),
-        )
-        with ExitStack() as started:
-            process = started.enter_context(sandbox_named("bubblewrap").start(spec))
-            assert process.wait(60.0) is not None, process.log_tail()
-            return process.log_path.read_text()
-
-
-@pytest.fixture(scope="module")
-def course() -> Runtime:
-    return ensure_runtime(Silent())
-
-
 @pytest.fixture
-def learner(course: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Learner]:
-    found = Learner(tmp_path, course)
-    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(found.index))
-    yield found
-    assert not found.marker.exists(), "something of the learner's ran on this machine"
-
-
-def made(learner: Learner) -> list[str]:
-    """The complete environments in the cache."""
-    return [stamp.parent.name for stamp in (learner.folder / "cache").glob("environments/*/complete.json")]
+def learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Learner]:
+    with publishing(tmp_path, monkeypatch) as found:
+        yield found
 
 
 def test_own_packages_come_first_and_the_courses_after_them(learner: Learner) -> None:
@@ -145,7 +56,7 @@ def test_tools_work_in_a_private_environment(learner: Learner) -> None:
 
 def test_what_the_course_has_is_not_fetched(learner: Learner) -> None:
     assert learner.environment("kopf>=1.45\naiohttp\n") == learner.course
-    assert made(learner) == []
+    assert learner.made() == []
 
 
 def test_it_is_made_once_and_no_other_has_it(learner: Learner) -> None:
@@ -165,7 +76,7 @@ def test_nothing_is_built(learner: Learner) -> None:
         learner.environment("tiny\nsourceonly==1.0\n")
     assert (caught.value.file, caught.value.line) == ("requirements.txt", 2)
     assert "sourceonly" in caught.value.problem
-    assert made(learner) == []
+    assert learner.made() == []
 
 
 @pytest.mark.parametrize("variable", ["PIP_NO_BINARY", "PIP_REQUIREMENT", "PIP_CONSTRAINT"])
@@ -184,6 +95,52 @@ def test_a_package_that_needs_one_without_a_wheel_is_refused(learner: Learner) -
     make_sdist(learner.index, "sourceonly", learner.mark)
     with pytest.raises(BadSubmission, match="sourceonly"):
         learner.environment("tiny\n")
+
+
+@pytest.mark.parametrize("kind", ["source", "folder", "repository", "nonsense", "wheel"])
+def test_a_wheel_cannot_bring_in_what_lies_at_an_address(learner: Learner, kind: str) -> None:
+    """`--only-binary` says nothing of such: pip would build it, here."""
+    elsewhere = learner.folder / "elsewhere"
+    elsewhere.mkdir()
+    source = make_sdist(elsewhere, "evil", learner.mark)
+    shutil.unpack_archive(source, elsewhere, filter="data")
+    address = {
+        "source": f"file://{source}",
+        "folder": f"file://{elsewhere}/evil-1.0",
+        "repository": "git+https://127.0.0.1:9/evil",
+        "nonsense": f"git+file://{learner.folder.name}:/evil",
+        "wheel": f"file://{make_wheel(elsewhere, 'evil')}",
+    }[kind]
+    make_wheel(learner.index, "tiny", needs=(f"evil @ {address}",))
+    with pytest.raises(BadSubmission) as caught:
+        learner.environment("tiny\n")
+    assert caught.value.file == "requirements.txt"
+    assert str(learner.folder) not in str(caught.value)
+    assert learner.made() == []
+
+
+def test_a_file_where_ours_would_be_changes_nothing(learner: Learner) -> None:
+    make_wheel(learner.index, "tiny", files={"~course.pth/tiny.py": "", "~~course.pth": "import os\n"})
+    said = learner.said(learner.environment("tiny\n"), "import tiny, kopf; print(kopf.__name__)")
+    assert said.splitlines()[-1] == "kopf"
+
+
+def test_the_tools_that_judge_are_the_courses(learner: Learner) -> None:
+    """Neither a package nor a file of the learner's stands in for the linter or the type checker."""
+    well = "print('all is well')\n"
+    fake = {f"{name}/__{file}__.py": well for name in ("ruff", "mypy") for file in ("init", "main")}
+    make_wheel(learner.index, "tiny", files=fake)
+    private = learner.environment("tiny\n")
+    # The parameter has no type, which mypy minds; the import is not used, which ruff minds.
+    code = "import os\n\nimport tiny\n\n\ndef f(x):\n    return tiny.VERSION\n"
+    spec = learner.sandboxed(private, {"own.py": code, "ruff.py": well, "mypy.py": well})
+    with BundleWriter(learner.folder / "bundle") as writer, Silent().task("tools") as task:
+        run_tools(sandbox_named("bubblewrap"), spec, private.course, Recording(writer), task)
+    records = (learner.folder / "bundle" / FILES[ToolRun]).read_text().splitlines()
+    tools = {run["tool"]: run for run in map(json.loads, records)}
+    for name, complaint in (("ruff", "F401"), ("mypy", "no-untyped-def")):
+        assert tools[name]["code"] == 1, tools[name]
+        assert complaint in tools[name]["output"]
 
 
 def test_what_python_runs_at_each_start_runs_in_the_sandbox_only(learner: Learner) -> None:
@@ -220,7 +177,7 @@ def test_a_wheel_cannot_write_outside(learner: Learner, path: str) -> None:
         learner.environment("climber\n")
     assert not Path("/tmp/kubeproof-escaped.py").exists()
     assert not list(learner.folder.rglob("escaped.py"))
-    assert made(learner) == []
+    assert learner.made() == []
 
 
 def test_a_newer_package_of_the_course_changes_one_submission_only(learner: Learner) -> None:
@@ -239,13 +196,13 @@ def test_another_file_than_the_one_that_was_meant_is_refused(learner: Learner) -
     with pytest.raises(BadSubmission, match="HASHES") as caught:
         learner.environment(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
     assert caught.value.line == 1
-    assert made(learner) == []
+    assert learner.made() == []
 
 
 def test_the_right_hash_is_taken(learner: Learner) -> None:
     digest = hashlib.sha256(make_wheel(learner.index, "tiny").read_bytes()).hexdigest()
     private = learner.environment(f"tiny==1.0 --hash=sha256:{digest}\n")
-    assert made(learner) == [private.venv.name]
+    assert learner.made() == [private.venv.name]
 
 
 def test_requirements_that_contradict_each_other_are_named(learner: Learner) -> None:
@@ -254,36 +211,3 @@ def test_requirements_that_contradict_each_other_are_named(learner: Learner) -> 
     with pytest.raises(BadSubmission, match="needed") as caught:
         learner.environment("needed==1.0\ntiny\n")
     assert str(learner.folder) not in str(caught.value)
-
-
-def test_what_is_far_too_large_is_stopped(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environments, "MOST_BYTES", 8 * 1024**2)
-    wheel = make_wheel(learner.index, "bomb")
-    with zipfile.ZipFile(wheel, "a", zipfile.ZIP_DEFLATED) as packed:
-        for place in range(40):
-            packed.writestr(f"zeros{place}.bin", b"\0" * 50 * 1024**2)
-    with pytest.raises(BadSubmission, match="take over"):
-        learner.environment("bomb\n")
-    assert made(learner) == []
-    assert not list((learner.folder / "cache").rglob("zeros*"))
-
-
-def test_more_packages_than_anybody_needs_are_stopped(
-    learner: Learner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(environments, "MOST_PACKAGES", 10)
-    count = 60
-    for place in range(count):
-        make_wheel(learner.index, f"link{place}", needs=(f"link{place + 1}",) if place + 1 < count else ())
-    with pytest.raises(BadSubmission, match="over 10 packages"):
-        learner.environment("link0\n")
-
-
-def test_an_index_that_does_not_answer_is_nobodys_fault(
-    learner: Learner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PIP_NO_INDEX")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(InfraFault, match="cannot be fetched"):
-        learner.environment("nowhere==1.0\n")

@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 
 from graders.faults import BadSubmission
+from graders.paths import REPOSITORY
+from graders.progress import Silent
+from graders.sandbox.environments import ensure_environment
 from graders.sandbox.requirements import (
     MOST_BYTES,
+    MOST_FILES,
     MOST_REQUIREMENTS,
     Requirements,
     Wanted,
     read_requirements,
     satisfied,
 )
+from graders.sandbox.runtime import Runtime
 
 NAME = "requirements.txt"
 HASH = "sha256:" + "a1" * 32
@@ -89,6 +94,11 @@ REFUSED = {
     "kopf\x1b[2J": "holds the character 0x1b",
     "kopf\0": "holds the character 0x0",
     "kopf ; " + "(" * 20_000: "is no requirement",
+    "kopf ; " + "(" * 30 + "python_version > '3'" + ")" * 30: "is no requirement",
+    "kopf>=" + "9" * 5000: "is no requirement",
+    "kopf ; os_name ~= 'x'": "cannot be compared",
+    "kopf ; 'a' in 'b'": "cannot be compared",
+    "-r " + "a" * 5000: "no file of the submission",
     "-r ../requirements.txt": "no file of the submission",
     "-r /etc/passwd": "no file of the submission",
     "-r https://evil.example/r.txt": "no file of the submission",
@@ -121,6 +131,26 @@ def test_a_link_out_of_the_submission_is_not_followed(tmp_path: Path) -> None:
     (root / NAME).symlink_to(secret)
     with pytest.raises(BadSubmission, match="no file of the submission"):
         read_requirements(root, NAME)
+
+
+def test_links_that_lead_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "circle.txt").symlink_to("circle.txt")
+    with pytest.raises(BadSubmission, match="no file of the submission"):
+        read(tmp_path, "-r circle.txt\n")
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).symlink_to(NAME)
+    with pytest.raises(BadSubmission, match="no file of the submission"):
+        read_requirements(tmp_path, NAME)
+
+
+def test_a_comment_does_not_go_on_in_the_next_line(tmp_path: Path) -> None:
+    assert shown(read(tmp_path, "# the framework \\\nkopf\n").wanted) == [("kopf", NAME, 2)]
+
+
+def test_includes_that_multiply_are_refused(tmp_path: Path) -> None:
+    many = 5000
+    with pytest.raises(BadSubmission, match=f"over {MOST_FILES} includes"):
+        read(tmp_path, "-r a.txt\n" * many, a="-r b.txt\n" * many, b="-r c.txt\n" * many, c="")
 
 
 def test_circles_and_deep_nests_are_refused(tmp_path: Path) -> None:
@@ -174,3 +204,14 @@ def test_nothing_is_there_if_a_pin_breaks_a_constraint(tmp_path: Path) -> None:
     for bound, is_there in (("aiohttp<4", True), ("aiohttp<3", False), ("other<3", True)):
         found = read(tmp_path, "-c bounds.txt\nkopf\n", bounds=f"{bound}\n")
         assert bool(satisfied(found.wanted, found.constraints, pins)) is is_there, bound
+
+
+@pytest.mark.parametrize("folder", ["labs/lab1/starter", "solutions/lab1/reference"])
+def test_what_the_course_itself_hands_out_needs_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path))
+    course = Runtime(tmp_path / "venv", tmp_path / "venv" / "bin" / "python", tmp_path, "0" * 64)
+    assert (REPOSITORY / folder / NAME).is_file()
+    assert ensure_environment(course, REPOSITORY / folder, Silent()) is course
+    assert not list(tmp_path.iterdir())
