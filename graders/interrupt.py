@@ -64,6 +64,8 @@ def _end(arrived: int) -> None:
     with contextlib.suppress(OSError):
         # Not through `sys.stderr`, in the middle of whose own write the main thread may be.
         os.write(2, words.encode())
+    # Nor do other threads tell: they go on, and files and processes vanish under them.
+    threading.excepthook = lambda _: None
     try:
         start_nothing_more()
         for action in reversed(_first):

@@ -99,6 +99,15 @@ class FaultProxy:
         """Seconds, in all so far, by which the proxy came late to what it had to do; 0 on an idle machine."""
         return self._late_s
 
+    def writes_in(self, namespace: str) -> int:
+        """How many writing requests for objects in `namespace` ended so far."""
+        return self._witness.writes[namespace]
+
+    @property
+    def pods_created(self) -> int:
+        """How many requests to create a pod were granted so far."""
+        return self._witness.pods
+
     @contextlib.contextmanager
     def serve(self, listener: socket.socket, instance: str) -> Iterator[None]:
         """Serve what connects to `listener`, on record as `instance`, while the block runs."""

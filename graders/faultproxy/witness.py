@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from graders.evidence.recorders import Recording
 from graders.evidence.records import Disturbance, Exchange
+from graders.faultproxy.asked import WRITES
 from graders.faultproxy.rules import InFlight
+
+_MOST_NAMESPACES = 10_000
 
 
 class Witness:
@@ -13,6 +18,10 @@ class Witness:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.now = recording.clock.now
+        self.writes: Counter[str] = Counter()
+        """Writing requests, by namespace."""
+        self.pods = 0
+        """Pods that were created."""
 
     def note(self, rule: str, request: InFlight, what: str) -> None:
         """One application of a rule."""
@@ -29,6 +38,10 @@ class Witness:
     def exchanged(self, flight: InFlight, user_agent: str) -> None:
         """One request, however it ended."""
         asked = flight.asked
+        if asked.verb in WRITES and (asked.namespace in self.writes or len(self.writes) < _MOST_NAMESPACES):
+            self.writes[asked.namespace] += 1
+        created = asked.verb == "create" and flight.code == 201
+        self.pods += created and asked.resource == "pods" and not asked.subresource
         self._recording.writer.add(
             Exchange(
                 t=flight.t, t_end=self.now(), instance=flight.instance,

@@ -18,15 +18,22 @@ SHORTEST_STRETCH_S = 0.1
 OWN_SHARE = 0.5
 """An operator that ran for so much of the time (of one processor's) had its chance."""
 
+MOST_WRITES = 120
+MOST_PODS = 500
+"""So did one that wrote so often in a namespace of the waiting track, or made so many pods anywhere: a whole
+run of a sound one takes less, and what it did instead is what keeps the machine busy."""
+
 
 class Patience:
     """The limit of one wait that began at `since`, stretched while it lasts."""
 
-    def __init__(self, world: World, since: float, limit_s: float) -> None:
+    def __init__(self, world: World, track: str, since: float, limit_s: float) -> None:
         self.since = since
         self.limit_s = limit_s
         self._world = world
+        self._track = track
         self._before = world.scheduled()
+        self._asked_before = world.asked(track)
         self._stretch_s = 0.0
 
     def left_s(self) -> float:
@@ -43,7 +50,12 @@ class Patience:
         if self._stretch_s < MOST_STRETCH * self.limit_s:
             return False
         ran_s = self._world.scheduled().ran_s - self._before.ran_s
-        return ran_s < OWN_SHARE * (self.limit_s + self.over_s())
+        return ran_s < OWN_SHARE * (self.limit_s + self.over_s()) and not self._flooded()
+
+    def _flooded(self) -> bool:
+        asked, before = self._world.asked(self._track), self._asked_before
+        writes = max((n - before.writes.get(name, 0) for name, n in asked.writes.items()), default=0)
+        return writes > MOST_WRITES or asked.pods - before.pods > MOST_PODS
 
     def _machines_s(self) -> float:
         """How much of the time was the machine's.

@@ -217,7 +217,7 @@ class Stage:
         """
         since = self.now()
         limit = timeout_s if timeout_s is not None else self.deadline_s
-        patience = Patience(self.world, since, limit)
+        patience = Patience(self.world, self.track, since, limit)
         try:
             with self._waiting("condition", what):
                 return self._wait_fairly(probe, patience)
@@ -234,7 +234,7 @@ class Stage:
         Raises:
             InfraFault: it did not, and the harness was not healthy.
         """
-        patience = Patience(self.world, self.now(), self.deadline_s)
+        patience = self._patience()
         try:
             with self._waiting("condition", what):
                 self._wait_fairly(probe, patience)
@@ -313,7 +313,7 @@ class Stage:
         name = "settled"
         try:
             with self._waiting("rest", "the operator to come to rest"):
-                self._wait_fairly(probe, Patience(self.world, start, self.deadline_s), interval_s=0.05)
+                self._wait_fairly(probe, self._patience(start), interval_s=0.05)
         except TimedOut:
             name = "restless"
         return self.mark(name, namespace=namespaces[0])
@@ -331,9 +331,12 @@ class Stage:
 
         try:
             with self._waiting("condition", "the operator to notice"):
-                self._wait_fairly(probe, Patience(self.world, self.now(), self.deadline_s), interval_s=0.05)
+                self._wait_fairly(probe, self._patience(), interval_s=0.05)
         except TimedOut:
             self.mark("unnoticed", namespace=namespace)
+
+    def _patience(self, since: float | None = None) -> Patience:
+        return Patience(self.world, self.track, self.now() if since is None else since, self.deadline_s)
 
     @contextlib.contextmanager
     def _waiting(self, kind: str, what: str) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
@@ -16,6 +17,14 @@ SCHEDULED_GOOD_FOR_S = 0.1
 
 QUIET_S = 1.0
 """On a machine that keeps up; a slower one stretches it."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an operator asked for so far: writes, by namespace, and creations of pods."""
+
+    writes: Mapping[str, int]
+    pods: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,11 @@ class World:
             so_far = Scheduled(sum(one.ran_s for one in each), waited_s)
             self._scheduled[0] = (now, so_far)
         return so_far
+
+    def asked(self, track: str) -> Asked:
+        """What all replicas asked for: writes in the namespaces of `track`, pods anywhere."""
+        mine = [name for key, name in list(self.namespaces.items()) if key.partition("/")[0] == track]
+        return Asked({name: self.proxy.writes_in(name) for name in mine}, self.proxy.pods_created)
 
     def kept_since(self, waited_before_s: float) -> float:
         """Seconds kept waiting since `waited_s` was `waited_before_s`."""

@@ -29,7 +29,7 @@ STAGES = {
     "start": ("starting cluster lab1", 2.5),
     "ready": ("starting cluster lab1", 5.0),
     "install": ("installing manifests ...", 0.5),
-    "operator": ("starting the operator ...", 0.8),
+    "operator": ("starting operator ...", 0.8),
     "tracks": ("a job of four nodes ...", 0.8),
     "tools": ("code quality, aside ...", 3.0),
     "judging": ("judging ...", 0.1),

@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from graders.lab1 import patience
-from graders.lab1.patience import MOST_STRETCH, Patience
-from graders.lab1.world import World
+from graders.lab1.patience import MOST_PODS, MOST_STRETCH, MOST_WRITES, Patience
+from graders.lab1.world import Asked, World
 from graders.sandbox.starvation import Scheduled
 
 LIMIT_S = 10.0
@@ -23,6 +23,7 @@ class Machine:
     now: float = 0.0
     scheduled: Scheduled = field(default_factory=Scheduled)
     slowdown: float = 1.0
+    asked: Asked = field(default_factory=lambda: Asked({}, 0))
 
     def patience(self) -> Patience:
         clock = SimpleNamespace(now=lambda: self.now)
@@ -30,9 +31,10 @@ class Machine:
             kube=None,
             recording=SimpleNamespace(clock=clock),
             scheduled=lambda: self.scheduled,
+            asked=lambda track: {"track": self.asked}[track],
             kept_since=lambda before: self.scheduled.waited_s - before,
         )
-        return Patience(cast(World, world), self.now, LIMIT_S)
+        return Patience(cast(World, world), "track", self.now, LIMIT_S)
 
 
 @pytest.fixture
@@ -86,3 +88,23 @@ def test_a_machine_that_has_recovered_by_then_is_not_at_fault(machine: Machine) 
     machine.now, machine.slowdown = LIMIT_S * (1 + MOST_STRETCH), 1.2
     assert waiting.left_s() < 0
     assert not waiting.in_vain()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "in_vain"),
+    [
+        (Asked({"a": 500}, 900), Asked({"a": 500 + MOST_WRITES, "b": MOST_WRITES}, 900 + MOST_PODS), True),
+        (Asked({"a": 5}, 0), Asked({"a": 5, "b": MOST_WRITES + 1}, 0), False),
+        (Asked({}, 40), Asked({}, 41 + MOST_PODS), False),
+    ],
+    ids=["as-a-sound-one", "writes-without-end", "pods-without-end"],
+)
+def test_an_operator_that_floods_keeps_the_machine_busy_itself(
+    machine: Machine, before: Asked, after: Asked, in_vain: bool
+) -> None:
+    machine.asked = before
+    waiting = machine.patience()
+    machine.now = LIMIT_S * (1 + MOST_STRETCH)
+    machine.scheduled, machine.asked = Scheduled(ran_s=3.0, waited_s=35.0), after
+    assert waiting.left_s() == pytest.approx(0.0)
+    assert waiting.in_vain() is in_vain
