@@ -104,9 +104,9 @@ class FaultProxy:
         return self._witness.writes[namespace]
 
     @property
-    def pods_created(self) -> int:
-        """How many requests to create a pod were granted so far."""
-        return self._witness.pods
+    def churn(self) -> int:
+        """How many pods were created so far, and how many objects deleted."""
+        return self._witness.churn
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket, instance: str) -> Iterator[None]:

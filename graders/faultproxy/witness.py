@@ -20,8 +20,8 @@ class Witness:
         self.now = recording.clock.now
         self.writes: Counter[str] = Counter()
         """Writing requests, by namespace."""
-        self.pods = 0
-        """Pods that were created."""
+        self.churn = 0
+        """Pods that were created, and objects that were deleted."""
 
     def note(self, rule: str, request: InFlight, what: str) -> None:
         """One application of a rule."""
@@ -40,8 +40,8 @@ class Witness:
         asked = flight.asked
         if asked.verb in WRITES and (asked.namespace in self.writes or len(self.writes) < _MOST_NAMESPACES):
             self.writes[asked.namespace] += 1
-        created = asked.verb == "create" and flight.code == 201
-        self.pods += created and asked.resource == "pods" and not asked.subresource
+        created = asked.verb == "create" and asked.resource == "pods" and not asked.subresource
+        self.churn += flight.code < 300 and (created or asked.verb == "delete")
         self._recording.writer.add(
             Exchange(
                 t=flight.t, t_end=self.now(), instance=flight.instance,

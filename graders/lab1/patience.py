@@ -19,9 +19,9 @@ OWN_SHARE = 0.5
 """An operator that ran for so much of the time (of one processor's) had its chance."""
 
 MOST_WRITES = 120
-MOST_PODS = 500
-"""So did one that wrote so often in a namespace of the waiting track, or made so many pods anywhere: a whole
-run of a sound one takes less, and what it did instead is what keeps the machine busy."""
+MOST_CHURN = 400
+"""So did one that wrote so often in a namespace of the waiting track, or made and removed so many objects
+anywhere: a whole run of a sound one takes less, and what it did instead is what keeps the machine busy."""
 
 
 class Patience:
@@ -55,7 +55,7 @@ class Patience:
     def _flooded(self) -> bool:
         asked, before = self._world.asked(self._track), self._asked_before
         writes = max((n - before.writes.get(name, 0) for name, n in asked.writes.items()), default=0)
-        return writes > MOST_WRITES or asked.pods - before.pods > MOST_PODS
+        return writes > MOST_WRITES or asked.churn - before.churn > MOST_CHURN
 
     def _machines_s(self) -> float:
         """How much of the time was the machine's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, Object, Request, Sighting
 from graders.faults import InfraFault, Unmet
-from graders.lab1.api import PLURAL, controller_uid
+from graders.lab1.api import JOB_NAME, PLURAL, REPLICA_INDEX, controller_uid
 
 GRADER = "kubeproof-grader"
 KUBELET = "kwok"
@@ -153,6 +154,18 @@ class Story:
             event for event in self.writes("pods", "create", namespace) if job is None or _belongs(event, job)
         ]
 
+    def creates_by_member(self, job: str, namespace: str) -> Counter[str]:
+        """How often each pod of a job was created; see `member`."""
+        return Counter(
+            member(event.request if isinstance(event.request, dict) else None, event.name)
+            for event in self.pod_creates(job, namespace)
+        )
+
+    def gone_by_member(self, job: str, namespace: str) -> Counter[str]:
+        """How often each pod of a job went; see `member`."""
+        lives = self.pods(job, namespace)
+        return Counter(member(life.last, life.name) for life in lives if life.gone is not None)
+
     @cached_property
     def _sightings(self) -> dict[tuple[str, str], list[Sighting]]:
         return sightings_by_place(self.bundle)
@@ -224,6 +237,16 @@ def request(bundle: Bundle, track: str, name: str) -> Request:
 def index_name(pod: str, label: str) -> str:
     """A pod's index: what its label says, or else what its name ends in."""
     return label or pod.rsplit("-", 1)[-1]
+
+
+def member(pod: Object | None, name: str) -> str:
+    """What a pod is of its job, `job-index`, by its labels; its name where they do not say.
+
+    Pods are told apart by it where their names are not the point.
+    """
+    labels = ((pod or {}).get("metadata") or {}).get("labels") or {}
+    job, index = labels.get(JOB_NAME), labels.get(REPLICA_INDEX)
+    return f"{job}-{index}" if job and index else name
 
 
 def stamp(value: Any) -> float | None:

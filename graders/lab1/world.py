@@ -21,10 +21,10 @@ QUIET_S = 1.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What an operator asked for so far: writes, by namespace, and creations of pods."""
+    """What an operator asked for so far: writes, by namespace, and all pods created and objects deleted."""
 
     writes: Mapping[str, int]
-    pods: int
+    churn: int
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class World:
         return so_far
 
     def asked(self, track: str) -> Asked:
-        """What all replicas asked for: writes in the namespaces of `track`, pods anywhere."""
+        """What all replicas asked for: writes in the namespaces of `track`, and churn anywhere."""
         mine = [name for key, name in list(self.namespaces.items()) if key.partition("/")[0] == track]
-        return Asked({name: self.proxy.writes_in(name) for name in mine}, self.proxy.pods_created)
+        return Asked({name: self.proxy.writes_in(name) for name in mine}, self.proxy.churn)
 
     def kept_since(self, waited_before_s: float) -> float:
         """Seconds kept waiting since `waited_s` was `waited_before_s`."""

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from graders.lab1 import patience
-from graders.lab1.patience import MOST_PODS, MOST_STRETCH, MOST_WRITES, Patience
+from graders.lab1.patience import MOST_CHURN, MOST_STRETCH, MOST_WRITES, Patience
 from graders.lab1.world import Asked, World
 from graders.sandbox.starvation import Scheduled
 
@@ -93,11 +93,11 @@ def test_a_machine_that_has_recovered_by_then_is_not_at_fault(machine: Machine) 
 @pytest.mark.parametrize(
     ("before", "after", "in_vain"),
     [
-        (Asked({"a": 500}, 900), Asked({"a": 500 + MOST_WRITES, "b": MOST_WRITES}, 900 + MOST_PODS), True),
+        (Asked({"a": 500}, 900), Asked({"a": 500 + MOST_WRITES, "b": MOST_WRITES}, 900 + MOST_CHURN), True),
         (Asked({"a": 5}, 0), Asked({"a": 5, "b": MOST_WRITES + 1}, 0), False),
-        (Asked({}, 40), Asked({}, 41 + MOST_PODS), False),
+        (Asked({}, 40), Asked({}, 41 + MOST_CHURN), False),
     ],
-    ids=["as-a-sound-one", "writes-without-end", "pods-without-end"],
+    ids=["as-a-sound-one", "writes-without-end", "makes-and-removes-without-end"],
 )
 def test_an_operator_that_floods_keeps_the_machine_busy_itself(
     machine: Machine, before: Asked, after: Asked, in_vain: bool

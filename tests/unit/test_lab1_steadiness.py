@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders.faults import InfraFault, Unmet
+from graders.lab1.api import REPLICA_INDEX
 from graders.lab1.checks.steadiness import check_quiet, check_random_walk
 from graders.lab1.walk import FIRST_NODES, MOST_NODES, Walk, merged, walker
 from tests.unit.lab1_telling import JOBS, Object, Telling, job, pod, service
@@ -162,7 +163,7 @@ def test_equal_children_are_equal_whatever_the_server_gave_them(tmp_path: Path) 
         ),
         (lambda pod: pod["metadata"]["ownerReferences"][0].update(controller=False), "controller False"),
         (lambda pod: pod["spec"].update(priorityClassName="low"), "spec.priorityClassName 'low'"),
-        (lambda pod: pod["metadata"].update(name="roams-7"), "Pod roams-7"),
+        (lambda pod: pod["metadata"]["labels"].update({REPLICA_INDEX: "7"}), "Pod roams-7"),
         (set_env("PET_NNODES", "4"), "env[PET_NNODES].value '4'"),
     ],
 )

@@ -12,7 +12,7 @@ from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
 from graders.evidence.recorders import Recording
 from graders.evidence.records import Wait
 from graders.lab1.stage import Stage
-from graders.lab1.world import World
+from graders.lab1.world import Asked, World
 from graders.progress import Silent
 from graders.sandbox.starvation import Scheduled
 from graders.scenario.tracks import RestartGate, Track, run_tracks
@@ -32,6 +32,7 @@ def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait,
         deadline_s=30.0,
         watch_turn=threading.Lock(),
         scheduled=Scheduled,
+        asked=lambda track: Asked({}, 0),
     )
     gate = RestartGate(members, acts.keys() - members, lambda: None)
     stages = {name: Stage(name, cast(World, shared), gate) for name in acts}

@@ -10,7 +10,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import JOB_NAME, REPLICA_INDEX, controller_uid
-from graders.lab1.story import Story, told
+from graders.lab1.story import Story, member, told
 from graders.lab1.tracks.crashes import CALM, JOB
 
 
@@ -64,18 +64,18 @@ def _ending(story: Story, part: str, outcome: Mapping[str, Any]) -> dict[str, An
     space = story.spaces[part]
     pods = story.pods(JOB, space)
     services = [life for life in story.lives("services", space) if life.gone is None]
-    creates = Counter(event.name for event in story.pod_creates(JOB, space))
+    creates = story.creates_by_member(JOB, space)
     made = Counter(event.name for event in story.writes("services", "create", space))
-    gone = Counter(life.name for life in pods if life.gone is not None)
+    gone = story.gone_by_member(JOB, space)
     owner = story.job(JOB, space).uid
-    left = [life for life in pods if life.gone is None]
+    left = sorted((member(life.last, life.name), life.uid, life) for life in pods if life.gone is None)
     return {
         "status": _shown(outcome),
         "pods left": ", ".join(
-            f"{life.name} {(life.last.get('status') or {}).get('phase')}"
+            f"{name} {(life.last.get('status') or {}).get('phase')}"
             + ("" if controller_uid(life.last) == owner else " without its owner")
             + f" of {_label(life.last, JOB_NAME)}/{_label(life.last, REPLICA_INDEX)}"
-            for life in sorted(left, key=lambda life: life.name)
+            for name, _, life in left
         ),
         "Services": ", ".join(sorted(life.name for life in services)),
         "creates": _counts(creates + made),

@@ -9,7 +9,7 @@ from graders.evidence.records import AuditEvent
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, controller_uid, is_terminating, status_field
-from graders.lab1.story import Life, Story, of_the_house, told
+from graders.lab1.story import Life, Story, member, of_the_house, told
 from graders.lab1.tracks.disturbed import CONDITION, FINALIZER, LABEL
 
 
@@ -61,7 +61,10 @@ def check_stale_cache(bundle: Bundle, facts: Facts) -> None:
         raise InfraFault("the record of track stale-cache has no namespace 'calm'")
     late, calm = story.namespace, story.spaces["calm"]
     with Findings() as found:
-        for what, count in (("creates", _creates), ("pods that went", _gone)):
+        for what, count in (
+            ("creates", Story.creates_by_member),
+            ("pods that went", Story.gone_by_member),
+        ):
             undisturbed, disturbed = count(story, "behind", calm), count(story, "behind", late)
             facts[f"{what} undisturbed"] = _told(undisturbed)
             facts[f"{what} disturbed"] = _told(disturbed)
@@ -139,13 +142,11 @@ def check_missed_events(bundle: Bundle, facts: Facts) -> None:
         hint="The pod watch was cut, and the list that followed lacked the pod. No DELETED event comes then.",
     )
     vanished = story.mark("vanished")
-    replaced = [
-        life
-        for life in story.pods("unheard")
-        if life.name == vanished.data["pod"] and life.uid != vanished.data["uid"]
-    ]
+    pods = story.pods("unheard")
+    name = next((_member(life) for life in pods if life.uid == vanished.data["uid"]), vanished.data["pod"])
+    replaced = [life for life in pods if _member(life) == name and life.uid != vanished.data["uid"]]
     with Findings() as found:
-        found.equal(f"new pods {vanished.data['pod']}:", 1, len(replaced))
+        found.equal(f"new pods {name}:", 1, len(replaced))
         if replaced:
             facts["replaced_after_s"] = round(max(0.0, replaced[0].seen[0].t - vanished.t), 2)
 
@@ -162,12 +163,8 @@ def _mutations(story: Story) -> list[AuditEvent]:
     ]
 
 
-def _creates(story: Story, job: str, namespace: str) -> Counter[str]:
-    return Counter(event.name for event in story.pod_creates(job, namespace))
-
-
-def _gone(story: Story, job: str, namespace: str) -> Counter[str]:
-    return Counter(life.name for life in story.pods(job, namespace) if life.gone is not None)
+def _member(life: Life) -> str:
+    return member(life.first, life.name)
 
 
 def _told(counts: Counter[str]) -> str:

@@ -12,7 +12,7 @@ from graders.evidence.records import AuditEvent, Mark, Object
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, is_terminating
-from graders.lab1.story import Story, of_the_house, told
+from graders.lab1.story import Story, member, of_the_house, told
 from graders.lab1.walk import TEMPLATE_ENV
 
 MOST_AT_REST = 1
@@ -171,7 +171,10 @@ def _children(story: Story, job: str, space: str, end: float, resized: float) ->
             if kind == "Pod" or own:
                 fields = {path: _anonymous(leaf, space, uid) for path, leaf in _flat("", _shape(state))}
                 survivor = space == story.namespace and life.seen[0].t < resized
-                found[f"{kind} {life.name}"] = _Child(fields, survivor)
+                name = f"{kind} {member(state, life.name) if kind == 'Pod' else life.name}"
+                while name in found:
+                    name += ", one more"
+                found[name] = _Child(fields, survivor)
     return found
 
 
