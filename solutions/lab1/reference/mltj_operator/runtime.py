@@ -62,7 +62,8 @@ class Runtime:
         self._elector = Elector(self._api, config.namespace, COMPONENT, config.identity)
         self._api.may_write = self._is_leading
         self._metrics = metrics
-        self._reconciler = Reconciler(self._api, metrics, Reporter(self._api, config.identity))
+        self._reporter = Reporter(self._api, config.identity)
+        self._reconciler = Reconciler(self._api, metrics, self._reporter)
         self._workers = Workers(self._reconciler.reconcile, self._is_leading)
         self._sweeper = Sweeper(self._api, metrics, self._workers.wake, self._is_leading)
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,6 +94,7 @@ class Runtime:
         self._server = await serving.start(app, config.metrics_address, config.metrics_port)
         self._keep(self._elector.run(), "election")
         self._keep(self._sweeper.run(), "sweep")
+        self._keep(self._reporter.run(), "events")
 
     async def stop(self) -> None:
         """Stop writing, give the lease back, close everything."""

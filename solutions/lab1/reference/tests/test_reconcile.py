@@ -126,17 +126,25 @@ async def test_a_write_whose_answer_was_lost_still_counts(
 ) -> None:
     server.put(JOBS, raw_job())
     server.lost_answers.append("PATCH")
+    with pytest.raises(Unavailable):
+        await reconciler.reconcile(KEY)
     await reconciler.reconcile(KEY)
+    assert len(server.names(core_path("events", "lab"))) == 1
     created = "mltrainingjob_jobs_created_total"
     assert metrics.registry.get_sample_value(created, {"namespace": "lab"}) == 1
 
 
-async def test_a_write_that_was_lost_does_not(server: ApiServer, reconciler: Reconciler) -> None:
+async def test_a_write_that_was_lost_counts_when_it_is_repeated(
+    server: ApiServer, reconciler: Reconciler, metrics: Metrics
+) -> None:
     server.put(JOBS, raw_job())
     server.faults[("PATCH", "/status")] = [503]
     with pytest.raises(Unavailable):
         await reconciler.reconcile(KEY)
     assert server.writes() == [("PATCH", f"{JOBS}/train/status")]
+    await reconciler.reconcile(KEY)
+    created = "mltrainingjob_jobs_created_total"
+    assert metrics.registry.get_sample_value(created, {"namespace": "lab"}) == 1
 
 
 async def test_a_gang_is_let_go_when_there_is_room(

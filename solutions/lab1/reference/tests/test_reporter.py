@@ -1,10 +1,12 @@
-import pytest
+import asyncio
+import itertools
+
 from apiserver import ApiServer
 from builders import a_job
 
 from mltj_operator.api import Api
 from mltj_operator.names import core_path
-from mltj_operator.reporter import ATTEMPTS, Reporter
+from mltj_operator.reporter import Reporter
 from mltj_operator.transitions import Transitions
 
 EVENTS = core_path("events", "lab")
@@ -21,15 +23,41 @@ async def test_news_are_posted_once(server: ApiServer, api: Api) -> None:
 
 
 async def test_a_post_is_repeated_when_that_may_help(server: ApiServer, api: Api) -> None:
-    server.faults[("POST", "/events")] = [503]
-    await Reporter(api, "test").tell(a_job(), CREATED)
+    reporter = Reporter(api, "test")
+    server.faults[("POST", "/events")] = [503, 503]
+    await reporter.tell(a_job(), CREATED)
+    await reporter.catch_up()
+    assert server.names(EVENTS) == []
+    await reporter.catch_up()
     assert len(server.names(EVENTS)) == 1
 
 
-@pytest.mark.parametrize("faults", [[403], [503] * ATTEMPTS])
-async def test_news_that_cannot_be_posted_stop_nobody(
-    server: ApiServer, api: Api, faults: list[int]
-) -> None:
-    server.faults[("POST", "/events")] = faults
-    await Reporter(api, "test").tell(a_job(), CREATED)
+async def test_who_does_not_lead_tells_later(server: ApiServer, api: Api) -> None:
+    reporter = Reporter(api, "test")
+    api.may_write = lambda: False
+    await reporter.tell(a_job(), CREATED)
+    assert server.writes() == []
+    telling = asyncio.create_task(reporter.run())
+    api.may_write = lambda: True
+    async with asyncio.timeout(5):
+        while not server.names(EVENTS):
+            await asyncio.sleep(0.01)
+    telling.cancel()
+
+
+async def test_old_news_are_not_told(server: ApiServer, api: Api) -> None:
+    hours = itertools.count(0.0, 3600.0)
+    reporter = Reporter(api, "test", clock=lambda: next(hours))
+    server.faults[("POST", "/events")] = [503]
+    await reporter.tell(a_job(), CREATED)
+    await reporter.catch_up()
+    await reporter.catch_up()
+    assert server.names(EVENTS) == []
+
+
+async def test_news_that_are_refused_stop_nobody(server: ApiServer, api: Api) -> None:
+    reporter = Reporter(api, "test")
+    server.faults[("POST", "/events")] = [403]
+    await reporter.tell(a_job(), CREATED)
+    await reporter.catch_up()
     assert server.names(EVENTS) == []

@@ -23,6 +23,7 @@ from .reading import ask_for_pods, world_of
 from .reporter import Reporter
 from .scheduler import GangScheduler
 from .service import build_service
+from .status import Status
 from .transitions import Transitions, between
 
 # A job may be deleted while its pods are being created: after this long, look at it again first.
@@ -49,6 +50,7 @@ class Reconciler:
         self._now = now
         self._clock = clock
         self._written: dict[Key, str] = {}
+        self._unsure: dict[Key, tuple[Job, Plan]] = {}
 
     def knows(self, key: Key, resource_version: str) -> bool:
         """Whether this version of a job is the one that the last visit itself wrote."""
@@ -71,9 +73,11 @@ class Reconciler:
         except NotFound:
             self._metrics.saw(key, active=False)
             self._written.pop(key, None)
+            self._unsure.pop(key, None)
             return None
         read_at = self._clock()
         job = parse_job(raw)
+        await self._settle(job)
         world = world_of(job, pods.get("items") or (), service, self._now())
         self._metrics.saw(key, active=not job.status.ended)
         decided = plan(world)
@@ -146,16 +150,25 @@ class Reconciler:
         try:
             raw = await self._api.write("PATCH", f"{path}/status", body, content_type=MERGE_PATCH)
         except Unavailable:
-            # The answer was lost; whether the write was, the next reading can no longer tell.
-            raw = await self._api.get(path)
-            fresh = parse_job(raw)
-            if fresh.uid != job.uid or decided.status_changes(fresh):
-                raise
+            # The answer was lost; whether the write was, the next reading tells.
+            self._unsure[job.key] = (job, decided)
+            raise
         self._written[job.key] = raw["metadata"]["resourceVersion"]
-        happened = between(job.status, decided.status)
-        self._metrics.record(job.key, happened)
-        self._metrics.saw(job.key, active=not decided.status.ended)
+        return self._record(job, decided.status)
+
+    def _record(self, before: Job, written: Status) -> Transitions:
+        happened = between(before.status, written)
+        self._metrics.record(before.key, happened)
+        self._metrics.saw(before.key, active=not written.ended)
         return happened
+
+    async def _settle(self, job: Job) -> None:
+        """Count and tell a status write whose answer was lost, if this reading has it."""
+        before, decided = self._unsure.pop(job.key, (job, None))
+        if decided is None or decided.status is None or before.uid != job.uid:
+            return
+        if before.resource_version != job.resource_version and not decided.status_changes(job):
+            await self._reporter.tell(before, self._record(before, decided.status))
 
     async def _delete_pod(self, job: Job, pod: Pod) -> None:
         path = core_path("pods", job.key.namespace, pod.name)
