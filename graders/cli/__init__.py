@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -64,8 +65,19 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kubeproof {version('kubeproof')}")
+        raise typer.Exit
+
+
 @app.callback()
-def kubeproof() -> None:
+def kubeproof(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
     """Grade Kubernetes labs: start a cluster, witness what a submission does, judge the record."""
 
 

@@ -41,7 +41,7 @@ class Witness:
         if asked.verb in WRITES and (asked.namespace in self.writes or len(self.writes) < _MOST_NAMESPACES):
             self.writes[asked.namespace] += 1
         created = asked.verb == "create" and asked.resource == "pods" and not asked.subresource
-        self.churn += flight.code < 300 and (created or asked.verb == "delete")
+        self.churn += 200 <= flight.code < 300 and (created or asked.verb == "delete")
         self._recording.writer.add(
             Exchange(
                 t=flight.t, t_end=self.now(), instance=flight.instance,

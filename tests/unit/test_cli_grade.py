@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,11 @@ def test_bad_usage_is_one_message_and_exit_code_2(
     assert fix in said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    done = kubeproof("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"kubeproof {version('kubeproof')}\n")
 
 
 def test_an_unknown_option_is_exit_code_2(tmp_path: Path) -> None:
