@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from graders.clusters.provider import ClusterSpec, NodeSpec
+from graders.clusters.provider import ClusterSpec, NodeSpec, ProviderOptions
 from graders.clusters.registry import provider_named
 from graders.course import Lab
 from graders.evidence.bundle import BundleManifest, BundleWriter
@@ -49,6 +49,7 @@ class GradeRequest:
     submission: Path
     out: Path
     provider: str = "embedded"
+    options: ProviderOptions = field(default_factory=ProviderOptions)
     sandbox: str = "bubblewrap"
     only: tuple[str, ...] = ()
     seed: int | None = None
@@ -146,12 +147,14 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
             on_audit=audit,
             before_controllers=lambda kube: scenario.prepare(kube, submission),
         )
-        provider = provider_named(request.provider)
+        provider = provider_named(request.provider, request.options)
 
         @contextmanager
-        def another(name: str) -> Iterator[tuple[Cluster, AuditRecorder]]:
+        def another(name: str, *, workers: int | None = None) -> Iterator[tuple[Cluster, AuditRecorder]]:
             its_audit = AuditRecorder(recording)
             its_spec = replace(spec, name=f"{lab.id}-{name}", on_audit=its_audit)
+            if workers is not None:
+                its_spec = replace(its_spec, nodes=(), workers=workers)
             with provider.provision(its_spec, progress) as one_more:
                 yield one_more, its_audit
 
@@ -161,7 +164,7 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
             recorded = scenario.record(
                 Run(
                     submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
-                    folder, seed, lab.deadline_s, progress, another, request.at,
+                    folder, seed, lab.deadline_s, progress, another, provider.several, request.at,
                 )
             )  # fmt: skip
             acted = time.monotonic()

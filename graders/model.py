@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 class Capability(StrEnum):
@@ -24,6 +24,7 @@ class Capability(StrEnum):
     REAL_PODS = "real-pods"
     NETWORK_POLICY = "network-policy"
     ETCD_ACCESS = "etcd-access"
+    AUDIT_LOG = "audit-log"
 
 
 class Status(StrEnum):
@@ -68,6 +69,33 @@ class Submission:
     submitted_at: datetime | None = None
 
 
+class RealNodes(Protocol):
+    """What can be done from outside to the machines that a cluster's real nodes are."""
+
+    docker_host: str
+    """The engine they run on, such as `unix:///var/run/docker.sock`."""
+
+    def names(self) -> tuple[str, ...]:
+        """The nodes by the names the cluster knows, control plane first."""
+        ...
+
+    def load(self, image: str) -> None:
+        """Bring an image of the engine's to every node.
+
+        Raises:
+            InfraFault: the engine or a node does not take part.
+        """
+        ...
+
+    def fail(self, node: str) -> None:
+        """Stop a node at once, as a power failure does; raises as `load`."""
+        ...
+
+    def restore(self, node: str) -> None:
+        """Start a failed node again; raises as `load`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A running cluster: `kubeconfig` is the grader's, never shown to a learner."""
@@ -81,6 +109,10 @@ class Cluster:
     serving: tuple[Path, Path] | None = None
     """Certificate and key with which a proxy on loopback may serve in the API server's place; None where
     the cluster's authority is out of reach."""
+    own_namespace: str = "default"
+    """Where the grader's own pods go, such as those it measures with."""
+    real_nodes: RealNodes | None = None
+    """Only where the cluster has real nodes and the provider made them."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from graders.cli.progress import TerminalProgress
+from graders.cli.providers import ContextOption, KubeconfigOption, NodeImageOption, ProviderOption
 from graders.course import Lab, load_course
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
@@ -52,7 +53,10 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
         ),
     ] = None,
     fail_under: FailUnderOption = None,
-    provider: Annotated[str, typer.Option(help="Where the cluster comes from.")] = "embedded",
+    provider: ProviderOption = None,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = "",
+    node_image: NodeImageOption = "",
     sandbox: Annotated[
         str, typer.Option(help="What confines learner code: bubblewrap, or none for your own.")
     ] = "bubblewrap",
@@ -64,6 +68,8 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
 
     One disturbance alone: kubeproof grade lab1 my-operator --only crash-points --at 7 --keep
     """
+    from graders.clusters.provider import ProviderOptions  # noqa: PLC0415  (--help should not wait for it)
+    from graders.clusters.registry import default_provider  # noqa: PLC0415
     from graders.grading import GradeRequest  # noqa: PLC0415  (--help should not wait for it)
     from graders.grading import grade as grade_submission  # noqa: PLC0415
 
@@ -78,7 +84,8 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
             lab=found,
             submission=submission,
             out=folder,
-            provider=provider,
+            provider=provider or default_provider(),
+            options=ProviderOptions(kubeconfig, context, node_image),
             sandbox=sandbox,
             only=_names(only, found),
             seed=seed,

@@ -47,8 +47,15 @@ class EmbeddedProvider:
     """etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok on loopback."""
 
     name = "embedded"
+    several = True
     capabilities = frozenset(
-        {Capability.API, Capability.CONTROLLERS, Capability.SIMULATED_NODES, Capability.ETCD_ACCESS}
+        {
+            Capability.API,
+            Capability.CONTROLLERS,
+            Capability.SIMULATED_NODES,
+            Capability.ETCD_ACCESS,
+            Capability.AUDIT_LOG,
+        }
     )
 
     @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from graders.kube.client import Kube
@@ -45,6 +46,20 @@ class ClusterSpec:
     nodes: tuple[NodeSpec, ...] = field(default_factory=default_nodes)
     on_audit: Callable[[bytes], None] | None = None
     before_controllers: Callable[[Kube], None] | None = None
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class ProviderOptions:
+    """What a person may say about where the cluster comes from; each provider takes what it knows.
+
+    `kubeconfig` and `context` name a cluster that exists, `node_image` the image of kind's nodes; an empty
+    one leaves the choice to the provider.
+    """
+
+    kubeconfig: Path | None = None
+    context: str = ""
+    node_image: str = ""
 
 
 class ClusterProvider(Protocol):
@@ -52,6 +67,9 @@ class ClusterProvider(Protocol):
 
     name: str
     capabilities: frozenset[Capability]
+    """What its clusters can show; a cluster says itself what it can."""
+    several: bool
+    """Whether one more cluster costs so little that what disturbs everybody gets one of its own."""
 
     def provision(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[Cluster]:
         """Start (or take) a cluster; what was started is gone when the block ends.

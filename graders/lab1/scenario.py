@@ -177,7 +177,7 @@ class _Recording:
         """The tracks of the first world, and those that get a world of their own."""
         chosen = [track for track in _TRACKS if track.name in self.run.tracks]
         alone = [track for track in chosen if track.alone]
-        if self.run.another_cluster is None or len(chosen) == 1:
+        if self.run.another_cluster is None or not self.run.several or len(chosen) == 1:
             return chosen, []
         return [track for track in chosen if not track.alone], alone
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,16 @@ from graders.model import Cluster, Submission
 from graders.progress import Progress
 from graders.sandbox.protocol import Limits, Sandbox
 from graders.sandbox.runtime import Runtime
+
+
+class AnotherCluster(Protocol):
+    """Starts clusters beside the first one of a run."""
+
+    def __call__(
+        self, name: str, *, workers: int | None = None
+    ) -> AbstractContextManager[tuple[Cluster, AuditRecorder]]:
+        """A cluster like the first, by a name of its own; with `workers`, one of real nodes alone."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,10 @@ class Run:
     seed: int
     deadline_s: float
     progress: Progress
-    another_cluster: Callable[[str], AbstractContextManager[tuple[Cluster, AuditRecorder]]] | None = None
-    """One more cluster like the first, by a name of its own; None where the provider has but one."""
+    another_cluster: AnotherCluster | None = None
+    """Starts one more cluster beside the first; None where the provider has but one."""
+    several: bool = False
+    """Whether clusters cost so little that what disturbs everybody gets one of its own."""
     at: int | None = None
     """The one disturbance of a series to act out, counted from 1; None for all of them."""
 

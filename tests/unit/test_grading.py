@@ -55,6 +55,7 @@ class Stage:
     # --- provider ---
 
     name = "stand-in"
+    several = True
     capabilities = frozenset({Capability.API, Capability.CONTROLLERS, Capability.SIMULATED_NODES})
 
     @contextlib.contextmanager
@@ -127,7 +128,7 @@ def fails(error: Exception) -> Callable[[Run], Recorded]:
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     stage = Stage([replay()])
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    monkeypatch.setitem(registry.PROVIDERS, "stand-in", lambda: stage)
+    monkeypatch.setitem(registry.PROVIDERS, "stand-in", lambda _: stage)
     monkeypatch.setattr(grading, "scenario_of", lambda _: stage)
     monkeypatch.setattr(grading, "sandbox_named", lambda _: Sandbox(stage.problem))
     monkeypatch.setattr(

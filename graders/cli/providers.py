@@ -1,0 +1,34 @@
+"""The options that say where a cluster comes from; the same for every command that starts one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProviderOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the cluster comes from: kind (real nodes in Docker), embedded (local processes, "
+        "simulated nodes) or existing (one you have). [default: $KUBEPROOF_PROVIDER, or kind where a Docker "
+        "engine answers, or embedded]",
+        show_default=False,
+    ),
+]
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option(help="With --provider existing: the kubeconfig file of your cluster.", show_default=False),
+]
+ContextOption = Annotated[
+    str,
+    typer.Option(
+        help="With --provider existing: the context to use. It is never guessed.", show_default=False
+    ),
+]
+NodeImageOption = Annotated[
+    str,
+    typer.Option(
+        help="With --provider kind: the image of the nodes, instead of the pinned one.", show_default=False
+    ),
+]
