@@ -7,9 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Row:
     rule: str
     seconds: float
     problem: str = ""
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    """How each check that was judged ended, by its id."""
 
     @property
     def ok(self) -> bool:
@@ -55,9 +57,9 @@ class Row:
 
 
 def run_selftest(
-    lab: Lab, *, focus: bool, jobs: int, only: tuple[str, ...], out: Path, progress: Progress
+    lab: Lab, *, focus: bool, jobs: int, only: tuple[str, ...], out: Path, progress: Progress, provider: str
 ) -> list[Row]:
-    """Grade all solutions of a lab, `jobs` at a time, each in a process of its own.
+    """Grade all solutions of a lab on clusters of `provider`, `jobs` at a time, each in a process of its own.
 
     Raises:
         CourseError: a live criterion has no flawed solution. UsageError: `only` names none.
@@ -71,11 +73,11 @@ def run_selftest(
                 fix=f"there are: {', '.join(_names(lab))}",
             )
         with (
-            progress.task(f"self-test of {lab.id}: {len(cases)} solutions", total=len(cases)) as task,
+            progress.task(f"self-test of {lab.id}: {len(cases)} solutions, {provider}", len(cases)) as task,
             ThreadPoolExecutor(jobs) as pool,
         ):
             rows = []
-            for row in pool.map(lambda case: _grade(lab, case, out, progress), cases):
+            for row in pool.map(lambda case: _grade(lab, case, provider, out, progress), cases):
                 rows.append(row)
                 task.update(done=len(rows))
             return rows
@@ -107,11 +109,12 @@ def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
         yield Case(expected.name, root, "exactly these", expected.loses, only)
 
 
-def _grade(lab: Lab, case: Case, out: Path, progress: Progress) -> Row:
+def _grade(lab: Lab, case: Case, provider: str, out: Path, progress: Progress) -> Row:
     folder = out / case.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "graders", "grade", lab.id, str(case.root), "--out", str(folder)]
+    command += ["--provider", provider]
     for name in case.only:
         command += ["--only", name]
     started = time.monotonic()
@@ -140,6 +143,7 @@ def _compare(case: Case, report: dict[str, Any], seconds: float) -> Row:
     return Row(
         case.name, report["verdict"], percent, case.expected, lost, case.rule, seconds,
         _problem(case, report, lost, percent),
+        {outcome["check"]: outcome["status"] for outcome in report["outcomes"]},
     )  # fmt: skip
 
 

@@ -13,10 +13,12 @@ from rich.text import Text
 
 from graders.cli.progress import TerminalProgress
 from graders.course import load_course
+from graders.faults import UsageError
+from graders.parity import compare
 from graders.selftest import Row, run_selftest
 
 
-def selftest(
+def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
     lab: Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")],
     focus: Annotated[
         bool, typer.Option(help="Run for each flawed solution only the tracks behind what it must lose.")
@@ -27,6 +29,18 @@ def selftest(
     only: Annotated[
         list[str] | None, typer.Option("--solution", help="Only this solution (may be repeated).")
     ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where the clusters come from. Given twice, every check must end the same on both. "
+            "[default: embedded]",
+            show_default=False,
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="Write the comparison of several providers to this file, as Markdown."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the reports. [default: out/selftest-LAB]")
     ] = None,
@@ -34,29 +48,45 @@ def selftest(
     """Grade the reference, the starter and every flawed solution, and compare with what each must lose.
 
     Any surplus or missing loss fails with exit code 1.
+
+    Example: kubeproof selftest lab1 --focus --provider embedded --provider kind
     """
+    providers = list(dict.fromkeys(provider or ["embedded"]))
+    if table is not None and len(providers) < 2:
+        raise UsageError("--table compares providers, and there is one", fix="give --provider twice")
     found = load_course().find_lab(lab)
+    folder = out or Path("out") / f"selftest-{found.id}"
     console = Console()
+    rows: dict[str, list[Row]] = {}
     with TerminalProgress(Console(stderr=True)) as progress:
-        rows = run_selftest(
-            found,
-            focus=focus,
-            jobs=jobs or os.cpu_count() or 1,
-            only=tuple(only or ()),
-            out=out or Path("out") / f"selftest-{found.id}",
-            progress=progress,
-        )
-    console.print(_table(rows))
-    for row in rows:
-        if not row.ok:
-            console.print(Text(f"{row.name}: {row.problem}", style="red"))
-    failed = sum(not row.ok for row in rows)
-    console.print(f"{len(rows) - failed} passed, {failed} failed")
+        for name in providers:
+            rows[name] = run_selftest(
+                found,
+                focus=focus,
+                jobs=jobs or os.cpu_count() or 1,
+                only=tuple(only or ()),
+                out=folder / name if len(providers) > 1 else folder,
+                progress=progress,
+                provider=name,
+            )
+    for name in providers:
+        console.print(_table(rows[name], name))
+        for row in rows[name]:
+            if not row.ok:
+                console.print(Text(f"{row.name}: {row.problem}", style="red"))
+    unlike = compare(rows)
+    if table is not None:
+        table.write_text(unlike.markdown(), encoding="utf-8")
+    for difference in unlike.differences:
+        console.print(Text(str(difference), style="red"))
+    failed = sum(not row.ok for each in rows.values() for row in each) + len(unlike.differences)
+    passed = sum(row.ok for each in rows.values() for row in each)
+    console.print(f"{passed} passed, {failed} failed")
     raise typer.Exit(1 if failed else 0)
 
 
-def _table(rows: list[Row]) -> Table:
-    table = Table(title="Self-test")
+def _table(rows: list[Row], provider: str) -> Table:
+    table = Table(title=f"Self-test on {provider}")
     table.add_column("solution", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("lost (of those run)")

@@ -174,7 +174,13 @@ def test_what_could_not_be_graded_is_never_fine(case: Case, lab: Lab, tmp_path: 
     ("percent", "problem"), [(0, ""), (14.99, ""), (15, "15 % is not below 15 %"), (80, "80 %")]
 )
 def test_a_starter_stays_below_its_bound(percent: float, problem: str) -> None:
-    found = {"verdict": "graded", "percent": Decimal(str(percent)), "criteria": [], "problem": ""}
+    found = {
+        "verdict": "graded",
+        "percent": Decimal(str(percent)),
+        "criteria": [],
+        "outcomes": [],
+        "problem": "",
+    }
     row = compared(STARTER, found)
     assert row.ok is (not problem)
     assert problem in row.problem
@@ -188,7 +194,7 @@ def test_every_live_criterion_needs_a_flaw(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(
         CourseError, match=r"rubrics/lab1.yaml: no flawed solution loses scaling\n  fix: write one"
     ):
-        run_selftest(poor, focus=False, jobs=1, only=(), out=tmp_path, progress=Silent())
+        run_selftest(poor, focus=False, jobs=1, only=(), out=tmp_path, progress=Silent(), provider="embedded")
 
 
 def test_an_unknown_solution_is_told_with_those_there_are(
@@ -198,7 +204,9 @@ def test_an_unknown_solution_is_told_with_those_there_are(
     with pytest.raises(
         UsageError, match=r"has no solution nonsense\n  fix: there are: reference, reference-go, starter, "
     ):
-        run_selftest(lab, focus=False, jobs=1, only=("nonsense",), out=tmp_path, progress=Silent())
+        run_selftest(
+            lab, focus=False, jobs=1, only=("nonsense",), out=tmp_path, progress=Silent(), provider="embedded"
+        )
 
 
 def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: Path) -> None:
@@ -220,7 +228,9 @@ def test_a_grading_that_leaves_no_report_is_told_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
     broken = dataclasses.replace(lab, id="lab99")
-    row = selftest._grade(broken, Case("reference", tmp_path, "nothing"), tmp_path / "out", Silent())
+    row = selftest._grade(
+        broken, Case("reference", tmp_path, "nothing"), "embedded", tmp_path / "out", Silent()
+    )
     assert (row.ok, row.verdict, row.percent) == (False, "none", None)
     assert row.problem.startswith("no report (")
     assert "there is no lab 'lab99'" in row.problem

@@ -1,0 +1,101 @@
+"""Holds the self-tests of several providers against each other: one verdict per check, wherever it was won.
+
+What one of them cannot show is left aside. What a check says where it stands alone is not the same as what
+it says blocked by another, so statuses are compared as they are, check by check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graders.model import Status
+from graders.selftest import Row
+
+ASIDE = frozenset({Status.UNSUPPORTED.value})
+"""Statuses that say nothing about a solution."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A check of a solution that ended differently: its status by provider, `absent` where not judged."""
+
+    solution: str
+    check: str
+    statuses: Mapping[str, str]
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{status} on {provider}" for provider, status in self.statuses.items())
+        return f"{self.solution}: {self.check} {said}"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The self-tests of several providers, solution by solution."""
+
+    providers: tuple[str, ...]
+    solutions: Mapping[str, Mapping[str, Row]]
+    """By name, then by provider."""
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Every check that ended differently somewhere."""
+        return tuple(
+            difference
+            for name, rows in self.solutions.items()
+            for difference in _differences(name, rows, self.providers)
+        )
+
+    def compared(self, name: str) -> int:
+        """How many checks of a solution were judged on every provider."""
+        judged = [_judged(row) for row in self.solutions[name].values()]
+        return len(set.intersection(*map(set, judged))) if len(judged) == len(self.providers) else 0
+
+    def markdown(self) -> str:
+        """A table for people: a row a solution, a column a provider."""
+        head = ["solution", *self.providers, "checks compared", "differences"]
+        lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+        differing: dict[str, list[str]] = {}
+        for difference in self.differences:
+            differing.setdefault(difference.solution, []).append(difference.check)
+        for name, rows in self.solutions.items():
+            cells = [_cell(rows.get(provider)) for provider in self.providers]
+            found = ", ".join(differing.get(name, ())) or "none"
+            lines.append("| " + " | ".join([name, *cells, str(self.compared(name)), found]) + " |")
+        return "\n".join(lines) + "\n"
+
+
+def compare(rows: Mapping[str, Sequence[Row]]) -> Parity:
+    """Put the rows of each provider beside each other."""
+    solutions: dict[str, dict[str, Row]] = {}
+    for provider, its_rows in rows.items():
+        for row in its_rows:
+            solutions.setdefault(row.name, {})[provider] = row
+    return Parity(tuple(rows), solutions)
+
+
+def _judged(row: Row) -> dict[str, str]:
+    return {check: status for check, status in row.statuses.items() if status not in ASIDE}
+
+
+def _differences(name: str, rows: Mapping[str, Row], providers: Sequence[str]) -> list[Difference]:
+    unsupported = {check for row in rows.values() for check, s in row.statuses.items() if s in ASIDE}
+    checks = dict.fromkeys(check for row in rows.values() for check in row.statuses)
+    found = []
+    for check in (check for check in checks if check not in unsupported):
+        statuses = {
+            provider: rows[provider].statuses.get(check, "absent") if provider in rows else "absent"
+            for provider in providers
+        }
+        if len(set(statuses.values())) > 1:
+            found.append(Difference(name, check, statuses))
+    return found
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return "not run"
+    if row.percent is None:
+        return row.verdict
+    lost = ", ".join(row.lost) if len(row.lost) <= 3 else f"{len(row.lost)} criteria"
+    return f"loses {lost}" if row.lost else "loses nothing"
