@@ -12,10 +12,10 @@ LINTED := graders tests
 SPREAD := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grade doctor test test-fast test-attacks selftest bench lint lock clean
+.PHONY: help setup grade doctor test test-fast test-attacks test-kind selftest bench lint lock clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make grade lab=1 submission=DIR args="--only retries --keep"'
 
@@ -38,6 +38,11 @@ test-fast: lint ## Lint and the tests that need no cluster, in under a minute
 test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, sudden deaths
 	@$(KUBEPROOF) setup
 	.venv/bin/pytest $(SPREAD) tests/conformance tests/adversarial -m adversarial $(args)
+
+test-kind: $(READY) ## Real nodes and pods: the kind provider, in-cluster runs (root may lack a Docker engine)
+	@sh scripts/kind-needs.sh
+	@$(KUBEPROOF) setup
+	.venv/bin/pytest tests/kind -m kind $(args)
 
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
 	@$(KUBEPROOF) selftest $(LAB) $(args)

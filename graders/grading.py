@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from graders.clusters.provider import ClusterSpec, NodeSpec, ProviderOptions
+from graders.clusters.provider import ClusterSpec, NodeSpec, ProviderOptions, check_needs
 from graders.clusters.registry import provider_named
 from graders.course import Lab
 from graders.evidence.bundle import BundleManifest, BundleWriter
@@ -64,7 +64,7 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     Raises:
         UsageError: the request cannot be meant. CourseError: the course contradicts itself.
     """
-    sweep()
+    sweep(progress.say)
     started = time.monotonic()
     bundle_folder = request.out / "bundle"
     shutil.rmtree(bundle_folder, ignore_errors=True)
@@ -129,6 +129,7 @@ def _attempt(request: GradeRequest, submission: Submission, folder: Path, progre
 def _record(request: GradeRequest, submission: Submission, folder: Path, progress: Progress) -> Path:
     """Start everything, act, and leave a finished bundle behind; gives its folder."""
     lab, scenario = request.lab, scenario_of(request.lab)
+    provider = provider_named(request.provider, request.options)
     sandbox = sandbox_named(request.sandbox)
     if problem := sandbox.problem():
         raise InfraFault(problem)
@@ -146,8 +147,9 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
             nodes=tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes),
             on_audit=audit,
             before_controllers=lambda kube: scenario.prepare(kube, submission),
+            needs=lab.needs,
+            claims=scenario.claims(submission),
         )
-        provider = provider_named(request.provider, request.options)
 
         @contextmanager
         def another(name: str, *, workers: int | None = None) -> Iterator[tuple[Cluster, AuditRecorder]]:
@@ -159,12 +161,14 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
                 yield one_more, its_audit
 
         with provider.provision(spec, progress) as cluster:
+            check_needs(lab.needs, cluster.capabilities, provider.name)
             up = time.monotonic()
             limits, tool_limits = Limits(**vars(lab.operator_limits)), Limits(**vars(lab.tool_limits))
             recorded = scenario.record(
                 Run(
                     submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
-                    folder, seed, lab.deadline_s, progress, another, provider.several, request.at,
+                    folder, seed, lab.deadline_s, progress, another if cluster.guest is None else None,
+                    provider.several, request.at, request.options.workers,
                 )
             )  # fmt: skip
             acted = time.monotonic()
@@ -190,7 +194,7 @@ def _record(request: GradeRequest, submission: Submission, folder: Path, progres
             },
             tracks=recorded.tracks,
             timing={"cluster_start": round(up - started, 3), "scenario": round(acted - up, 3)},
-            warnings=tuple(filter(None, [sandbox.caution])),
+            warnings=tuple(filter(None, [sandbox.caution, provider.caution])),
         )
         writer.close(manifest)
     return request.out / "bundle"

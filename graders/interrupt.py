@@ -72,7 +72,9 @@ def _end(arrived: int) -> None:
             with contextlib.suppress(Exception):
                 action()
         _kill_children()
-        release_all()
+        for why in release_all():
+            with contextlib.suppress(OSError):
+                os.write(2, f"{why}\n  fix: `kubeproof cluster sweep` tries again\n".encode())
     finally:
         os._exit(128 + number)
 

@@ -79,8 +79,8 @@ class RealNodes(Protocol):
         """The nodes by the names the cluster knows, control plane first."""
         ...
 
-    def load(self, image: str) -> None:
-        """Bring an image of the engine's to every node.
+    def load(self, *images: str) -> None:
+        """Bring images of the engine's to every node that takes pods: where there are workers, to these.
 
         Raises:
             InfraFault: the engine or a node does not take part.
@@ -93,6 +93,29 @@ class RealNodes(Protocol):
 
     def restore(self, node: str) -> None:
         """Start a failed node again; raises as `load`."""
+        ...
+
+
+class Guest(Protocol):
+    """How the grader behaves in a cluster of somebody else's: it knows, and keeps to, what is its own."""
+
+    pod: Mapping[str, Any]
+    """What a pod's spec needs to get onto the grader's own nodes: `nodeSelector` and `tolerations`."""
+
+    def owns(self, namespace: str) -> bool:
+        """Whether a namespace is the grader's own."""
+        ...
+
+    def made(self, item: Mapping[str, Any]) -> bool:
+        """Whether an object that is in no namespace is of this run's making."""
+        ...
+
+    def admit(self, method: str, path: str, query: Mapping[str, object], body: Any) -> Any:
+        """See that a write of the grader's concerns its own, note down what it makes; gives what to send.
+
+        Raises:
+            InfraFault: the object is there already, and is somebody else's.
+        """
         ...
 
 
@@ -113,6 +136,10 @@ class Cluster:
     """Where the grader's own pods go, such as those it measures with."""
     real_nodes: RealNodes | None = None
     """Only where the cluster has real nodes and the provider made them."""
+    guest: Guest | None = None
+    """Only where the cluster is somebody else's: what the grader writes goes past it."""
+    kinds_known_late: bool = False
+    """Whether its controllers ran before the lab's kinds were there, and so learn of them only later."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 An owned folder is locked by its owner for as long as the owner lives. The kernel drops the lock with
 the process, whatever killed it, so a folder whose lock can be taken has no owner. Processes are
-recorded in it by pid and start: a recycled pid is never mistaken for ours.
+recorded in it by pid and start: a recycled pid is never mistaken for ours. A kind of folder whose owner
+changes things outside of it has an undoer, which reads in the folder what to put back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,12 +29,36 @@ _LOCK = "owner.lock"
 _PROCESSES = "processes"
 _GONE_WITHIN_S = 5.0
 
+ENGINE = "engine"
+"""The kind of folder that a Docker engine of ours lives in."""
+
+KIND = "kind"
+"""The kind of folder that belongs to a kind cluster."""
+
+IMAGES = "images"
+"""The kind of folder that says which images and containers of an engine are ours."""
+
+GUEST = "guest"
+"""The kind of folder that says what is ours in somebody's cluster."""
+
+_UNDOERS: Mapping[str, str] = {
+    ENGINE: "graders.clusters.kind.undo:undo",
+    GUEST: "graders.clusters.existing.cleanup:undo",
+    KIND: "graders.clusters.kind.traces:undo",
+    IMAGES: "graders.images.undo:undo",
+}
+"""For a kind of folder, what is called with it before it is removed; imported only then."""
+
 _held: dict[OwnedFolder, None] = {}
 """The folders of this process, in the order of their making."""
 
 
 class AlreadyOwned(Exception):
     """A living process owns the folder of that kind and name."""
+
+
+class NotUndone(Exception):
+    """An undoer could not put everything back: the folder stays, and the next sweep tries again."""
 
 
 class OwnedFolder:
@@ -59,12 +85,20 @@ class OwnedFolder:
         with contextlib.suppress(ProcessLookupError):
             (self.path / _PROCESSES / str(pid)).write_text(start_of(pid))
 
-    def close(self) -> None:
-        """Kill what was recorded and still runs, remove the folder, drop the lock."""
+    def close(self) -> str:
+        """Kill what was recorded and still runs, remove the folder, drop the lock.
+
+        Where its doings cannot be undone the folder stays, for the next sweep to try again; says why.
+        """
         _held.pop(self, None)
-        remove_unowned(self.path)
+        left = ""
+        try:
+            remove_unowned(self.path)
+        except NotUndone as error:
+            left = str(error)
         with contextlib.suppress(OSError):
             os.close(self._lock)
+        return left
 
     def __enter__(self) -> Self:
         return self
@@ -78,28 +112,37 @@ class OwnedFolder:
         self.close()
 
 
-def release_all() -> None:
+def release_all() -> list[str]:
     """Close every owned folder of this process, newest first: for an end that cannot unwind.
 
-    It reaps every child that is dead, so nothing but the end may come after it.
+    It reaps every child that is dead, so nothing but the end may come after it; says what stayed undone.
     """
+    left = []
     while _held:
-        next(reversed(_held)).close()
+        left.append(next(reversed(_held)).close())
     # Nobody else may ever wait for what was just killed: not every container has an init that does.
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    return [why for why in left if why]
 
 
-def sweep() -> list[str]:
-    """Remove every folder (and kill every recorded process) whose owner is dead; returns their names."""
+def sweep(tell: Callable[[str], object] = lambda _: None) -> list[str]:
+    """Remove every folder (and kill every recorded process) whose owner is dead; returns their names.
+
+    `tell` is given a line for each folder that had to be left, because what it records could not be undone.
+    """
     swept = []
     with _sweep_lock():
         for folder in sorted(state_folder().iterdir()):
             if not folder.is_dir() or folder.is_symlink() or has_owner(folder):
                 continue
-            remove_unowned(folder)
-            swept.append(folder.name)
+            try:
+                remove_unowned(folder)
+            except NotUndone as left:
+                tell(f"{folder.name}: {left}")
+            else:
+                swept.append(folder.name)
     return swept
 
 
@@ -126,19 +169,31 @@ def has_owner(folder: Path) -> bool:
 
 
 def remove_unowned(folder: Path) -> None:
-    """Kill the processes recorded in `folder`, wait until they are gone, and remove it."""
+    """Kill the processes recorded in `folder`, wait until they are gone, undo its doings, and remove it.
+
+    Raises:
+        NotUndone: something could not be put back; the folder is still there.
+    """
     recorded = list(_recorded(folder))
     for process in recorded:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
     with contextlib.suppress(TimedOut):
         wait_for(lambda: _gone(recorded), timeout_s=_GONE_WITHIN_S, interval_s=0.005)
+    _undo(folder)
     with contextlib.suppress(OSError, RecursionError):
         shutil.rmtree(folder)
     if folder.is_dir():
         # Folders without permissions or nested a thousand deep: learner content can be both.
         for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
             subprocess.run([*command, "--", os.fspath(folder)], capture_output=True, check=False)
+
+
+def _undo(folder: Path) -> None:
+    place = _UNDOERS.get(folder.name.partition("-")[0])
+    if place is not None and folder.is_dir():
+        module, _, function = place.partition(":")
+        getattr(import_module(module), function)(folder)
 
 
 def recorded_pids(folder: Path) -> list[int]:

@@ -7,15 +7,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from graders.clusters.registry import provider_named
 from graders.course import Expected, Lab
 from graders.faults import CourseError, UsageError
+from graders.model import Status
 from graders.ownership import OwnedFolder
 from graders.process import spawn
 from graders.progress import Progress
@@ -26,13 +28,20 @@ STARTER_BELOW = Decimal(15)
 
 @dataclass(frozen=True)
 class Case:
-    """One solution to grade: a folder, and the rule its losses are held against."""
+    """One solution to grade: a folder, and the rule its losses are held against.
+
+    `flaw` says what it must lose, None nothing. `only` are the checks to run, none all.
+    """
 
     name: str
     root: Path
     rule: str
-    expected: tuple[str, ...] = ()
+    flaw: Expected | None = None
     only: tuple[str, ...] = ()
+
+    def expected(self, capabilities: Iterable[str]) -> tuple[str, ...]:
+        """What it must lose on a cluster that has these capabilities."""
+        return self.flaw.losses(capabilities) if self.flaw is not None else ()
 
 
 @dataclass(frozen=True)
@@ -105,11 +114,14 @@ def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
     checks = {criterion.id: criterion.checks for criterion in lab.rubric.criteria}
     for expected in lab.flawed:
         root = overlay(lab.solutions / expected.base, expected, scratch / expected.name)
-        only = tuple(name for lost in expected.loses for name in checks[lost]) if focus else ()
-        yield Case(expected.name, root, "exactly these", expected.loses, only)
+        only = tuple(name for lost in expected.everything for name in checks[lost]) if focus else ()
+        yield Case(expected.name, root, "exactly these", expected, only)
 
 
 def _grade(lab: Lab, case: Case, provider: str, out: Path, progress: Progress) -> Row:
+    if case.only and case.flaw is not None and not case.expected(provider_named(provider).capabilities):
+        statuses = dict.fromkeys(case.only, Status.UNSUPPORTED.value)
+        return Row(case.name, "cannot be shown", None, (), (), case.rule, 0.0, statuses=statuses)
     folder = out / case.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -127,7 +139,7 @@ def _grade(lab: Lab, case: Case, provider: str, out: Path, progress: Progress) -
     except (OSError, ValueError) as error:
         tail = (folder / "log.txt").read_text("utf-8", "replace")[-300:]
         problem = f"no report ({error}): {tail}"
-        return Row(case.name, "none", None, case.expected, (), case.rule, seconds, problem)
+        return Row(case.name, "none", None, (), (), case.rule, seconds, problem)
     return _compare(case, report, seconds)
 
 
@@ -140,19 +152,26 @@ def _compare(case: Case, report: dict[str, Any], seconds: float) -> Row:
         and criterion["earned"] < criterion["points"]
     )
     percent = Decimal(report["percent"]) if report["percent"] is not None else None
+    expected = case.expected(report["provenance"].get("capabilities", ()))
     return Row(
-        case.name, report["verdict"], percent, case.expected, lost, case.rule, seconds,
-        _problem(case, report, lost, percent),
+        case.name, report["verdict"], percent, expected, lost, case.rule, seconds,
+        _problem(case, report, expected, lost, percent),
         {outcome["check"]: outcome["status"] for outcome in report["outcomes"]},
     )  # fmt: skip
 
 
-def _problem(case: Case, report: dict[str, Any], lost: tuple[str, ...], percent: Decimal | None) -> str:
+def _problem(
+    case: Case,
+    report: dict[str, Any],
+    expected: tuple[str, ...],
+    lost: tuple[str, ...],
+    percent: Decimal | None,
+) -> str:
     if report["verdict"] != "graded" or percent is None:
         return f"{report['verdict']}: {report['problem']}"[:400]
     if case.name == "starter":
         return "" if percent < STARTER_BELOW else f"{percent} % is not below {STARTER_BELOW} %"
-    surplus, missing = sorted(set(lost) - set(case.expected)), sorted(set(case.expected) - set(lost))
+    surplus, missing = sorted(set(lost) - set(expected)), sorted(set(expected) - set(lost))
     words = []
     if surplus:
         words.append(f"surplus loss of {', '.join(surplus)}")
@@ -162,7 +181,7 @@ def _problem(case: Case, report: dict[str, Any], lost: tuple[str, ...], percent:
 
 
 def _every_criterion_has_a_flaw(lab: Lab) -> None:
-    covered = {name for expected in lab.flawed for name in expected.loses}
+    covered = {name for expected in lab.flawed for name in expected.everything}
     for criterion in lab.rubric.criteria:
         if not criterion.planned and criterion.id not in covered:
             raise CourseError(

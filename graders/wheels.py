@@ -26,6 +26,9 @@ _ONE_MORE = ("Collecting ", "Processing ")
 UNPACK_ONLY = (str(Path(__file__).with_name("unpack_only.py")),)
 """The `program` of `run_pip` for packages that a stranger names."""
 
+_OLDEST_GLIBC = 5
+"""Minor version of the oldest C library that wheels are made for."""
+
 _WHEELS_ONLY = ("--only-binary", ":all:", "--no-input", "--progress-bar", "off")
 
 
@@ -121,14 +124,26 @@ def install_wheels(
         )
 
 
-def wheels_into(target: Path, requirements: Path, constraints: Path, notes: Path) -> tuple[str, ...]:
+def wheels_for(python: str, machine: str, *, glibc: int) -> tuple[str, ...]:
+    """Arguments for pip to take wheels for another Python than its own: CPython, on Linux.
+
+    `python` is a version such as 3.11, `machine` as `uname -m` says, `glibc` the C library's minor version.
+    """
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(glibc, _OLDEST_GLIBC - 1, -1)]
+    wanted = ["--implementation", "cp", "--python-version", python]
+    return (*wanted, *(word for platform in platforms for word in ("--platform", platform)))
+
+
+def wheels_into(
+    target: Path, requirements: Path, constraints: Path, notes: Path, *, machine: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Arguments for `run_pip` to resolve `requirements` within `constraints`, and unpack all into `target`.
 
     Nothing of what is unpacked is run, not even compiled. In the folder `notes` pip leaves `log`, all that it
-    did, and, if it found a set of packages, `report.json`, which they are.
+    did, and, if it found a set of packages, `report.json`, which they are. `machine` is of `wheels_for`.
     """
     return (
-        "install", *_WHEELS_ONLY, "--no-compile", "--no-warn-conflicts", "--target", str(target),
+        "install", *_WHEELS_ONLY, "--no-compile", "--no-warn-conflicts", "--target", str(target), *machine,
         "-r", str(requirements), "-c", str(constraints),
         "--log", str(notes / "log"), "--report", str(notes / "report.json"),
     )  # fmt: skip

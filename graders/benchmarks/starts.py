@@ -1,8 +1,8 @@
 """Measures how fast a cluster is ready and how much memory it takes, beside kwokctl's with the same binaries.
 
-Both are measured the same way: from nothing to nodes Ready, the default ServiceAccount there and a pod
+All are measured the same way: from nothing to nodes Ready, the default ServiceAccount there and a pod
 scheduled; then the resident memory of all processes. They take turns, so that what else the machine does
-meets both.
+meets all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,8 @@ from graders.process import kill_group, spawn
 from graders.progress import Progress
 
 SCHEMA = "kubeproof/bench/v1"
+OURS = "embedded"
+"""What every other kind is measured against."""
 _NAME = "bench"
 
 
@@ -56,22 +58,23 @@ class Measure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Starts in the order they were made, `embedded[i]` just before `kwokctl[i]`."""
+    """Starts in the order they were made, by kind of cluster; the n-th of each kind belong together."""
 
     version: str
-    embedded: tuple[Measure, ...]
-    kwokctl: tuple[Measure, ...]
+    sides: Mapping[str, tuple[Measure, ...]]
+
+    def ratios(self, kind: str) -> tuple[float, ...]:
+        """Turn by turn, how many times as long as an embedded cluster one of `kind` took."""
+        pairs = zip(self.sides[OURS], self.sides[kind], strict=True)
+        return tuple(theirs.ready_s / ours.ready_s for ours, theirs in pairs)
 
     @property
-    def ratios(self) -> tuple[float, ...]:
-        """Pair by pair, how many times as long kwokctl took."""
-        return tuple(
-            theirs.ready_s / ours.ready_s for ours, theirs in zip(self.embedded, self.kwokctl, strict=True)
-        )
+    def others(self) -> tuple[str, ...]:
+        """The kinds that are measured against the embedded one."""
+        return tuple(kind for kind in self.sides if kind != OURS)
 
     def as_json(self) -> dict[str, object]:
         """For `--json`: seconds, bytes and the ratios, with their medians."""
-        sides = {"embedded": self.embedded, "kwokctl": self.kwokctl}
         return {
             "schema": SCHEMA,
             "kubernetes": self.version,
@@ -85,9 +88,9 @@ class Comparison:
                         for measure in measures
                     ],
                 }
-                for name, measures in sides.items()
+                for name, measures in self.sides.items()
             },
-            "ratio": spread(self.ratios),
+            "ratio": {kind: spread(self.ratios(kind)) for kind in self.others},
         }
 
 
@@ -100,16 +103,19 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def compare(runs: int, progress: Progress) -> Comparison:
-    """One warm-up and `runs` measured starts of each kind, in turns.
+def compare(
+    runs: int, progress: Progress, more: Mapping[str, Callable[[], Measure]] | None = None
+) -> Comparison:
+    """One warm-up and `runs` measured starts of each kind, in turns; `more` measures further kinds.
 
     Raises:
         InfraFault: a cluster does not come up.
     """
     binaries = ensure_binaries(progress, extra=("kwokctl",))
     sides: dict[str, Callable[[], Measure]] = {
-        "embedded": lambda: measure_embedded(progress),
+        OURS: lambda: measure_embedded(progress),
         "kwokctl": lambda: measure_kwokctl(binaries, progress),
+        **(more or {}),
     }
     found: dict[str, list[Measure]] = {name: [] for name in sides}
     for turn in range(runs + 1):
@@ -119,7 +125,7 @@ def compare(runs: int, progress: Progress) -> Comparison:
             progress.say(f"{name}, {label}: {result.ready_s:.2f} s, {result.memory_bytes / 1e6:.0f} MB")
             if turn:
                 found[name].append(result)
-    return Comparison(binaries.version, tuple(found["embedded"]), tuple(found["kwokctl"]))
+    return Comparison(binaries.version, {name: tuple(measures) for name, measures in found.items()})
 
 
 def measure_embedded(progress: Progress) -> Measure:

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "setup": "graders.cli.setup:setup",
     "doctor": "graders.cli.doctor:doctor",
     "cluster": "graders.cli.cluster:cluster_app",
+    "kind": "graders.cli.kind:kind_app",
     "selftest": "graders.cli.selftest:selftest",
     "bench": "graders.cli.bench:bench",
 }

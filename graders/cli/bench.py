@@ -1,8 +1,11 @@
-"""`kubeproof bench`: how fast and small the embedded cluster is, and what the fault proxy costs."""
+"""`kubeproof bench`: how fast and small clusters are, how long a grade takes, what the fault proxy costs."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,51 +14,97 @@ from rich.console import Console
 from rich.table import Table
 
 from graders.cli.progress import TerminalProgress
+from graders.faults import InfraFault
 
 if TYPE_CHECKING:
+    from graders.benchmarks.grades import Grade
     from graders.benchmarks.proxy import ProxyCost
     from graders.benchmarks.starts import Comparison, Measure
 
 
 def bench(
     runs: Annotated[int, typer.Option("--runs", "-n", min=1, help="Measured starts of each kind.")] = 5,
+    grades: Annotated[
+        int, typer.Option(min=0, help="Measured grades of lab 1's reference on each provider.")
+    ] = 1,
+    kind: Annotated[
+        bool, typer.Option(help="Measure kind too, with a Docker engine of our own if none answers.")
+    ] = True,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write every measured value to this file too.")
     ] = None,
 ) -> None:
-    """Measure the start of an embedded cluster beside `kwokctl create cluster` with the same binaries.
+    """Measure the start of an embedded cluster beside `kwokctl create cluster` and kind, in one run.
 
-    Both are measured in turns on the machine as it is, after a warm-up: seconds from nothing to ready
+    All are measured in turns on the machine as it is, after a warm-up: seconds from nothing to ready
     (nodes Ready, default ServiceAccount, a pod scheduled) and resident memory of all processes then.
-    Then the fault proxy: a GET of a small object through it and past it, in turns, and its CPU at 50
-    requests a second beside that of a cluster at rest with its recorders.
+    Then whole grades of lab 1's reference, on an embedded cluster and on kind. Last the fault proxy: a GET
+    of a small object through it and past it, in turns, and its CPU at 50 requests a second beside that of
+    a cluster at rest with its recorders.
     """
-    from graders.benchmarks.proxy import measure_proxy  # noqa: PLC0415  (--help should not wait for it)
+    from graders.benchmarks.grades import grades_json, measure_grades  # noqa: PLC0415  (--help is quick)
+    from graders.benchmarks.proxy import measure_proxy  # noqa: PLC0415
     from graders.benchmarks.starts import compare  # noqa: PLC0415
+    from graders.course import load_course  # noqa: PLC0415
     from graders.ownership import sweep  # noqa: PLC0415
 
     sweep()
-    with TerminalProgress(Console(stderr=True)) as progress:
-        comparison = compare(runs, progress)
+    console = Console(highlight=False)
+    with TerminalProgress(Console(stderr=True)) as progress, contextlib.ExitStack() as engine:
+        more = _kind(progress, engine) if kind else {}
+        comparison = compare(runs, progress, more)
+        lab = load_course().find_lab("lab1")
+        graded = measure_grades(lab, ["embedded", *more], grades, progress) if grades else {}
         cost = measure_proxy(runs, progress)
     if json_file is not None:
-        measured = comparison.as_json() | {"proxy": cost.as_json()}
+        measured = comparison.as_json() | {"grades": grades_json(graded), "proxy": cost.as_json()}
         json_file.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    console = Console(highlight=False)
     console.print(_table(comparison))
-    pairs = ", ".join(f"{ratio:.2f}" for ratio in comparison.ratios)
-    console.print(f"kwokctl took this many times as long, pair by pair: {pairs}")
+    for other in comparison.others:
+        pairs = ", ".join(f"{ratio:.2f}" for ratio in comparison.ratios(other))
+        console.print(f"{other} took this many times as long, turn by turn: {pairs}")
+    if graded:
+        console.print(_grades_table(graded))
     console.print(_proxy_table(cost))
 
 
+def _kind(progress: TerminalProgress, engine: contextlib.ExitStack) -> dict[str, Callable[[], Measure]]:
+    """How to measure kind, where there is an engine or one can be started; it stays until `engine` closes."""
+    from graders.benchmarks.real import measure_kind  # noqa: PLC0415
+    from graders.clusters.kind.dockerd import running_engine  # noqa: PLC0415
+
+    try:
+        host = engine.enter_context(running_engine(progress))
+    except InfraFault as error:
+        progress.say(f"kind is not measured: {error}")
+        return {}
+    os.environ["KUBEPROOF_DOCKER_HOST"] = host
+    return {"kind": lambda: measure_kind(progress)}
+
+
 def _table(comparison: Comparison) -> Table:
-    runs = len(comparison.embedded)
+    runs = len(next(iter(comparison.sides.values())))
     table = Table(title=f"From nothing to ready, Kubernetes {comparison.version}, {runs} runs of each")
     table.add_column("cluster")
     for heading in ("median", "least", "most", "memory", "most memory"):
         table.add_column(heading, justify="right")
-    for name, measures in (("embedded", comparison.embedded), ("kwokctl", comparison.kwokctl)):
+    for name, measures in comparison.sides.items():
         table.add_row(name, *_cells(measures))
+    return table
+
+
+def _grades_table(grades: dict[str, tuple[Grade, ...]]) -> Table:
+    from graders.benchmarks.starts import spread  # noqa: PLC0415
+
+    table = Table(title="A grade of lab 1's reference, from command to report")
+    for heading in ("provider", "median", "least", "most", "of it first cluster", "score"):
+        table.add_column(heading, justify="left" if heading == "provider" else "right")
+    for name, each in grades.items():
+        total = spread([grade.total_s for grade in each])
+        start_s = spread([grade.start_s for grade in each])["median"]
+        scores = ", ".join(dict.fromkeys(f"{grade.percent} %" for grade in each))
+        seconds = [f"{total[which]:.1f} s" for which in ("median", "min", "max")]
+        table.add_row(name, *seconds, f"{start_s:.1f} s", scores)
     return table
 
 

@@ -19,8 +19,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from graders.cli.progress import TerminalProgress
-from graders.clusters.keeper import STAY
+from graders.cli.providers import NodeImageOption, ProviderOption
+from graders.clusters.keeper import STAY, Wish
 from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept_clusters, runs
+from graders.clusters.registry import default_provider
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.interrupt import done_before_the_end
 from graders.ownership import sweep
@@ -45,14 +47,34 @@ cluster_app = typer.Typer(
 @cluster_app.command()
 def up(
     name: NameArgument = "default",
-    provider: Annotated[str, typer.Option(help="Where the cluster comes from.")] = "embedded",
+    provider: ProviderOption = None,
+    node_image: NodeImageOption = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=9,
+            help="With --provider kind: this many real worker nodes and no simulated ones, so pods really "
+            "run; 0 runs them on the control plane.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Start a cluster that stays until `kubeproof cluster down`, and say how to use it.
 
     Example: kubeproof cluster up demo
+
+    Pods that really run: kubeproof cluster up demo --provider kind --workers 2
     """
     check_name(name)
-    with TerminalProgress(Console(stderr=True)) as progress, _keeper(name, provider) as (keeper, errors):
+    provider = provider or default_provider()
+    if provider == "existing":
+        raise UsageError(
+            "a cluster that exists is up already",
+            fix="use it: kubeproof grade LAB DIR --provider existing --kubeconfig FILE --context NAME",
+        )
+    wish = Wish(name, provider, node_image, workers)
+    with TerminalProgress(Console(stderr=True)) as progress, _keeper(wish) as (keeper, errors):
         ready = _follow(keeper, errors, progress)
         assert keeper.stdin is not None
         keeper.stdin.write(STAY)
@@ -113,22 +135,28 @@ def down(name: NameArgument = "default") -> None:
 
 @cluster_app.command("sweep")
 def sweep_dead() -> None:
-    """Remove what dead runs left: folders without an owner, and the processes recorded in them.
+    """Remove what dead runs left: folders without an owner, and what is recorded in them.
+
+    That is processes, and what a run with --provider existing made in a cluster of yours.
 
     Every grading and every `cluster up` does this too, so it is seldom needed.
     """
-    for folder in (removed := sweep()):
+    stayed: list[str] = []
+    for folder in (removed := sweep(stayed.append)):
         typer.echo(f"removed {folder}")
-    typer.echo(f"{len(removed)} left over" if removed else "nothing was left over")
+    for line in stayed:
+        typer.echo(f"could not remove {line}", err=True)
+    typer.echo(f"{len(removed)} left over" if removed or stayed else "nothing was left over")
+    raise typer.Exit(3 if stayed else 0)
 
 
 @contextlib.contextmanager
-def _keeper(name: str, provider: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+def _keeper(wish: Wish) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """A keeper and its stderr; unless the block ends well the keeper is gone, with all it started."""
     with tempfile.TemporaryFile() as errors:
         # Without -P Python would import from the folder the user happens to stand in.
         keeper = subprocess.Popen(
-            [sys.executable, "-P", "-m", "graders.clusters.keeper", name, "--provider", provider],
+            [sys.executable, "-P", "-m", "graders.clusters.keeper", *wish.words()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -229,7 +257,7 @@ def _table(cards: list[KeptCluster]) -> Table:
         table.add_row(
             card.name,
             escape(card.state),
-            card.version,
+            f"{card.version} ({card.provider})" if card.version else card.provider,
             _age(card.age_s),
             str(card.keeper_pid),
             f"{card.memory_bytes / 1e6:.0f} MB",

@@ -11,7 +11,13 @@ import typer
 from rich.console import Console
 
 from graders.cli.progress import TerminalProgress
-from graders.cli.providers import ContextOption, KubeconfigOption, NodeImageOption, ProviderOption
+from graders.cli.providers import (
+    ContextOption,
+    KubeconfigOption,
+    NodeImageOption,
+    ProviderOption,
+    WorkersOption,
+)
 from graders.course import Lab, load_course
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
@@ -57,6 +63,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = "",
     node_image: NodeImageOption = "",
+    workers: WorkersOption = 2,
     sandbox: Annotated[
         str, typer.Option(help="What confines learner code: bubblewrap, or none for your own.")
     ] = "bubblewrap",
@@ -85,7 +92,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
             submission=submission,
             out=folder,
             provider=provider or default_provider(),
-            options=ProviderOptions(kubeconfig, context, node_image),
+            options=ProviderOptions(kubeconfig, context, node_image, workers),
             sandbox=sandbox,
             only=_names(only, found),
             seed=seed,

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from graders.faults import InfraFault
 
 _VALID_FOR = datetime.timedelta(days=2)
 """A grading cluster lives for minutes, one started by hand for a day."""
@@ -24,20 +26,53 @@ class Identity:
     key: Path
 
 
-class Authority:
-    """A certificate authority whose key never leaves this process."""
+@dataclass(frozen=True)
+class Pair:
+    """An authority's own certificate and its key."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Make the authority and write its certificate to `<folder>/<name>-ca.crt`."""
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def new_pair(name: str) -> Pair:
+    """A new authority that signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"kubeproof {name} CA")])
+    certificate = (
+        _builder(subject, subject, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return Pair(certificate, key)
+
+
+def read_pair(certificate: bytes, key: bytes) -> Pair:
+    """The authority that somebody else made, such as kubeadm; both in PEM.
+
+    Raises:
+        InfraFault: they cannot be read, or do not belong together.
+    """
+    try:
+        known = x509.load_pem_x509_certificate(certificate)
+        secret = serialization.load_pem_private_key(key, password=None)
+    except (ValueError, TypeError) as error:
+        raise InfraFault(f"the cluster's certificate authority cannot be read: {error}") from error
+    if not isinstance(secret, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise InfraFault(f"the cluster's certificate authority has a key of kind {type(secret).__name__}")
+    if secret.public_key() != known.public_key():
+        raise InfraFault("the cluster's certificate authority has a certificate for another key")
+    return Pair(known, secret)
+
+
+class Authority:
+    """A certificate authority whose key this process does not write down."""
+
+    def __init__(self, folder: Path, name: str, pair: Pair | None = None) -> None:
+        """Be the authority of `pair`, or a new one, and write its certificate to `<folder>/<name>-ca.crt`."""
         self.folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"kubeproof {name} CA")])
-        self._certificate = (
-            _builder(subject, subject, self._key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_key_usage(authority=True), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
+        pair = pair or new_pair(name)
+        self._key, self._certificate = pair.key, pair.certificate
         self.path = folder / f"{name}-ca.crt"
         self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 

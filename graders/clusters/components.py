@@ -6,13 +6,12 @@ server under a name of its own, so that the audit log tells them apart.
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from graders.clusters.certificates import Authority, Identity, signing_key
+from graders.clusters.kubeconfigs import write_kubeconfig
 
 CONTROL_PLANE = "kubeproof:control-plane"
 GRADER = "kubeproof:grader"
@@ -22,6 +21,36 @@ ENVIRONMENT: Mapping[str, Mapping[str, str]] = {"kube-apiserver": {"GOGC": "75"}
 """Settings of the Go runtime by component: a smaller heap for two tenths of a second of CPU time."""
 
 _CONFIG = Path(__file__).parent / "config"
+
+AUDIT_POLICY = _CONFIG / "audit-policy.yaml"
+AUDIT_LOG_MB = 2000
+"""The size at which the API server begins a new file: more than any run writes."""
+
+GRADER_IDENTITY = ("kubeproof-grader", "system:masters", GRADER)
+SIMULATOR_IDENTITY = ("kwok", "system:masters", CONTROL_PLANE)
+"""User and groups, in every kind of cluster."""
+
+API_FLAGS: Mapping[str, str] = {
+    "profiling": "false",
+    "max-requests-inflight": "800",
+    "audit-log-mode": "blocking",
+    "audit-log-maxsize": str(AUDIT_LOG_MB),
+}
+CONTROLLER_FLAGS: Mapping[str, str] = {
+    "leader-elect": "false",
+    "kube-api-qps": "500",
+    "kube-api-burst": "1000",
+    "node-monitor-period": "1s",
+    "node-monitor-grace-period": "40s",
+    "profiling": "false",
+}
+SCHEDULER_FLAGS: Mapping[str, str] = {
+    "leader-elect": "false",
+    "kube-api-qps": "500",
+    "kube-api-burst": "1000",
+    "profiling": "false",
+}
+"""What makes a control plane quick, wherever it runs. The rate limit is for the first ServiceAccounts."""
 
 _CONTROLLERS = (
     "serviceaccount-controller,serviceaccount-token-controller,namespace-controller,"
@@ -92,37 +121,39 @@ class ControlPlane:
             "--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
             # As on clusters that people run: whether a pod may be privileged is for policies to say.
             "--allow-privileged=true",
-            "--anonymous-auth=false", "--profiling=false", "--max-requests-inflight=800",
-            f"--audit-policy-file={_CONFIG / 'audit-policy.yaml'}", f"--audit-log-path={self.audit_log}",
-            "--audit-log-mode=blocking", "--audit-log-maxsize=2000",
+            "--anonymous-auth=false", f"--audit-policy-file={AUDIT_POLICY}",
+            f"--audit-log-path={self.audit_log}", *_flags(API_FLAGS),
         ]  # fmt: skip
 
     def controllers(self, binary: Path) -> list[str | Path]:
-        """kube-controller-manager: the high rate limit is what makes the first ServiceAccounts quick."""
+        """kube-controller-manager."""
         config = self.folder / "controller-manager.kubeconfig"
         return [
-            binary, f"--kubeconfig={config}", "--secure-port=0", "--leader-elect=false",
+            binary, f"--kubeconfig={config}", "--secure-port=0",
             "--use-service-account-credentials", f"--service-account-private-key-file={self.signing[0]}",
-            f"--root-ca-file={self.cluster_ca}", "--kube-api-qps=500", "--kube-api-burst=1000",
-            f"--controllers={_CONTROLLERS}", "--node-monitor-period=1s", "--node-monitor-grace-period=40s",
-            "--profiling=false",
+            f"--root-ca-file={self.cluster_ca}", f"--controllers={_CONTROLLERS}", *_flags(CONTROLLER_FLAGS),
         ]  # fmt: skip
 
     def scheduler(self, binary: Path) -> list[str | Path]:
         """kube-scheduler."""
         config = self.folder / "scheduler.kubeconfig"
-        return [
-            binary, f"--kubeconfig={config}", "--secure-port=0", "--leader-elect=false",
-            "--kube-api-qps=500", "--kube-api-burst=1000", "--profiling=false",
-        ]  # fmt: skip
+        return [binary, f"--kubeconfig={config}", "--secure-port=0", *_flags(SCHEDULER_FLAGS)]
 
     def simulator(self, binary: Path) -> list[str | Path]:
-        """Kwok, with our own stages; without a server address it opens no port."""
-        return [
-            binary, f"--kubeconfig={self.folder / 'kwok.kubeconfig'}", f"--config={_CONFIG / 'stages.yaml'}",
-            "--manage-nodes-with-annotation-selector=kubeproof.dev/simulated=true",
-            "--node-lease-duration-seconds=40", "--v=WARN",
-        ]  # fmt: skip
+        """Kwok."""
+        return simulator(binary, self.folder / "kwok.kubeconfig")
+
+
+def simulator(binary: Path, kubeconfig: Path, *, nodes: str = "true") -> list[str | Path]:
+    """Kwok, with our own stages and for our nodes alone; without a server address it opens no port.
+
+    `nodes` is what the annotation `kubeproof.dev/simulated` says on those that it plays.
+    """
+    return [
+        binary, f"--kubeconfig={kubeconfig}", f"--config={_CONFIG / 'stages.yaml'}",
+        f"--manage-nodes-with-annotation-selector=kubeproof.dev/simulated={nodes}",
+        "--node-lease-duration-seconds=40", "--v=WARN",
+    ]  # fmt: skip
 
 
 def prepare(folder: Path, ports: Ports, *, audit_log: str) -> ControlPlane:
@@ -141,60 +172,17 @@ def prepare(folder: Path, ports: Ports, *, audit_log: str) -> ControlPlane:
         audit_log=audit_log,
     )
     people = {
-        "grader": ("kubeproof-grader", "system:masters", GRADER),
+        "grader": GRADER_IDENTITY,
         "controller-manager": ("system:kube-controller-manager", CONTROL_PLANE),
         "scheduler": ("system:kube-scheduler", CONTROL_PLANE),
-        "kwok": ("kwok", "system:masters", CONTROL_PLANE),
+        "kwok": SIMULATOR_IDENTITY,
     }
     for name, (user, *groups) in people.items():
         identity = authority.client(name, user, *groups)
-        write_kubeconfig(folder / f"{name}.kubeconfig", plane, identity)
+        server = f"https://127.0.0.1:{ports.api}"
+        write_kubeconfig(folder / f"{name}.kubeconfig", server, plane.cluster_ca, identity)
     return plane
 
 
-def write_kubeconfig(path: Path, plane: ControlPlane, identity: Identity) -> None:
-    """A kubeconfig that stands alone: the certificates are in it."""
-    data = certificate_kubeconfig(
-        f"https://127.0.0.1:{plane.ports.api}",
-        plane.cluster_ca.read_bytes(),
-        identity.certificate.read_bytes(),
-        identity.key.read_bytes(),
-    )
-    path.touch(mode=0o600)
-    path.write_text(data, encoding="utf-8")
-
-
-def certificate_kubeconfig(server: str, ca: bytes, certificate: bytes, key: bytes) -> str:
-    """Kubeconfig text (JSON, which is YAML) for a client certificate."""
-    user = {"client-certificate-data": _b64(certificate), "client-key-data": _b64(key)}
-    return _kubeconfig(server, ca, user)
-
-
-def token_kubeconfig(server: str, ca: bytes, token: str, namespace: str) -> str:
-    """Kubeconfig text for a ServiceAccount's token."""
-    return _kubeconfig(server, ca, {"token": token}, namespace)
-
-
-def _kubeconfig(server: str, ca: bytes, user: dict[str, str], namespace: str = "default") -> str:
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "kubeproof",
-            "clusters": [
-                {"name": "kubeproof", "cluster": {"server": server, "certificate-authority-data": _b64(ca)}}
-            ],
-            "users": [{"name": "kubeproof", "user": user}],
-            "contexts": [
-                {
-                    "name": "kubeproof",
-                    "context": {"cluster": "kubeproof", "user": "kubeproof", "namespace": namespace},
-                }
-            ],
-        },
-        indent=2,
-    )
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+def _flags(flags: Mapping[str, str]) -> list[str]:
+    return [f"--{name}={value}" for name, value in flags.items()]

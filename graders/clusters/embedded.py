@@ -48,6 +48,7 @@ class EmbeddedProvider:
 
     name = "embedded"
     several = True
+    caution = ""
     capabilities = frozenset(
         {
             Capability.API,

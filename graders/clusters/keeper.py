@@ -19,15 +19,16 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from graders.clusters.listing import FOLDER, KeptCluster, check_name, running_children
-from graders.clusters.provider import ClusterSpec
+from graders.clusters.listing import FOLDER, KeptCluster, check_name
+from graders.clusters.provider import ClusterSpec, ProviderOptions
 from graders.clusters.registry import provider_named
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.interrupt import clean_up_on_signals
+from graders.model import Capability
 from graders.ownership import AlreadyOwned, OwnedFolder, start_of, sweep
 from graders.progress import Task
 
@@ -75,14 +76,39 @@ class _ChannelTask:
         self._channel.send("update", task=self._number, done=done, total=total, detail=detail)
 
 
-def keep(name: str, provider: str, channel: Channel, stay: threading.Event) -> None:
+@dataclass(frozen=True)
+class Wish:
+    """The cluster to keep. With `workers` it has real nodes alone, that many beside the control plane."""
+
+    name: str
+    provider: str
+    node_image: str = ""
+    workers: int | None = None
+
+    def words(self) -> list[str]:
+        """The keeper's command line for it."""
+        words = [self.name, "--provider", self.provider, "--node-image", self.node_image]
+        return words if self.workers is None else [*words, "--workers", str(self.workers)]
+
+    def spec(self) -> ClusterSpec:
+        """What the provider is asked for."""
+        whole = ClusterSpec(name=self.name)
+        return whole if self.workers is None else replace(whole, nodes=(), workers=self.workers)
+
+
+def keep(wish: Wish, channel: Channel, stay: threading.Event) -> None:
     """Start the cluster and keep it until a signal ends this process.
 
     Raises:
-        UsageError: a cluster of that name runs, or there is no such provider.
+        UsageError: a cluster of that name runs, or there is no provider that gives such a one.
         InfraFault: the cluster does not come up.
     """
-    sweep()
+    sweep(channel.say)
+    name, provider = wish.name, provider_named(wish.provider, ProviderOptions(node_image=wish.node_image))
+    if wish.workers is not None and Capability.REAL_PODS not in provider.capabilities:
+        raise UsageError(
+            f"--workers is for real nodes, and provider {provider.name} makes none", fix="add --provider kind"
+        )
     try:
         owned = OwnedFolder(FOLDER, check_name(name), alone=True)
     except AlreadyOwned as error:
@@ -92,16 +118,10 @@ def keep(name: str, provider: str, channel: Channel, stay: threading.Event) -> N
             f"(`kubeproof cluster down {name}`), or give the new one another name",
         ) from error
     with owned:
-        card = KeptCluster(name, provider, os.getpid(), start_of(os.getpid()), time.time())
+        card = KeptCluster(name, provider.name, os.getpid(), start_of(os.getpid()), time.time())
         card.write(owned.path)
-        with provider_named(provider).provision(ClusterSpec(name=name), channel) as cluster:
-            card = replace(
-                card,
-                version=cluster.version,
-                kubeconfig=str(cluster.kubeconfig),
-                processes=running_children(),
-            )
-            card.write(owned.path)
+        with provider.provision(wish.spec(), channel) as cluster:
+            card.ready(cluster).write(owned.path)
             channel.send("ready", version=cluster.version, kubeconfig=str(cluster.kubeconfig))
             stay.wait()
             _leave_terminal(owned.path / "keeper.log")
@@ -114,12 +134,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="kubeproof-keeper")
     parser.add_argument("name")
     parser.add_argument("--provider", required=True)
+    parser.add_argument("--node-image", default="")
+    parser.add_argument("--workers", type=int)
     arguments = parser.parse_args()
     clean_up_on_signals()
     channel, stay = Channel(sys.stdout), threading.Event()
     threading.Thread(target=_until_told, args=(stay,), name="starter", daemon=True).start()
     try:
-        keep(arguments.name, arguments.provider, channel, stay)
+        keep(Wish(**vars(arguments)), channel, stay)
     except KubeproofError as error:
         channel.send("failed", text=str(error), code=3 if isinstance(error, InfraFault) else 2)
     except Exception:  # whoever waits at the other end has to learn of it

@@ -7,13 +7,15 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from graders.faults import UsageError
+from graders.model import Cluster
 from graders.ownership import owned_folders, start_of
 from graders.paths import state_folder
 
@@ -29,7 +31,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 class KeptCluster:
     """One card. `created_at` is in seconds since the epoch; `processes` has pid and start by name.
 
-    Until the cluster is ready it has no version, no kubeconfig and no processes.
+    `nodes` are containers of the engine at `docker_host`. Until the cluster is ready it has no version, no
+    kubeconfig, no processes and no nodes.
     """
 
     name: str
@@ -40,6 +43,17 @@ class KeptCluster:
     version: str = ""
     kubeconfig: str = ""
     processes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    docker_host: str = ""
+    nodes: tuple[str, ...] = ()
+
+    @cached_property
+    def _held_bytes(self) -> Mapping[str, int]:
+        """The memory of the nodes that run."""
+        if not self.nodes:
+            return {}
+        from graders.clusters.kind.nodes import held_bytes  # noqa: PLC0415  (for these cards only)
+
+        return held_bytes(self.docker_host, self.nodes)
 
     @property
     def state(self) -> str:
@@ -47,12 +61,26 @@ class KeptCluster:
         if not self.kubeconfig:
             return "starting"
         gone = [name for name, process in self.processes.items() if not runs(*process)]
+        gone += [node for node in self.nodes if node not in self._held_bytes]
         return f"lost {', '.join(gone)}" if gone else "ready"
 
     @property
     def memory_bytes(self) -> int:
-        """Resident memory of the keeper and of everything it started."""
-        return resident_bytes([self.keeper_pid, *(pid for pid, _ in self.processes.values())])
+        """Resident memory of the keeper and of everything it started, and what its nodes hold."""
+        pids = [self.keeper_pid, *(pid for pid, _ in self.processes.values())]
+        return resident_bytes(pids) + sum(self._held_bytes.values())
+
+    def ready(self, cluster: Cluster) -> KeptCluster:
+        """The card once the cluster is there."""
+        nodes = cluster.real_nodes
+        return replace(
+            self,
+            version=cluster.version,
+            kubeconfig=str(cluster.kubeconfig),
+            processes=running_children(),
+            docker_host=nodes.docker_host if nodes else "",
+            nodes=nodes.names() if nodes else (),
+        )
 
     def write(self, folder: Path) -> None:
         """Put the card into the keeper's folder, whole or not at all."""
@@ -69,6 +97,7 @@ class KeptCluster:
             "version": self.version,
             "age_s": round(self.age_s, 1),
             "keeper_pid": self.keeper_pid,
+            "nodes": list(self.nodes),
             "kubeconfig": self.kubeconfig,
             "memory_bytes": self.memory_bytes,
         }
@@ -164,4 +193,5 @@ def _read(folder: Path) -> KeptCluster | None:
     if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
         return None
     processes = {name: (int(pid), str(start)) for name, (pid, start) in data.pop("processes").items()}
-    return KeptCluster(**data, processes=processes)
+    nodes = tuple(str(node) for node in data.pop("nodes", ()))
+    return KeptCluster(**data, processes=processes, nodes=nodes)

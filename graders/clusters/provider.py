@@ -1,13 +1,14 @@
-"""What every way of getting a cluster offers, and the registry of those ways."""
+"""What every way of getting a cluster offers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from graders.faults import UsageError
 from graders.kube.client import Kube
 from graders.model import Capability, Cluster
 from graders.progress import Progress
@@ -33,6 +34,46 @@ def default_nodes() -> tuple[NodeSpec, ...]:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """One verb on one resource, such as `pods/status`; an empty namespace means all of them."""
+
+    verb: str
+    resource: str
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        resource, _, subresource = self.resource.partition("/")
+        whole = f"{resource}.{self.group}" if self.group else resource
+        whole += f"/{subresource}" if subresource else ""
+        named = f" {self.name}" if self.name else ""
+        where = f"in namespace {self.namespace}" if self.namespace else "in the whole cluster"
+        return f"{self.verb} {whole}{named} {where}"
+
+
+def permissions(group: str, resources: str, verbs: str, *, namespace: str = "") -> tuple[Permission, ...]:
+    """Every verb on every resource; both are words with blanks between them."""
+    return tuple(
+        Permission(verb, resource, group, namespace)
+        for resource in resources.split()
+        for verb in verbs.split()
+    )
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a lab does in a cluster, for one that belongs to somebody.
+
+    `objects` are manifests of which at least kind, name and namespace are those of what it will install;
+    whatever of them is there already is somebody's, and is not to be overwritten.
+    """
+
+    permissions: tuple[Permission, ...] = ()
+    objects: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class ClusterSpec:
     """The cluster a lab wants.
 
@@ -47,6 +88,9 @@ class ClusterSpec:
     on_audit: Callable[[bytes], None] | None = None
     before_controllers: Callable[[Kube], None] | None = None
     workers: int = 0
+    needs: frozenset[Capability] = frozenset()
+    """What it must be able to show; a provider that knows that its own cannot refuses at once."""
+    claims: Claims = Claims()
 
 
 @dataclass(frozen=True)
@@ -54,12 +98,13 @@ class ProviderOptions:
     """What a person may say about where the cluster comes from; each provider takes what it knows.
 
     `kubeconfig` and `context` name a cluster that exists, `node_image` the image of kind's nodes; an empty
-    one leaves the choice to the provider.
+    one leaves the choice to the provider. `workers` counts those of clusters whose nodes are all real.
     """
 
     kubeconfig: Path | None = None
     context: str = ""
     node_image: str = ""
+    workers: int = 2
 
 
 class ClusterProvider(Protocol):
@@ -70,6 +115,8 @@ class ClusterProvider(Protocol):
     """What its clusters can show; a cluster says itself what it can."""
     several: bool
     """Whether one more cluster costs so little that what disturbs everybody gets one of its own."""
+    caution: str
+    """What a report has to say of the dangers of its clusters; empty where there is nothing to say."""
 
     def provision(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[Cluster]:
         """Start (or take) a cluster; what was started is gone when the block ends.
@@ -78,3 +125,23 @@ class ClusterProvider(Protocol):
             InfraFault: it does not come up.
         """
         ...
+
+
+def check_needs(
+    needs: Iterable[Capability],
+    capabilities: Iterable[Capability],
+    provider: str,
+    reasons: Mapping[Capability, str] | None = None,
+) -> None:
+    """See that a cluster can show what a lab cannot do without; `reasons` says why it cannot.
+
+    Raises:
+        UsageError: it cannot; names everything that is missing.
+    """
+    lacking = sorted(set(needs) - set(capabilities))
+    if lacking:
+        told = [f"{each}: {(reasons or {}).get(each, 'this provider has none')}" for each in lacking]
+        raise UsageError(
+            f"this cluster (provider {provider}) cannot show what the lab needs:\n  " + "\n  ".join(told),
+            fix="use another cluster, or another --provider",
+        )

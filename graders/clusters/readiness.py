@@ -9,7 +9,6 @@ from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.polling import NotYet
 
-_PODS = "/api/v1/namespaces/default/pods"
 _CANARY = "kubeproof-canary"
 
 
@@ -49,13 +48,14 @@ def answers(kube: Kube, path: str) -> None:
         raise NotYet(f"{path} answers {answer.code}: {answer.message}")
 
 
-def nodes_ready(kube: Kube, count: int) -> None:
-    """At least `count` nodes are Ready.
+def nodes_ready(kube: Kube, count: int, *, labelled: str = "") -> None:
+    """At least `count` nodes are Ready, of all or of those that a label selector takes.
 
     Raises:
         NotYet: fewer are.
     """
-    nodes = kube.get("/api/v1/nodes")["items"]
+    query = {"labelSelector": labelled} if labelled else {}
+    nodes = kube.get("/api/v1/nodes", **query)["items"]
     ready = sum(
         any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", ()))
         for node in nodes
@@ -64,7 +64,7 @@ def nodes_ready(kube: Kube, count: int) -> None:
         raise NotYet(f"{ready} of {count} nodes are Ready")
 
 
-def canary_created(kube: Kube) -> None:
+def canary_created(kube: Kube, namespace: str = "default") -> None:
     """A pod can be created, which needs the default ServiceAccount: admission refuses it until then.
 
     Raises:
@@ -80,21 +80,25 @@ def canary_created(kube: Kube) -> None:
         },
     }
     try:
-        kube.create(_PODS, manifest)
+        kube.create(_pods(namespace), manifest)
     except ApiRefused as error:
-        raise NotYet(f"a pod in the default namespace: {error}") from error
+        raise NotYet(f"a pod in namespace {namespace}: {error}") from error
 
 
-def canary_scheduled(kube: Kube) -> None:
+def canary_scheduled(kube: Kube, namespace: str = "default") -> None:
     """The pod has a node.
 
     Raises:
         NotYet: it has none.
     """
-    if not kube.get(f"{_PODS}/{_CANARY}")["spec"].get("nodeName"):
+    if not kube.get(f"{_pods(namespace)}/{_CANARY}")["spec"].get("nodeName"):
         raise NotYet("the scheduler has not placed a pod")
 
 
-def canary_removed(kube: Kube) -> None:
+def canary_removed(kube: Kube, namespace: str = "default") -> None:
     """Take the pod away."""
-    kube.delete(f"{_PODS}/{_CANARY}", gracePeriodSeconds=0)
+    kube.delete(f"{_pods(namespace)}/{_CANARY}", gracePeriodSeconds=0)
+
+
+def _pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"

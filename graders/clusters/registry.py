@@ -6,12 +6,26 @@ import os
 from collections.abc import Callable, Mapping
 
 from graders.clusters.embedded import EmbeddedProvider
+from graders.clusters.existing import ExistingProvider
+from graders.clusters.kind.probing import answering_engine
 from graders.clusters.provider import ClusterProvider, ProviderOptions
 from graders.faults import UsageError
 
+
+def _kind(options: ProviderOptions) -> ClusterProvider:
+    from graders.clusters.kind.provider import KindProvider  # noqa: PLC0415  (much that others do not need)
+
+    return KindProvider(options.node_image)
+
+
 PROVIDERS: Mapping[str, Callable[[ProviderOptions], ClusterProvider]] = {
     "embedded": lambda _: EmbeddedProvider(),
+    "existing": ExistingProvider,
+    "kind": _kind,
 }
+
+_FOR = {"kubeconfig": "existing", "context": "existing", "node_image": "kind"}
+"""The provider that each option is for: an option that would be passed over in silence is a mistake."""
 
 VARIABLE = "KUBEPROOF_PROVIDER"
 """Names the provider to take where the command line names none."""
@@ -25,11 +39,19 @@ def provider_named(name: str, options: ProviderOptions | None = None) -> Cluster
     """
     if name not in PROVIDERS:
         raise UsageError(f"there is no cluster provider {name!r}", fix=f"use one of {', '.join(PROVIDERS)}")
-    return PROVIDERS[name](options or ProviderOptions())
+    options = options or ProviderOptions()
+    for option, meant in _FOR.items():
+        if getattr(options, option) and name != meant:
+            flag = option.replace("_", "-")
+            raise UsageError(
+                f"--{flag} is for provider {meant}, and this is provider {name}",
+                fix=f"add --provider {meant}, or leave --{flag} out",
+            )
+    return PROVIDERS[name](options)
 
 
 def default_provider() -> str:
-    """The provider to take where nobody names one.
+    """The provider to take where nobody names one: kind where a Docker engine of this machine answers.
 
     Raises:
         UsageError: `KUBEPROOF_PROVIDER` names none that there is.
@@ -38,4 +60,4 @@ def default_provider() -> str:
         if named not in PROVIDERS:
             raise UsageError(f"{VARIABLE} names {named!r}", fix=f"use one of {', '.join(PROVIDERS)}")
         return named
-    return "embedded"
+    return "kind" if answering_engine() else "embedded"

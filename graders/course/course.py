@@ -154,12 +154,15 @@ def _flawed(solutions: Path, rubric: Rubric) -> tuple[Expected, ...]:
     for folder in sorted(path for path in solutions.glob("flawed/*") if path.is_dir()):
         expected = load_expected(folder / "expected.yaml")
         document = load_document(folder / "expected.yaml", error=CourseError)
-        for at, name in enumerate(expected.loses):
+        stated: list[tuple[Location, str]] = [(("loses", at), name) for at, name in enumerate(expected.loses)]
+        for capability, names in expected.loses_with.items():
+            stated += [(("loses_with", capability.value, at), name) for at, name in enumerate(names)]
+        for where, name in stated:
             if name not in live:
                 state = "is only planned" if name in planned else "does not exist"
                 raise document.refusal(
                     f"it must lose criterion {name!r}, which {state}",
-                    ("loses", at),
+                    where,
                     fix=f"name one of {', '.join(live)}",
                 )
         base = solutions / expected.base

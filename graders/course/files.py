@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -41,7 +42,8 @@ class LabNode:
 class Expected:
     """A flawed solution: `loses` are exactly the criteria it must lose, `why` says by what flaw.
 
-    The solution is the reference called `base` with the files of `folder` over it and those in `remove` gone.
+    `loses_with` are those that it loses only where a cluster can show something. The solution is the
+    reference called `base` with the files of `folder` over it and those in `remove` gone.
     """
 
     name: str
@@ -50,6 +52,18 @@ class Expected:
     remove: tuple[PurePosixPath, ...]
     folder: Path
     base: str = "reference"
+    loses_with: Mapping[Capability, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def everything(self) -> tuple[str, ...]:
+        """All that it loses anywhere."""
+        return self.losses(self.loses_with)
+
+    def losses(self, capabilities: Iterable[str]) -> tuple[str, ...]:
+        """What it must lose on a cluster that has these capabilities."""
+        able = frozenset(capabilities)
+        more = (name for capability, names in self.loses_with.items() if capability in able for name in names)
+        return tuple(dict.fromkeys((*self.loses, *more)))
 
 
 def load_expected(path: Path) -> Expected:
@@ -58,7 +72,12 @@ def load_expected(path: Path) -> Expected:
     Raises:
         CourseError: it is not one; says file, line and fix.
     """
-    file = parse(load_document(path, error=CourseError), _ExpectedFile)
+    document = load_document(path, error=CourseError)
+    file = parse(document, _ExpectedFile)
+    if not file.loses and not file.loses_with:
+        where = ("loses",) if ("loses",) in document.lines else ()
+        fix = "name in `loses` what it must lose on any cluster"
+        raise document.refusal("it loses nothing", where, fix=fix)
     return Expected(
         name=path.parent.name,
         why=file.why,
@@ -66,6 +85,7 @@ def load_expected(path: Path) -> Expected:
         remove=tuple(PurePosixPath(name) for name in file.remove),
         folder=path.parent,
         base=file.base,
+        loses_with={capability: tuple(names) for capability, names in file.loses_with.items()},
     )
 
 
@@ -148,6 +168,9 @@ class LabFile(Strict):
 class _ExpectedFile(Strict):
     declared: Annotated[Literal["kubeproof/expected/v1"], Field(alias="schema")]
     why: Text
-    loses: Annotated[list[Text], Field(min_length=1), BeforeValidator(_distinct)]
+    loses: Annotated[list[Text], BeforeValidator(_distinct)] = Field(default_factory=list)
+    loses_with: dict[Need, Annotated[list[Text], Field(min_length=1), BeforeValidator(_distinct)]] = Field(
+        default_factory=dict
+    )
     remove: list[Annotated[str, BeforeValidator(_inside)]] = Field(default_factory=list)
     base: Annotated[str, Field(pattern=r"^reference(-[a-z0-9]+)*$")] = "reference"

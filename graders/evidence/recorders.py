@@ -21,6 +21,8 @@ from graders.evidence.records import AuditEvent, ControlSample, Mark, Object, Si
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.kube.nesting import read_json, shallow
+from graders.kube.paths import resource_path
+from graders.polling import NotYet, TimedOut, wait_for
 
 
 class Clock:
@@ -80,12 +82,20 @@ class Recording:
         return mark
 
 
+GUARDS = frozenset({"networkpolicies", "resourcequotas", "limitranges"})
+"""Resources that bound what a namespace may do: whoever writes them writes to the cluster itself."""
+
+SERVED_WITHIN_S = 15.0
+
 MOST_CLUSTER_WRITES = 200
 """How many writes to the cluster itself are remembered for each user."""
 
 
 class AuditRecorder:
-    """Turns raw audit lines into records and remembers when whom wrote last, per namespace."""
+    """Puts audit events on record and remembers when whom wrote last, per namespace.
+
+    They come as raw lines of an API server's log, or ready-made from whoever stands in for it.
+    """
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -103,6 +113,10 @@ class AuditRecorder:
         except (ValueError, KeyError, TypeError, AttributeError):
             self.damaged += 1
             return
+        self.take(event)
+
+    def take(self, event: AuditEvent) -> None:
+        """Take one event."""
         self._recording.writer.add(event)
         with self._lock:
             key = (event.user, event.resource)
@@ -111,7 +125,8 @@ class AuditRecorder:
                 place = (event.user, event.namespace)
                 self._last_write[place] = event.t_end
                 self._writes[place] = self._writes.get(place, 0) + event.ok
-            if event.is_write and event.ok and (not event.namespace or event.resource == "namespaces"):
+            of_the_cluster = not event.namespace or event.resource in GUARDS | {"namespaces"}
+            if event.is_write and event.ok and of_the_cluster:
                 kept = self._cluster_writes.setdefault(event.user, [])
                 if len(kept) < MOST_CLUSTER_WRITES:
                     kept.append(replace(event, request=None, response=None))
@@ -128,7 +143,7 @@ class AuditRecorder:
             return self._writes.get((user, namespace), 0)
 
     def cluster_writes(self, user: str) -> tuple[AuditEvent, ...]:
-        """The first accepted writes of `user` to namespaces and what is in none, without bodies."""
+        """The first accepted writes of `user` to namespaces, their guards and what is in none; no bodies."""
         with self._lock:
             return tuple(self._cluster_writes.get(user, ()))
 
@@ -175,8 +190,20 @@ def parse_audit(event: Mapping[str, Any], clock: Clock) -> AuditEvent:
 class WatchRecorder:
     """The grader's own watches: every change of some resources, and their present state."""
 
-    def __init__(self, recording: Recording, kube: Kube, paths: Mapping[str, str]) -> None:
-        """`paths` maps a plural such as `pods` to the API path of its collection in all namespaces."""
+    def __init__(
+        self,
+        recording: Recording,
+        kube: Kube,
+        paths: Mapping[str, str],
+        *,
+        only: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """`paths` maps a plural such as `pods` to the API path of its collection in all namespaces.
+
+        `only` says of a namespace whether what is in it is seen at all; the rest of a cluster may be nobody's
+        business.
+        """
+        self._only = only
         self._recording = recording
         self._kube = kube
         self._paths = dict(paths)
@@ -191,10 +218,24 @@ class WatchRecorder:
         return self
 
     def follow(self, resource: str, path: str) -> None:
-        """Watch one more resource, such as a kind whose CRD was just installed."""
+        """Watch one more resource, such as a kind whose CRD was just installed.
+
+        Raises:
+            InfraFault: it is not served; of several API servers each learns of a kind by itself.
+        """
         with self._lock:
             self._objects[resource] = {}
-        self._follow_new(resource, path)
+
+        def begin() -> None:
+            try:
+                self._follow_new(resource, path)
+            except ApiRefused as refused:
+                raise NotYet(str(refused)) from refused
+
+        try:
+            wait_for(begin, timeout_s=SERVED_WITHIN_S, interval_s=0.1)
+        except TimedOut as error:
+            raise InfraFault(str(error)) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -228,7 +269,7 @@ class WatchRecorder:
                         version = self._list(resource, path)
                         break
                     version = event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
+                    if event["type"] != "BOOKMARK" and self._only(_key(event["object"])[0]):
                         self._take(resource, event["type"], event["object"])
             except (InfraFault, ApiRefused) as error:
                 # At the end of a run the API server goes first; before that, a broken watch is news.
@@ -255,6 +296,8 @@ class WatchRecorder:
         seen = set()
         for item in listing["items"]:
             key = _key(item)
+            if not self._only(key[0]):
+                continue
             seen.add(key)
             before = known.get(key)
             if before is None or before["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
@@ -287,7 +330,9 @@ class ControlRecorder:
     SICK_LAG_S = 2.0
     SICK_API_S = 3.0
 
-    def __init__(self, recording: Recording, kube: Kube) -> None:
+    def __init__(self, recording: Recording, kube: Kube, namespace: str = "default") -> None:
+        """`namespace` is the object that is read as a trial."""
+        self._path = resource_path("v1", "namespaces", name=namespace)
         self._recording = recording
         self._kube = kube
         self._stop = threading.Event()
@@ -333,7 +378,7 @@ class ControlRecorder:
     def _sample(self, lag_s: float) -> ControlSample:
         started = time.monotonic()
         try:
-            answer = self._kube.request("GET", "/api/v1/namespaces/default", timeout_s=10.0)
+            answer = self._kube.request("GET", self._path, timeout_s=10.0)
             error = "" if answer.ok else f"{answer.code} {answer.message}"
         except InfraFault as fault:
             error = fault.problem

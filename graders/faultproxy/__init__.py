@@ -2,7 +2,9 @@
 
 from graders.faultproxy.asked import Asked, Match, read_asked, writes_in
 from graders.faultproxy.crashpoint import CrashPoint
+from graders.faultproxy.fence import Fence
 from graders.faultproxy.held import HeldFrames, LateFrames
+from graders.faultproxy.notary import Notary
 from graders.faultproxy.proxy import FaultProxy, Serving
 from graders.faultproxy.rules import Answer, Delay, Hold, Meanwhile, Respond, Rule, Swallow
 
@@ -12,11 +14,13 @@ __all__ = [
     "CrashPoint",
     "Delay",
     "FaultProxy",
+    "Fence",
     "HeldFrames",
     "Hold",
     "LateFrames",
     "Match",
     "Meanwhile",
+    "Notary",
     "Respond",
     "Rule",
     "Serving",

@@ -16,6 +16,7 @@ from graders.faultproxy.asked import read_asked, with_body
 from graders.faultproxy.bodies import Bodies, as_data
 from graders.faultproxy.headers import refusal, to_client, to_server
 from graders.faultproxy.held import HeldFrames
+from graders.faultproxy.notary import Notary
 from graders.faultproxy.replies import CUT, OUR_FAULT, Flowing, Whole, answered, cut
 from graders.faultproxy.rules import Answer, InFlight, Rule
 from graders.faultproxy.streams import Memory, Stream
@@ -33,6 +34,9 @@ class Desk:
     session: aiohttp.ClientSession
     now: Callable[[], float]
     record: Callable[[InFlight, str], None]
+    notary: Notary | None = None
+    server_name: str | None = None
+    """The name to expect in the API server's certificate, where it is not the one in its address."""
     rules: list[Rule] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
@@ -83,13 +87,19 @@ class Passing:
                 answer = await rule.before(flight)
                 if answer is not None:
                     return answered(request, flight, answer)
+            notary = self._desk.notary
+            if notary is not None:
+                notary.sent(flight, self._desk.now(), request.headers.get("User-Agent", ""))
             try:
                 sending = self._send(request, flight)
-                upstream = await (self._sheltered(sending, flight, rules) if rules else sending)
+                sheltered = rules or notary is not None
+                upstream = await (self._sheltered(sending, flight, rules) if sheltered else sending)
             except (aiohttp.ClientError, TimeoutError):
                 return answered(request, flight, CUT)
             flight.body = b""
         async with upstream:
+            if notary is not None:
+                await self._witness(notary, flight, upstream)
             for rule in rules:
                 answer = await rule.after(flight, upstream.status)
                 if answer is not None:
@@ -110,6 +120,7 @@ class Passing:
             headers=headers,
             data=as_data(flight.body),
             allow_redirects=False,
+            server_hostname=desk.server_name,
         )
 
     async def _sheltered(
@@ -124,15 +135,29 @@ class Passing:
                 task.cancel()
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(_COMMITTED_WITHIN_S), await task as upstream:
+                    if self._desk.notary is not None:
+                        await self._witness(self._desk.notary, flight, upstream)
                     for rule in rules:
                         await rule.after(flight, upstream.status)
             raise
+
+    async def _witness(self, notary: Notary, flight: InFlight, upstream: aiohttp.ClientResponse) -> None:
+        """The API server has answered: where its log is out of reach, that is noted here."""
+        with contextlib.suppress(aiohttp.ClientPayloadError):
+            await notary.answered(flight, upstream)
+        if flight.asked.verb != "watch" or upstream.status != 200:
+            notary.over(flight, upstream, self._desk.now())
 
     async def _pass_back(
         self, request: web.BaseRequest, flight: InFlight, upstream: aiohttp.ClientResponse
     ) -> web.StreamResponse:
         length = upstream.content_length
         try:
+            if flight.answer is not None:
+                headers = to_client(upstream.headers, sized=False)
+                return Whole(
+                    status=upstream.status, reason=upstream.reason, headers=headers, body=flight.answer
+                )
             if length is not None and length <= _SMALL_ANSWER_BYTES and request.method != "HEAD":
                 body = await upstream.read()
                 headers = to_client(upstream.headers, sized=False)
@@ -171,3 +196,5 @@ class Passing:
             await Pump(stream, self._backlog, holding).run(upstream)
         finally:
             desk.streams.remove(stream)
+            if desk.notary is not None:
+                desk.notary.over(flight, upstream, desk.now())

@@ -25,6 +25,7 @@ from graders.evidence.recorders import Recording
 from graders.faultproxy.asked import Match
 from graders.faultproxy.doors import Door
 from graders.faultproxy.held import HeldFrames
+from graders.faultproxy.notary import Notary
 from graders.faultproxy.passing import Desk, Passing
 from graders.faultproxy.rules import Rule
 from graders.faultproxy.streams import Stream
@@ -47,20 +48,26 @@ _log.propagate = False
 class Serving:
     """Where the API server is, and what the proxy shows to its clients.
 
-    `upstream_ca` is a PEM file; `certificate` and `key` are PEM files of a serving identity for 127.0.0.1.
+    `upstream_ca` is a PEM file, None where the machine's own authorities are to be trusted; `certificate`
+    and `key` are PEM files of a serving identity for 127.0.0.1. `upstream_name` is the name to expect in the
+    API server's certificate and `upstream_proxy` a proxy on the way to it, where there are such.
     """
 
     upstream: str
-    upstream_ca: Path
+    upstream_ca: Path | None
     certificate: Path
     key: Path
+    upstream_name: str = ""
+    upstream_proxy: str = ""
 
 
 class FaultProxy:
     """A context manager; `serve` takes a listener of a program's, `disturb` a rule."""
 
-    def __init__(self, serving: Serving, recording: Recording) -> None:
+    def __init__(self, serving: Serving, recording: Recording, notary: Notary | None = None) -> None:
+        """`notary` puts on record what the API server's log would have, where that is out of reach."""
         self._serving = serving
+        self._notary = notary
         self._witness = Witness(recording)
         self._loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
@@ -231,7 +238,14 @@ class FaultProxy:
     async def _prepare(self) -> None:
         self._tls = _server_side(self._serving)
         session = _session(self._serving)
-        self._desk = Desk(self._serving.upstream, session, self._witness.now, self._witness.exchanged)
+        self._desk = Desk(
+            self._serving.upstream,
+            session,
+            self._witness.now,
+            self._witness.exchanged,
+            self._notary,
+            self._serving.upstream_name or None,
+        )
         self._keeping_time = asyncio.create_task(self._keep_time())
 
     async def _keep_time(self) -> None:
@@ -303,8 +317,9 @@ def _server_side(serving: Serving) -> ssl.SSLContext:
 
 
 def _session(serving: Serving) -> aiohttp.ClientSession:
-    trust = ssl.create_default_context(cafile=str(serving.upstream_ca))
+    trust = ssl.create_default_context(cafile=str(serving.upstream_ca) if serving.upstream_ca else None)
     return aiohttp.ClientSession(
+        proxy=serving.upstream_proxy or None,
         connector=aiohttp.TCPConnector(ssl=trust, limit=0, keepalive_timeout=15.0),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),

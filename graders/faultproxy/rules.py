@@ -40,6 +40,15 @@ class Answer:
 
 
 @dataclass
+class Seen:
+    """One request that went to the API server, from then on; times are seconds of the run."""
+
+    t: float
+    body: bytes
+    user_agent: str
+
+
+@dataclass
 class InFlight:
     """One request under way; `touched` names the rules that were applied to it, `code` what was answered.
 
@@ -52,6 +61,10 @@ class InFlight:
     body: bytes = b""
     code: int = 0
     touched: list[str] = field(default_factory=list)
+    seen: Seen | None = None
+    """What a notary keeps of it, where there is one."""
+    answer: bytes | None = None
+    """The whole answer, where a notary had to read it; then it is passed on from here."""
 
 
 Note = Callable[[str, InFlight, str], None]

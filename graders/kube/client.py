@@ -21,11 +21,14 @@ import yaml
 from graders.faults import InfraFault, KubeproofError
 from graders.kube.nesting import read_json
 from graders.kube.paths import resource_path
+from graders.model import Cluster, Guest
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class ApiRefused(KubeproofError):
 class Kube:
     """One identity at one API server; safe to use from many threads."""
 
-    def __init__(self, kubeconfig: Path, *, context: str | None = None) -> None:
-        """Read `kubeconfig`; nothing is sent yet.
+    def __init__(self, kubeconfig: Path, *, context: str | None = None, guest: Guest | None = None) -> None:
+        """Read `kubeconfig`; nothing is sent yet. What is written goes past `guest`, if there is one.
 
         Raises:
             InfraFault: the kubeconfig cannot be read.
@@ -83,10 +86,27 @@ class Kube:
         ) as error:  # fmt: skip
             raise InfraFault(f"the kubeconfig {kubeconfig} cannot be used: {error}") from error
         self._client = client
+        self.guest = guest
         self._pool: urllib3.PoolManager = client.rest_client.pool_manager
         self.server: str = client.configuration.host.rstrip("/")
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def server_name(self) -> str:
+        """The name to expect in the API server's certificate; empty where it is the one in its address."""
+        return str(self._client.configuration.tls_server_name or "")
+
+    @property
+    def http_proxy(self) -> str:
+        """The proxy by which the API server is reached; empty where there is none."""
+        return str(self._client.configuration.proxy or "")
+
+    @property
+    def ca_file(self) -> Path | None:
+        """A file with the authority that signed the API server's certificate; None: the machine's own."""
+        path = self._client.configuration.ssl_ca_cert
+        return Path(path) if path else None
 
     def ca_certificate(self) -> bytes:
         """The authority that signed the API server's certificate, PEM.
@@ -94,10 +114,9 @@ class Kube:
         Raises:
             InfraFault: the kubeconfig names none.
         """
-        path = self._client.configuration.ssl_ca_cert
-        if not path:
+        if self.ca_file is None:
             raise InfraFault("the kubeconfig names no certificate authority")
-        return Path(path).read_bytes()
+        return self.ca_file.read_bytes()
 
     def request(
         self,
@@ -237,6 +256,8 @@ class Kube:
             if setting["in"] == "header" and setting["value"]:
                 headers[setting["key"]] = setting["value"]
         data = None
+        if self.guest is not None and method in _WRITES:
+            body = self.guest.admit(method, path, query or {}, body)
         if body is not None:
             headers["Content-Type"] = content_type
             data = json.dumps(body).encode()
@@ -253,6 +274,11 @@ class Kube:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise InfraFault(f"{method} {path} got no answer: {error}") from error
+
+
+def kube_of(cluster: Cluster) -> Kube:
+    """The grader at a cluster, as it may behave there."""
+    return Kube(cluster.kubeconfig, guest=cluster.guest)
 
 
 def _decoded(data: bytes) -> Any:

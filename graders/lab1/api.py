@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -63,6 +64,18 @@ def job_manifest(
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }
+
+
+def placed(job: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The job with what its pods need to get onto the grader's own nodes, over what its template says.
+
+    An operator that looks for room before it makes a pod has only the template to look at.
+    """
+    changed = copy.deepcopy(dict(job))
+    spec = changed["spec"]["trainer"]["template"]["spec"]
+    spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **pod["nodeSelector"]}
+    spec["tolerations"] = [*(spec.get("tolerations") or ()), *pod["tolerations"]]
+    return changed
 
 
 def container(name: str = "trainer", env: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
+from graders.clusters.containment import NAME
 from graders.evidence.bundle import TrackResult
-from graders.lab1.world import World
+from graders.evidence.recorders import GUARDS, AuditRecorder, Recording
+from graders.evidence.records import AuditEvent
 
 _GUARDED = frozenset(
     {"admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io"}
 )
 """API groups whose objects decide what the API server does with everybody's requests."""
 
+HARMLESS = "an operator that leaves the cluster itself as it is"
+
 _SHOWN = 4
 
 
-def harm_done(world: World) -> str:
+class Witnessed(Protocol):
+    """A world whose audit log is read: what the operator did in it, under which name."""
+
+    @property
+    def audit(self) -> AuditRecorder:
+        """All requests."""
+        ...
+
+    @property
+    def recording(self) -> Recording:
+        """Where marks go."""
+        ...
+
+    @property
+    def operator_user(self) -> str:
+        """The operator's API identity."""
+        ...
+
+
+def harm_done(world: Witnessed) -> str:
     """What the operator did to the cluster itself, in words; empty when it did nothing that could harm."""
-    harmful = [
-        event
-        for event in world.audit.cluster_writes(world.operator_user)
-        if event.verb.startswith("delete") or event.group in _GUARDED or event.resource == "nodes"
-    ]
+    harmful = [event for event in world.audit.cluster_writes(world.operator_user) if _harms(event)]
     if not harmful:
         return ""
     shown = dict.fromkeys(f"{event.verb} {event.resource} {event.name}".rstrip() for event in harmful)
@@ -30,14 +50,19 @@ def harm_done(world: World) -> str:
     return f"the operator itself did {', '.join(list(shown)[:_SHOWN])}{more}"
 
 
-def attributed(world: World, results: Mapping[str, TrackResult]) -> dict[str, TrackResult]:
+def _harms(event: AuditEvent) -> bool:
+    if event.resource in GUARDS:
+        # Those of its own it may change as it likes.
+        return event.name.startswith(NAME) or event.verb == "deletecollection"
+    return event.verb.startswith("delete") or event.group in _GUARDED or event.resource == "nodes"
+
+
+def attributed(world: Witnessed, results: Mapping[str, TrackResult]) -> dict[str, TrackResult]:
     """A track that broke while the operator harmed the cluster is the learner's loss."""
     broken = [name for name, result in results.items() if result.status != "done"]
     harm = harm_done(world) if broken else ""
     if not harm:
         return dict(results)
     for name in broken:
-        world.recording.mark(
-            name, "missed", waiting_for="an operator that leaves the cluster itself as it is", seen=harm
-        )
+        world.recording.mark(name, "missed", waiting_for=HARMLESS, seen=harm)
     return {name: replace(result, status="done") for name, result in results.items()}

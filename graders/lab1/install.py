@@ -9,11 +9,12 @@ from typing import Any
 
 from graders.evidence.recorders import Recording
 from graders.evidence.records import Request
-from graders.faults import BadSubmission
+from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import Answer, Kube
 from graders.kube.paths import resource_path
 from graders.lab1.api import API_VERSION, CRD, PLURAL, VERSION
 from graders.lab1.manifest import Lab1Manifest
+from graders.model import Guest
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.submissions.manifests import Manifest
 
@@ -30,6 +31,8 @@ DRY_RUN = frozenset({"Deployment"})
 """Checked by the API server but not stored: simulated pods of the operator would take places."""
 
 TRACK = "install"
+
+_FORBIDDEN = 403
 
 EARLY_S = 3.0
 """How long to wait for a CRD before the controllers start; later it would only start them later."""
@@ -74,6 +77,11 @@ def check_kinds(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> None:
         )
 
 
+def namespaces_of(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> frozenset[str]:
+    """The namespaces that a submission wants: those it brings, and those its objects are in."""
+    return frozenset({_namespace(m) for m in manifests if _namespace(m)} | {wanted.operator.namespace})
+
+
 def install(
     kube: Kube,
     manifests: Sequence[Manifest],
@@ -88,8 +96,7 @@ def install(
         InfraFault: the API server did not answer.
     """
     spaces = {m.name for m in manifests if m.kind == "Namespace"}
-    needed = {_namespace(m) for m in manifests if _namespace(m)} | {wanted.operator.namespace}
-    for space in sorted(needed - spaces):
+    for space in sorted(namespaces_of(manifests, wanted) - spaces):
         kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
     for manifest in manifests:
         answer = _apply(kube, manifest, deadline_s)
@@ -101,6 +108,11 @@ def install(
                     None if answer.ok else answer.body,
                 )
             )  # fmt: skip
+        if answer.code == _FORBIDDEN and kube.guest is not None:
+            raise InfraFault(
+                f"this cluster does not let {manifest.kind} {manifest.name} be installed: {answer.message}",
+                fix="its own policies are nothing that a submission could answer for; use another cluster",
+            )
         if not answer.ok:
             raise BadSubmission(
                 f"the API server refused {manifest.kind} {manifest.name}: {answer.message}",
@@ -145,12 +157,15 @@ def operator_user(wanted: Lab1Manifest) -> str:
     return f"system:serviceaccount:{wanted.operator.namespace}:{wanted.operator.service_account}"
 
 
-def record_rights(kube: Kube, recording: Recording) -> None:
-    """Put every role and binding on record that did not come with the cluster."""
+def record_rights(kube: Kube, recording: Recording, guest: Guest | None = None) -> None:
+    """Put every role and binding on record that did not come with the cluster.
+
+    In a cluster of somebody's only those of the submission: the others are not ours to tell.
+    """
     root = "/apis/rbac.authorization.k8s.io/v1"
     for plural in ("roles", "clusterroles", "rolebindings", "clusterrolebindings"):
         listing = kube.get(f"{root}/{plural}")
-        items = [item for item in listing["items"] if not _came_with_cluster(item)]
+        items = [item for item in listing["items"] if not _came_with_cluster(item, guest)]
         for item in items:
             item["metadata"].pop("managedFields", None)
         recording.writer.add(
@@ -225,6 +240,9 @@ def _namespace(manifest: Manifest) -> str:
     return str(manifest.data["metadata"].get("namespace") or "")
 
 
-def _came_with_cluster(item: Mapping[str, Any]) -> bool:
-    labels = item["metadata"].get("labels") or {}
-    return "kubernetes.io/bootstrapping" in labels
+def _came_with_cluster(item: Mapping[str, Any], guest: Guest | None) -> bool:
+    metadata = item["metadata"]
+    if guest is not None:
+        namespace = metadata.get("namespace")
+        return not (guest.owns(namespace) if namespace else guest.made(item))
+    return "kubernetes.io/bootstrapping" in (metadata.get("labels") or {})

@@ -64,4 +64,4 @@ class Patience:
         longer to get running just now than it should.
         """
         kept_s = self._world.kept_since(self._before.waited_s)
-        return kept_s + self.limit_s * (slowdown(self._world.kube) - 1.0)
+        return kept_s + self.limit_s * (slowdown(self._world.kube, self._world.own_namespace) - 1.0)

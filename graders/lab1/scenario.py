@@ -12,17 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graders.clusters.binaries import ensure_kyverno
+from graders.clusters.provider import Claims
 from graders.evidence.bundle import TrackResult
 from graders.faults import InfraFault
-from graders.kube.client import Kube
+from graders.kube.client import Kube, kube_of
+from graders.lab1 import claims as claimed
 from graders.lab1 import goquality, install, quality
 from graders.lab1.attendance import restart, wait_operator
 from graders.lab1.built import built_submission, go_tools
 from graders.lab1.harm import attributed
+from graders.lab1.incluster import run as incluster
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.lab1.policies import DEPLOYMENT, Gates, Kyverno
 from graders.lab1.stage import Stage
-from graders.lab1.story import RUN
+from graders.lab1.story import IN_CLUSTER, RUN
 from graders.lab1.tracks import (
     absence,
     boundaries,
@@ -90,7 +93,10 @@ _TRACKS: tuple[Track[Stage], ...] = (
 
 QUALITY = "quality"
 POLICIES = "policies"
-TRACKS = (*(track.name for track in _TRACKS), QUALITY, RUN)
+TRACKS = (*(track.name for track in _TRACKS), IN_CLUSTER, QUALITY, RUN)
+
+ROOMY = 4
+"""With so many processors a machine starts real nodes without disturbing what is timed."""
 
 _PARTS = {
     POLICIES: ("", "plain", "gated"),
@@ -112,6 +118,11 @@ def examine(submission: Submission) -> None:
     install.check_kinds(_manifests(submission), submission.manifest)
     if _is_python(submission):
         check_requirements(submission.root)
+
+
+def claims(submission: Submission) -> Claims:
+    """What a cluster of somebody's has to allow, and must not have yet."""
+    return claimed.claims(_manifests(submission), submission.manifest)
 
 
 def prepare(kube: Kube, submission: Submission) -> None:
@@ -152,17 +163,26 @@ class _Recording:
         # Built, if they have to be, before anything is timed.
         gates = self._gates() if POLICIES in run.tracks else None
         root = built_submission(run, wanted.operator, self._spec("build", run.tool_limits))
-        scale = calibrate(Kube(run.cluster.kubeconfig))
-        deadline_s = round(run.deadline_s * scale, 3)
-        setting = Setting(run, _manifests(run.submission), root, scale, deadline_s, gates)
+        manifests = _manifests(run.submission)
         results: dict[str, TrackResult] = {}
-        with ThreadPoolExecutor(8) as aside:
+        with (
+            incluster.prepared(run, manifests, self._namespace_of_real_jobs()) as real,
+            ThreadPoolExecutor(8) as aside,
+        ):
+            scale = calibrate(kube_of(run.cluster), run.cluster.own_namespace)
+            deadline_s = round(run.deadline_s * scale, 3)
+            setting = Setting(run, manifests, root, scale, deadline_s, gates)
             checking = aside.submit(self._quality) if QUALITY in run.tracks else None
             together, apart = self._shared_out()
             elsewhere = [aside.submit(self._elsewhere, setting, track) for track in apart]
-            place = Place(run.cluster, run.audit, self._namespaces(together))
-            with open_world(setting, place) as world:
-                results |= self._live(world, together, also_alone=RUN in run.tracks)
+            beside = real is not None and (run.several or (os.cpu_count() or 1) >= ROOMY)
+            elsewhere += [aside.submit(real.act)] if real is not None and beside else []
+            if together or RUN in run.tracks:
+                place = Place(run.cluster, run.audit, self._namespaces(together))
+                with open_world(setting, place) as world:
+                    results |= self._live(world, together, also_alone=RUN in run.tracks)
+            if real is not None and not beside:
+                results |= real.act()
             for there in elsewhere:
                 results |= there.result()
             if RUN in run.tracks:
@@ -240,6 +260,10 @@ class _Recording:
         ]
         names = {key: f"team-{dice.randrange(16**6):06x}" for key in keys}
         return {key: names[key] for key in keys if key.split("/")[0] in {track.name for track in chosen}}
+
+    def _namespace_of_real_jobs(self) -> str:
+        """Of the same kind as those of `_namespaces`."""
+        return f"team-{random.Random(self.run.seed ^ 1).randrange(16**6):06x}"  # noqa: S311  (names, not secrets)
 
     def _spec(self, name: str, limits: Limits) -> SandboxSpec:
         """A sandbox for tools; the command is theirs to say."""

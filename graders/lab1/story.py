@@ -15,6 +15,9 @@ from graders.lab1.api import JOB_NAME, PLURAL, REPLICA_INDEX, controller_uid
 
 GRADER = "kubeproof-grader"
 KUBELET = "kwok"
+IN_CLUSTER = "in-cluster"
+"""The track on a cluster of real nodes."""
+
 RUN = "run"
 """A track of no acting: the audit of the whole run, and what the manifests grant."""
 

@@ -11,6 +11,7 @@ from graders.faultproxy import FaultProxy
 from graders.kube.client import Kube
 from graders.lab1.operator import Operator
 from graders.lab1.policies import Gates
+from graders.model import Guest
 from graders.sandbox.starvation import Scheduled
 
 SCHEDULED_GOOD_FOR_S = 0.1
@@ -52,6 +53,10 @@ class World:
     """Made ready only for a run that asks for policy-gates."""
     standby: Operator | None = None
     """A second replica, in the one track that has it."""
+    own_namespace: str = "default"
+    """Where the grader's own pods go, which are nobody's evidence."""
+    guest: Guest | None = None
+    """Only where the cluster is somebody else's."""
 
     _scheduled: list[tuple[float, Scheduled]] = field(default_factory=lambda: [(-1.0, Scheduled())])
 

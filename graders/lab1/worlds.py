@@ -7,20 +7,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graders.clusters.components import token_kubeconfig
+from graders.clusters.containment import forbid_escapes
+from graders.clusters.kubeconfigs import token_kubeconfig
 from graders.evidence.recorders import AuditRecorder, ControlRecorder, WatchRecorder
-from graders.faultproxy import FaultProxy, Serving
-from graders.faults import InfraFault
-from graders.kube.client import Kube
+from graders.kube.client import Kube, kube_of
 from graders.kube.paths import resource_path
 from graders.lab1 import install
 from graders.lab1.api import API_VERSION, PLURAL
+from graders.lab1.collection import await_collector
+from graders.lab1.fronts import Front, open_front
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.namespaces import create_namespaces
 from graders.lab1.operator import Launch, Operator, environment
 from graders.lab1.policies import Gates
 from graders.lab1.world import QUIET_S, World
-from graders.model import Cluster
+from graders.model import Capability, Cluster
 from graders.sandbox.protocol import Limits, Mount, SandboxSpec, View
 from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest
@@ -64,23 +65,30 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
         BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
     """
     run = setting.run
-    kube = Kube(place.cluster.kubeconfig)
+    cluster, operator_user = place.cluster, install.operator_user(setting.wanted)
+    kube = kube_of(cluster)
     folder = run.folder / (place.name or "first")
     folder.mkdir()
+    seen = cluster.guest.owns if cluster.guest is not None else lambda _: True
     with (
-        ControlRecorder(run.recording, kube) as control,
-        WatchRecorder(run.recording, kube, _WATCHED) as watches,
-        FaultProxy(_serving(kube, place.cluster, folder), run.recording) as proxy,
+        ControlRecorder(run.recording, kube, cluster.own_namespace) as control,
+        WatchRecorder(run.recording, kube, _WATCHED, only=seen) as watches,
+        open_front(kube, cluster, folder, run.recording, place.audit, operator_user) as front,
     ):
         with run.progress.task("installing manifests" + (f" for {place.name}" if place.name else "")):
+            if Capability.REAL_PODS in cluster.capabilities:
+                forbid_escapes(kube, simulated=Capability.SIMULATED_NODES in cluster.capabilities)
             # What a cluster says of the manifests is evidence once; every other says the same.
             witness = None if place.name else run.recording
             install.install(kube, setting.manifests, setting.wanted, witness, setting.deadline_s)
             watches.follow(PLURAL, resource_path(API_VERSION, PLURAL))
             if not place.name:
-                install.record_rights(kube, run.recording)
+                install.record_rights(kube, run.recording, cluster.guest)
             create_namespaces(kube, place.namespaces.values(), setting.deadline_s)
-        launch = _launch(setting, kube, proxy, folder)
+        if cluster.kinds_known_late:
+            with run.progress.task("waiting for the cluster's garbage collector to know jobs"):
+                await_collector(kube, cluster.own_namespace)
+        launch = _launch(setting, kube, front, folder)
         yield World(
             kube=kube,
             recording=run.recording,
@@ -88,13 +96,15 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
             watches=watches,
             control=control,
             operator=Operator(launch, run.recording, f"{place.name}-operator" if place.name else "operator"),
-            proxy=proxy,
-            operator_user=install.operator_user(setting.wanted),
+            proxy=front.proxy,
+            operator_user=operator_user,
             deadline_s=setting.deadline_s,
             namespaces=place.namespaces,
             quiet_s=QUIET_S * setting.scale,
             at=run.at,
             gates=setting.gates,
+            own_namespace=cluster.own_namespace,
+            guest=cluster.guest,
         )
 
 
@@ -114,25 +124,15 @@ def sandbox_spec(run: Run, name: str, folder: Path, command: tuple[str, ...], li
     )
 
 
-def _serving(kube: Kube, cluster: Cluster, folder: Path) -> Serving:
-    """Who the proxy is to the operator, and where it finds the API server."""
-    ca = folder / "api-server-ca.crt"
-    ca.write_bytes(kube.ca_certificate())
-    if cluster.serving is None:
-        raise InfraFault(f"provider {cluster.provider} gives the proxy no certificate")
-    certificate, key = cluster.serving
-    return Serving(kube.server, ca, certificate, key)
-
-
-def _launch(setting: Setting, kube: Kube, proxy: FaultProxy, folder: Path) -> Launch:
+def _launch(setting: Setting, kube: Kube, front: Front, folder: Path) -> Launch:
     run, operator = setting.run, setting.wanted.operator
     token = install.operator_token(kube, setting.wanted)
-    ca = kube.ca_certificate()
 
     def spec(instance: str, scratch: Path) -> SandboxSpec:
         def files(view: View) -> dict[str, bytes]:
             server = f"https://{view.api_address}"
-            return {"kubeconfig": token_kubeconfig(server, ca, token, operator.namespace).encode()}
+            kubeconfig = token_kubeconfig(server, front.authority, token, operator.namespace)
+            return {"kubeconfig": kubeconfig.encode()}
 
         return replace(
             sandbox_spec(run, instance, scratch, operator.command, run.limits),
@@ -147,7 +147,7 @@ def _launch(setting: Setting, kube: Kube, proxy: FaultProxy, folder: Path) -> La
         sandbox_spec=spec,
         folder=folder,
         logs=run.recording.writer.folder / "logs",
-        proxy=proxy,
+        proxy=front.proxy,
         metrics_port=operator.metrics.port,
         metrics_path=operator.metrics.path,
     )

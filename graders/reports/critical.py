@@ -160,7 +160,7 @@ class _Chain:
         cluster = min(self.bundle.manifest.timing.get("cluster_start", 0.0), now)
         installs = [request.t for request in self.bundle.requests if request.track == _INSTALLS]
         spaces = [mark.t for mark in self.bundle.marks if mark.track == track and mark.t <= now]
-        apart = any(each.instance.startswith(f"{track}-") for each in self.bundle.processes)
+        apart = any(each.instance.startswith(f"{track}-operator-") for each in self.bundle.processes)
         begun = min([t for t in installs if cluster <= t <= now], default=now)
         installed = max(min(spaces, default=now), begun)
         there = f"in the cluster that {one_line(track, 40)} has to itself" if apart else ""

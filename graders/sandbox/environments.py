@@ -59,6 +59,18 @@ def ensure_environment(course: Runtime, root: Path, progress: Progress) -> Runti
     return private
 
 
+def missing_packages(root: Path) -> Wish | None:
+    """What the operator at `root` needs to run and the course's environment lacks; None if that is nothing.
+
+    Raises:
+        BadSubmission: a requirement cannot be read.
+    """
+    running = read_requirements(root, RUNNING)
+    fulfilled = satisfied(running.wanted, running.constraints, _course_pins())
+    missing = any(each not in fulfilled for each in running.wanted)
+    return Wish(running.wanted, running.constraints) if missing else None
+
+
 def _wish(root: Path) -> Wish | None:
     """What has to be installed; None if the course's environment has it all."""
     running, testing = (read_requirements(root, name) for name in (RUNNING, TESTING))

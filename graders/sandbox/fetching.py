@@ -84,8 +84,12 @@ def _file(wanted: Iterable[Wanted]) -> str:
     return "".join(f"{line}\n" for line in sorted({str(each) for each in wanted}))
 
 
-def fetch(wish: Wish, packages: Path, scratch: Path, progress: Progress) -> list[str]:
+def fetch(
+    wish: Wish, packages: Path, scratch: Path, progress: Progress, *, machine: Sequence[str] = ()
+) -> list[str]:
     """Unpack what `wish` asks for and all it needs into `packages`; gives it as `name==version`.
+
+    `machine`, from `wheels_for`, asks for wheels of another Python than this one.
 
     Raises:
         BadSubmission: it cannot be had as wheels, or is too much. InfraFault: it cannot be fetched.
@@ -96,7 +100,7 @@ def fetch(wish: Wish, packages: Path, scratch: Path, progress: Progress) -> list
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     settings = {name: value for name, value in os.environ.items() if name in _SETTINGS}
     run = run_pip(
-        wheels_into(packages, requirements, constraints, scratch),
+        wheels_into(packages, requirements, constraints, scratch, machine=machine),
         "fetching the packages that the submission asks for",
         progress,
         environment={**kept, **settings, "TMPDIR": str(scratch)},

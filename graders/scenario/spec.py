@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
+from graders.clusters.provider import Claims
 from graders.evidence.bundle import TrackResult
 from graders.evidence.recorders import AuditRecorder, Recording
 from graders.kube.client import Kube
@@ -55,6 +56,8 @@ class Run:
     """Whether clusters cost so little that what disturbs everybody gets one of its own."""
     at: int | None = None
     """The one disturbance of a series to act out, counted from 1; None for all of them."""
+    workers: int = 0
+    """How many workers a cluster of real nodes has beside its control plane."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,10 @@ class Scenario(Protocol):
         Raises:
             BadSubmission: it cannot be graded as it is.
         """
+
+    def claims(self, submission: Submission) -> Claims:
+        """What acting will do in a cluster, for one that belongs to somebody."""
+        ...
 
     def prepare(self, kube: Kube, submission: Submission) -> None:
         """Put in place what the cluster's controllers should know from their start, as far as it goes."""

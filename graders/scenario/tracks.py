@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from graders.evidence.bundle import TrackResult
 from graders.evidence.recorders import Recording
 from graders.faults import InfraFault
+from graders.model import Capability
 from graders.progress import Progress, Task
 
 
@@ -48,6 +49,8 @@ class Track(Generic[S]):
     needs_operator: bool = True
     alone: bool = False
     replicas: int = 1
+    needs: frozenset[Capability] = frozenset()
+    """What its cluster must be able to show; where it cannot, the track is left out."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 import psutil
 
-from graders.clusters.components import token_kubeconfig
+from graders.clusters.kubeconfigs import token_kubeconfig
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.registry import provider_named
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recorders import AuditRecorder, Recording
 from graders.evidence.records import AuditEvent, Disturbance, Exchange
-from graders.faultproxy import FaultProxy, Serving
+from graders.faultproxy import FaultProxy, Notary, Serving
 from graders.kube.client import Kube
 from graders.model import Cluster
 from graders.polling import NotYet, wait_for
@@ -229,8 +229,11 @@ def maps(namespace: str = "default") -> str:
 
 
 @contextlib.contextmanager
-def proxied(folder: Path, name: str) -> Iterator[World]:
-    """A cluster, a proxy, two ServiceAccounts and a second namespace, `other`."""
+def proxied(folder: Path, name: str, stand_in: Remembering | None = None) -> Iterator[World]:
+    """A cluster, a proxy, two ServiceAccounts and a second namespace, `other`.
+
+    With `stand_in` a notary writes there what it sees, beside the API server's own log.
+    """
     with Remembering(folder / "bundle") as writer:
         recording = Recording(writer)
         spec = ClusterSpec(name=name, on_audit=AuditRecorder(recording))
@@ -259,9 +262,17 @@ def proxied(folder: Path, name: str) -> Iterator[World]:
             )
             assert cluster.serving is not None
             serving = Serving(kube.server, ca, *cluster.serving)
-            with FaultProxy(serving, recording) as proxy:
+            notary = _notary(recording, stand_in) if stand_in is not None else None
+            with FaultProxy(serving, recording, notary) as proxy:
                 yield World(cluster, kube, writer, recording, proxy, folder, worker, powerless)
                 assert proxy.fault is None, repr(proxy.fault)
+
+
+def _notary(recording: Recording, stand_in: Remembering) -> Notary:
+    """One that goes by the clock of the recording, for what belongs to the first ServiceAccount."""
+    beside = Recording(stand_in)
+    beside.clock = recording.clock
+    return Notary(AuditRecorder(beside), "system:serviceaccount:default:worker", frozenset({"example.org"}))
 
 
 def _account(kube: Kube, name: str) -> str:

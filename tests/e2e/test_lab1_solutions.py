@@ -74,10 +74,15 @@ class TestWhatSolutionsEarn:
         row = rows["reference"]
         assert (row.problem, row.lost, row.percent) == ("", (), Decimal(100))
 
-    def test_and_every_criterion_that_is_not_planned_was_judged(self, lab: Lab, reference: Path) -> None:
+    def test_and_every_criterion_that_can_be_shown_was_judged(self, lab: Lab, reference: Path) -> None:
         report = load_report(reference / "report.json")
         live = {criterion.id for criterion in lab.rubric.criteria if not criterion.planned}
-        assert {one["id"] for one in report["criteria"] if one["status"] == "passed"} == live
+        by_status: dict[str, set[str]] = {}
+        for one in report["criteria"]:
+            by_status.setdefault(one["status"], set()).add(one["id"])
+        # Pods are simulated here; what only real ones show has moved its points.
+        assert by_status == {"passed": live - {"in-cluster"}, "unsupported": {"in-cluster"}}
+        assert report["possible"] == 100
 
     def test_the_starter_runs_and_earns_little(self, rows: dict[str, Row], out: Path) -> None:
         row = rows["starter"]

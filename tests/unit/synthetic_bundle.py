@@ -148,7 +148,7 @@ def make_manifest(**changes: Any) -> BundleManifest:
         "created_at": "2030-01-01T00:00:00+00:00",
         "seed": 7,
         "provider": "embedded",
-        "capabilities": ("api", "controllers", "simulated-nodes"),
+        "capabilities": ("api", "audit-log", "controllers", "simulated-nodes"),
         "sandbox": "bubblewrap",
         "kubernetes_version": "v1.37.2",
         "kubeproof_version": "0.1.0",

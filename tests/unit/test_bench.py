@@ -6,17 +6,21 @@ from graders.benchmarks.starts import Comparison, Measure, spread
 
 COMPARISON = Comparison(
     "v1.37.2",
-    embedded=(Measure(4.0, {"etcd": 40, "kube-apiserver": 260}), Measure(3.0, {"etcd": 50})),
-    kwokctl=(Measure(6.0, {"etcd": 45}), Measure(9.0, {"etcd": 55, "kwok-controller": 5})),
+    {
+        "embedded": (Measure(4.0, {"etcd": 40, "kube-apiserver": 260}), Measure(3.0, {"etcd": 50})),
+        "kwokctl": (Measure(6.0, {"etcd": 45}), Measure(9.0, {"etcd": 55, "kwok-controller": 5})),
+        "kind": (Measure(20.0, {"etcd": 45}), Measure(21.0, {"etcd": 55})),
+    },
 )
 
 
 def test_the_ratio_is_taken_pair_by_pair() -> None:
-    assert COMPARISON.ratios == (1.5, 3.0)
+    assert COMPARISON.ratios("kwokctl") == (1.5, 3.0)
+    assert COMPARISON.ratios("kind") == (5.0, 7.0)
 
 
 def test_memory_is_that_of_all_processes_together() -> None:
-    assert [measure.memory_bytes for measure in COMPARISON.embedded] == [300, 50]
+    assert [measure.memory_bytes for measure in COMPARISON.sides["embedded"]] == [300, 50]
 
 
 def test_a_spread_is_the_middle_and_both_ends() -> None:
@@ -29,7 +33,10 @@ def test_the_file_holds_every_value_and_what_is_made_of_them() -> None:
 
     assert data["schema"] == "kubeproof/bench/v1"
     assert data["kubernetes"] == "v1.37.2"
-    assert data["ratio"] == {"median": 2.25, "min": 1.5, "max": 3.0}
+    assert data["ratio"] == {
+        "kwokctl": {"median": 2.25, "min": 1.5, "max": 3.0},
+        "kind": {"median": 6.0, "min": 5.0, "max": 7.0},
+    }
     assert data["embedded"] == {
         "ready_s": {"median": 3.5, "min": 3.0, "max": 4.0},
         "memory_bytes": {"median": 175, "min": 50, "max": 300},

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from graders.clusters.certificates import Authority, Identity, signing_key
+from graders.clusters.certificates import Authority, Identity, read_pair, signing_key
+from graders.faults import InfraFault
 
 
 @pytest.fixture
@@ -91,3 +101,45 @@ def test_the_two_halves_of_the_signing_key_belong_together(tmp_path: Path) -> No
 
     key = load_pem_private_key(private.read_bytes(), password=None)
     assert key.public_key() == load_pem_public_key(public.read_bytes())
+
+
+def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+
+def _kubeadms(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize("kind", ["RSA", "EC"])
+def test_an_authority_that_kubeadm_made_signs_identities_too(tmp_path: Path, kind: str) -> None:
+    key = rsa.generate_private_key(65537, 2048) if kind == "RSA" else ec.generate_private_key(ec.SECP256R1())
+    its_certificate = _kubeadms(key)
+
+    authority = Authority(tmp_path, "cluster", read_pair(its_certificate, _pem(key)))
+
+    assert authority.path.read_bytes() == its_certificate
+    certificate = _read(authority.client("grader", "kubeproof-grader").certificate)
+    certificate.verify_directly_issued_by(_read(authority.path))
+    assert not [path for path in tmp_path.iterdir() if path.read_bytes() == _pem(key)]
+
+
+def test_an_authority_whose_parts_are_not_one_is_refused() -> None:
+    key, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+    with pytest.raises(InfraFault, match="a certificate for another key"):
+        read_pair(_kubeadms(key), _pem(other))
+    with pytest.raises(InfraFault, match="cannot be read"):
+        read_pair(b"nonsense", _pem(key))
+    secret = ed25519.Ed25519PrivateKey.generate()
+    unfit = secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(InfraFault, match="a key of kind Ed25519PrivateKey"):
+        read_pair(_kubeadms(key), unfit)

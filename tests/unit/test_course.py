@@ -166,7 +166,19 @@ LAB, RUBRIC, CHECKS, FLAWED = (
             "criterion 'boht', which does not exist",
             "creates-pods, both",
         ),
-        (FLAWED, ("[creates-pods, both]", "[]"), "loses", "correct the value"),
+        (FLAWED, ("[creates-pods, both]", "[]"), "it loses nothing", "on any cluster"),
+        (
+            FLAWED,
+            ("remove: [extra.py]", "loses_with: {real-pods: [boht]}"),
+            "'boht', which does not exist",
+            "creates-pods, both",
+        ),
+        (
+            FLAWED,
+            ("remove: [extra.py]", "loses_with: {moon: [both]}"),
+            "'moon' is no capability",
+            "use one of api",
+        ),
         (
             FLAWED,
             ("[extra.py]", "[other.py]"),
@@ -215,6 +227,13 @@ def test_a_flawed_solution_without_its_expectation_is_refused(repository: Path) 
 def test_an_expectation_can_be_read_alone(repository: Path) -> None:
     expected = load_expected(repository / FLAWED)
     assert (expected.name, expected.remove) == ("random-names", (PurePosixPath("extra.py"),))
+
+
+def test_a_flaw_may_show_on_some_clusters_only(repository: Path) -> None:
+    change(repository, FLAWED, "loses: [creates-pods, both]", "loses_with: {real-pods: [both]}")
+    (flawed,) = load_course(repository).find_lab("lab1").flawed
+    assert flawed.losses(["api"]) == ()
+    assert flawed.losses(["api", "real-pods"]) == flawed.everything == ("both",)
 
 
 def test_a_flawed_solution_may_differ_from_another_reference(repository: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from typer.testing import CliRunner
 from graders import doctor
 from graders.cli.doctor import doctor as command
 from graders.clusters.binaries.build import _toolchain_folder
+from graders.clusters.kind.preflight import Machine
 from graders.doctor import Finding, State, can_grade, examine, namespace_fix
 from graders.sandbox import goruntime
 from graders.sandbox.staticcheck import _made_for
+from tests.unit.tiny_engine import TinyEngine
 
 APP = typer.Typer()
 APP.command()(command)
@@ -139,16 +142,61 @@ def test_without_such_a_setting_a_container_is_suspected(tmp_path: Path) -> None
     assert "seccomp=unconfined" in namespace_fix(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("script", "words"), [("echo 28.2.2", "engine 28.2.2 answers"), ("exit 1", "no Docker engine")]
-)
-def test_docker_is_reported_and_never_needed(
-    script: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program(tmp_path, "docker", script, monkeypatch)
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyEngine]:
+    """A Docker engine that has everything, and its command."""
+    engine = TinyEngine()
+    engine.info = {
+        "ServerVersion": "28.2.2",
+        "Driver": "overlay2",
+        "CgroupVersion": "2",
+        "CgroupDriver": "systemd",
+        "MemoryLimit": True,
+        "PidsLimit": True,
+        "CPUShares": True,
+        "MemTotal": 1 << 33,
+        "DockerRootDir": "/nowhere",
+    }
+    program(tmp_path, "docker", "exit 0", monkeypatch)
+    monkeypatch.setattr("graders.doctor.Machine", lambda: Machine(tmp_path, lambda: "docker"))
+    with engine.serve(tmp_path) as host:
+        monkeypatch.setenv("KUBEPROOF_DOCKER_HOST", host)
+        yield engine
+
+
+def test_an_engine_that_answers_can_run_kind_clusters(engine: TinyEngine) -> None:
     found = doctor.docker()
-    assert found.state is State.OK
-    assert words in found.detail
+    assert (found.state, found.fix) == (State.OK, "")
+    assert found.detail.startswith("engine 28.2.2 (overlay2, cgroup v2) at unix://")
+    assert found.detail.endswith("; kind clusters can run here")
+
+
+def test_what_is_in_the_way_of_kind_clusters_is_told_and_is_in_nobody_elses(
+    engine: TinyEngine, tmp_path: Path
+) -> None:
+    limits = tmp_path / "sys/fs/inotify"
+    limits.mkdir(parents=True)
+    (limits / "max_user_instances").write_text("128\n")
+    assert "kind clusters can run here; fs.inotify.max_user_instances is 128" in doctor.docker().detail
+
+    engine.info["ServerVersion"] = "19.3.1"
+    found = doctor.docker()
+    assert found.state is State.WARN
+    assert "kind clusters cannot run here; the Docker engine is 19.3.1" in found.detail
+    assert found.fix.startswith("use Docker 20.10 or later; `sudo sysctl fs.inotify.max_user_instances=")
+
+
+def test_an_engine_that_is_not_there_or_not_well_is_not_needed(
+    engine: TinyEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.info = {}
+    broken = doctor.docker()
+    assert broken.state is State.WARN
+    assert "the Docker engine does not say what it is" in broken.detail
+
+    monkeypatch.setenv("KUBEPROOF_DOCKER_HOST", "unix:///nowhere/docker.sock")
+    detail = "no Docker engine answers; embedded clusters do not need it"
+    assert doctor.docker() == Finding("docker", State.OK, detail)
 
 
 def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ class Machine:
         clock = SimpleNamespace(now=lambda: self.now)
         world = SimpleNamespace(
             kube=None,
+            own_namespace="own",
             recording=SimpleNamespace(clock=clock),
             scheduled=lambda: self.scheduled,
             asked=lambda track: {"track": self.asked}[track],
@@ -40,7 +41,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
-    monkeypatch.setattr(patience, "slowdown", lambda _: found.slowdown)
+    monkeypatch.setattr(patience, "slowdown", lambda *_: found.slowdown)
     return found
 
 

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from graders import ownership
 from graders.ownership import (
     AlreadyOwned,
+    NotUndone,
     OwnedFolder,
     has_owner,
     owned_folders,
@@ -55,6 +58,42 @@ def _dead_owner(program: str = "") -> str:
     ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], stdout=subprocess.PIPE, check=False)
     assert ended.returncode == -9
     return ended.stdout.decode().strip()
+
+
+@pytest.fixture
+def undoing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What an undoer of folders of kind `changes` says; the folder is kept while it says something."""
+    says = ["the cluster does not answer"]
+
+    def undo(folder: Path) -> None:
+        if says:
+            raise NotUndone(says[0])
+
+    module = SimpleNamespace(undo=undo)
+    monkeypatch.setitem(sys.modules, "undoer_of_changes", module)
+    monkeypatch.setitem(ownership._UNDOERS, "changes", "undoer_of_changes:undo")  # type: ignore[arg-type]
+    return says
+
+
+def test_what_cannot_be_undone_keeps_its_folder_until_it_can(state: Path, undoing: list[str]) -> None:
+    assert OwnedFolder("changes").close() == "the cluster does not answer"
+    (left,) = _folders(state)
+    told: list[str] = []
+    assert sweep(told.append) == []
+    assert told == [f"{left}: the cluster does not answer"]
+    assert _folders(state) == [left]
+
+    undoing.clear()
+    assert sweep(told.append) == [left]
+    assert len(told) == 1
+    assert _folders(state) == []
+
+
+def test_what_cannot_be_undone_keeps_nobody_else_from_being_swept(state: Path, undoing: list[str]) -> None:
+    OwnedFolder("changes").close()
+    dead = _dead_owner()
+    assert sweep() == [dead]
+    assert len(_folders(state)) == 1
 
 
 def test_a_folder_is_private_named_after_its_purpose_and_gone_at_the_end(state: Path) -> None:

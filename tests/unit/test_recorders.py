@@ -406,6 +406,48 @@ def test_one_more_resource_can_be_followed_later(api: TinyApi, recording: Record
         assert watches.objects("jobs", "a").keys() == {"x"}
 
 
+def test_a_kind_that_is_not_served_yet_is_waited_for(
+    api: TinyApi, recording: Recording, tmp_path: Path
+) -> None:
+    answers = [(404, {"message": "not found"}), (429, {"message": "storage is (re)initializing"})]
+    listing = (200, {"metadata": {"resourceVersion": "8"}, "items": [pod("x", 3)]})
+    api.paths["/apis/x/v1/jobs"] = lambda: answers.pop(0) if answers else listing
+    with api.client(tmp_path) as kube, WatchRecorder(recording, kube, {}) as watches:
+        watches.follow("jobs", "/apis/x/v1/jobs")
+        assert watches.objects("jobs", "a").keys() == {"x"}
+
+
+def test_a_kind_that_is_never_served_is_a_fault(
+    api: TinyApi, recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graders.evidence.recorders.SERVED_WITHIN_S", 0.3)
+    api.paths["/apis/x/v1/jobs"] = lambda: (404, {"message": "no such kind"})
+    with (
+        api.client(tmp_path) as kube,
+        WatchRecorder(recording, kube, {}) as watches,
+        pytest.raises(InfraFault, match="404 no such kind"),
+    ):
+        watches.follow("jobs", "/apis/x/v1/jobs")
+
+
+def test_what_is_in_other_namespaces_may_be_nobody_s_business(
+    api: TinyApi, recording: Recording, tmp_path: Path
+) -> None:
+    secret = pod("theirs", 3)
+    secret["metadata"]["namespace"] = "shop"
+    later = pod("late", 9)
+    later["metadata"]["namespace"] = "shop"
+    api.listings = [(7, [pod("ours", 2), secret])]
+    api.watches = [[change("ADDED", later), change("ADDED", pod("also", 10)), HOLD]]
+    with (
+        api.client(tmp_path) as kube,
+        WatchRecorder(recording, kube, PODS, only=lambda namespace: namespace == "a") as watches,
+    ):
+        until(lambda: "also" in watches.objects("pods", "a"))
+        assert watches.objects("pods", "shop") == {}
+    assert [name for _, name, _ in told(recording)] == ["ours", "also"]
+
+
 def test_a_first_list_that_fails_is_raised(recording: Recording, tmp_path: Path) -> None:
     from graders.kube.client import Kube
 
@@ -465,8 +507,8 @@ def test_samples_are_taken_from_the_api_server_and_recorded(
     api: TinyApi, recording: Recording, tmp_path: Path
 ) -> None:
     answers = iter([(200, {}), (500, {"message": "etcdserver: request timed out"})])
-    api.paths["/api/v1/namespaces/default"] = lambda: next(answers, (200, {}))
-    with api.client(tmp_path) as kube, ControlRecorder(recording, kube) as control:
+    api.paths["/api/v1/namespaces/own"] = lambda: next(answers, (200, {}))
+    with api.client(tmp_path) as kube, ControlRecorder(recording, kube, "own") as control:
         until(lambda: len(control._samples) >= 2)
         assert "500 etcdserver: request timed out" in control.sickness(0.0)
     first, second, *_ = recorded(recording).control

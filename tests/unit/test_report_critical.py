@@ -160,6 +160,12 @@ def test_a_track_with_a_cluster_of_its_own_says_so(tmp_path: Path) -> None:
     assert whats[-1].endswith("in the cluster that leader has to itself")
 
 
+def test_a_second_replica_is_no_cluster_of_its_own(tmp_path: Path) -> None:
+    started = ProcessEvent(8.0, "leader-standby-1", "started")
+    bundle = bundle_of(tmp_path, {"leader": (10.0, 50.0)}, wait("leader", 10.0, 50.0), started)
+    assert not [step for step in path_of(bundle) if "has to itself" in step.what]
+
+
 def test_an_older_bundle_has_no_waits_and_still_tells_its_stages(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "old")
     (bundle.folder / "waits.jsonl").unlink()

@@ -14,6 +14,7 @@ from graders import selftest
 from graders.course import Expected, Lab, load_course
 from graders.faults import CourseError, UsageError
 from graders.judgement import judge_bundle
+from graders.model import Capability
 from graders.progress import Silent
 from graders.reports import write_reports
 from graders.selftest import Case, Row, overlay, run_selftest
@@ -113,8 +114,10 @@ REFERENCE = Case("reference", Path("r"), "nothing")
 STARTER = Case("starter", Path("s"), "all but 15 %")
 
 
-def flaw(*loses: str) -> Case:
-    return Case("why", Path("w"), "exactly these", loses)
+def flaw(*loses: str, with_real_pods: tuple[str, ...] = ()) -> Case:
+    more = {Capability.REAL_PODS: with_real_pods} if with_real_pods else {}
+    expected = Expected("why", "a reason", loses, (), Path("w"), loses_with=more)
+    return Case("why", Path("w"), "exactly these", expected)
 
 
 def test_a_reference_that_loses_nothing_is_fine(lab: Lab, tmp_path: Path) -> None:
@@ -151,10 +154,25 @@ def test_a_focused_run_holds_only_what_it_ran_against_the_flaw(lab: Lab, tmp_pat
     assert compared(flaw("scaling"), found).ok
 
 
-def test_planned_criteria_are_no_losses(lab: Lab, tmp_path: Path) -> None:
+def test_what_a_cluster_cannot_show_is_no_loss(lab: Lab, tmp_path: Path) -> None:
     found = report(lab, tmp_path, lambda _: None)
-    assert any(criterion["planned"] for criterion in found["criteria"])
+    assert any(criterion["status"] == "unsupported" for criterion in found["criteria"])
     assert compared(REFERENCE, found).lost == ()
+
+
+def test_what_a_flaw_loses_on_other_clusters_is_not_asked_of_this_one(lab: Lab, tmp_path: Path) -> None:
+    found = report(lab, tmp_path, lambda r: r.miss("scaling"))
+    assert compared(flaw("scaling", with_real_pods=("in-cluster",)), found).ok
+    found["provenance"]["capabilities"].append("real-pods")
+    row = compared(flaw("scaling", with_real_pods=("in-cluster",)), found)
+    assert (row.expected, row.problem) == (("scaling", "in-cluster"), "did not lose in-cluster")
+
+
+def test_a_flaw_that_a_cluster_cannot_show_is_not_graded_for_nothing(lab: Lab, tmp_path: Path) -> None:
+    case = dataclasses.replace(flaw(with_real_pods=("in-cluster",)), only=("in-cluster",))
+    row = selftest._grade(lab, case, "embedded", tmp_path / "out", Silent())
+    assert (row.ok, row.verdict, row.statuses) == (True, "cannot be shown", {"in-cluster": "unsupported"})
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("case", [REFERENCE, STARTER, flaw("scaling")], ids=lambda case: case.name)
@@ -179,6 +197,7 @@ def test_a_starter_stays_below_its_bound(percent: float, problem: str) -> None:
         "percent": Decimal(str(percent)),
         "criteria": [],
         "outcomes": [],
+        "provenance": {},
         "problem": "",
     }
     row = compared(STARTER, found)
@@ -190,7 +209,8 @@ def test_a_starter_stays_below_its_bound(percent: float, problem: str) -> None:
 
 
 def test_every_live_criterion_needs_a_flaw(lab: Lab, tmp_path: Path) -> None:
-    poor = dataclasses.replace(lab, flawed=tuple(each for each in lab.flawed if "scaling" not in each.loses))
+    flaws = tuple(each for each in lab.flawed if "scaling" not in each.everything)
+    poor = dataclasses.replace(lab, flawed=flaws)
     with pytest.raises(
         CourseError, match=r"rubrics/lab1.yaml: no flawed solution loses scaling\n  fix: write one"
     ):
@@ -216,7 +236,7 @@ def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: 
     assert cases.keys() == whole.keys() == {*references, "starter", *(each.name for each in lab.flawed)}
     assert {cases[name].only for name in (*references, "starter")} == {()}
     for expected in lab.flawed:
-        assert set(cases[expected.name].only) == set(expected.loses)
+        assert set(cases[expected.name].only) == set(expected.everything)
         assert whole[expected.name].only == ()
         root = cases[expected.name].root
         assert (root / "submission.yaml").is_file()

@@ -331,7 +331,7 @@ class Ticks:
         return self.now
 
 
-POD = "/api/v1/namespaces/default/pods/kubeproof-calibration"
+POD = "/api/v1/namespaces/own/pods/kubeproof-calibration"
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_the_scale_stretches_with_the_machine_within_bounds(
     api = TinyApi()
     api.paths[POD] = lambda: (200, {"status": {"phase": "Running"}})
     with api.client(tmp_path) as kube:
-        assert calibrate(kube) == scale
+        assert calibrate(kube, "own") == scale
     assert [(method, path) for method, path, *_ in api.asked] == [
         ("POST", POD.rsplit("/", 1)[0]),
         ("GET", POD),
@@ -370,7 +370,7 @@ def test_a_pod_that_never_runs_is_the_machine_s_fault_and_is_removed(
     api = TinyApi()
     api.paths[POD] = lambda: (200, {"status": {"phase": "Pending"}})
     with api.client(tmp_path) as kube, pytest.raises(InfraFault, match="is not running") as caught:
-        calibrate(kube)
+        calibrate(kube, "own")
     assert "kubeproof doctor" in caught.value.fix
     assert api.asked[-1][:2] == ("DELETE", POD)
 
@@ -383,7 +383,7 @@ def test_a_pod_that_never_runs_in_the_middle_of_a_run_stretches_to_the_most(
     api = TinyApi()
     api.paths[POD] = lambda: (200, {"status": {"phase": "Pending"}})
     with api.client(tmp_path) as kube:
-        assert calibration.slowdown(kube) == calibration.MOST
+        assert calibration.slowdown(kube, "own") == calibration.MOST
     assert api.asked[-1][:2] == ("DELETE", POD)
 
 
@@ -392,4 +392,4 @@ def test_a_pod_that_somebody_removed_tells_nothing(tmp_path: Path, monkeypatch: 
     api = TinyApi()
     api.paths[POD] = lambda: (404, {"message": "not found"})
     with api.client(tmp_path) as kube:
-        assert calibration.slowdown(kube) == 1.0
+        assert calibration.slowdown(kube, "own") == 1.0

@@ -32,13 +32,14 @@ _TAIL_LINES = 12
 class GoModule:
     """A Go module and which of its packages is which program; `go` None fetches a toolchain.
 
-    `variables` are string variables of packages that the linker sets.
+    `variables` are string variables of packages that the linker sets, `tags` are build tags.
     """
 
     folder: Path = CONTROLPLANE
     packages: Mapping[str, str] = field(default_factory=lambda: PACKAGES)
     variables: Mapping[str, str] = field(default_factory=lambda: VERSION_VARIABLES)
     go: Path | None = None
+    tags: tuple[str, ...] = ()
 
 
 def build(
@@ -56,6 +57,7 @@ def build(
     run = _GoRun(go, module.folder, _environment(target, temporary), temporary)
     packages = [module.packages[program] for program in programs]
     flags = ["-trimpath", "-ldflags", _link_flags(module.variables)]
+    flags += ["-tags", ",".join(module.tags)] if module.tags else []
     progress.say(f"building {', '.join(programs)}: about 10 minutes on 2 cores, once for this machine")
     title = f"building {len(programs)} program{'s'[: len(programs) > 1]} from Go modules"
 

@@ -52,6 +52,13 @@ POLICY_ENGINE = CONTROLPLANE.parent / "policyengine"
 KYVERNO_PACKAGES: Mapping[str, str] = {"kyverno": "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno"}
 KYVERNO_VARIABLES: Mapping[str, str] = {"github.com/kyverno/kyverno/pkg/version.BuildVersion": KYVERNO}
 
+KIND = "v0.33.0"
+KIND_VERSIONS: Mapping[str, str] = {"kind": KIND}
+KIND_COMMAND = CONTROLPLANE.parent / "kindcommand"
+"""The Go module that pins and builds kind."""
+
+KIND_PACKAGES: Mapping[str, str] = {"kind": "sigs.k8s.io/kind"}
+
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 

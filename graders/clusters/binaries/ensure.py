@@ -12,6 +12,8 @@ from pathlib import Path
 from graders.clusters.binaries.build import GoModule, build
 from graders.clusters.binaries.catalog import (
     CORE,
+    KIND_COMMAND,
+    KIND_PACKAGES,
     KUBERNETES,
     KYVERNO_PACKAGES,
     KYVERNO_VARIABLES,
@@ -31,6 +33,7 @@ from graders.progress import Progress
 VARIABLE = "KUBEPROOF_BINARIES"
 
 POLICY_MODULE = GoModule(POLICY_ENGINE, KYVERNO_PACKAGES, KYVERNO_VARIABLES)
+KIND_MODULE = GoModule(KIND_COMMAND, KIND_PACKAGES, {})
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Sources:
     releases: Releases = field(default_factory=Releases)
     module: GoModule = field(default_factory=GoModule)
     policy_module: GoModule = POLICY_MODULE
+    kind_module: GoModule = KIND_MODULE
 
 
 def ensure_binaries(
@@ -61,8 +65,8 @@ def ensure_binaries(
     sources = sources or Sources()
     store = store_for(target, sources.module)
     if store.missing(programs):
-        wanted = _Wanted("control-plane binaries", programs, sources.module)
-        _obtain(store, wanted, sources.releases.origins(target), progress)
+        wanted = Wanted("control-plane binaries", programs, sources.module)
+        obtain(store, wanted, sources.releases.origins(target), progress)
     return store.binaries()
 
 
@@ -81,8 +85,8 @@ def ensure_kyverno(progress: Progress, *, sources: Sources | None = None) -> Pat
     sources = sources or Sources()
     store = policy_store_for(target, sources.policy_module)
     if store.missing(KYVERNO_PACKAGES):
-        wanted = _Wanted("policy engine", tuple(KYVERNO_PACKAGES), sources.policy_module)
-        _obtain(store, wanted, (sources.releases.kyverno(target),), progress)
+        wanted = Wanted("policy engine", tuple(KYVERNO_PACKAGES), sources.policy_module)
+        obtain(store, wanted, (sources.releases.kyverno(target),), progress)
     return store.folder / "kyverno"
 
 
@@ -128,7 +132,7 @@ def policy_store_for(target: Platform, module: GoModule = POLICY_MODULE) -> Stor
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class Wanted:
     """Programs to have, what they are called together, and the module that builds them."""
 
     title: str
@@ -136,7 +140,7 @@ class _Wanted:
     module: GoModule
 
 
-def _obtain(store: Store, wanted: _Wanted, origins: Sequence[Origin], progress: Progress) -> None:
+def obtain(store: Store, wanted: Wanted, origins: Sequence[Origin], progress: Progress) -> None:
     """Put what is missing into the store, once for all processes.
 
     Raises:
@@ -152,7 +156,7 @@ def _obtain(store: Store, wanted: _Wanted, origins: Sequence[Origin], progress: 
         ) from error
 
 
-def _fetch_or_build(store: Store, wanted: _Wanted, origins: Sequence[Origin], progress: Progress) -> None:
+def _fetch_or_build(store: Store, wanted: Wanted, origins: Sequence[Origin], progress: Progress) -> None:
     missing = store.missing(wanted.programs)
     if not missing:
         return

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from graders.clusters.binaries.catalog import ETCD, KUBERNETES, KWOK, KYVERNO, Platform
+from graders.clusters.binaries.catalog import ETCD, KIND, KUBERNETES, KWOK, KYVERNO, Platform
 from graders.clusters.binaries.store import CHUNK_BYTES, MAX_PROGRAM_BYTES
 from graders.faults import InfraFault
 from graders.progress import Progress
@@ -98,6 +98,17 @@ class Releases:
             lambda _program: f"{release}/checksums.txt",
             lambda sums, _program: _sums(sums).get(archive),
             member="kyverno",
+        )
+
+    def kind(self, target: Platform) -> Origin:
+        """The release of kind for `target`."""
+        program = f"{self.github}/kubernetes-sigs/kind/releases/download/{KIND}/kind-{target}"
+        return Origin(
+            f"kind {KIND}",
+            ("kind",),
+            lambda _program: program,
+            lambda _program: f"{program}.sha256sum",
+            lambda sums, _program: _sum(sums),
         )
 
 

@@ -1,10 +1,16 @@
 //go:build tools
 
-// Package nodeprograms pins the programs of Kubernetes that an offline-built kind node has beside the control
-// plane's. Its requirements are those of ../controlplane, so that both compile the same packages once.
+// Package nodeprograms pins the programs that a kind node built here has beside the control plane's: those of
+// Kubernetes, the container runtime and the network plugins. Its requirements take in those of ../controlplane, so
+// that packages which both need are compiled once.
 package nodeprograms
 
 import (
+	_ "github.com/containernetworking/plugins/plugins/ipam/host-local"
+	_ "github.com/containernetworking/plugins/plugins/main/bridge"
+	_ "github.com/containernetworking/plugins/plugins/main/loopback"
+	_ "github.com/containernetworking/plugins/plugins/main/ptp"
+	_ "github.com/containernetworking/plugins/plugins/meta/portmap"
 	_ "go.etcd.io/etcd/server/v3"
 	_ "k8s.io/kubernetes/cmd/kube-apiserver"
 	_ "k8s.io/kubernetes/cmd/kube-controller-manager"

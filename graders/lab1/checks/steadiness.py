@@ -14,6 +14,7 @@ from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, is_terminating
 from graders.lab1.story import Story, member, of_the_house, told
 from graders.lab1.walk import TEMPLATE_ENV
+from graders.model import Capability
 
 MOST_AT_REST = 1
 MOST_AFTER_POKE = 2
@@ -76,6 +77,12 @@ def _stirred(story: Story, since: float, first: float) -> str:
     """
     if story.all("restless"):
         return ""
+    if Capability.AUDIT_LOG not in story.bundle.manifest.capabilities:
+        # Who it was is not on record there, but the operator it was not.
+        for sighting in story.bundle.sightings:
+            mine = sighting.namespace == story.namespace and sighting.resource in ("pods", PLURAL)
+            if mine and since <= sighting.t < first:
+                return f"somebody: {sighting.type} {sighting.resource} {sighting.name} at {sighting.t:.1f} s"
     for event in story.bundle.audit:
         mine = event.namespace == story.namespace and event.resource in ("pods", PLURAL)
         if mine and since <= event.t < first and event.ok and event.is_write and of_the_house(event.user):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from graders.kube.paths import resource_path
 from graders.lab1.api import (
     container,
     index_of,
     is_finished,
     is_true,
     job_manifest,
-    jobs_path,
     phase,
     replica_counts,
     status_field,
 )
+from graders.lab1.collection import collects
 from graders.lab1.stage import Stage, describe
-from graders.polling import NotYet, TimedOut, wait_for
+from graders.polling import NotYet
 
 
 def creates_pods(stage: Stage) -> None:
@@ -48,37 +47,10 @@ def owner_gc(stage: Stage) -> None:
             raise NotYet("still there: " + ", ".join(sorted(left)))
 
     stage.wait(
-        "pods and Service of the deleted job to go", nothing_left, control=lambda: _collects(stage, namespace)
+        "pods and Service of the deleted job to go",
+        nothing_left,
+        control=lambda: collects(stage.kube, namespace, stage.deadline_s),
     )
-
-
-def _collects(stage: Stage, namespace: str) -> str:
-    """Control probe: does the garbage collector collect a child of ours? Says what is wrong if not."""
-    kube, path = stage.kube, resource_path("v1", "configmaps", namespace=namespace)
-    job = kube.create(jobs_path(namespace), job_manifest(namespace, "control", run_policy={"suspend": True}))
-    owner = {
-        "apiVersion": job["apiVersion"],
-        "kind": job["kind"],
-        "name": "control",
-        "uid": job["metadata"]["uid"],
-    }
-    child = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "control", "ownerReferences": [owner]},
-    }
-    kube.create(path, child)
-    kube.delete(jobs_path(namespace, "control"), propagationPolicy="Background")
-
-    def collected() -> None:
-        if kube.find(f"{path}/control") is not None:
-            raise NotYet("the garbage collector leaves children of deleted jobs behind")
-
-    try:
-        wait_for(collected, timeout_s=stage.deadline_s, interval_s=0.1)
-    except TimedOut as mismatch:
-        return str(mismatch)
-    return ""
 
 
 def conditions(stage: Stage) -> None:

@@ -28,8 +28,13 @@ JOB = "gated"
 MOST_PODS = 6
 """Of the operator's pods; more are made only by one that is lost anyway."""
 
-_AUDITED = {"pod-security.kubernetes.io/audit": "restricted"}
-"""Admission judges each create in the job's own namespace and lets it pass, so nothing else is disturbed."""
+_AUDITED = {
+    "pod-security.kubernetes.io/audit": "restricted",
+    "pod-security.kubernetes.io/warn": "restricted",
+}
+"""Admission judges each create in the job's own namespace and lets it pass, so nothing else is disturbed.
+
+What it finds is in the audit log, and in a warning with the answer where that is out of reach."""
 
 _OF_THE_PLACE = frozenset({"nodeName", "priority", "schedulingGates"})
 """Fields of a pod's spec that somebody else sets, or that say nothing to a policy."""

@@ -1,0 +1,199 @@
+"""The provider `existing`: a cluster that is there, by a kubeconfig and a context that somebody names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from graders.clusters.binaries import ensure_binaries
+from graders.clusters.components import simulator
+from graders.clusters.embedded import log_tail
+from graders.clusters.existing import demands
+from graders.clusters.existing.cleanup import cluster_uid, undo
+from graders.clusters.existing.guest import RUN, Visit
+from graders.clusters.existing.journal import KUBECONFIG, Head, Journal
+from graders.clusters.existing.kubeconfig import find_kubeconfig, isolated
+from graders.clusters.existing.permissions import whoami
+from graders.clusters.existing.placing import policies, served_version, wait_in_force
+from graders.clusters.provider import ClusterSpec, ProviderOptions, check_needs
+from graders.clusters.readiness import (
+    canary_created,
+    canary_removed,
+    canary_scheduled,
+    node_manifest,
+    nodes_ready,
+)
+from graders.faults import InfraFault
+from graders.interrupt import done_before_the_end
+from graders.kube.client import ApiRefused, Kube
+from graders.model import Capability, Cluster
+from graders.ownership import GUEST, NotUndone, OwnedFolder
+from graders.polling import TimedOut, wait_for
+from graders.process import kill_group, spawn
+from graders.progress import Progress
+
+READY_WITHIN_S = 90.0
+_KWOK_LOG = "kwok.log"
+_ALWAYS = frozenset({Capability.API, Capability.CONTROLLERS})
+_NO_POLICIES = "it serves no MutatingAdmissionPolicy (Kubernetes 1.36, or v1beta1 where it is switched on) to lead pods there"
+
+
+class ExistingProvider:
+    """A cluster of somebody's, such as on AKS or EKS: nothing in it is changed but what is brought along."""
+
+    name = "existing"
+    several = False
+    caution = (
+        "the cluster is one of yours: by the rights that its manifests ask for, the operator could read "
+        "what is in it, Secrets aside; it could change nothing outside of the namespaces it was graded in"
+    )
+    capabilities = _ALWAYS | {Capability.SIMULATED_NODES}
+
+    def __init__(self, options: ProviderOptions) -> None:
+        """Read the kubeconfig; nothing is sent yet.
+
+        Raises:
+            UsageError: no context is named, or there is no such context, or it would not be safe to use.
+        """
+        self._context = options.context
+        self._kubeconfig = isolated(find_kubeconfig(options.kubeconfig), options.context)
+
+    @contextlib.contextmanager
+    def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:
+        """Look whether the cluster can be used, bring along what is needed, and take it away in the end.
+
+        Raises:
+            UsageError: something may not be done there, or would be overwritten; so far nothing was changed.
+            InfraFault: the cluster does not answer, or does not get ready.
+        """
+        with OwnedFolder(GUEST, spec.name) as folder, contextlib.ExitStack() as running:
+            kubeconfig = folder.path / KUBECONFIG
+            kubeconfig.touch(mode=0o600)
+            kubeconfig.write_text(self._kubeconfig, encoding="utf-8")
+            arrival = _Arrival(self._context, kubeconfig, spec, folder, running, progress)
+            try:
+                cluster = arrival.run()
+            except ApiRefused as refused:
+                raise InfraFault(
+                    f"the cluster of context {self._context} refuses: {refused}",
+                    fix="look whether a policy of its own forbids that; or use another cluster",
+                ) from refused
+            yield cluster
+
+
+class _Arrival:
+    """From a kubeconfig to a cluster that is ready; what is done is undone by `running`."""
+
+    def __init__(
+        self,
+        context: str,
+        kubeconfig: Path,
+        spec: ClusterSpec,
+        folder: OwnedFolder,
+        running: contextlib.ExitStack,
+        progress: Progress,
+    ) -> None:
+        self.context = context
+        self.kube = Kube(kubeconfig)
+        self.kubeconfig = kubeconfig
+        self.spec = spec
+        self.folder = folder
+        self.running = running
+        self.progress = progress
+        self.run_id = secrets.token_hex(4)
+        self.name = f"kubeproof-{self.run_id}"
+
+    def run(self) -> Cluster:
+        """Look, then come in."""
+        with self.progress.task(f"looking at the cluster of context {self.context}"):
+            version = demands.check_version(self.kube, self.context)
+            policy_version = self._check()
+        kwok = ensure_binaries(self.progress).path("kwok") if policy_version else None
+        with self.progress.task(f"coming into the cluster of context {self.context}") as task:
+            visit = self._begin()
+            mine = Kube(self.kubeconfig, guest=visit)
+            mine.create("/api/v1/namespaces", {"metadata": {"name": self.name}})
+            if self.spec.before_controllers is not None:
+                self.spec.before_controllers(mine)
+            if kwok is not None:
+                task.update(detail="waiting for policies, nodes and a scheduled pod")
+                self._bring_nodes(mine, visit, policy_version, kwok)
+            self._wait(lambda: canary_created(mine, self.name))
+            if kwok is not None:
+                self._wait(lambda: canary_scheduled(mine, self.name))
+            canary_removed(mine, self.name)
+        return Cluster(
+            name=self.context,
+            kubeconfig=self.kubeconfig,
+            version=version,
+            capabilities=_ALWAYS | ({Capability.SIMULATED_NODES} if kwok is not None else set()),
+            owned=False,
+            provider=ExistingProvider.name,
+            own_namespace=self.name,
+            guest=visit,
+            kinds_known_late=True,
+        )
+
+    def _check(self) -> str:
+        """Everything that can be known beforehand; gives the version of the policies for simulated nodes."""
+        user = whoami(self.kube)
+        self.progress.say(f"context {self.context}: {self.kube.server}, as {user or 'somebody'}")
+        version = served_version(self.kube) if self.spec.nodes else ""
+        able = _ALWAYS | ({Capability.SIMULATED_NODES} if version else set())
+        check_needs(self.spec.needs, able, ExistingProvider.name, {Capability.SIMULATED_NODES: _NO_POLICIES})
+        demands.check_permissions(self.kube, self.spec, self.context, user, simulated=bool(version))
+        demands.check_free(self.kube, self.spec, self.context)
+        return version
+
+    def _begin(self) -> Visit:
+        """From now on what is made is noted, and taken away however this ends."""
+        journal = Journal(self.folder.path)
+        journal.open(Head(self.run_id, self.context, self.kube.server, cluster_uid(self.kube)))
+        visit = Visit(self.kube, journal, self.run_id)
+        self.running.callback(self._leave)
+        self.running.callback(visit.end)
+        self.running.enter_context(done_before_the_end(visit.end))
+        return visit
+
+    def _leave(self) -> None:
+        """Take everything away; what stays is told, and left to the next run."""
+        with self.progress.task(f"removing what was made in the cluster of context {self.context}") as task:
+            try:
+                undo(self.folder.path, lambda what: task.update(detail=what))
+            except NotUndone as error:
+                self.progress.say(f"warning: {error}\n  fix: `kubeproof cluster sweep` tries again")
+
+    def _bring_nodes(self, mine: Kube, visit: Visit, version: str, kwok: Path) -> None:
+        for policy in policies(self.run_id, version):
+            mine.create(mine.path_for(policy, collection=True), policy)
+        wait_in_force(mine, self.name, visit.pod)
+        self._start_kwok(kwok)
+        for node in self.spec.nodes:
+            mine.create("/api/v1/nodes", node_manifest(replace(node, name=f"{self.name}-{node.name}")))
+        self._wait(lambda: nodes_ready(mine, len(self.spec.nodes), labelled=f"{RUN}={self.run_id}"))
+
+    def _start_kwok(self, binary: Path) -> None:
+        with (self.folder.path / _KWOK_LOG).open("wb") as log:
+            process = spawn(
+                simulator(binary, self.kubeconfig, nodes=self.run_id),
+                # Plugins that fetch credentials live by the environment.
+                environment=dict(os.environ),
+                folder=self.folder.path,
+                stdout=log,
+                stderr=log,
+            )
+        self.folder.record(process.pid)
+        self.running.callback(kill_group, process)
+
+    def _wait(self, probe: Callable[[], None]) -> None:
+        try:
+            wait_for(probe, timeout_s=READY_WITHIN_S, interval_s=0.05)
+        except TimedOut as error:
+            kwok = log_tail(self.folder.path / _KWOK_LOG)
+            raise InfraFault(
+                f"the cluster of context {self.context} did not get ready: {error}\nkwok says: {kwok}"
+            ) from error

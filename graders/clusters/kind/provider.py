@@ -1,0 +1,82 @@
+"""The kind provider: real nodes as containers of a Docker engine, and simulated ones beside them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from graders.clusters.binaries import ensure_binaries
+from graders.clusters.containment import CAUTION
+from graders.clusters.kind.binary import ensure_kind
+from graders.clusters.kind.command import Kind
+from graders.clusters.kind.containers import Containers
+from graders.clusters.kind.dockerd import running_engine
+from graders.clusters.kind.image import ensure_node_image
+from graders.clusters.kind.preflight import check
+from graders.clusters.kind.probing import UNIX, answering_engine
+from graders.clusters.kind.starting import Parts, Starting
+from graders.clusters.kind.traces import remove_orphans
+from graders.clusters.provider import ClusterSpec, check_needs
+from graders.faults import InfraFault
+from graders.model import Capability, Cluster
+from graders.ownership import KIND, OwnedFolder
+from graders.progress import Progress
+
+
+class KindProvider:
+    """Kubernetes in Docker, driven through the programs kind and docker.
+
+    A spec without simulated nodes gives a cluster of real ones alone, for pods that really run; one with them
+    keeps pods off the real nodes.
+    """
+
+    name = "kind"
+    several = False
+    caution = CAUTION
+    capabilities = frozenset(
+        {
+            Capability.API,
+            Capability.CONTROLLERS,
+            Capability.SIMULATED_NODES,
+            Capability.REAL_PODS,
+            Capability.AUDIT_LOG,
+            Capability.NETWORK_POLICY,
+        }
+    )
+    """Which of them a cluster has depends on its spec and on the node image."""
+
+    def __init__(self, node_image: str = "") -> None:
+        """Use `node_image`, or the pinned one."""
+        self._node_image = node_image
+
+    @contextlib.contextmanager
+    def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:
+        """Start a cluster; its containers, their volumes and its network are gone when the block ends.
+
+        Raises:
+            InfraFault: there is no engine, the machine cannot run nodes, or the cluster does not get ready.
+            UsageError: the lab needs what no kind cluster has.
+        """
+        check_needs(spec.needs, self.capabilities, self.name)
+        with contextlib.ExitStack() as running:
+            host = answering_engine() or running.enter_context(running_engine(progress))
+            if not host.startswith(UNIX):
+                raise InfraFault(
+                    f"the Docker engine at {host} may be on another machine, which cannot see our files",
+                    fix="name an engine of this machine by its socket: DOCKER_HOST=unix:///var/run/docker.sock",
+                )
+            containers = running.enter_context(Containers(host))
+            facts = containers.facts()
+            check(facts, 1 + spec.workers)
+            for orphan in remove_orphans(containers):
+                progress.say(f"removed {orphan}, which a run that is dead left in the Docker engine")
+            parts = Parts(
+                containers=containers,
+                binary=ensure_kind(progress),
+                image=self._node_image or ensure_node_image(host, progress),
+                kwok=ensure_binaries(progress).path("kwok") if spec.nodes else None,
+                old_cgroups=facts.cgroups < 2,
+            )
+            folder = running.enter_context(OwnedFolder(KIND, spec.name))
+            starting = Starting(spec, parts, Kind(parts.binary, host, folder.path), folder, running)
+            yield starting.run(progress)

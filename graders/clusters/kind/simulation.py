@@ -1,0 +1,62 @@
+"""Simulated nodes in a kind cluster: kwok runs their pods, and neither sort of node gets the other's pods."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from graders.clusters.components import simulator
+from graders.clusters.kind.config import REAL
+from graders.clusters.provider import NodeSpec
+from graders.clusters.readiness import node_manifest
+from graders.kube.client import Kube
+from graders.ownership import OwnedFolder
+from graders.process import kill_group, spawn
+
+_DAEMONS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
+_NODES = "/api/v1/nodes"
+_TAINT = {"key": REAL, "value": "true", "effect": "NoSchedule"}
+_STRATEGIC = "application/strategic-merge-patch+json"
+
+
+def keep_apart(kube: Kube) -> None:
+    """Keep the daemons of real nodes off simulated ones, and everybody else's pods off real ones.
+
+    What runs on the real nodes already stays; call it once everything of kind's own has its place.
+    """
+    for daemons in kube.get(_DAEMONS)["items"]:
+        # Their pods are where they belong: OnDelete keeps them from being rolled out anew.
+        change = {
+            "updateStrategy": {"$retainKeys": ["type"], "type": "OnDelete"},
+            "template": {"spec": {"nodeSelector": {REAL: "true"}}},
+        }
+        kube.patch(f"{_DAEMONS}/{daemons['metadata']['name']}", {"spec": change}, _STRATEGIC)
+    for node in kube.get(_NODES, labelSelector=REAL)["items"]:
+        others = [taint for taint in node["spec"].get("taints") or () if taint["key"] != REAL]
+        kube.patch(f"{_NODES}/{node['metadata']['name']}", {"spec": {"taints": [*others, _TAINT]}})
+
+
+def simulate(
+    kube: Kube,
+    nodes: Sequence[NodeSpec],
+    program: tuple[Path, Path],
+    folder: OwnedFolder,
+    running: contextlib.ExitStack,
+) -> None:
+    """Create the nodes and run kwok (`program`: binary and kubeconfig) for them until `running` unwinds."""
+    binary, kubeconfig = program
+    with ThreadPoolExecutor(4) as pool:
+        for created in [pool.submit(kube.create, _NODES, node_manifest(node)) for node in nodes]:
+            created.result()
+    with (folder.path / "kwok.log").open("wb") as log:
+        process = spawn(
+            simulator(binary, kubeconfig),
+            environment={"HOME": str(folder.path), "PATH": "/usr/bin:/bin"},
+            folder=folder.path,
+            stdout=log,
+            stderr=log,
+        )
+    folder.record(process.pid)
+    running.callback(kill_group, process)

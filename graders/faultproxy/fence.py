@@ -1,0 +1,47 @@
+"""Keeps an operator to the namespaces it is graded in, on a cluster where more than that is to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graders.faultproxy.asked import Asked, Match
+from graders.faultproxy.rules import Answer, InFlight, Rule
+
+NAME = "fence"
+
+_ASKING = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
+"""Groups whose objects are questions: nothing is stored."""
+
+_HARMLESS = frozenset({"", "status", "scale"})
+"""Subresources that may be read; others lead into pods and nodes."""
+
+_REFUSED = Answer(
+    403,
+    "Forbidden",
+    "kubeproof lets an operator write only in the namespaces it is graded in: this cluster is somebody's own",
+)
+
+
+class Fence(Rule):
+    """Whatever its rights, an operator writes only where `owns` says so, and reads no Secret elsewhere."""
+
+    def __init__(self, owns: Callable[[str], bool]) -> None:
+        super().__init__(NAME, Match())
+        self._owns = owns
+
+    async def before(self, request: InFlight) -> Answer | None:
+        """Answer what would lead over the fence."""
+        if self.lets(request.asked):
+            return None
+        self._apply(request, "refused: not in a namespace of this grading")
+        return _REFUSED
+
+    def lets(self, asked: Asked) -> bool:
+        """Whether a request stays inside."""
+        if asked.namespace and asked.resource != "namespaces" and self._owns(asked.namespace):
+            return True
+        if asked.group in _ASKING:
+            return True
+        # A trial of a change is answered with the object.
+        changes_nothing = asked.dry_run or asked.verb in ("get", "list", "watch")
+        return changes_nothing and asked.resource != "secrets" and asked.subresource in _HARMLESS

@@ -1,0 +1,102 @@
+"""One build as it is ordered: from what, under which bounds, and what the engine is told of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from graders.images.context import INSTRUCTIONS
+
+MIB = 1024 * 1024
+
+
+class Builds(Protocol):
+    """What a build needs of an engine; `graders.images.engine` has the real one."""
+
+    def build(self, context: Path, settings: Mapping[str, str]) -> Generator[dict[str, Any]]:
+        """Yield the engine's messages until the build ends."""
+        ...
+
+    def image(self, reference: str) -> dict[str, Any] | None:
+        """An image as the engine describes it."""
+        ...
+
+    def images(self, label: str) -> list[dict[str, Any]]:
+        """All images with a label."""
+        ...
+
+    def containers(self, label: str, *, sizes: bool = False) -> list[dict[str, Any]]:
+        """All containers with a label."""
+        ...
+
+    def limit_processes(self, container: str, most: int) -> str:
+        """Bound a container's processes; says why not, where it does not."""
+        ...
+
+    def kill(self, container: str) -> None:
+        """Kill a container, soon."""
+        ...
+
+
+@dataclass(frozen=True)
+class BuildLimits:
+    """What one build may take.
+
+    `disk_bytes` is all that it writes, `image_bytes` what its image holds; both beyond the base image. `cpus`
+    counts processors.
+    """
+
+    memory_bytes: int = 3072 * MIB
+    cpus: float = 2.0
+    pids: int = 512
+    file_bytes: int = 1024 * MIB
+    wall_s: float = 600.0
+    disk_bytes: int = 3072 * MIB
+    image_bytes: int = 1024 * MIB
+    printed_bytes: int = 4 * MIB
+
+
+@dataclass(frozen=True)
+class BuildOrder:
+    """What to build: `label` is the build's own, `tag` names its image, `base_bytes` is the largest base."""
+
+    context: Path
+    tag: str
+    label: str
+    base_bytes: int = 0
+    limits: BuildLimits = field(default_factory=BuildLimits)
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """How a build ended; `problem` is empty when there is an image, and the learner's otherwise."""
+
+    id: str
+    size_bytes: int
+    seconds: float
+    printed: str
+    problem: str = ""
+
+
+def settings_of(order: BuildOrder) -> dict[str, str]:
+    """What the engine is told: no network, nothing pulled, nothing cached, and the bounds it knows."""
+    limits = order.limits
+    bounds = {"fsize": limits.file_bytes, "core": 0, "nofile": 4096}
+    return {
+        "t": order.tag,
+        "dockerfile": INSTRUCTIONS,
+        "networkmode": "none",
+        "nocache": "1",
+        "rm": "1",
+        "forcerm": "1",
+        "memory": str(limits.memory_bytes),
+        "memswap": str(limits.memory_bytes),
+        "cpuperiod": "100000",
+        "cpuquota": str(int(limits.cpus * 100000)),
+        "cpushares": "512",
+        "shmsize": str(64 * MIB),
+        "ulimits": json.dumps([{"Name": n, "Soft": most, "Hard": most} for n, most in bounds.items()]),
+    }

@@ -1,0 +1,209 @@
+"""What the track inside a real cluster acts with: namespaces, jobs, pods that really run, and waiting.
+
+Unlike in the simulated world nobody stands between the operator and the API server, and a pod takes as long
+to start as containers do; what that is was measured when the cluster came up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from graders.evidence.records import Object, Wait
+from graders.faults import InfraFault
+from graders.kube.client import ApiRefused
+from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, pods_path
+from graders.lab1.incluster.podlogs import keep_logs
+from graders.lab1.incluster.world import RealWorld
+from graders.lab1.stage import describe
+from graders.polling import NotYet, TimedOut, wait_for
+from graders.progress import Task
+from graders.scenario.tracks import Missed
+
+T = TypeVar("T")
+
+
+class RealStage:
+    """One track's corner of a cluster with real nodes."""
+
+    def __init__(self, track: str, world: RealWorld) -> None:
+        self.track = track
+        self.world = world
+        self.kube = world.kube
+        self._task: Task | None = None
+
+    def attend(self, task: Task) -> None:
+        """Tell `task` from now on what is being waited for."""
+        self._task = task
+
+    def mark(self, name: str, **data: Any) -> float:
+        """Set a mark and give its time."""
+        return self.world.recording.mark(self.track, name, **data).t
+
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self.world.recording.clock.now()
+
+    @property
+    def namespace(self) -> str:
+        """Where jobs are."""
+        return self.world.namespace
+
+    # --- acting ----------------------------------------------------------------------------------
+
+    def create(self, job: Mapping[str, Any]) -> None:
+        """Create a job.
+
+        Raises:
+            Missed: the API server refused a valid job.
+        """
+        name = job["metadata"]["name"]
+        self.mark("create", namespace=self.namespace, job=name)
+        try:
+            self.kube.create(jobs_path(self.namespace), job)
+        except ApiRefused as refused:
+            self.miss(f"the API server to accept the job {name}", refused.answer.message)
+
+    def end_pod(self, name: str, how: str) -> None:
+        """Tell a pod how to end: an exit code, or `oom`."""
+        self.mark("end-pod", namespace=self.namespace, pod=name, how=how)
+        self._to_pod(name, {"metadata": {"annotations": {EXIT_CODE: how}}})
+
+    def evict_pod(self, name: str) -> None:
+        """Evict a pod through the eviction API, as a drain does."""
+        self.mark("evict-pod", namespace=self.namespace, pod=name)
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": self.namespace},
+        }
+        answer = self.kube.request("POST", pods_path(self.namespace, name, "eviction"), body=body)
+        if not answer.ok and answer.code != 404:
+            raise InfraFault(f"the API server does not evict {name}: {answer.message}")
+
+    def miss(self, waiting_for: str, seen: str, **data: Any) -> NoReturn:
+        """End the track: what it waited for does not come; marked `missed`."""
+        self.mark("missed", waiting_for=waiting_for, seen=seen, **data)
+        raise Missed(f"{waiting_for}: {seen}")
+
+    # --- seeing ----------------------------------------------------------------------------------
+
+    def the_job(self, name: str) -> Object:
+        """The job, or `NotYet`."""
+        job = self.world.watches.objects(PLURAL, self.namespace).get(name)
+        if job is None:
+            raise NotYet(f"there is no job {name}")
+        return job
+
+    def pods(self, job: str) -> dict[str, Object]:
+        """The pods a job controls, by name, those that are being deleted left out."""
+        owner = self.world.watches.objects(PLURAL, self.namespace).get(job)
+        if owner is None:
+            return {}
+        uid = owner["metadata"]["uid"]
+        found = self.world.watches.objects("pods", self.namespace)
+        return {
+            name: pod for name, pod in found.items() if controller_uid(pod) == uid and not is_terminating(pod)
+        }
+
+    def operator_pods(self) -> dict[str, Object]:
+        """The pods in the operator's namespace that run as the operator, those being deleted left out."""
+        _, _, namespace, account = self.world.operator_user.split(":")
+        found = self.world.watches.objects("pods", namespace)
+        return {
+            name: pod
+            for name, pod in found.items()
+            if pod["spec"].get("serviceAccountName") == account and not is_terminating(pod)
+        }
+
+    def keep_logs(self, namespace: str, pods: Mapping[str, Object]) -> str:
+        """Put what pods printed into the bundle; gives the end of the last that printed anything."""
+        folder = self.world.recording.writer.folder / "logs"
+        return keep_logs(self.kube, namespace, pods, folder, self.track)
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    def wait(
+        self,
+        what: str,
+        probe: Callable[[], T],
+        *,
+        timeout_s: float | None = None,
+        said_by: Callable[[], str] = lambda: "",
+    ) -> T:
+        """Wait until `probe` returns instead of raising `NotYet`.
+
+        `said_by` is asked for the log to keep when it does not.
+
+        Raises:
+            Missed: it did not in time and the harness was healthy; marked `missed`.
+            InfraFault: it did not in time, and the harness was not healthy.
+        """
+        since, limit_s = self.now(), timeout_s if timeout_s is not None else self.world.deadline_s
+        try:
+            return self._wait(what, probe, limit_s)
+        except TimedOut as mismatch:
+            self._blame(since)
+            self.miss(what, str(mismatch), within_s=round(limit_s, 1), log=said_by())
+
+    def harness(self, what: str, probe: Callable[[], T], timeout_s: float) -> T:
+        """Wait for what the cluster alone has to do; `what` begins with "to".
+
+        Raises:
+            InfraFault: it did not.
+        """
+        try:
+            return self._wait(f"the cluster {what}", probe, timeout_s)
+        except (TimedOut, ApiRefused) as mismatch:
+            raise InfraFault(f"the cluster did not do its part, {what}: {mismatch}") from mismatch
+
+    def wait_job(self, name: str, what: str, condition: Callable[[Object], bool]) -> Object:
+        """Wait until `condition` holds for the job as the watch has it; `what` says so in words."""
+
+        def probe() -> Object:
+            job = self.the_job(name)
+            if not condition(job):
+                raise NotYet(describe(job))
+            return job
+
+        return self.wait(f"the job {name}: {what}", probe, said_by=self._operator_said)
+
+    def wait_pods(self, job: str, what: str, condition: Callable[[dict[str, Object]], str]) -> None:
+        """Wait until `condition`, which says what is missing, is content with the pods of a job."""
+
+        def probe() -> None:
+            if missing := condition(self.pods(job)):
+                raise NotYet(missing)
+
+        self.wait(f"{job}: {what}", probe, said_by=self._operator_said)
+
+    def _operator_said(self) -> str:
+        namespace = self.world.operator_user.split(":")[2]
+        return self.keep_logs(namespace, self.operator_pods())
+
+    def _wait(self, what: str, probe: Callable[[], T], limit_s: float) -> T:
+        if self._task is not None:
+            self._task.update(detail=f"waiting for {what}")
+        since = self.now()
+        try:
+            with self.world.recording.news.listener() as bell:
+                return wait_for(probe, timeout_s=limit_s, interval_s=0.5, wake=bell)
+        finally:
+            self.world.recording.writer.add(Wait(since, self.now(), self.track, "condition", what))
+
+    def _blame(self, since: float) -> None:
+        sickness = self.world.control.sickness(since) or self.world.watches.problem
+        sickness = sickness or self.world.control_pod()
+        if sickness:
+            raise InfraFault(f"a deadline passed while the harness was not healthy: {sickness}")
+
+    def _to_pod(self, name: str, patch: Mapping[str, Any]) -> None:
+        """A pod that is gone meanwhile is the operator's doing, and shows in what follows."""
+        answer = self.kube.request(
+            "PATCH",
+            pods_path(self.namespace, name),
+            body=patch,
+            content_type="application/merge-patch+json",
+        )
+        if not answer.ok and answer.code != 404:
+            raise InfraFault(f"the API server does not change pod {name}: {answer.message}")

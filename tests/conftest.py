@@ -1,0 +1,34 @@
+"""What holds for all tests: which provider is the default, and where a Docker engine comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from graders.clusters.kind.probing import answering_engine
+from graders.clusters.registry import VARIABLE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def embedded_unless_named() -> Iterator[None]:
+    """A test that names no provider means the embedded one, also where a Docker engine answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, "embedded")
+        yield
+
+
+@pytest.fixture(scope="session")
+def docker_host(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An engine that answers; where `-m kind` asks for such tests, else one that is started for them."""
+    from graders.clusters.kind.dockerd import running_engine
+    from graders.progress import Silent
+
+    if host := answering_engine():
+        yield host
+    elif request.config.option.markexpr == "kind":
+        with running_engine(Silent()) as host, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KUBEPROOF_DOCKER_HOST", host)
+            yield host
+    else:
+        pytest.skip("no Docker engine answers")

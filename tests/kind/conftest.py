@@ -1,0 +1,54 @@
+"""An engine, kind, its images and a cluster of one node: had once for all tests in this folder.
+
+On a bare machine the first test waits for the images to be built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graders.clusters.kind.binary import ensure_kind
+from graders.clusters.kind.dockerd import running_engine
+from graders.clusters.kind.engine import Engine
+from graders.clusters.kind.image import ensure_base_images, ensure_node_image
+from graders.progress import Silent
+from tests.kind.machinery import Machinery, Node
+
+HERE = Path(__file__).parent
+FIRST_BUILD_S = 3600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.kind)
+            item.add_marker(pytest.mark.timeout(FIRST_BUILD_S))
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> Iterator[str]:
+    with running_engine(Silent()) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def machinery(docker_host: str) -> Machinery:
+    return Machinery(
+        Engine(docker_host), ensure_kind(Silent()), ensure_node_image(docker_host, Silent(), offline=None)
+    )
+
+
+@pytest.fixture(scope="session")
+def python_image(docker_host: str) -> str:
+    (reference,) = ensure_base_images(docker_host, Silent(), wanted=("kubeproof/python:3.11",)).values()
+    return reference
+
+
+@pytest.fixture(scope="session")
+def node(machinery: Machinery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """The one node of a cluster that tests share."""
+    with machinery.cluster(tmp_path_factory.mktemp("kind")) as node:
+        yield node
