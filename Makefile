@@ -42,7 +42,7 @@ test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, su
 test-kind: $(READY) ## Real nodes and pods: the kind provider, in-cluster runs (root may lack a Docker engine)
 	@sh scripts/kind-needs.sh
 	@$(KUBEPROOF) setup
-	.venv/bin/pytest tests/kind -m kind $(args)
+	.venv/bin/pytest tests/kind tests/conformance -m kind $(args)
 
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
 	@$(KUBEPROOF) selftest $(LAB) $(args)

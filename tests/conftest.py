@@ -20,14 +20,16 @@ def embedded_unless_named() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def docker_host(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An engine that answers; where `-m kind` asks for such tests, else one that is started for them."""
+    """An engine that answers; where tests with one are asked for, else one that is started for them."""
     from graders.clusters.kind.dockerd import running_engine
     from graders.progress import Silent
 
+    asked_for = any("kind" in each for each in (request.config.option.markexpr, *request.config.args))
     if host := answering_engine():
         yield host
-    elif request.config.option.markexpr == "kind":
+    elif asked_for:
         with running_engine(Silent()) as host, pytest.MonkeyPatch.context() as patch:
+            # Nobody has to look for it, wherever a test keeps its state.
             patch.setenv("KUBEPROOF_DOCKER_HOST", host)
             yield host
     else:

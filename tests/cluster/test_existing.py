@@ -354,8 +354,10 @@ def test_two_visits_at_once_do_not_meet(theirs: Somebody, before: Picture) -> No
 def clutter(cluster: Cluster) -> None:
     """All that a submission could leave: its kind, objects that somebody holds, a pod that nobody ends."""
     mine, name = kube_of(cluster), "left"
-    mine.apply(CRD)
-    mine.create(SPACES, {"metadata": {"name": f"{cluster.own_namespace}-more"}})
+    held = {**CRD["metadata"], "finalizers": ["example.org/hold"]}
+    mine.apply({**CRD, "metadata": held})
+    more = {"name": f"{cluster.own_namespace}-more", "finalizers": ["example.org/hold"]}
+    mine.create(SPACES, {"metadata": more})
     for place in (cluster.own_namespace, f"{cluster.own_namespace}-more"):
 
         def served(place: str = place) -> None:
@@ -368,13 +370,11 @@ def clutter(cluster: Cluster) -> None:
         metadata = {"name": name, "finalizers": ["example.org/hold"]}
         widget = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": metadata}
         mine.create(f"/apis/example.org/v1/namespaces/{place}/widgets", widget)
-        held = _pod(name)
-        held["metadata"]["finalizers"] = ["example.org/hold"]
-        mine.create(f"{SPACES}/{place}/pods", held)
+        mine.create(f"{SPACES}/{place}/pods", {**_pod(name), "metadata": metadata})
         mine.create(f"{SPACES}/{place}/configmaps", {"metadata": metadata})
     mine.create(
         "/apis/scheduling.k8s.io/v1/priorityclasses",
-        {"metadata": {"name": f"{cluster.own_namespace}-p"}, "value": 3},
+        {"metadata": {**more, "name": f"{cluster.own_namespace}-p"}, "value": 3},
     )
 
 

@@ -127,7 +127,8 @@ OPTIONS: dict[str, Callable[[pytest.FixtureRequest], ProviderOptions]] = {
 }
 """What a provider needs beforehand; it skips where that is not to be had."""
 
-MARKS = {"kind": [pytest.mark.kind]}
+MARKS = {"kind": [pytest.mark.kind, pytest.mark.timeout(3600)]}
+"""Where there is no image for nodes yet, the first test waits for it."""
 
 
 @pytest.fixture(

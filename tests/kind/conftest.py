@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from graders.clusters.kind.binary import ensure_kind
-from graders.clusters.kind.dockerd import running_engine
 from graders.clusters.kind.engine import Engine
 from graders.clusters.kind.image import ensure_base_images, ensure_node_image
 from graders.progress import Silent
@@ -26,12 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.kind)
             item.add_marker(pytest.mark.timeout(FIRST_BUILD_S))
-
-
-@pytest.fixture(scope="session")
-def docker_host() -> Iterator[str]:
-    with running_engine(Silent()) as host:
-        yield host
 
 
 @pytest.fixture(scope="session")

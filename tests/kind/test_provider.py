@@ -26,7 +26,7 @@ from graders.ownership import sweep
 from graders.paths import cache_folder
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent
-from tests.kind.conftest import Machinery
+from tests.kind.machinery import Machinery
 
 WITHIN_S = 180.0
 PODS = "/api/v1/namespaces/default/pods"

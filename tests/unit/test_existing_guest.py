@@ -265,7 +265,6 @@ def test_what_does_not_go_is_told_once_and_noted_for_the_next_process(
 ) -> None:
     _left_by_a_run(api, tmp_path)
     api.paths[f"{NODES}/n"] = lambda: (200, {"metadata": {"name": "n", "uid": "u", "labels": {RUN: "abc"}}})
-    monkeypatch.setattr("graders.clusters.existing.cleanup._STUCK_AFTER_S", 0.1)
     monkeypatch.setattr("graders.clusters.existing.cleanup.GONE_WITHIN_S", 0.3)
     with api.serve() as url:
         kubeconfig(tmp_path, url)

@@ -133,15 +133,31 @@ def test_orphans_of_a_state_folder_that_was_emptied_are_known_by_their_names(
     with pytest.MonkeyPatch.context() as elsewhere:
         elsewhere.setenv("KUBEPROOF_STATE", str(tmp_path / "elsewhere"))
         somebodys = new_name()
+    told: list[str] = []
     for name in (orphan, mine, somebodys, "kind"):
         engine.add(name, "control-plane")
     with OwnedFolder(KIND, "lab1") as folder, Containers(host) as containers:
         Trace(host, mine).write(folder.path)
 
-        assert remove_orphans(containers) == [orphan]
+        remove_orphans(containers, told.append)
 
         assert set(engine.networks) == {mine, somebodys, "kind"}
         assert {labels[CLUSTER] for labels in engine.containers.values()} == {mine, somebodys, "kind"}
+    assert told == [f"removed {orphan}, which a dead run had left in the Docker engine"]
+
+
+def test_an_orphan_that_does_not_go_is_no_reason_not_to_start(
+    engine: TinyEngine, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graders.clusters.kind.containers._REMOVED_WITHIN_S", 0.1)
+    engine.add(new_name(), "control-plane")
+    engine.busy = 1000
+    told: list[str] = []
+
+    with Containers(host) as containers:
+        remove_orphans(containers, told.append)
+
+    assert [line for line in told if "which does not let it go" in line] == told != []
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,20 @@ process that made the objects, so a run that was killed is cleaned up in the sam
 
 from __future__ import annotations
 
-import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from graders.clusters.existing.guest import run_of
-from graders.clusters.existing.holds import end_pods, forget_node, let_go_of_kind, let_go_of_namespace
+from graders.clusters.existing.holds import (
+    end_pods,
+    forget_node,
+    let_go,
+    let_go_of_kind,
+    let_go_of_namespace,
+)
 from graders.clusters.existing.journal import KUBECONFIG, Journal, read_journal
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
@@ -22,9 +28,8 @@ from graders.ownership import NotUndone
 from graders.polling import NotYet, TimedOut, wait_for
 
 GONE_WITHIN_S = 180.0
-_STUCK_AFTER_S = 5.0
+_LONG_S = 20.0
 _AT_ONCE = 8
-_SHOWN = 6
 _POLICIES = "admissionregistration.k8s.io"
 
 
@@ -97,16 +102,13 @@ class _Step:
         self._left = targets
         self._pool = pool
         self._note = note
+        self._since = time.monotonic()
 
     def take(self) -> None:
         """Delete all, and wait until they are gone."""
         list(self._pool.map(self._delete, self._left))
-        with contextlib.suppress(TimedOut):
-            wait_for(self._gone, timeout_s=_STUCK_AFTER_S, interval_s=0.25)
-            return
-        deadline = GONE_WITHIN_S - _STUCK_AFTER_S
         try:
-            wait_for(self._gone_for_sure, timeout_s=deadline, interval_s=0.5)
+            wait_for(self._gone, timeout_s=GONE_WITHIN_S, interval_s=0.25)
         except TimedOut as error:
             raise InfraFault(
                 f"not gone after {GONE_WITHIN_S:.0f} s: {error}",
@@ -114,18 +116,26 @@ class _Step:
             ) from error
 
     def _gone(self) -> None:
-        still = self._pool.map(lambda each: self._ours(each) is not None, self._left)
-        self._left = [each for each, there in zip(self._left, still, strict=True) if there]
-        if self._left:
-            shown = ", ".join(f"{each.plural} {each.name}" for each in self._left[:_SHOWN])
-            more = f" and {len(self._left) - _SHOWN} more" if len(self._left) > _SHOWN else ""
-            self._note(f"waiting for {shown}{more} to go")
-            raise NotYet(f"{shown}{more}")
+        """One is waited for at a time: when it goes, most others have gone with it."""
+        while self._left:
+            first = self._left[0]
+            found = self._ours(first)
+            if found is not None:
+                if first.plural == "namespaces" and (_is_held(found) or self._waited_long()):
+                    let_go_of_namespace(self._kube, first.name)
+                told = f"{first.plural} {first.name}"
+                more = f" and {len(self._left) - 1} more" if len(self._left) > 1 else ""
+                self._note(f"waiting for {told}{more} to go")
+                raise NotYet(f"{told}{more}")
+            del self._left[0]
+            self._since = time.monotonic()
 
-    def _gone_for_sure(self) -> None:
-        """Whatever keeps them is ours as well: a finalizer of the operator's, say, that nobody serves now."""
-        list(self._pool.map(self._free, self._left))
-        self._gone()
+    def _waited_long(self) -> bool:
+        """Whether what is waited for has not gone for a while: what holds it may be told nowhere."""
+        waited = time.monotonic() - self._since > _LONG_S
+        if waited:
+            self._since = time.monotonic()
+        return waited
 
     def _ours(self, target: Target) -> Mapping[str, Any] | None:
         found = self._kube.find(target.path)
@@ -139,14 +149,17 @@ class _Step:
             end_pods(self._kube, target.name)
         if target.plural == "customresourcedefinitions":
             let_go_of_kind(self._kube, found)
+        let_go(self._kube, target, found)
         # Whoever made an object of the same name since keeps it.
         condition = {"preconditions": {"uid": found["metadata"]["uid"]}}
         answer = self._kube.request("DELETE", target.path, body=condition)
         if not answer.ok and answer.code not in (404, 409):
             raise ApiRefused("DELETE", target.path, answer)
 
-    def _free(self, target: Target) -> None:
-        if target.plural == "namespaces":
-            let_go_of_namespace(self._kube, target.name)
-        else:
-            self._delete(target)
+
+def _is_held(namespace: Mapping[str, Any]) -> bool:
+    """Whether a finalizer that nobody serves now keeps something in a namespace that is to go."""
+    conditions = (namespace.get("status") or {}).get("conditions") or ()
+    return any(
+        each["type"] == "NamespaceFinalizersRemaining" and each["status"] == "True" for each in conditions
+    )

@@ -10,12 +10,23 @@ from dataclasses import replace
 from typing import Any
 
 from graders.kube.client import MERGE_PATCH, Kube
-from graders.kube.paths import read_path, resource_path
+from graders.kube.paths import Target, read_path, resource_path
 
 NODE_LEASES = "kube-node-lease"
 """The namespace in which each node's heart beats."""
 
-_NO_FINALIZERS = {"metadata": {"finalizers": None}}
+_OF_THE_SERVER = "customresourcecleanup.apiextensions.k8s.io"
+"""The finalizer by which the API server itself takes the objects of a kind away."""
+
+
+def let_go(kube: Kube, target: Target, item: Mapping[str, Any]) -> None:
+    """Take every finalizer off an object that somebody could have put there."""
+    finalizers = item["metadata"].get("finalizers") or []
+    kept = [each for each in finalizers if each == _OF_THE_SERVER]
+    if kept != finalizers:
+        # Whoever removes it meanwhile is welcome.
+        change = {"metadata": {"finalizers": kept or None}}
+        kube.request("PATCH", target.path, body=change, content_type=MERGE_PATCH)
 
 
 def let_go_of_kind(kube: Kube, crd: Mapping[str, Any]) -> None:
@@ -23,7 +34,7 @@ def let_go_of_kind(kube: Kube, crd: Mapping[str, Any]) -> None:
     spec = crd["spec"]
     for version in spec["versions"]:
         if version.get("served"):
-            _let_go(kube, f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}")
+            _let_go_all(kube, f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}")
             return
 
 
@@ -31,12 +42,14 @@ def let_go_of_namespace(kube: Kube, namespace: str) -> None:
     """Take every finalizer off what is in a namespace, and end the pods that no kubelet ends."""
     end_pods(kube, namespace)
     for group_version, plural in _namespaced(kube):
-        _let_go(kube, resource_path(group_version, plural, namespace=namespace))
+        _let_go_all(kube, resource_path(group_version, plural, namespace=namespace))
 
 
 def end_pods(kube: Kube, namespace: str) -> None:
     """Remove the pods of a namespace at once: simulated ones have no kubelet once kwok is gone."""
-    kube.delete(resource_path("v1", "pods", namespace=namespace), gracePeriodSeconds=0)
+    pods = resource_path("v1", "pods", namespace=namespace)
+    kube.delete(pods, gracePeriodSeconds=0)
+    _let_go_all(kube, pods)
 
 
 def forget_node(kube: Kube, name: str) -> None:
@@ -49,16 +62,14 @@ def forget_node(kube: Kube, name: str) -> None:
         kube.delete(path, {"preconditions": {"uid": metadata["uid"]}}, gracePeriodSeconds=0)
 
 
-def _let_go(kube: Kube, collection: str) -> None:
+def _let_go_all(kube: Kube, collection: str) -> None:
     target = read_path(collection)
     answer = kube.request("GET", collection)
-    for item in (answer.body.get("items") or ()) if answer.ok and target is not None else ():
-        metadata = item["metadata"]
-        if metadata.get("finalizers"):
-            assert target is not None
-            one = replace(target, namespace=str(metadata.get("namespace") or ""), name=str(metadata["name"]))
-            # Whoever removed it meanwhile is welcome.
-            kube.request("PATCH", one.path, body=_NO_FINALIZERS, content_type=MERGE_PATCH)
+    if target is None or not answer.ok:
+        return
+    for item in answer.body.get("items") or ():
+        namespace, name = str(item["metadata"].get("namespace") or ""), str(item["metadata"]["name"])
+        let_go(kube, replace(target, namespace=namespace, name=name), item)
 
 
 def _namespaced(kube: Kube) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,9 @@ from graders.progress import Progress
 READY_WITHIN_S = 90.0
 _KWOK_LOG = "kwok.log"
 _ALWAYS = frozenset({Capability.API, Capability.CONTROLLERS})
-_NO_POLICIES = "it serves no MutatingAdmissionPolicy (Kubernetes 1.36, or v1beta1 where it is switched on) to lead pods there"
+_NO_POLICIES = (
+    "it serves no MutatingAdmissionPolicy (Kubernetes 1.36, or v1beta1 switched on), which they take"
+)
 
 
 class ExistingProvider:

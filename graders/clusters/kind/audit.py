@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-LOOKS_EVERY_S = 0.01
+LOOKS_EVERY_S = 0.005
 _CHUNK_BYTES = 1 << 20
 _ENDS_WITHIN_S = 10.0
 

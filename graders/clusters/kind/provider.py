@@ -68,8 +68,7 @@ class KindProvider:
             containers = running.enter_context(Containers(host))
             facts = containers.facts()
             check(facts, 1 + spec.workers)
-            for orphan in remove_orphans(containers):
-                progress.say(f"removed {orphan}, which a run that is dead left in the Docker engine")
+            remove_orphans(containers, progress.say)
             parts = Parts(
                 containers=containers,
                 binary=ensure_kind(progress),

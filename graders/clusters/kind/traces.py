@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,19 +73,23 @@ def undo(folder: Path) -> None:
         raise NotUndone(error.problem) from error
 
 
-def remove_orphans(containers: Containers) -> list[str]:
-    """Remove the clusters of ours that no folder owns (any more); gives their names.
+def remove_orphans(containers: Containers, tell: Callable[[str], object]) -> None:
+    """Remove the clusters of ours that no folder owns (any more), and tell what became of each.
 
     Raises:
-        InfraFault: the engine does not answer, or something is still there afterwards.
+        InfraFault: the engine does not answer.
     """
     # In this order: a cluster that is being made has its record before its first container.
     there = containers.clusters(_prefix())
     recorded = {trace.cluster for folder in state_folder().glob(f"{KIND}-*") if (trace := read(folder))}
     orphans = sorted(name for name in there - recorded if _NAME.fullmatch(name))
     for name in orphans:
-        containers.remove(name)
-    return orphans
+        try:
+            containers.remove(name)
+        except InfraFault as error:
+            tell(f"a dead run left {name} in the Docker engine, which does not let it go: {error.problem}")
+        else:
+            tell(f"removed {name}, which a dead run had left in the Docker engine")
 
 
 def _prefix() -> str:
