@@ -36,7 +36,7 @@ NameArgument = Annotated[str, typer.Argument(help="What the cluster is called: a
 
 cluster_app = typer.Typer(
     help="Start a cluster for yourself, look at it, end it.\n\n"
-    "It is the cluster that gradings use: a real control plane on loopback, with simulated nodes and pods. "
+    "It is the cluster that gradings use: a real control plane, with simulated nodes and pods. "
     "A pod runs until its annotation kubeproof.dev/exit-code says how it ends.",
     epilog="Example: kubeproof cluster up && export KUBECONFIG=$(kubeproof cluster kubeconfig) && "
     "kubectl get nodes",
