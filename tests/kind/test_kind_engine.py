@@ -46,8 +46,14 @@ from graders.progress import Silent
 with running_engine(Silent()) as host, running_engine(Silent()) as same:
     assert host == same and host.startswith("unix://" + os.environ["KUBEPROOF_STATE"]), (host, same)
     subprocess.run(["docker", "--host", host, "network", "create", "some"], check=True)
+    # A container whose port is published has rules of its own, and it still runs when the engine ends.
+    files = "/bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*')"
+    subprocess.run(f"tar -ch {files} | docker --host {host} import - sleeper", shell=True, check=True)
+    command = "run --detach --network some --publish 127.0.0.1::80 sleeper /bin/sleep 600"
+    subprocess.run(["docker", "--host", host, *command.split()], check=True)
     saved = subprocess.run(["iptables-save"], capture_output=True, check=True).stdout
     assert b"DOCKER-USER" in saved
+    assert b"--dport 80 -j MASQUERADE" in saved
     assert subprocess.run(["sysctl", "-n", "net.ipv4.ip_forward"], capture_output=True).stdout == b"1\\n"
     if sys.argv[1] == "killed":
         os.kill(os.getpid(), 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,12 @@ COMMIT
 :POSTROUTING ACCEPT [0:0]
 :DOCKER - [0:0]
 -A POSTROUTING -s 172.18.0.0/16 ! -o br-0123456789ab -j MASQUERADE
+-A POSTROUTING -s 172.18.0.2/32 -d 172.18.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE
+-A POSTROUTING -s 10.9.0.2/32 -d 10.9.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE
+-A POSTROUTING -s 172.18.0.3/32 -d 10.9.0.2/32 -j MASQUERADE
 COMMIT
 """
+NETWORKS = [ip_network("172.18.0.0/16")]
 
 
 def words(text: str) -> list[str]:
@@ -45,12 +50,15 @@ def words(text: str) -> list[str]:
 
 
 def test_only_what_docker_added_is_taken_out_and_forwarding_has_its_policy_again() -> None:
-    commands = list(undoing(Rules.parse(BEFORE), Rules.parse(DURING)))
+    commands = list(undoing(Rules.parse(BEFORE), Rules.parse(DURING), NETWORKS))
     assert commands == [
         ["-t", "filter", "-P", "FORWARD", "ACCEPT"],
         ["-t", "filter", "-D", "FORWARD", "-j", "DOCKER-USER"],
         words("-t filter -D FORWARD -o br-0123456789ab -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
         words("-t nat -D POSTROUTING -s 172.18.0.0/16 ! -o br-0123456789ab -j MASQUERADE"),
+        words(
+            "-t nat -D POSTROUTING -s 172.18.0.2/32 -d 172.18.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE"
+        ),
         ["-t", "filter", "-F", "DOCKER"],
         ["-t", "filter", "-F", "DOCKER-USER"],
         ["-t", "nat", "-F", "DOCKER"],
@@ -61,7 +69,7 @@ def test_only_what_docker_added_is_taken_out_and_forwarding_has_its_policy_again
 
 
 def test_rules_of_docker_that_were_there_before_stay() -> None:
-    assert list(undoing(Rules.parse(DURING), Rules.parse(DURING))) == []
+    assert list(undoing(Rules.parse(DURING), Rules.parse(DURING), NETWORKS)) == []
 
 
 @pytest.fixture
@@ -110,13 +118,15 @@ def test_the_journal_of_a_dead_engine_is_undone_before_its_folder_goes(
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
     put_back: list[object] = []
-    monkeypatch.setattr(undo.hostnetwork, "remove_rules", put_back.append)
+    monkeypatch.setattr(
+        undo.hostnetwork, "remove_rules", lambda rules, links: put_back.extend([rules, links])
+    )
     monkeypatch.setattr(undo.hostnetwork, "remove_bridges", put_back.append)
     monkeypatch.setattr(undo.hostsettings, "restore", put_back.append)
     owned = OwnedFolder(ENGINE)
     journal = undo.write_journal(owned.path, "kubeproof-test")
     remove_unowned(owned.path)
-    assert put_back == [journal.rules, journal.links, dict(journal.settings)]
+    assert put_back == [journal.rules, journal.links, journal.links, dict(journal.settings)]
     assert not owned.path.exists()
     owned.close()
 

@@ -59,7 +59,7 @@ def undo(folder: Path) -> None:
         journal = Journal.model_validate_json((folder / JOURNAL).read_bytes())
     except (OSError, ValidationError, json.JSONDecodeError):
         return
-    hostnetwork.remove_rules(journal.rules)
+    hostnetwork.remove_rules(journal.rules, journal.links)
     hostnetwork.remove_bridges(journal.links)
     hostsettings.restore(journal.settings)
     try:
