@@ -17,9 +17,9 @@ import psutil
 from graders.clusters.binaries import find_binaries, machine_platform
 from graders.clusters.binaries.build import find_toolchain
 from graders.clusters.binaries.ensure import find_kyverno
+from graders.clusters.engine.probing import answering_engine
 from graders.clusters.kind.containers import Containers
 from graders.clusters.kind.preflight import INSTANCES_WANTED, Machine, obstacles
-from graders.clusters.kind.probing import answering_engine
 from graders.faults import InfraFault, KubeproofError, LocatedError
 from graders.paths import cache_folder, state_folder
 from graders.sandbox.goruntime import find_go_runtime

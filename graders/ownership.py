@@ -42,7 +42,7 @@ GUEST = "guest"
 """The kind of folder that says what is ours in somebody's cluster."""
 
 _UNDOERS: Mapping[str, str] = {
-    ENGINE: "graders.clusters.kind.undo:undo",
+    ENGINE: "graders.clusters.engine.undo:undo",
     GUEST: "graders.clusters.existing.cleanup:undo",
     KIND: "graders.clusters.kind.traces:undo",
     IMAGES: "graders.images.undo:undo",

@@ -16,7 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
+from graders.faults import InfraFault
+
 _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
+
+_SHOWN_CHARS = 600
 
 _ending = threading.Event()
 
@@ -52,6 +56,26 @@ def spawn(
         pass_fds=tuple(pass_fds),
         start_new_session=True,
     ).result()
+
+
+def printed_by(
+    command: Sequence[str | Path], title: str, *, stdin: Stream = subprocess.DEVNULL, timeout_s: float = 600.0
+) -> str:
+    """Run `command` to its end and give what it printed; `title` is what messages call it.
+
+    Raises:
+        InfraFault: it failed, or took longer than `timeout_s`.
+    """
+    with spawn(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            printed, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise InfraFault(f"{title} did not end within {timeout_s:.0f} s") from error
+        finally:
+            kill_group(process)
+    if process.returncode != 0:
+        raise InfraFault(f"{title} failed: {errors.decode('utf-8', 'replace').strip()[-_SHOWN_CHARS:]}")
+    return printed.decode("utf-8", "replace")
 
 
 def start_nothing_more() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from graders.clusters.kind.probing import answering_engine
+from graders.clusters.engine.probing import answering_engine
 from graders.clusters.registry import VARIABLE
 
 
@@ -21,7 +21,7 @@ def embedded_unless_named() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def docker_host(request: pytest.FixtureRequest) -> Iterator[str]:
     """An engine that answers; where tests with one are asked for, else one that is started for them."""
-    from graders.clusters.kind.dockerd import running_engine
+    from graders.clusters.engine.dockerd import running_engine
     from graders.progress import Silent
 
     asked_for = any("kind" in each for each in (request.config.option.markexpr, *request.config.args))

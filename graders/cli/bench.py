@@ -71,7 +71,7 @@ def bench(
 def _kind(progress: TerminalProgress, engine: contextlib.ExitStack) -> dict[str, Callable[[], Measure]]:
     """How to measure kind, where there is an engine or one can be started; it stays until `engine` closes."""
     from graders.benchmarks.real import measure_kind  # noqa: PLC0415
-    from graders.clusters.kind.dockerd import running_engine  # noqa: PLC0415
+    from graders.clusters.engine.dockerd import running_engine  # noqa: PLC0415
 
     try:
         host = engine.enter_context(running_engine(progress))

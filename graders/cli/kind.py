@@ -9,12 +9,12 @@ import typer
 
 from graders.cli.progress import TerminalProgress
 from graders.clusters.binaries import machine_platform
+from graders.clusters.engine.engine import Engine
+from graders.clusters.engine.probing import answering_engine
 from graders.clusters.kind.binary import ensure_kind
-from graders.clusters.kind.carrying import load_images, save_images
-from graders.clusters.kind.engine import Engine
-from graders.clusters.kind.image import built_images, ensure_base_images, ensure_node_image
-from graders.clusters.kind.imagecache import ensure_archive, load
-from graders.clusters.kind.probing import answering_engine
+from graders.clusters.nodeimages.carrying import load_images, save_images
+from graders.clusters.nodeimages.image import built_images, ensure_base_images, ensure_node_image
+from graders.clusters.nodeimages.imagecache import ensure_archive, load
 from graders.faults import InfraFault, UsageError
 
 kind_app = typer.Typer(

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 
 from graders.clusters.embedded import EmbeddedProvider
+from graders.clusters.engine.probing import answering_engine
 from graders.clusters.existing import ExistingProvider
-from graders.clusters.kind.probing import answering_engine
 from graders.clusters.provider import ClusterProvider, ProviderOptions
 from graders.faults import UsageError
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from graders.clusters.binaries import machine_platform
-from graders.clusters.kind.baseimages import GO, PYTHON, all_bases, have_base
-from graders.clusters.kind.engine import Engine
+from graders.clusters.engine.engine import Engine
+from graders.clusters.nodeimages.baseimages import GO, PYTHON, all_bases, have_base
 from graders.images.additions import add_modules, add_packages
 from graders.images.workshop import Bases
 from graders.progress import Progress

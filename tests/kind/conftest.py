@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from graders.clusters.engine.engine import Engine
 from graders.clusters.kind.binary import ensure_kind
-from graders.clusters.kind.engine import Engine
-from graders.clusters.kind.image import ensure_base_images, ensure_node_image
+from graders.clusters.nodeimages.image import ensure_base_images, ensure_node_image
 from graders.progress import Silent
 from tests.kind.machinery import Machinery, Node
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from graders.clusters.kind.engine import Engine
+from graders.clusters.engine.engine import Engine
 from graders.polling import NotYet, wait_for
 
 COMMAND_S = 300.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.kind.engine import Engine
-from graders.clusters.kind.image import ensure_base_images
+from graders.clusters.engine.engine import Engine
+from graders.clusters.nodeimages.image import ensure_base_images
 from graders.paths import REPOSITORY
 from graders.progress import Silent
 

@@ -40,7 +40,7 @@ diff before after
 
 PROGRAM = """\
 import os, subprocess, sys
-from graders.clusters.kind.dockerd import running_engine
+from graders.clusters.engine.dockerd import running_engine
 from graders.progress import Silent
 
 with running_engine(Silent()) as host, running_engine(Silent()) as same:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from graders.clusters.kind.engine import Engine
+from graders.clusters.engine.engine import Engine
 from graders.clusters.kind.provider import KindProvider
 from graders.clusters.provider import ClusterSpec, default_nodes
 from graders.faults import InfraFault

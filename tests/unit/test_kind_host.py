@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.kind import hostsettings, undo
-from graders.clusters.kind.engine import lacking_capability
-from graders.clusters.kind.hostnetwork import Rules, undoing
+from graders.clusters.engine import hostsettings, undo
+from graders.clusters.engine.engine import lacking_capability
+from graders.clusters.engine.hostnetwork import Rules, undoing
 from graders.ownership import ENGINE, OwnedFolder, remove_unowned
 
 BEFORE = """\

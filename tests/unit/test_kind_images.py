@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from graders.clusters.binaries.catalog import Platform
-from graders.clusters.kind.archive import Image, compressed, decompressed, pack_tree, write_image
-from graders.clusters.kind.carrying import load_images, save_images
-from graders.clusters.kind.image import built_images
-from graders.clusters.kind.imagecache import Built, ensure_archive, key_of
-from graders.clusters.kind.programs import own_versions
-from graders.clusters.kind.rootfs import copy_files
+from graders.clusters.nodeimages.archive import Image, compressed, decompressed, pack_tree, write_image
+from graders.clusters.nodeimages.carrying import load_images, save_images
+from graders.clusters.nodeimages.image import built_images
+from graders.clusters.nodeimages.imagecache import Built, ensure_archive, key_of
+from graders.clusters.nodeimages.programs import own_versions
+from graders.clusters.nodeimages.rootfs import copy_files
 from graders.faults import UsageError
 from graders.progress import Progress, Silent
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from graders.clusters.binaries.catalog import machine_platform
-from graders.clusters.kind import pulling
-from graders.clusters.kind.baseimages import GO, PYTHON
-from graders.clusters.kind.engine import Engine
-from graders.clusters.kind.image import UPSTREAM, ensure_base_images, ensure_node_image, node_image
-from graders.clusters.kind.imagecache import KEY_LABEL, Built
+from graders.clusters.engine.engine import Engine
+from graders.clusters.nodeimages import pulling
+from graders.clusters.nodeimages.baseimages import GO, PYTHON
+from graders.clusters.nodeimages.image import UPSTREAM, ensure_base_images, ensure_node_image, node_image
+from graders.clusters.nodeimages.imagecache import KEY_LABEL, Built
 from graders.faults import InfraFault
 from graders.progress import Silent
 

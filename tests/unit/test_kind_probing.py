@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.kind.probing import answering_engine, answers, candidates
+from graders.clusters.engine.probing import answering_engine, answers, candidates
 from graders.clusters.registry import VARIABLE, default_provider
 from graders.faults import UsageError
 from tests.unit.tiny_engine import TinyEngine
@@ -53,7 +53,7 @@ def test_an_engine_without_root_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     folder.mkdir()
     with TinyEngine().serve(folder) as host:
         monkeypatch.setattr(
-            "graders.clusters.kind.probing.candidates", lambda: iter(["unix:///nowhere.sock", host])
+            "graders.clusters.engine.probing.candidates", lambda: iter(["unix:///nowhere.sock", host])
         )
         assert answering_engine() == host
 

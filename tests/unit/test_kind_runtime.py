@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.kind import runtime
+from graders.clusters.engine import runtime
 
 HELD = ["CAP_CHOWN", "CAP_SYS_RESOURCE", "CAP_KILL"]
 LEFT = ["CAP_CHOWN", "CAP_KILL"]

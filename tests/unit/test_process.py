@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from graders.faults import InfraFault
 from graders.polling import NotYet, wait_for
-from graders.process import dies_with, kill_group, spawn
+from graders.process import dies_with, kill_group, printed_by, spawn
 
 WITHIN_S = 30.0
 SLEEP = ["sleep", "600"]
@@ -126,3 +127,17 @@ def test_a_folder_that_is_not_there_is_an_error_of_the_caller(tmp_path: Path) ->
 def _is_named(pid: int, name: str) -> None:
     if (found := psutil.Process(pid).name()) != name:
         raise NotYet(f"process {pid} is {found}")
+
+
+def test_what_a_program_printed_is_given_once_it_has_ended_well() -> None:
+    assert printed_by(["sh", "-c", "echo out; echo err >&2"], "a program") == "out\n"
+
+
+def test_a_program_that_fails_is_named_with_its_last_words() -> None:
+    with pytest.raises(InfraFault, match=r"^a program failed: no room$"):
+        printed_by(["sh", "-c", "echo no room >&2; exit 3"], "a program")
+
+
+def test_a_program_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(InfraFault, match=r"^a program did not end within 0 s$"):
+        printed_by(["sleep", "600"], "a program", timeout_s=0.1)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from graders.clusters.engine.probing import answers
 from graders.clusters.kind.preflight import EngineFacts
-from graders.clusters.kind.probing import answers
 from graders.faults import InfraFault
 from graders.polling import NotYet, TimedOut, wait_for
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 from graders.clusters.binaries import ensure_binaries
 from graders.clusters.containment import CAUTION
+from graders.clusters.engine.dockerd import running_engine
+from graders.clusters.engine.probing import UNIX, answering_engine
 from graders.clusters.kind.binary import ensure_kind
 from graders.clusters.kind.command import Kind
 from graders.clusters.kind.containers import Containers
-from graders.clusters.kind.dockerd import running_engine
-from graders.clusters.kind.image import ensure_node_image
 from graders.clusters.kind.preflight import check
-from graders.clusters.kind.probing import UNIX, answering_engine
 from graders.clusters.kind.starting import Parts, Starting
 from graders.clusters.kind.traces import remove_orphans
+from graders.clusters.nodeimages.image import ensure_node_image
 from graders.clusters.provider import ClusterSpec, check_needs
 from graders.faults import InfraFault
 from graders.model import Capability, Cluster

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from graders.clusters.engine.probing import answers
 from graders.clusters.kind.containers import Containers
-from graders.clusters.kind.probing import answers
 from graders.faults import InfraFault
 from graders.once import write_atomically
 from graders.ownership import KIND, NotUndone

@@ -20,7 +20,7 @@ from typing import IO
 
 from graders.clusters.binaries.catalog import Platform
 from graders.faults import InfraFault
-from graders.process import kill_group, spawn
+from graders.process import kill_group, printed_by, spawn
 
 _CHUNK_BYTES = 1 << 20
 _EPOCH = "1970-01-01T00:00:00Z"
@@ -122,21 +122,8 @@ def decompressed(file: Path) -> Iterator[IO[bytes]]:
 
 
 def run_tool(command: list[str], *, timeout_s: float = 600.0) -> str:
-    """Run a program of the system; gives what it printed.
-
-    Raises:
-        InfraFault: it failed.
-    """
-    process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        printed, errors = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise InfraFault(f"{command[0]} did not end within {timeout_s:.0f} s") from error
-    finally:
-        kill_group(process)
-    if process.returncode != 0:
-        raise InfraFault(f"{command[0]} failed: {errors.decode('utf-8', 'replace').strip()[-400:]}")
-    return printed.decode("utf-8", "replace")
+    """Run a program of the system; gives what it printed, and raises as `printed_by`."""
+    return printed_by(command, command[0], timeout_s=timeout_s)
 
 
 def _zstd(

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from graders.clusters.kind.archive import run_tool
+from graders.clusters.nodeimages.archive import run_tool
 from graders.faults import InfraFault
 from graders.process import kill_group, spawn
 from graders.progress import Progress

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from graders.clusters.kind import runtime
-from graders.clusters.kind.engine import lacking_capability
+from graders.clusters.engine import runtime
+from graders.clusters.engine.engine import lacking_capability
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
 from graders.process import spawn

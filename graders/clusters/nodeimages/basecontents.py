@@ -8,7 +8,7 @@ from pathlib import Path
 
 from graders.clusters.binaries.build import TOOLCHAIN_LOCK, ensure_toolchain
 from graders.clusters.binaries.catalog import Platform
-from graders.clusters.kind.archive import run_tool
+from graders.clusters.nodeimages.archive import run_tool
 from graders.faults import InfraFault
 from graders.progress import Progress
 from graders.wheels import run_pip

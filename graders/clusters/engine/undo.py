@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from graders.clusters.kind import hostnetwork, hostsettings
+from graders.clusters.engine import hostnetwork, hostsettings
 from graders.once import write_atomically
 from graders.ownership import NotUndone
 from graders.polling import NotYet, TimedOut, wait_for

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from graders.clusters.binaries.catalog import KUBERNETES, Platform
-from graders.clusters.kind.archive import Image, compressed, pack_tree, run_tool, write_image
-from graders.clusters.kind.controlplaneimages import Makings, image_names, write_images
-from graders.clusters.kind.imagecache import KEY_LABEL
-from graders.clusters.kind.rootfs import make_debian
+from graders.clusters.nodeimages.archive import Image, compressed, pack_tree, run_tool, write_image
+from graders.clusters.nodeimages.controlplaneimages import Makings, image_names, write_images
+from graders.clusters.nodeimages.imagecache import KEY_LABEL
+from graders.clusters.nodeimages.rootfs import make_debian
 from graders.faults import InfraFault
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.process import kill_group, spawn

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graders.clusters.binaries.catalog import Platform
 from graders.clusters.binaries.store import CHUNK_BYTES, MANIFEST, file_sha256
-from graders.clusters.kind.imagecache import Built, adopt
+from graders.clusters.nodeimages.imagecache import Built, adopt
 from graders.faults import UsageError
 from graders.once import one_at_a_time, scratch_folder
 from graders.progress import Progress

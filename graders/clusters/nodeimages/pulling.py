@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 
-from graders.clusters.kind.engine import Engine
+from graders.clusters.engine.engine import Engine
 from graders.process import kill_group, spawn
 from graders.progress import Progress
 

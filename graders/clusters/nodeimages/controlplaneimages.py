@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.clusters.binaries.catalog import KUBERNETES, Platform
-from graders.clusters.kind.archive import Image, pack_tree, run_tool, write_image
-from graders.clusters.kind.rootfs import copy_files, with_libraries
+from graders.clusters.nodeimages.archive import Image, pack_tree, run_tool, write_image
+from graders.clusters.nodeimages.rootfs import copy_files, with_libraries
 from graders.faults import InfraFault
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

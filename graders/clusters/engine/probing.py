@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from graders.clusters.kind.engine import VARIABLES
+from graders.clusters.engine.engine import VARIABLES
 
 UNIX = "unix://"
 ANSWERS_WITHIN_S = 0.4

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.clusters.kind.archive import decompressed
-from graders.clusters.kind.engine import Engine
+from graders.clusters.engine.engine import Engine
+from graders.clusters.nodeimages.archive import decompressed
 from graders.faults import InfraFault
 from graders.once import one_at_a_time, scratch_folder
 from graders.paths import cache_folder

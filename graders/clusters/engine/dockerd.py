@@ -18,10 +18,10 @@ from pathlib import Path
 
 import psutil
 
-from graders.clusters.kind import hostsettings
-from graders.clusters.kind.dockerprocess import LONGEST_SOCKET, SOCKET, last_words, start_dockerd
-from graders.clusters.kind.engine import VARIABLES, Engine, named_engine, usual_engine
-from graders.clusters.kind.undo import write_journal
+from graders.clusters.engine import hostsettings
+from graders.clusters.engine.dockerprocess import LONGEST_SOCKET, SOCKET, last_words, start_dockerd
+from graders.clusters.engine.engine import VARIABLES, Engine, named_engine, usual_engine
+from graders.clusters.engine.undo import write_journal
 from graders.faults import InfraFault
 from graders.once import one_at_a_time
 from graders.ownership import ENGINE, OwnedFolder, owned_folders, sweep

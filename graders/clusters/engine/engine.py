@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from graders.faults import InfraFault
-from graders.process import kill_group, spawn
+from graders.process import printed_by
 
 VARIABLES = ("KUBEPROOF_DOCKER_HOST", "DOCKER_HOST")
 """What names an engine; the first that is set counts."""
@@ -21,7 +20,6 @@ _ANSWER_WITHIN_S = 20.0
 _CALL_WITHIN_S = 120.0
 _REGISTRY_ANSWERS_WITHIN_S = 15.0
 _PULLED_WITHIN_S = 1200.0
-_TAIL = 600
 
 
 @dataclass(frozen=True)
@@ -63,22 +61,9 @@ class Engine:
         Raises:
             InfraFault: it failed, or took longer than `timeout_s`.
         """
-        process = spawn(
-            self.command(*arguments),
-            stdin=stdin if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        words = " ".join(arguments[:2])
-        try:
-            printed, errors = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise InfraFault(f"docker {words} did not end within {timeout_s:.0f} s") from error
-        finally:
-            kill_group(process)
-        if process.returncode != 0:
-            raise InfraFault(f"docker {words}: {errors.decode('utf-8', 'replace').strip()[-_TAIL:]}")
-        return printed.decode("utf-8", "replace")
+        title = f"docker {' '.join(arguments[:2])}"
+        source = stdin if stdin is not None else subprocess.DEVNULL
+        return printed_by(self.command(*arguments), title, stdin=source, timeout_s=timeout_s)
 
     def command(self, *arguments: str) -> Sequence[str]:
         """The command line of a docker command for this engine."""

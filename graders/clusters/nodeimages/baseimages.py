@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graders.clusters.binaries.catalog import Platform
-from graders.clusters.kind import archive, basecontents, rootfs
-from graders.clusters.kind.archive import Image, compressed, pack_tree, run_tool, write_image
-from graders.clusters.kind.basecontents import GO_INPUTS, PYTHON_LOCK, add_go, add_python
-from graders.clusters.kind.engine import Engine
-from graders.clusters.kind.imagecache import KEY_LABEL, Built, is_loaded, key_of, load
-from graders.clusters.kind.pulling import pull
-from graders.clusters.kind.rootfs import make_debian
+from graders.clusters.engine.engine import Engine
+from graders.clusters.nodeimages import archive, basecontents, rootfs
+from graders.clusters.nodeimages.archive import Image, compressed, pack_tree, run_tool, write_image
+from graders.clusters.nodeimages.basecontents import GO_INPUTS, PYTHON_LOCK, add_go, add_python
+from graders.clusters.nodeimages.imagecache import KEY_LABEL, Built, is_loaded, key_of, load
+from graders.clusters.nodeimages.pulling import pull
+from graders.clusters.nodeimages.rootfs import make_debian
 from graders.once import one_at_a_time, scratch_folder
 from graders.paths import cache_folder
 from graders.progress import Progress

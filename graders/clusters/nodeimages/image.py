@@ -11,12 +11,12 @@ from pathlib import Path
 
 from graders.clusters.binaries import ensure_binaries, machine_platform
 from graders.clusters.binaries.catalog import KUBERNETES, Platform, cache_key
-from graders.clusters.kind import archive, controlplaneimages, nodeimage, rootfs
-from graders.clusters.kind.baseimages import all_bases, have_base
-from graders.clusters.kind.engine import Engine
-from graders.clusters.kind.imagecache import Built, is_loaded, key_of, load
-from graders.clusters.kind.programs import ensure_node_programs, parts
-from graders.clusters.kind.pulling import pull
+from graders.clusters.engine.engine import Engine
+from graders.clusters.nodeimages import archive, controlplaneimages, nodeimage, rootfs
+from graders.clusters.nodeimages.baseimages import all_bases, have_base
+from graders.clusters.nodeimages.imagecache import Built, is_loaded, key_of, load
+from graders.clusters.nodeimages.programs import ensure_node_programs, parts
+from graders.clusters.nodeimages.pulling import pull
 from graders.faults import InfraFault, UsageError
 from graders.progress import Progress
 
