@@ -12,7 +12,7 @@ import pytest
 
 from graders.evidence.bundle import Bundle, BundleManifest, BundleWriter, TrackResult
 from graders.evidence.records import Mark, Sighting
-from graders.faults import Unmet
+from graders.faults import InfraFault, Unmet
 from graders.judging import judge
 from graders.judging.facts import Facts
 from graders.lab1.checks.incluster import check_in_cluster
@@ -32,6 +32,7 @@ class Told:
             {"name": "namespace", "data": {"namespace": JOBS, "part": ""}},
             {"name": "ready", "data": {"pods": {"op-1": "node-1"}, "starts_s": 1.0}},
             *({"name": "disturbed", "data": {"how": how}} for how in ("exit-137", "oom", "evicted")),
+            {"name": "end", "data": {"namespace": JOBS}},
         ]
         self.operator = _pod(SYSTEM, "op-1", owner="")
         self.jobs = {
@@ -119,6 +120,13 @@ def test_a_sound_record_passes_and_says_what_was_measured(tmp_path: Path) -> Non
     assert (facts["restarts"], facts["replicas"], facts["oom_killed"]) == (2, 1, 1)
     assert (facts["image_bytes"], facts["build_s"], facts["users"]) == (1000, 4.1, [65532])
     assert facts["disturbed"] == ["exit-137", "oom", "evicted"]
+
+
+def test_a_record_that_stops_before_the_end_shows_nothing(tmp_path: Path) -> None:
+    told = Told()
+    told.marks = [mark for mark in told.marks if mark["name"] != "end"]
+    with pytest.raises(InfraFault, match="has no mark 'end'"):
+        judged(told, tmp_path)
 
 
 def refused(told: Told) -> None:
