@@ -16,6 +16,8 @@ from graders.polling import NotYet, TimedOut, wait_for
 
 _COUNTED_WITHIN_S = 30.0
 
+_FAR_TOO_MUCH = {"cpu": "100k", "memory": "100Ti"}
+
 _DNS_PORTS = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
 
 
@@ -58,19 +60,58 @@ def confine(kube: Kube, namespace: str, room: Room) -> None:
         answer = kube.apply(manifest)
         if not answer.ok:
             raise InfraFault(f"{namespace} cannot be confined: {answer.message}")
-    quota = resource_path("v1", "resourcequotas", namespace=namespace, name=f"{NAME}-quota")
-
-    def counted() -> None:
-        # Before, the API server refuses everything that counts.
-        if set(room.hard) - set((kube.get(quota).get("status") or {}).get("hard") or {}):
-            raise NotYet(f"what {namespace} holds is not counted")
-
     try:
-        wait_for(counted, timeout_s=_COUNTED_WITHIN_S, interval_s=0.05)
+        wait_for(lambda: _see_bounds(kube, namespace, room), timeout_s=_COUNTED_WITHIN_S, interval_s=0.05)
     except TimedOut as error:
         raise InfraFault(f"{error} after {_COUNTED_WITHIN_S:g} s") from error
     except ApiRefused as error:
         raise InfraFault(f"{namespace} cannot be confined: {error}") from error
+
+
+def _see_bounds(kube: Kube, namespace: str, room: Room) -> None:
+    """Raise `NotYet` until what the namespace may hold is counted, and admission acts on it.
+
+    A quota that is written counts nothing at first, and admission hears of it a moment later than that:
+    meanwhile it lets pass what it does not count.
+    """
+    quota = resource_path("v1", "resourcequotas", namespace=namespace, name=f"{NAME}-quota")
+    if set(room.hard) - set((kube.get(quota).get("status") or {}).get("hard") or {}):
+        raise NotYet(f"what {namespace} holds is not counted")
+    pods = resource_path("v1", "pods", namespace=namespace)
+    if room.hard.keys() & {f"{kind}.{what}" for kind in ("requests", "limits") for what in _FAR_TOO_MUCH}:
+        much = {"requests": _FAR_TOO_MUCH, "limits": _FAR_TOO_MUCH}
+        answer = kube.request("POST", pods, query={"dryRun": "All"}, body=_canary(much))
+        if "exceeded quota" not in answer.message:
+            raise NotYet(f"{namespace} takes far too much: {answer.code} {answer.message}")
+    if room.defaults:
+        answer = kube.request("POST", pods, query={"dryRun": "All"}, body=_canary({}))
+        if not answer.ok or not answer.body["spec"]["containers"][0].get("resources"):
+            raise NotYet(f"{namespace} gives no bounds to a pod: {answer.code} {answer.message}")
+
+
+def _canary(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod that nobody objects to but for its resources; it is never really made."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": f"{NAME}-"},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "canary",
+                    "image": "canary",
+                    "resources": dict(resources),
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        },
+    }  # fmt: skip
 
 
 def room_manifests(namespace: str, room: Room, api: Sequence[tuple[str, int]] = ()) -> list[dict[str, Any]]:

@@ -6,7 +6,9 @@ Each is a context manager; each also keeps the little state that a scenario wait
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -329,6 +331,8 @@ class ControlRecorder:
     PERIOD_S = 0.5
     SICK_LAG_S = 2.0
     SICK_API_S = 3.0
+    PROMPT_API_S = 0.05
+    """A trivial read takes a tenth of that on a machine that keeps up."""
 
     def __init__(self, recording: Recording, kube: Kube, namespace: str = "default") -> None:
         """`namespace` is the object that is read as a trial."""
@@ -365,6 +369,26 @@ class ControlRecorder:
         if silent_s > self.PERIOD_S + self.SICK_LAG_S + self.SICK_API_S:
             return f"the harness took no health sample for {silent_s:.1f} s"
         return ""
+
+    def slow_s(self, since: float) -> float:
+        """Seconds since `since` that the API server took from whoever asks it one thing after another.
+
+        None while it answers promptly; nine tenths of the time while an answer takes ten times as long.
+        """
+        samples = list(self._samples)
+        first = bisect.bisect_right(samples, since, key=lambda sample: sample.t)
+        taken = 0.0
+        for number in range(first, len(samples)):
+            sample = samples[number]
+            before = samples[number - 1].t if number else since
+            prompt = 0.0 if sample.api_s is None else min(1.0, self.PROMPT_API_S / max(sample.api_s, 1e-6))
+            taken += (sample.t - max(since, before)) * (1.0 - prompt)
+        return taken
+
+    def read_s(self) -> float:
+        """Seconds one trivial read of the API server takes just now; without end if it does not answer."""
+        took_s = self._sample(0.0).api_s
+        return math.inf if took_s is None else took_s
 
     def _run(self) -> None:
         due = time.monotonic() + self.PERIOD_S

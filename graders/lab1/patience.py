@@ -37,8 +37,11 @@ class Patience:
         self._stretch_s = 0.0
 
     def left_s(self) -> float:
-        """Seconds to go on for, by how busy the machine is by now; below zero when time is up."""
-        self._stretch_s = self._machines_s()
+        """Seconds to go on for, by how busy the machine was so far; below zero when time is up.
+
+        What was granted is not taken back: a machine that keeps up again does not make up for what it kept.
+        """
+        self._stretch_s = max(self._stretch_s, self._machines_s())
         return min(self._stretch_s, MOST_STRETCH * self.limit_s) - self.over_s()
 
     def over_s(self) -> float:
@@ -46,8 +49,13 @@ class Patience:
         return self._world.recording.clock.now() - self.since - self.limit_s
 
     def in_vain(self) -> bool:
-        """Whether all patience was for nothing because the machine, and not the operator, had no time."""
+        """Whether all patience was for nothing because the machine, and not the operator, had no time.
+
+        Whoever had the whole limit on a machine that kept up had what was promised.
+        """
         if self._stretch_s < MOST_STRETCH * self.limit_s:
+            return False
+        if self.limit_s + self.over_s() - self._taken_s() > self.limit_s:
             return False
         ran_s = self._world.scheduled().ran_s - self._before.ran_s
         return ran_s < OWN_SHARE * (self.limit_s + self.over_s()) and not self._flooded()
@@ -60,8 +68,12 @@ class Patience:
     def _machines_s(self) -> float:
         """How much of the time was the machine's.
 
-        The operator was ready to run and no processor was free, or a pod of the grader's own takes
-        longer to get running just now than it should.
+        Besides what was taken from the operator, a pod of the grader's own may take longer to get running
+        just now than it should.
         """
-        kept_s = self._world.kept_since(self._before.waited_s)
-        return kept_s + self.limit_s * (slowdown(self._world.kube, self._world.own_namespace) - 1.0)
+        slower = slowdown(self._world.kube, self._world.own_namespace)
+        return self._taken_s() + self.limit_s * (slower - 1.0)
+
+    def _taken_s(self) -> float:
+        """How long the operator could not go on: no processor was free, or the API server let all wait."""
+        return self._world.kept_since(self._before.waited_s) + self._world.control.slow_s(self.since)

@@ -169,9 +169,11 @@ def run_tracks(
     gate: RestartGate,
     recording: Recording,
     progress: Progress,
+    pace: Callable[[], None] = lambda: None,
 ) -> dict[str, TrackResult]:
-    """Run all tracks at once, each on its stage; one track's trouble never stops another.
+    """Run all tracks side by side, each on its stage; one track's trouble never stops another.
 
+    They begin in their order; `pace` is called before each but the first, and returns when it may begin.
     A track that failed through infrastructure has status `failed`; through a bug of ours, `broken`.
     """
 
@@ -193,5 +195,9 @@ def run_tracks(
         return TrackResult(status, started, recording.clock.now(), problem)
 
     with ThreadPoolExecutor(max(1, len(tracks)), thread_name_prefix="track") as pool:
-        futures = {track.name: pool.submit(run, track) for track in tracks}
+        futures = {}
+        for track in tracks:
+            if futures:
+                pace()
+            futures[track.name] = pool.submit(run, track)
         return {name: future.result() for name, future in futures.items()}

@@ -53,7 +53,8 @@ def rows(lab: Lab, out: Path) -> dict[str, Row]:
     with FileLock(out.with_suffix(".lock")):
         if not rows.exists():
             names = ("reference", "starter", *FLAWED.values())
-            jobs = os.cpu_count() or 1
+            # Beside another worker's tests one grading at a time is what the machine has room for.
+            jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
             graded = run_selftest(
                 lab, focus=False, jobs=jobs, only=names, out=out, progress=Silent(), provider="embedded"
             )

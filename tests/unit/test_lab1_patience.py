@@ -23,6 +23,7 @@ class Machine:
     now: float = 0.0
     scheduled: Scheduled = field(default_factory=Scheduled)
     slowdown: float = 1.0
+    api_slow_s: float = 0.0
     asked: Asked = field(default_factory=lambda: Asked({}, 0))
 
     def patience(self) -> Patience:
@@ -33,6 +34,7 @@ class Machine:
             recording=SimpleNamespace(clock=clock),
             scheduled=lambda: self.scheduled,
             asked=lambda track: {"track": self.asked}[track],
+            control=SimpleNamespace(slow_s=lambda since: self.api_slow_s),
             kept_since=lambda before: self.scheduled.waited_s - before,
         )
         return Patience(cast(World, world), "track", self.now, LIMIT_S)
@@ -66,6 +68,29 @@ def test_a_cluster_that_is_slow_just_now_stretches_in_proportion(machine: Machin
     assert waiting.left_s() == pytest.approx(5.0)
 
 
+def test_time_the_api_server_took_is_given_back(machine: Machine) -> None:
+    waiting = machine.patience()
+    machine.now, machine.api_slow_s = LIMIT_S, 4.0
+    assert waiting.left_s() == pytest.approx(4.0)
+
+
+def test_what_was_granted_is_not_taken_back(machine: Machine) -> None:
+    waiting = machine.patience()
+    machine.now, machine.slowdown = LIMIT_S, 3.0
+    assert waiting.left_s() == pytest.approx(20.0)
+    machine.now, machine.slowdown = 2 * LIMIT_S, 1.0
+    assert waiting.left_s() == pytest.approx(10.0)
+
+
+def test_a_machine_that_recovers_at_the_end_is_at_fault_all_the_same(machine: Machine) -> None:
+    waiting = machine.patience()
+    machine.now, machine.slowdown, machine.api_slow_s = LIMIT_S, 4.0, 8.0
+    assert waiting.left_s() == pytest.approx(MOST_STRETCH * LIMIT_S)
+    machine.now, machine.slowdown, machine.api_slow_s = LIMIT_S * (1 + MOST_STRETCH), 1.0, 31.0
+    assert waiting.left_s() == pytest.approx(0.0)
+    assert waiting.in_vain()
+
+
 def test_there_is_an_end_and_then_the_machine_is_at_fault(machine: Machine) -> None:
     waiting = machine.patience()
     machine.now = LIMIT_S * (1 + MOST_STRETCH)
@@ -82,12 +107,12 @@ def test_an_operator_that_used_the_time_has_itself_to_blame(machine: Machine) ->
     assert not waiting.in_vain()
 
 
-def test_a_machine_that_has_recovered_by_then_is_not_at_fault(machine: Machine) -> None:
+def test_a_machine_that_kept_up_for_a_whole_limit_is_not_at_fault(machine: Machine) -> None:
     waiting = machine.patience()
-    machine.now, machine.slowdown = LIMIT_S, 4.0
+    machine.now, machine.slowdown, machine.api_slow_s = LIMIT_S, 4.0, 8.0
     assert waiting.left_s() == pytest.approx(MOST_STRETCH * LIMIT_S)
     machine.now, machine.slowdown = LIMIT_S * (1 + MOST_STRETCH), 1.2
-    assert waiting.left_s() < 0
+    assert waiting.left_s() == pytest.approx(0.0)
     assert not waiting.in_vain()
 
 

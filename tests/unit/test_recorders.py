@@ -492,6 +492,24 @@ def test_a_sick_harness_says_what_was_wrong(sample: ControlSample, says: str, re
     assert control.sickness(now - 0.5) == ""
 
 
+@pytest.mark.parametrize(
+    ("answers", "slow_s"),
+    [
+        ([0.004, 0.05, 0.03], 0.0),
+        ([0.05, 0.5, 0.004], 0.9),
+        ([0.5, 0.5, 0.5], 2.7),
+        ([0.004, None, 0.2], 1.75),
+    ],
+    ids=["prompt", "slow-for-a-moment", "slow", "silent-for-a-moment"],
+)
+def test_what_the_api_server_took_from_who_asks_it(
+    recording: Recording, answers: list[float | None], slow_s: float
+) -> None:
+    before = ControlSample(9.0, 0.0, 2.0, "")
+    samples = [ControlSample(10.0 + n, 0.0, answer, "") for n, answer in enumerate([2.0, *answers])]
+    assert control_of(recording, before, *samples).slow_s(10.0) == pytest.approx(slow_s)
+
+
 def test_no_sample_at_all_is_a_sickness(recording: Recording) -> None:
     assert "took no health sample" in control_of(recording).sickness(recording.clock.now() - 60)
 

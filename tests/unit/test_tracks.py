@@ -11,9 +11,9 @@ import pytest
 from graders.evidence.bundle import BundleWriter, TrackResult
 from graders.evidence.recorders import Recording
 from graders.faults import InfraFault
-from graders.polling import wait_for
+from graders.polling import NotYet, wait_for
 from graders.progress import Silent, Task
-from graders.scenario import calibration
+from graders.scenario import calibration, pace
 from graders.scenario.calibration import calibrate
 from graders.scenario.tracks import Missed, RestartGate, Track, run_tracks
 from tests.unit.synthetic_bundle import make_manifest
@@ -85,6 +85,50 @@ def test_tracks_run_at_the_same_time(recording: Recording) -> None:
 
     results = run(recording, dict.fromkeys("abc", meet))
     assert statuses(results) == dict.fromkeys("abc", "done")
+
+
+def test_each_track_but_the_first_begins_when_it_may(recording: Recording) -> None:
+    log = Log()
+    acts: dict[str, Act] = {name: lambda _, name=name: log(name) for name in "abc"}  # type: ignore[misc]
+    gate = Gate(set(), set(acts), lambda: None)
+    tracks = [Track(name, act, name) for name, act in acts.items()]
+
+    def turn() -> None:
+        begun = len([line for line in log.lines if line == "turn"]) + 1
+        wait_for(lambda: _begun(log, begun), timeout_s=30)
+        log("turn")
+
+    run_tracks(tracks, dict.fromkeys(acts, gate), gate, recording, Silent(), turn)
+    assert log.lines == ["a", "turn", "b", "turn", "c"]
+
+
+def _begun(log: Log, count: int) -> None:
+    if len([line for line in log.lines if line != "turn"]) < count:
+        raise NotYet
+
+
+class Answers:
+    """An API server that takes so long, one read after another."""
+
+    def __init__(self, *took_s: float) -> None:
+        self.left = list(took_s)
+
+    def read_s(self) -> float:
+        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
+
+
+def test_an_api_server_that_keeps_up_gets_the_next_track(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "LONGEST_S", 60.0)
+    monkeypatch.setattr(pace, "GAP_S", 0.0)
+    answers = Answers(2.0, 0.4, 0.1, 0.005)
+    pace.wait_turn(answers)
+    assert answers.left == [0.005]
+
+
+def test_one_that_never_keeps_up_gets_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "LONGEST_S", 0.05)
+    monkeypatch.setattr(pace, "GAP_S", 0.01)
+    pace.wait_turn(Answers(2.0))
 
 
 def test_a_track_that_missed_something_is_done(recording: Recording) -> None:
