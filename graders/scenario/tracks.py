@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -195,7 +195,7 @@ def run_tracks(
         return TrackResult(status, started, recording.clock.now(), problem)
 
     with ThreadPoolExecutor(max(1, len(tracks)), thread_name_prefix="track") as pool:
-        futures = {}
+        futures: dict[str, Future[TrackResult]] = {}
         for track in tracks:
             if futures:
                 pace()
