@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from graders.clusters.kind.containers import Containers
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
+from graders.kube.paths import resource_path
 from graders.polling import NotYet
 
 T = TypeVar("T")
 
-ENFORCES = "kubeproof.dev/enforces-network-policies"
-"""The annotation of a DaemonSet whose pods do."""
+OWN_NETWORK = "kubeproof:node-network"
+"""The role of the agent that makes the network on nodes built here."""
 
 _CONTROLLERS = "kube-controller-manager"
 _COMM_CHARACTERS = 15
@@ -94,9 +95,9 @@ def answering(probe: Callable[[], T]) -> T:
 
 
 def enforces_policies(kube: Kube) -> bool:
-    """Whether the nodes' network keeps to NetworkPolicies: kindnet does, and an image of ours may say so."""
+    """Whether the nodes' network keeps to NetworkPolicies: kindnet does, and that of nodes built here."""
     daemons = kube.get("/apis/apps/v1/namespaces/kube-system/daemonsets")["items"]
-    return any(
-        each["metadata"]["name"] == "kindnet" or ENFORCES in (each["metadata"].get("annotations") or {})
-        for each in daemons
-    )
+    if any(each["metadata"]["name"] == "kindnet" for each in daemons):
+        return True
+    role = resource_path("rbac.authorization.k8s.io/v1", "clusterroles", name=OWN_NETWORK)
+    return kube.find(role) is not None
