@@ -44,7 +44,7 @@ _PLACES: Mapping[str, str] = {
 _PROGRAM_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "usr/bin": ("kubelet", "kubeadm", "kubectl"),
     "usr/local/bin": ("containerd", "containerd-shim-runc-v2", "ctr", "nodenetwork"),
-    "opt/cni/bin": ("host-local", "bridge", "loopback", "ptp", "portmap"),
+    "opt/cni/bin": ("host-local", "bridge", "loopback", "ptp", "portmap", "awaitpolicies"),
 }
 _SERVICES = ("containerd.service", "kubelet.service", "nodenetwork.service")
 

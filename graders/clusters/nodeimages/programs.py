@@ -51,7 +51,7 @@ RUNTIME_PACKAGES: Mapping[str, str] = {
 }
 
 OWN_PACKAGES: Mapping[str, str] = {
-    name: f"kubeproof/nodeprograms/{name}" for name in ("coredns", "nodenetwork", "pause")
+    name: f"kubeproof/nodeprograms/{name}" for name in ("awaitpolicies", "coredns", "nodenetwork", "pause")
 }
 """Programs of which we have at least the main package."""
 

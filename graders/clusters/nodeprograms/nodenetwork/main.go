@@ -92,18 +92,24 @@ func follow(ctx context.Context, client kubernetes.Interface, node string) {
 	}
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
+	arrivals, err := listen(tell) // before the runtime is told to call the plugin that speaks to it
+	if err != nil {
+		log.Fatal(err)
+	}
 	network, enforcer := newNetwork(node), enforcer{}
 	told := ""
 	for ctx.Err() == nil {
-		err := errors.Join(
-			network.apply(list(nodes.Lister().List)),
-			enforcer.apply(&world{
-				node:       node,
-				pods:       list(pods.Lister().List),
-				namespaces: labelsOf(list(namespaces.Lister().List)),
-				policies:   list(policies.Lister().List),
-			}),
-		)
+		addressed, made := arrivals.addressed(list(pods.Lister().List), node)
+		enforced := enforcer.apply(&world{
+			node:       node,
+			pods:       addressed,
+			namespaces: labelsOf(list(namespaces.Lister().List)),
+			policies:   list(policies.Lister().List),
+		})
+		if enforced == nil {
+			made()
+		}
+		err := errors.Join(network.apply(list(nodes.Lister().List)), enforced)
 		wait := resync
 		if err != nil {
 			wait = retryInterval

@@ -125,6 +125,7 @@ func configureRuntime(own []string) error {
 				},
 			},
 			map[string]any{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}},
+			map[string]any{"type": "awaitpolicies"},
 		},
 	}, "", "  ")
 	if err != nil {
