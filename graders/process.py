@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -58,6 +58,30 @@ def spawn(
     ).result()
 
 
+def run_to_end(
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    stdin: Stream = subprocess.DEVNULL,
+    timeout_s: float = 600.0,
+) -> tuple[int, bytes, bytes]:
+    """Run `command` to its end; gives its exit status, and what it printed to standard output and error.
+
+    Raises:
+        OSError: as `spawn`. subprocess.TimeoutExpired: it took longer than `timeout_s`, and was killed.
+    """
+    pipe = subprocess.PIPE
+    with spawn(
+        command, environment=environment, folder=folder, stdin=stdin, stdout=pipe, stderr=pipe
+    ) as process:
+        try:
+            printed, errors = process.communicate(timeout=timeout_s)
+        finally:
+            kill_group(process)
+    return process.returncode, printed, errors
+
+
 def printed_by(
     command: Sequence[str | Path], title: str, *, stdin: Stream = subprocess.DEVNULL, timeout_s: float = 600.0
 ) -> str:
@@ -66,16 +90,46 @@ def printed_by(
     Raises:
         InfraFault: it failed, or took longer than `timeout_s`.
     """
-    with spawn(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            printed, errors = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise InfraFault(f"{title} did not end within {timeout_s:.0f} s") from error
-        finally:
-            kill_group(process)
-    if process.returncode != 0:
+    try:
+        status, printed, errors = run_to_end(command, stdin=stdin, timeout_s=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise InfraFault(f"{title} did not end within {timeout_s:.0f} s") from error
+    if status != 0:
         raise InfraFault(f"{title} failed: {errors.decode('utf-8', 'replace').strip()[-_SHOWN_CHARS:]}")
     return printed.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def printing(
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    stdout: Stream | None = None,
+) -> Iterator[tuple[subprocess.Popen[bytes], Iterator[str]]]:
+    """Start `command`; gives it and the lines that it prints, as they come. It ends with the block.
+
+    The lines are those of standard output and error together, or of the latter alone when `stdout` takes the
+    former.
+
+    Raises:
+        OSError: as `spawn`.
+    """
+    together = stdout is None
+    process = spawn(
+        command,
+        environment=environment,
+        folder=folder,
+        stdout=subprocess.PIPE if stdout is None else stdout,
+        stderr=subprocess.STDOUT if together else subprocess.PIPE,
+    )
+    pipe = process.stdout if together else process.stderr
+    assert pipe is not None
+    try:
+        yield process, (raw.decode("utf-8", "replace").rstrip("\n") for raw in pipe)
+    finally:
+        kill_group(process)
+        pipe.close()
 
 
 def start_nothing_more() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import threading
 from collections import deque
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.process import kill_group, spawn
+from graders.process import kill_group, printing
 from graders.progress import Progress
 
 _TAIL_LINES = 8
@@ -72,25 +71,21 @@ def run_pip(
 
     with progress.task(title, total=total) as task:
         own = {**environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
-        process = spawn(command, environment=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert process.stdout is not None
-        watching = threading.Thread(target=look, name="watching pip", daemon=True)
-        watching.start()
-        try:
-            for raw in process.stdout:
-                line = raw.decode("utf-8", "replace").strip()
-                lines.append(line)
-                if line.startswith(_ONE_MORE):
-                    collected += 1
-                    task.update(done=collected, detail=line.split()[1])
-                elif line.startswith("Installing "):
-                    task.update(done=total or collected, detail="installing")
-            status = process.wait()
-        finally:
-            done.set()
-            watching.join()
-            kill_group(process)
-            process.stdout.close()
+        with printing(command, environment=own) as (process, printed):
+            watching = threading.Thread(target=look, name="watching pip", daemon=True)
+            watching.start()
+            try:
+                for line in map(str.strip, printed):
+                    lines.append(line)
+                    if line.startswith(_ONE_MORE):
+                        collected += 1
+                        task.update(done=collected, detail=line.split()[1])
+                    elif line.startswith("Installing "):
+                        task.update(done=total or collected, detail="installing")
+                status = process.wait()
+            finally:
+                done.set()
+                watching.join()
     # It may have been quicker than the last look.
     return PipRun(status, tuple(lines), collected, stopped or watch(collected))
 

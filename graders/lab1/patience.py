@@ -55,7 +55,7 @@ class Patience:
         """
         if self._stretch_s < MOST_STRETCH * self.limit_s:
             return False
-        if self.limit_s + self.over_s() - self._taken_s() > self.limit_s:
+        if self.over_s() > self._taken_s():
             return False
         ran_s = self._world.scheduled().ran_s - self._before.ran_s
         return ran_s < OWN_SHARE * (self.limit_s + self.over_s()) and not self._flooded()

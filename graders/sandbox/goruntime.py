@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from pathlib import Path
 from graders.faults import InfraFault
 from graders.once import one_at_a_time, write_atomically
 from graders.paths import cache_folder
-from graders.process import kill_group, spawn
+from graders.process import printing
 from graders.progress import Progress
 from graders.sandbox.protocol import Mount, View
 
@@ -136,22 +135,12 @@ def _warm(runtime: GoRuntime, progress: Progress) -> None:
         variables = {**host_environment(runtime), "CGO_ENABLED": cgo}
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with progress.task(title) as task:
-            process = spawn(
-                ["nice", "-n", "10", runtime.go, *arguments],
-                environment=variables,
-                folder=WARM,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-            assert process.stdout is not None
-            try:
-                for count, raw in enumerate(process.stdout, start=1):
-                    tail.append(raw.decode("utf-8", "replace").strip())
+            command: list[str | Path] = ["nice", "-n", "10", runtime.go, *arguments]
+            with printing(command, environment=variables, folder=WARM) as (process, lines):
+                for count, line in enumerate(lines, start=1):
+                    tail.append(line.strip())
                     task.update(done=count, detail=tail[-1])
                 status = process.wait()
-            finally:
-                kill_group(process)
-                process.stdout.close()
         if status != 0:
             raise InfraFault(
                 f"go {arguments[0]} failed (exit {status}):\n    " + "\n    ".join(tail),

@@ -17,7 +17,7 @@ from typing import Any
 from graders.documents import Document, DocumentLimits, Location, load_document, read_documents
 from graders.documents.wording import printable, quote
 from graders.faults import BadSubmission, InfraFault
-from graders.process import kill_group, spawn
+from graders.process import run_to_end
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """What kustomize takes for a kustomization, in its order."""
@@ -201,27 +201,20 @@ def _run(kubectl: Path, folder: Path, file: str) -> bytes:
     closed = "http://127.0.0.1:1"
     variables = {"HOME": "/nonexistent", "PATH": "/nonexistent", "KUBECONFIG": os.devnull}
     variables |= {"HTTP_PROXY": closed, "HTTPS_PROXY": closed, "ALL_PROXY": closed}
+    alone = ["env", "-i", *(f"{k}={v}" for k, v in variables.items())]
     try:
-        process = spawn(
-            ["env", "-i", *(f"{k}={v}" for k, v in variables.items()), kubectl.resolve(), "kustomize", "."],
-            folder=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        status, output, said = run_to_end(
+            [*alone, kubectl.resolve(), "kustomize", "."], folder=folder, timeout_s=_TIMEOUT_S
         )
     except OSError as cause:
         raise InfraFault(f"{kubectl} cannot be run: {cause.strerror}", fix="run kubeproof setup") from cause
-    with process:
-        try:
-            output, said = process.communicate(timeout=_TIMEOUT_S)
-        except subprocess.TimeoutExpired as cause:
-            # What is read is bounded above, so a slow machine is the likelier reason.
-            raise InfraFault(f"{kubectl} did not render {file} within {_TIMEOUT_S:.0f} s") from cause
-        finally:
-            kill_group(process)
-    if process.returncode not in (0, 1):
-        problem = f"{kubectl} ended with status {process.returncode} on {file}"
+    except subprocess.TimeoutExpired as cause:
+        # What is read is bounded above, so a slow machine is the likelier reason.
+        raise InfraFault(f"{kubectl} did not render {file} within {_TIMEOUT_S:.0f} s") from cause
+    if status not in (0, 1):
+        problem = f"{kubectl} ended with status {status} on {file}"
         raise InfraFault(f"{problem}: {printable(said.decode(errors='replace'), longest=400)}")
-    if process.returncode:
+    if status:
         last = said.decode(errors="replace").strip().removeprefix("error: ")
         raise BadSubmission(
             f"kustomize refuses it: {printable(last, longest=400)}",

@@ -13,7 +13,7 @@ import pytest
 
 from graders.faults import InfraFault
 from graders.polling import NotYet, wait_for
-from graders.process import dies_with, kill_group, printed_by, spawn
+from graders.process import dies_with, kill_group, printed_by, printing, run_to_end, spawn
 
 WITHIN_S = 30.0
 SLEEP = ["sleep", "600"]
@@ -141,3 +141,38 @@ def test_a_program_that_fails_is_named_with_its_last_words() -> None:
 def test_a_program_that_takes_too_long_is_ended() -> None:
     with pytest.raises(InfraFault, match=r"^a program did not end within 0 s$"):
         printed_by(["sleep", "600"], "a program", timeout_s=0.1)
+
+
+def test_lines_come_as_they_are_printed_whichever_way() -> None:
+    script = "echo out; echo ' err' >&2; printf '\\377last'; exit 3"
+    with printing(["sh", "-c", script]) as (process, lines):
+        assert list(lines) == ["out", " err", "\ufffdlast"]
+        assert process.wait(WITHIN_S) == 3
+
+
+def test_lines_of_errors_alone_where_the_rest_goes_elsewhere(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo out; echo err >&2"]
+    with (tmp_path / "out").open("wb") as out, printing(command, stdout=out) as (process, lines):
+        assert list(lines) == ["err"]
+        assert process.wait(WITHIN_S) == 0
+    assert (tmp_path / "out").read_text() == "out\n"
+
+
+def test_who_stops_listening_ends_the_program() -> None:
+    with printing(["sh", "-c", "echo one; exec sleep 600"]) as (process, lines):
+        assert next(lines) == "one"
+    wait_for(lambda: _ended(process.pid), timeout_s=WITHIN_S)
+
+
+def test_a_run_to_the_end_tells_how_it_ended_and_what_was_printed(tmp_path: Path) -> None:
+    script = "pwd; echo $WORD >&2; exit 4"
+    environment = {"WORD": "given", "PATH": os.environ["PATH"]}
+    found = run_to_end(["sh", "-c", script], environment=environment, folder=tmp_path)
+    assert found == (4, f"{tmp_path}\n".encode(), b"given\n")
+
+
+def test_a_run_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_to_end(["sh", "-c", f"echo $$ >{pid}; exec sleep 600"], timeout_s=1.0)
+    wait_for(lambda: _ended(int(pid.read_text())), timeout_s=WITHIN_S)

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from graders.clusters.binaries.catalog import CONTROLPLANE, PACKAGES, VERSION_VARIABLES, Platform
 from graders.faults import InfraFault
 from graders.once import one_at_a_time, scratch_folder
 from graders.paths import cache_folder
-from graders.process import kill_group, spawn
+from graders.process import printing
 from graders.progress import Progress
 from graders.wheels import install_wheels
 
@@ -130,33 +128,21 @@ class _GoRun:
     def __call__(self, *arguments: str, on_line: Callable[[str], None]) -> None:
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with self.output.open("wb") as output:
-            process = spawn(
-                [self._go, *arguments],
-                environment=self._environment,
-                folder=self._folder,
-                stdout=output,
-                stderr=subprocess.PIPE,
-            )
-            assert process.stderr is not None
-            try:
-                _follow(process.stderr, tail, on_line)
+            command: list[str | Path] = [self._go, *arguments]
+            with printing(command, environment=self._environment, folder=self._folder, stdout=output) as (
+                process,
+                lines,
+            ):
+                for line in lines:
+                    tail.append(line.strip())
+                    on_line(tail[-1])
                 status = process.wait()
-            finally:
-                kill_group(process)
-                process.stderr.close()
         if status != 0:
             raise InfraFault(
                 f"go {arguments[0]} failed (exit {status}):\n    " + "\n    ".join(tail),
                 fix="if this machine cannot reach a Go module proxy (Go's own settings are used), run "
                 "`kubeproof setup --save FILE` where it can and `kubeproof setup --load FILE` here",
             )
-
-
-def _follow(stream: IO[bytes], tail: deque[str], on_line: Callable[[str], None]) -> None:
-    for raw in stream:
-        line = raw.decode("utf-8", "replace").strip()
-        tail.append(line)
-        on_line(line)
 
 
 def _environment(target: Platform, temporary: Path) -> dict[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.process import kill_group, spawn
+from graders.process import kill_group, printing
 
 CREATED_WITHIN_S = 600.0
 LOADED_WITHIN_S = 600.0
@@ -72,31 +71,23 @@ class Kind:
         within_s: float,
         more: Mapping[str, str] | None = None,
     ) -> None:
-        process = spawn(
-            [self.binary, *arguments],
-            environment={**self.environment, **(more or {})},
-            folder=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
         late = threading.Event()
+        command, environment = [self.binary, *arguments], {**self.environment, **(more or {})}
+        with printing(command, environment=environment, folder=self.folder) as (process, lines):
 
-        def give_up() -> None:
-            late.set()
-            kill_group(process)
+            def give_up() -> None:
+                late.set()
+                kill_group(process)
 
-        alarm = threading.Timer(within_s, give_up)
-        alarm.daemon = True
-        alarm.start()
-        assert process.stdout is not None
-        try:
-            with process.stdout as lines:
+            alarm = threading.Timer(within_s, give_up)
+            alarm.daemon = True
+            alarm.start()
+            try:
                 for line in lines:
-                    on_line(line.decode("utf-8", "replace").rstrip("\n"))
-            code = process.wait()
-        finally:
-            alarm.cancel()
-            kill_group(process)
+                    on_line(line)
+                code = process.wait()
+            finally:
+                alarm.cancel()
         words = " ".join(str(word) for word in arguments[:2])
         if late.is_set():
             raise InfraFault(

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -85,40 +85,24 @@ def write_image(image: Image, layer: Path, stream: IO[bytes]) -> None:
             _add(tar, f"{sha256}/layer.tar", source)
 
 
-@contextmanager
-def compressed(file: Path) -> Iterator[IO[bytes]]:
+def compressed(file: Path) -> AbstractContextManager[IO[bytes]]:
     """A stream whose bytes end up in `file`, compressed with zstd.
 
     Raises:
         InfraFault: zstd is missing or fails.
     """
-    process = _zstd(["-q", "-T0", "-3", "-f", "-o", str(file)], stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    try:
-        with process.stdin as stream:
-            yield stream
-        if process.wait() != 0:
-            raise InfraFault(f"zstd cannot write {file}", fix="make room there")
-    finally:
-        kill_group(process)
+    problem = InfraFault(f"zstd cannot write {file}", fix="make room there")
+    return _zstd(["-q", "-T0", "-3", "-f", "-o", str(file)], problem, stdin=subprocess.PIPE)
 
 
-@contextmanager
-def decompressed(file: Path) -> Iterator[IO[bytes]]:
+def decompressed(file: Path) -> AbstractContextManager[IO[bytes]]:
     """The bytes of `file` as they were before `compressed`.
 
     Raises:
         InfraFault: zstd is missing, or the file is damaged.
     """
-    process = _zstd(["-q", "-d", "-c", str(file)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        with process.stdout as stream:
-            yield stream
-        if process.wait() != 0:
-            raise InfraFault(f"{file} is damaged", fix="remove it")
-    finally:
-        kill_group(process)
+    problem = InfraFault(f"{file} is damaged", fix="remove it")
+    return _zstd(["-q", "-d", "-c", str(file)], problem, stdout=subprocess.PIPE)
 
 
 def run_tool(command: list[str], *, timeout_s: float = 600.0) -> str:
@@ -126,12 +110,27 @@ def run_tool(command: list[str], *, timeout_s: float = 600.0) -> str:
     return printed_by(command, command[0], timeout_s=timeout_s)
 
 
+@contextmanager
 def _zstd(
-    arguments: list[str], *, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
+    arguments: list[str],
+    problem: InfraFault,
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> Iterator[IO[bytes]]:
+    """Run zstd; gives the one stream that is a pipe. It raises `problem` if zstd fails."""
     if shutil.which("zstd") is None:
         raise InfraFault("zstd is not installed", fix="on Debian and Ubuntu: apt-get install zstd")
-    return spawn(["zstd", *arguments], stdin=stdin, stdout=stdout)
+    process = spawn(["zstd", *arguments], stdin=stdin, stdout=stdout)
+    pipe = process.stdin or process.stdout
+    assert pipe is not None
+    try:
+        with pipe:
+            yield pipe
+        if process.wait() != 0:
+            raise problem
+    finally:
+        kill_group(process)
 
 
 def _add(tar: tarfile.TarFile, name: str, stream: IO[bytes]) -> None:

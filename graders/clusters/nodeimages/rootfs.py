@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
 from graders.clusters.nodeimages.archive import run_tool
 from graders.faults import InfraFault
-from graders.process import kill_group, spawn
+from graders.process import printing
 from graders.progress import Progress
 
 SUITE = "bookworm"
@@ -57,17 +56,12 @@ def make_debian(folder: Path, packages: Iterable[str], title: str, progress: Pro
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     with progress.task(title) as task:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-        process = spawn(command, environment=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert process.stdout is not None
-        try:
-            for count, raw in enumerate(process.stdout, start=1):
-                tail.append(raw.decode("utf-8", "replace").strip())
+        with printing(command, environment=environment) as (process, lines):
+            for count, line in enumerate(lines, start=1):
+                tail.append(line.strip())
                 if step := _STEP.match(tail[-1]):
                     task.update(done=count, detail=f"{step[1].lower()} {step[2]}")
             status = process.wait()
-        finally:
-            kill_group(process)
-            process.stdout.close()
     if status != 0:
         raise InfraFault(
             f"debootstrap failed (exit {status}):\n    " + "\n    ".join(tail),
