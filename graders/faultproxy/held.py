@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,11 +40,17 @@ class HeldFrames(Rule):
 
 
 class LateFrames(HeldFrames):
-    """News of the objects that are meant comes `late_s` seconds late to every watch, in order."""
+    """News of the objects that are meant comes `late_s` seconds late to every watch, in order.
 
-    def __init__(self, name: str, match: Match, late_s: float) -> None:
+    The seconds are those of `clock`, which may be slower than others but never goes back.
+    """
+
+    def __init__(
+        self, name: str, match: Match, late_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(name, match)
         self.late_s = late_s
+        self.clock = clock
 
 
 def _nothing(mode: str) -> None:

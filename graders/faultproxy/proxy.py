@@ -165,6 +165,14 @@ class FaultProxy:
 
         return self._call(do())
 
+    def silent(self, match: Match) -> int:
+        """How many watches that are meant are open and have told no news of the objects that are."""
+
+        async def do() -> int:
+            return sum(not stream.remembers(match) for stream in self._meant(match))
+
+        return self._call(do())
+
     def expire(self, name: str, match: Match) -> int:
         """End the watches that are meant with `410 Gone`, so that clients list anew; gives how many."""
 

@@ -102,7 +102,7 @@ class Stream:
             self._held.append(held)
             self._nothing_held.clear()
             if isinstance(rule, LateFrames):
-                asyncio.get_running_loop().call_later(rule.late_s, self._let_late_go, held)
+                self._let_go_at(held, rule, rule.clock() + rule.late_s)
 
     async def release(self, rule: HeldFrames, mode: str) -> int:
         """Let go of what `rule` held: `all`, the `latest` of each object, or `none`; gives how many."""
@@ -121,6 +121,11 @@ class Stream:
             for frame in (chosen := _chosen(meant, "latest")):
                 await self.write(frame.line)
             return len(chosen)
+
+    def remembers(self, match: Match) -> bool:
+        """Whether it has told news of any object that is meant."""
+        frames = map(read_frame, self._past)
+        return any(frame is not None and match.covers_object(frame.item) for frame in frames)
 
     async def expire(self) -> None:
         """Say `410 Gone` as the API server does, and end."""
@@ -157,6 +162,14 @@ class Stream:
         self._held = [held for held in self._held if held not in names]
         if not self._held:
             self._nothing_held.set()
+
+    def _let_go_at(self, due: _Held, rule: LateFrames, at: float) -> None:
+        """Let go of a late frame at a time of its rule's clock; who comes before it was due before it."""
+        left_s = at - rule.clock()
+        if left_s > 0 and due in self._held:
+            asyncio.get_running_loop().call_later(left_s, self._let_go_at, due, rule, at)
+        else:
+            self._let_late_go(due)
 
     def _let_late_go(self, due: _Held) -> None:
         async def let_go() -> None:

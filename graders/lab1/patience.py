@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from graders.scenario.calibration import slowdown
@@ -22,6 +23,32 @@ MOST_WRITES = 120
 MOST_CHURN = 400
 """So did one that wrote so often in a namespace of the waiting track, or made and removed so many objects
 anywhere: a whole run of a sound one takes less, and what it did instead is what keeps the machine busy."""
+
+
+class OperatorsClock:
+    """Seconds as the operator of `world` has them: what the machine takes from it does not pass.
+
+    However little it has, a second passes in `1 + MOST_STRETCH` of ours. Any thread may ask.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lock = threading.Lock()
+        self._seen, self._taken_s = self._look()
+        self._now = 0.0
+
+    def now(self) -> float:
+        """Seconds since this clock was made; it never goes back."""
+        with self._lock:
+            (before, taken_before), (self._seen, self._taken_s) = (self._seen, self._taken_s), self._look()
+            passed = max(0.0, self._seen - before)
+            taken = max(0.0, self._taken_s - taken_before)
+            self._now += max(passed - taken, passed / (1.0 + MOST_STRETCH))
+            return self._now
+
+    def _look(self) -> tuple[float, float]:
+        taken_s = self._world.scheduled().waited_s + self._world.control.slow_s(0.0)
+        return self._world.recording.clock.now(), taken_s
 
 
 class Patience:

@@ -476,6 +476,17 @@ class TestFrames:
             assert there.of(name) == ["ADDED"]
         assert [each.effect for each in served.disturbances("again")] == ["1 frames replayed"]
 
+    def test_a_watch_is_silent_until_it_tells_of_what_is_meant(self, served: Served, name: str) -> None:
+        kube = served.world.kube
+        meant = Match(resources=frozenset({"configmaps"}), namespaces=frozenset({"default"}), name=name)
+        with Watching(served.http(), EVERYWHERE) as watch, Watching(served.http(), maps("other")):
+            kube.create(maps(), config_map(f"{name}-beside"))
+            until(lambda: watch.of(f"{name}-beside") == ["ADDED"], "not told")
+            assert served.world.proxy.silent(meant) == 1
+            kube.create(maps(), config_map(name))
+            until(lambda: watch.of(name) == ["ADDED"], "not told")
+            assert served.world.proxy.silent(meant) == 0
+
     def test_expired_watches_end_with_410(self, served: Served, name: str) -> None:
         with Watching(served.http(), maps()) as watch, Watching(served.http(), maps("other")) as there:
             assert served.world.proxy.expire("gone", IN_DEFAULT) == 1

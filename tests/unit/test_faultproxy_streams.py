@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -193,6 +194,21 @@ def test_late_frames_come_by_themselves_in_order() -> None:
 
     assert played(story) == [*(f"MODIFIED x {number}" for number in range(4)), "BOOKMARK  4"]
     assert rule.held_bytes == 0
+
+
+def test_late_frames_keep_to_a_clock_that_is_slow() -> None:
+    began = time.monotonic()
+    rule = LateFrames("late", IN_A, 0.05, lambda: (time.monotonic() - began) / 4)
+
+    async def story(client: Client) -> None:
+        for number in range(2):
+            await client.stream.take(frame("MODIFIED", "x", number), [rule])
+        async with asyncio.timeout(10):
+            while len(client.lines) < 2:
+                await asyncio.sleep(0.01)
+        assert time.monotonic() - began >= 0.2
+
+    assert played(story) == ["MODIFIED x 0", "MODIFIED x 1"]
 
 
 def test_a_late_frame_let_go_of_early_comes_once() -> None:

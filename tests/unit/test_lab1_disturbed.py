@@ -149,3 +149,18 @@ def test_what_is_allowed_costs_nothing(check: str, mutate: Mutation, tmp_path: P
 def test_a_record_without_the_disturbance_is_no_learners_fault(check: str, mark: str, tmp_path: Path) -> None:
     outcome = outcomes_of(lambda r: r.remove("marks", r.mark(check, mark)), tmp_path)[check]
     assert (outcome.status, outcome.fault) == (Status.ERROR, Fault.INFRASTRUCTURE)
+
+
+def test_a_replay_of_nothing_shows_nothing(tmp_path: Path) -> None:
+    def silent(r: Recording) -> None:
+        r.mark(REPLAY, "replayed")["data"].update(frames=0, watches=2)
+
+    outcome = outcomes_of(silent, tmp_path)[REPLAY]
+    assert (outcome.status, outcome.fault) == (Status.ERROR, Fault.INFRASTRUCTURE)
+
+
+def test_who_never_watches_hears_nothing_twice(tmp_path: Path) -> None:
+    def polls(r: Recording) -> None:
+        r.mark(REPLAY, "replayed")["data"].update(frames=0, watches=0)
+
+    assert outcomes_of(polls, tmp_path)[REPLAY].status is Status.PASSED

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from graders.lab1 import patience
-from graders.lab1.patience import MOST_CHURN, MOST_STRETCH, MOST_WRITES, Patience
+from graders.lab1.patience import MOST_CHURN, MOST_STRETCH, MOST_WRITES, OperatorsClock, Patience
 from graders.lab1.world import Asked, World
 from graders.sandbox.starvation import Scheduled
 
@@ -27,6 +27,12 @@ class Machine:
     asked: Asked = field(default_factory=lambda: Asked({}, 0))
 
     def patience(self) -> Patience:
+        return Patience(self.world(), "track", self.now, LIMIT_S)
+
+    def operators_clock(self) -> OperatorsClock:
+        return OperatorsClock(self.world())
+
+    def world(self) -> World:
         clock = SimpleNamespace(now=lambda: self.now)
         world = SimpleNamespace(
             kube=None,
@@ -37,7 +43,7 @@ class Machine:
             control=SimpleNamespace(slow_s=lambda since: self.api_slow_s),
             kept_since=lambda before: self.scheduled.waited_s - before,
         )
-        return Patience(cast(World, world), "track", self.now, LIMIT_S)
+        return cast(World, world)
 
 
 @pytest.fixture
@@ -45,6 +51,26 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
     monkeypatch.setattr(patience, "slowdown", lambda *_: found.slowdown)
     return found
+
+
+def test_the_operators_clock_stands_still_for_what_the_machine_takes(machine: Machine) -> None:
+    clock = machine.operators_clock()
+    machine.now = 2.0
+    assert clock.now() == pytest.approx(2.0)
+    machine.now, machine.scheduled = 4.0, Scheduled(ran_s=1.0, waited_s=1.0)
+    assert clock.now() == pytest.approx(3.0)
+    machine.now, machine.api_slow_s = 5.0, 0.5
+    assert clock.now() == pytest.approx(3.5)
+
+
+def test_it_never_stands_still_altogether_and_never_goes_back(machine: Machine) -> None:
+    clock = machine.operators_clock()
+    machine.now, machine.scheduled = 8.0, Scheduled(ran_s=0.0, waited_s=30.0)
+    assert clock.now() == pytest.approx(8.0 / (1 + MOST_STRETCH))
+    # An operator that was started anew has waited less than the one before it.
+    machine.now, machine.scheduled = 9.0, Scheduled()
+    assert clock.now() == pytest.approx(8.0 / (1 + MOST_STRETCH) + 1.0)
+    assert clock.now() == pytest.approx(8.0 / (1 + MOST_STRETCH) + 1.0)
 
 
 def test_on_a_machine_that_keeps_up_a_limit_is_a_limit(machine: Machine) -> None:

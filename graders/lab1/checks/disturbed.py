@@ -116,8 +116,10 @@ def check_replay(bundle: Bundle, facts: Facts) -> None:
     story = told(bundle, "replay")
     if not story.all("expired"):
         raise InfraFault("the record of track replay has no mark 'expired'")
-    since, until = story.mark("replayed").t, story.mark("end").t
-    facts["frames"] = story.mark("replayed").data["frames"]
+    replayed, until = story.mark("replayed"), story.mark("end").t
+    since, facts["frames"] = replayed.t, replayed.data["frames"]
+    if replayed.data.get("watches") and not replayed.data["frames"]:
+        raise InfraFault("the operator watches, and nothing was told to it again")
     writes = [event for event in _mutations(story) if since <= event.t <= until]
     facts["writes"] = len(writes)
     shown = Counter(f"{event.verb} {event.resource} {event.name} ({event.code})" for event in writes)

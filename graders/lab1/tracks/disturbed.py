@@ -8,6 +8,7 @@ from typing import Any
 
 from graders.faultproxy import Answer, Asked, HeldFrames, LateFrames, Match, Meanwhile
 from graders.kube.client import ApiRefused
+from graders.kube.paths import resource_path
 from graders.lab1.api import (
     PLURAL,
     controller_uid,
@@ -18,13 +19,17 @@ from graders.lab1.api import (
     pods_path,
     status_field,
 )
+from graders.lab1.patience import OperatorsClock
 from graders.lab1.stage import Stage
 from graders.lab1.tracks.failures import poked
 from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
 from graders.polling import NotYet
 
 LATE_S = 5.0
-"""How much later than it happens the operator hears of a pod."""
+"""How much later than it happens the operator hears of a pod, in seconds that it has for itself.
+
+On a machine that has no time for it, five others would be over before it has done anything.
+"""
 
 LABEL = "audit.example/reviewed"
 FINALIZER = "audit.example/keep"
@@ -89,9 +94,9 @@ def stale_cache(stage: Stage) -> None:
     with stage.watch_turn():
         stage.settle(late, calm)
         stage.mark("late", namespace=late)
-        rule = LateFrames(
-            "stale-cache", Match(resources=frozenset({"pods"}), namespaces=frozenset({late})), LATE_S
-        )
+        clock = OperatorsClock(stage.world)
+        meant = Match(resources=frozenset({"pods"}), namespaces=frozenset({late}))
+        rule = LateFrames("stale-cache", meant, LATE_S, clock.now)
         with poked(stage, late, name), poked(stage, calm, name), stage.world.proxy.disturb(rule):
             for namespace in (late, calm):
                 failing, deleted, _ = stage.pod_names(namespace, name)
@@ -100,10 +105,10 @@ def stale_cache(stage: Stage) -> None:
             for namespace in (calm, late):
                 _wait_recovered(stage, namespace, name, within_s=stage.deadline_s + 2 * LATE_S)
             # What the operator did last it hears of last; only then has it had the occasion to do it again.
-            heard = stage.now() + 1.5 * LATE_S
+            heard = clock.now() + 1.5 * LATE_S
 
             def had_occasion() -> None:
-                if stage.now() < heard:
+                if clock.now() < heard:
                     raise NotYet("old news is still on its way")
 
             stage.wait("the operator to hear of its own writes", had_occasion, timeout_s=2 * LATE_S)
@@ -169,8 +174,11 @@ def replay(stage: Stage) -> None:
     meant = Match(resources=frozenset({PLURAL, "pods", "services"}), namespaces=frozenset({namespace}))
     with stage.watch_turn():
         stage.settle(namespace)
+        _have_news(stage, namespace, meant)
         stage.settle(namespace)
-        stage.mark("replayed", namespace=namespace, frames=stage.world.proxy.replay("replay", meant))
+        watches = stage.world.proxy.open_watches(meant)
+        frames = stage.world.proxy.replay("replay", meant)
+        stage.mark("replayed", namespace=namespace, frames=frames, watches=watches)
         stage.settle(namespace)
         _expire_and_wait(stage, "replay", meant)
         stage.mark("expired", namespace=namespace)
@@ -219,6 +227,32 @@ def missed_events(stage: Stage) -> None:
         wait_replaced(stage, namespace, name, uid, 3)
     stage.settle(namespace)
     stage.mark("end", **snapshot(stage, namespace, name))
+
+
+def _have_news(stage: Stage, namespace: str, meant: Match) -> None:
+    """Touch every object that is meant, and wait until each watch has told of one.
+
+    A watch that is new has told nothing yet that could be told again.
+    """
+    stage.mark("touched", namespace=namespace)
+    touch = {"metadata": {"annotations": {"kubeproof.dev/touched": "yes"}}}
+    paths = {
+        PLURAL: jobs_path(namespace),
+        "pods": pods_path(namespace),
+        "services": resource_path("v1", "services", namespace=namespace),
+    }
+    for resource, path in paths.items():
+        for name in sorted(stage.world.watches.objects(resource, namespace)):
+            with contextlib.suppress(ApiRefused):  # one that is gone is no news to repeat
+                stage.kube.patch(f"{path}/{name}", touch)
+
+    def told() -> None:
+        silent = stage.world.proxy.silent(meant)
+        if silent:
+            raise NotYet(f"{silent} watches have told nothing yet")
+
+    # One that selects other objects never tells of these, and has nothing to repeat either.
+    stage.reached("every watch to tell of a touched object", told)
 
 
 @contextlib.contextmanager
