@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from graders.cli.progress import TerminalProgress
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.parity import compare
-from graders.selftest import Row, run_selftest
+from graders.selftest import Row, at_once, run_selftest
 
 
 def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
@@ -24,7 +23,7 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
         bool, typer.Option(help="Run for each flawed solution only the tracks behind what it must lose.")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Gradings side by side. [default: one for each core]")
+        int | None, typer.Option(min=1, help="Gradings side by side. [default: one for two cores]")
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--solution", help="Only this solution (may be repeated).")
@@ -63,7 +62,7 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
             rows[name] = run_selftest(
                 found,
                 focus=focus,
-                jobs=jobs or os.cpu_count() or 1,
+                jobs=jobs or at_once(),
                 only=tuple(only or ()),
                 out=folder / name if len(providers) > 1 else folder,
                 progress=progress,

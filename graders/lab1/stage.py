@@ -22,7 +22,7 @@ from graders.lab1.api import (
     pods_path,
 )
 from graders.lab1.namespaces import create_namespaces
-from graders.lab1.patience import SHORTEST_STRETCH_S, Patience
+from graders.lab1.patience import SHORTEST_STRETCH_S, OperatorsClock, Patience
 from graders.lab1.world import World
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
@@ -294,29 +294,30 @@ class Stage:
 
         return self.reached(f"the job {name} to say {what}", probe)
 
-    def settle(self, *namespaces: str) -> float:
+    def settle(self, *namespaces: str, for_s: float | None = None) -> float:
         """Wait until the operator has not written in the namespaces for a while; sets mark `settled`.
 
-        An operator that never rests is not this wait's business: after T it goes on, marked `restless`.
+        The while is of `for_s` seconds, else a moment, by the operator's own clock: whoever is not let run is
+        not at rest. One that never rests is not this wait's business: after T it goes on, marked `restless`.
         """
-        start = last = self.now()
-        waited_before = self.world.scheduled().waited_s
+        quiet_s = self.world.quiet_s if for_s is None else for_s
+        clock, start = OperatorsClock(self.world), self.now()
+        last, since = start, clock.now()
 
         def probe() -> None:
-            nonlocal last, waited_before
+            nonlocal last, since
             writes = (self.world.audit.last_write(self.world.operator_user, each) for each in namespaces)
             latest = max(start, *(write if write is not None else start for write in writes))
             if latest > last:
-                last, waited_before = latest, self.world.scheduled().waited_s
-            since = self.now() - last
-            # Whoever is not let run is not at rest.
-            if min(since, since - self.world.kept_since(waited_before)) < self.world.quiet_s:
-                raise NotYet(f"last write {since:.2f} s ago")
+                last, since = latest, clock.now()
+            if clock.now() - since < quiet_s:
+                raise NotYet(f"last write {self.now() - last:.2f} s ago")
 
         name = "settled"
+        patience = Patience(self.world, self.track, start, self.deadline_s + (for_s or 0.0))
         try:
             with self._waiting("rest", "the operator to come to rest"):
-                self._wait_fairly(probe, self._patience(start), interval_s=0.05)
+                self._wait_fairly(probe, patience, interval_s=0.05)
         except TimedOut:
             name = "restless"
         return self.mark(name, namespace=namespaces[0])
@@ -338,8 +339,8 @@ class Stage:
         except TimedOut:
             self.mark("unnoticed", namespace=namespace)
 
-    def _patience(self, since: float | None = None) -> Patience:
-        return Patience(self.world, self.track, self.now() if since is None else since, self.deadline_s)
+    def _patience(self) -> Patience:
+        return Patience(self.world, self.track, self.now(), self.deadline_s)
 
     @contextlib.contextmanager
     def _waiting(self, kind: str, what: str) -> Iterator[None]:

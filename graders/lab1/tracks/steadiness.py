@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from graders.lab1.api import is_true, job_manifest, phase
+from graders.lab1.patience import MOST_STRETCH, OperatorsClock
 from graders.lab1.stage import Stage
 from graders.lab1.walk import FIRST_NODES, Walk, merged, walker
 from graders.lab1.world import QUIET_S
-from graders.polling import NotYet, TimedOut, wait_for
+from graders.polling import NotYet
 
 SETTLED_S = 5.0
 """Without a write for so long, an operator is at rest."""
@@ -37,7 +38,7 @@ def quiet(stage: Stage) -> None:
     stage.reached("a new pod for a failed one", lambda: _replaced(stage, namespace, "restarted", uid))
     stage.reached("the job done: Complete is True", lambda: _condition(stage, namespace, "done", "Complete"))
     stretch = stage.world.quiet_s / QUIET_S
-    rest(stage, namespace, SETTLED_S * stretch)
+    stage.settle(namespace, for_s=SETTLED_S * stretch)
     stage.mark("watching", namespace=namespace)
     let_pass(stage, "watching what is written while nothing changes", WINDOW_S * stretch)
     poke = {"metadata": {"annotations": {"example.org/note": "seen"}}}
@@ -46,37 +47,17 @@ def quiet(stage: Stage) -> None:
     stage.mark("end", namespace=namespace)
 
 
-def rest(stage: Stage, namespace: str, for_s: float) -> None:
-    """Wait until the operator has not written for so long; mark `restless` when it never does.
-
-    One that never rests is not this wait's business: what it writes is on record.
-    """
-    start = stage.now()
-
-    def probe() -> None:
-        last = stage.world.audit.last_write(stage.world.operator_user, namespace)
-        since = stage.now() - max(start, last if last is not None else start)
-        if since < for_s:
-            raise NotYet(f"last write {since:.2f} s ago")
-
-    name = "settled"
-    try:
-        wait_for(probe, timeout_s=for_s + stage.deadline_s, interval_s=0.05)
-    except TimedOut:
-        name = "restless"
-    stage.mark(name, namespace=namespace)
-
-
 def let_pass(stage: Stage, what: str, seconds: float) -> None:
-    """Let time go by."""
-    until = stage.now() + seconds
+    """Let time go by, as much of it as the operator has for itself."""
+    clock = OperatorsClock(stage.world)
 
     def probe() -> None:
-        if stage.now() < until:
-            raise NotYet(f"{until - stage.now():.1f} s to go")
+        left_s = seconds - clock.now()
+        if left_s > 0:
+            raise NotYet(f"{left_s:.1f} s to go")
 
     if seconds > 0:
-        stage.wait(what, probe, timeout_s=seconds + 5)
+        stage.wait(what, probe, timeout_s=(1 + MOST_STRETCH) * seconds + 5)
 
 
 def random_walk(stage: Stage) -> None:
