@@ -23,7 +23,10 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
         bool, typer.Option(help="Run for each flawed solution only the tracks behind what it must lose.")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Gradings side by side. [default: one for two cores]")
+        int | None,
+        typer.Option(
+            min=1, help="Gradings side by side. [default: one for two cores, with --focus one for each]"
+        ),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--solution", help="Only this solution (may be repeated).")
@@ -62,7 +65,7 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
             rows[name] = run_selftest(
                 found,
                 focus=focus,
-                jobs=jobs or at_once(),
+                jobs=jobs or at_once(focus=focus),
                 only=tuple(only or ()),
                 out=folder / name if len(providers) > 1 else folder,
                 progress=progress,
