@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,11 +21,16 @@ from graders.course import Expected, Lab
 from graders.faults import CourseError, UsageError
 from graders.model import Status
 from graders.ownership import OwnedFolder
+from graders.paths import REPOSITORY
 from graders.process import spawn
 from graders.progress import Progress
 
 STARTER_BELOW = Decimal(15)
 """Per cent that a starter must stay under."""
+MADE_FROM = "made-from.txt"
+"""Beside a report: what it was made from, so that a later self-test can tell whether it still stands."""
+MADE_ON_THE_WAY = shutil.ignore_patterns("__pycache__", ".*_cache")
+"""Names of files that belong to nobody's work."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,19 @@ def at_once(*, focus: bool = False) -> int:
 
 
 def run_selftest(
-    lab: Lab, *, focus: bool, jobs: int, only: tuple[str, ...], out: Path, progress: Progress, provider: str
+    lab: Lab,
+    *,
+    focus: bool,
+    jobs: int,
+    only: tuple[str, ...],
+    out: Path,
+    progress: Progress,
+    provider: str,
+    resume: bool = False,
 ) -> list[Row]:
     """Grade all solutions of a lab on clusters of `provider`, `jobs` at a time, each in a process of its own.
+
+    With `resume`, a report in `out` stands if the same grader made it from the same solution and rubric.
 
     Raises:
         CourseError: a live criterion has no flawed solution. UsageError: `only` names none.
@@ -96,7 +112,7 @@ def run_selftest(
             ThreadPoolExecutor(jobs) as pool,
         ):
             rows = []
-            for row in pool.map(lambda case: _grade(lab, case, provider, out, progress), cases):
+            for row in pool.map(lambda case: _row(lab, case, provider, out, progress, resume), cases):
                 rows.append(row)
                 task.update(done=len(rows))
             return rows
@@ -104,7 +120,7 @@ def run_selftest(
 
 def overlay(reference: Path, expected: Expected, destination: Path) -> Path:
     """The flawed solution as a whole: the reference with what differs laid over it."""
-    shutil.copytree(reference, destination, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    shutil.copytree(reference, destination, ignore=MADE_ON_THE_WAY)
     for path in expected.remove:
         gone = destination / path
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
@@ -128,11 +144,27 @@ def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
         yield Case(expected.name, root, "exactly these", expected, only)
 
 
-def _grade(lab: Lab, case: Case, provider: str, out: Path, progress: Progress) -> Row:
+def _row(lab: Lab, case: Case, provider: str, out: Path, progress: Progress, resume: bool) -> Row:
     if case.only and case.flaw is not None and not case.expected(provider_named(provider).capabilities):
         statuses = dict.fromkeys(case.only, Status.UNSUPPORTED.value)
         return Row(case.name, "cannot be shown", None, (), (), case.rule, 0.0, statuses=statuses)
-    folder = out / case.name
+    folder, made_from = out / case.name, _made_from(lab, case, provider)
+    kept = _kept(case, folder, made_from) if resume else None
+    return kept or _grade(lab, case, provider, folder, made_from, progress)
+
+
+def _kept(case: Case, folder: Path, made_from: str) -> Row | None:
+    """What the report in `folder` says, if it was made from just this."""
+    try:
+        if (folder / MADE_FROM).read_text(encoding="utf-8") != made_from:
+            return None
+        report = _report(folder)
+    except (OSError, ValueError):
+        return None
+    return _compare(case, report, float(report["timing"].get("total", 0)))
+
+
+def _grade(lab: Lab, case: Case, provider: str, folder: Path, made_from: str, progress: Progress) -> Row:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "graders", "grade", lab.id, str(case.root), "--out", str(folder)]
@@ -145,12 +177,35 @@ def _grade(lab: Lab, case: Case, provider: str, out: Path, progress: Progress) -
         process.wait()
     seconds = time.monotonic() - started
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"), parse_float=Decimal)
+        report = _report(folder)
     except (OSError, ValueError) as error:
         tail = (folder / "log.txt").read_text("utf-8", "replace")[-300:]
         problem = f"no report ({error}): {tail}"
         return Row(case.name, "none", None, (), (), case.rule, seconds, problem)
-    return _compare(case, report, seconds)
+    row = _compare(case, report, seconds)
+    if row.percent is not None:
+        (folder / MADE_FROM).write_text(made_from, encoding="utf-8")
+    return row
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (folder / "report.json").read_text(encoding="utf-8"), parse_float=Decimal
+    )
+    return found
+
+
+def _made_from(lab: Lab, case: Case, provider: str) -> str:
+    """A digest of all that a report follows from: grader, lab, rubrics, solution, and what was asked."""
+    digest = hashlib.sha256("\0".join([lab.id, provider, *case.only]).encode())
+    for folder in (REPOSITORY / "graders", REPOSITORY / "rubrics", lab.folder, case.root):
+        for directory, inside, files in os.walk(folder):
+            skipped = MADE_ON_THE_WAY(directory, [*inside, *files])
+            inside[:] = sorted(set(inside) - skipped)
+            for path in (Path(directory, name) for name in sorted(set(files) - skipped)):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{path.relative_to(folder)}\0{content}\n".encode())
+    return digest.hexdigest()
 
 
 def _compare(case: Case, report: dict[str, Any], seconds: float) -> Row:

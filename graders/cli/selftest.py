@@ -43,6 +43,14 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
         Path | None,
         typer.Option(help="Write the comparison of several providers to this file, as Markdown."),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep each report in the folder that this grader made from the same solution and rubric; "
+            "grade the rest.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the reports. [default: out/selftest-LAB]")
     ] = None,
@@ -70,6 +78,7 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
                 out=folder / name if len(providers) > 1 else folder,
                 progress=progress,
                 provider=name,
+                resume=resume,
             )
     for name in providers:
         console.print(_table(rows[name], name))

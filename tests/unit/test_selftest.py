@@ -170,7 +170,7 @@ def test_what_a_flaw_loses_on_other_clusters_is_not_asked_of_this_one(lab: Lab, 
 
 def test_a_flaw_that_a_cluster_cannot_show_is_not_graded_for_nothing(lab: Lab, tmp_path: Path) -> None:
     case = dataclasses.replace(flaw(with_real_pods=("in-cluster",)), only=("in-cluster",))
-    row = selftest._grade(lab, case, "embedded", tmp_path / "out", Silent())
+    row = selftest._row(lab, case, "embedded", tmp_path / "out", Silent(), resume=False)
     assert (row.ok, row.verdict, row.statuses) == (True, "cannot be shown", {"in-cluster": "unsupported"})
     assert not (tmp_path / "out").exists()
 
@@ -248,9 +248,61 @@ def test_a_grading_that_leaves_no_report_is_told_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
     broken = dataclasses.replace(lab, id="lab99")
-    row = selftest._grade(
-        broken, Case("reference", tmp_path, "nothing"), "embedded", tmp_path / "out", Silent()
-    )
+    case = Case("reference", tmp_path / "submission", "nothing")
+    row = selftest._row(broken, case, "embedded", tmp_path / "out", Silent(), resume=True)
+    assert not (tmp_path / "out" / "reference" / selftest.MADE_FROM).exists()
     assert (row.ok, row.verdict, row.percent) == (False, "none", None)
     assert row.problem.startswith("no report (")
     assert "there is no lab 'lab99'" in row.problem
+
+
+# --- going on where it stopped ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(lab: Lab, solutions: Path, tmp_path: Path) -> Case:
+    """A case whose report is there, made from just what is there now."""
+    case = Case("reference", solutions / "reference", "nothing")
+    folder = tmp_path / "out" / case.name
+    folder.mkdir(parents=True)
+    report(lab, folder, lambda _: None)
+    (folder / selftest.MADE_FROM).write_text(selftest._made_from(lab, case, "embedded"))
+    return case
+
+
+def resumed(lab: Lab, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **change: Any) -> bool:
+    """Whether the report that is there was taken over."""
+    new = Row(case.name, "graded", Decimal(1), (), (), case.rule, 1.0)
+    monkeypatch.setattr(selftest, "_grade", lambda *_: new)
+    asked = {"provider": "embedded", "resume": True} | change
+    row = selftest._row(
+        lab, case, out=tmp_path / "out", progress=Silent(), provider=asked["provider"], resume=asked["resume"]
+    )
+    return row.percent == Decimal(100)
+
+
+def test_a_report_made_from_the_same_is_kept(
+    lab: Lab, kept: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = kept.root / "operator" / "__pycache__"
+    (cache / "pods.pyc").write_text("newer")
+    assert resumed(lab, kept, tmp_path, monkeypatch)
+    assert not resumed(lab, kept, tmp_path, monkeypatch, resume=False)
+
+
+def test_a_report_made_from_something_else_is_made_again(
+    lab: Lab, kept: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not resumed(lab, kept, tmp_path, monkeypatch, provider="kind")
+    assert not resumed(lab, dataclasses.replace(kept, only=("scaling",)), tmp_path, monkeypatch)
+    (kept.root / "operator" / "pods.py").write_text("changed")
+    assert not resumed(lab, kept, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("file", ["report.json", selftest.MADE_FROM])
+def test_half_a_report_is_made_again(
+    lab: Lab, kept: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    path = tmp_path / "out" / kept.name / file
+    path.write_bytes(path.read_bytes()[:40])
+    assert not resumed(lab, kept, tmp_path, monkeypatch)
