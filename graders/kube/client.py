@@ -65,22 +65,26 @@ class Kube:
     def __init__(self, kubeconfig: Path, *, context: str | None = None, guest: Guest | None = None) -> None:
         """Read `kubeconfig`; nothing is sent yet. What is written goes past `guest`, if there is one.
 
+        Keys that the kubeconfig holds become files beside it: whoever removes its folder removes them.
+
         Raises:
             InfraFault: the kubeconfig cannot be read.
         """
         from kubernetes import config  # noqa: PLC0415  (a second of imports that judging need not pay)
-        from kubernetes.client import Configuration  # noqa: PLC0415
+        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
 
         configuration = Configuration()
         configuration.connection_pool_maxsize = 64
         configuration.retries = urllib3.Retry(0, connect=0, read=0, redirect=0)
         try:
-            client = config.new_client_from_config(  # type: ignore[no-untyped-call]
+            config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=str(kubeconfig),
                 context=context,
                 client_configuration=configuration,
                 persist_config=False,
+                temp_file_path=str(kubeconfig.parent),
             )
+            client = ApiClient(configuration=configuration)
         except (
             config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError
         ) as error:  # fmt: skip

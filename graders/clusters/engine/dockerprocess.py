@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 import subprocess
 import sys
@@ -56,8 +57,11 @@ def start_dockerd(owned: OwnedFolder, cgroup: str) -> subprocess.Popen[bytes]:
     ]
     if lacking_capability():
         options += ["--oom-score-adjust=0", *_own_runtime(folder)]
+    leftovers = folder / "tmp"
+    leftovers.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": os.fspath(leftovers)}
     with (folder / _LOG).open("wb") as log:
-        process = spawn([*command, *options], stdout=log, stderr=log)
+        process = spawn([*command, *options], environment=environment, stdout=log, stderr=log)
     owned.record(process.pid)
     _record_children(owned, process)
     return process
