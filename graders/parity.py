@@ -64,6 +64,20 @@ class Parity:
             lines.append("| " + " | ".join([name, *cells, str(self.compared(name)), found]) + " |")
         return "\n".join(lines) + "\n"
 
+    def page(self, lab: str, *, focus: bool) -> str:
+        """The table as a page of its own: what was compared, how, and what came of it."""
+        compared, differ = sum(map(self.compared, self.solutions)), len(self.differences)
+        options = " ".join(["--focus"] * focus + [f"--provider {provider}" for provider in self.providers])
+        of_flaws = "Of a flawed solution these are the checks behind what it must lose.\n" if focus else ""
+        return (
+            f"# {lab}: {' and '.join(self.providers)} beside each other\n\n"
+            "Each solution is graded on each provider; every check that all can show must end the same.\n"
+            f"{of_flaws}\n"
+            f"Written by `kubeproof selftest {lab} {options} --table FILE`:\n"
+            f"{len(self.solutions)} solutions, {compared} checks compared, {differ} different.\n\n"
+            f"{self.markdown()}"
+        )
+
 
 def compare(rows: Mapping[str, Sequence[Row]]) -> Parity:
     """Put the rows of each provider beside each other."""

@@ -87,7 +87,7 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
                 console.print(Text(f"{row.name}: {row.problem}", style="red"))
     unlike = compare(rows)
     if table is not None:
-        table.write_text(unlike.markdown(), encoding="utf-8")
+        table.write_text(unlike.page(found.id, focus=focus), encoding="utf-8")
     for difference in unlike.differences:
         console.print(Text(str(difference), style="red"))
     failed = sum(not row.ok for each in rows.values() for row in each) + len(unlike.differences)

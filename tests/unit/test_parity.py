@@ -63,6 +63,14 @@ def test_the_table_has_a_row_for_each_solution() -> None:
     assert table[3] == "| never-shrinks | loses scaling | loses scaling | 1 | none |"
 
 
+def test_the_page_says_how_much_was_compared_and_what_came_of_it() -> None:
+    some, others = row("a", scaling="passed", retries="passed"), row("a", scaling="failed", retries="passed")
+    page = compare({"embedded": [some], "kind": [others]}).page("lab1", focus=True)
+    assert page.startswith("# lab1: embedded and kind beside each other\n")
+    assert "`kubeproof selftest lab1 --focus --provider embedded --provider kind --table FILE`" in page
+    assert "1 solutions, 2 checks compared, 1 different.\n\n| solution |" in page
+
+
 def test_the_command_fails_on_a_difference_and_writes_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
