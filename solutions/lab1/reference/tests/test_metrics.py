@@ -1,16 +1,8 @@
-import pytest
-from prometheus_client import CollectorRegistry
-
 from mltj_operator.job import Key
 from mltj_operator.metrics import Metrics
 from mltj_operator.transitions import Transitions
 
 KEY = Key("lab", "train")
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(CollectorRegistry())
 
 
 def value(metrics: Metrics, name: str) -> float | None:

@@ -1,11 +1,15 @@
 import asyncio
 import itertools
 
+import pytest
 from apiserver import ApiServer
-from builders import a_job
+from builders import a_job, raw_job
 
 from mltj_operator.api import Api
-from mltj_operator.names import core_path
+from mltj_operator.breaker import Unavailable
+from mltj_operator.job import Key
+from mltj_operator.names import API_VERSION, core_path
+from mltj_operator.reconcile import Reconciler
 from mltj_operator.reporter import Reporter
 from mltj_operator.transitions import Transitions
 
@@ -61,3 +65,14 @@ async def test_news_that_are_refused_stop_nobody(server: ApiServer, api: Api) ->
     await reporter.tell(a_job(), CREATED)
     await reporter.catch_up()
     assert server.names(EVENTS) == []
+
+
+async def test_news_of_a_write_whose_answer_was_lost_are_told_once(
+    server: ApiServer, reconciler: Reconciler
+) -> None:
+    server.put(f"/apis/{API_VERSION}/namespaces/lab/mltrainingjobs", raw_job())
+    server.lost_answers.append("PATCH")
+    with pytest.raises(Unavailable):
+        await reconciler.reconcile(Key("lab", "train"))
+    await reconciler.reconcile(Key("lab", "train"))
+    assert len(server.names(EVENTS)) == 1
