@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +17,10 @@ from typing import Any
 from graders.clusters.registry import provider_named
 from graders.course import Expected, Lab
 from graders.faults import CourseError, UsageError
+from graders.gradings import Gradings, gradings
 from graders.model import Status
 from graders.ownership import OwnedFolder
 from graders.paths import REPOSITORY
-from graders.process import spawn
 from graders.progress import Progress
 
 STARTER_BELOW = Decimal(15)
@@ -109,10 +107,13 @@ def run_selftest(
             )
         with (
             progress.task(f"self-test of {lab.id}: {len(cases)} solutions, {provider}", len(cases)) as task,
+            gradings(provider, progress) as grader,
             ThreadPoolExecutor(jobs) as pool,
         ):
             rows = []
-            for row in pool.map(lambda case: _row(lab, case, provider, out, progress, resume), cases):
+            for row in pool.map(
+                lambda case: _row(lab, case, provider, out, progress, grader, resume=resume), cases
+            ):
                 rows.append(row)
                 task.update(done=len(rows))
             return rows
@@ -144,13 +145,24 @@ def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
         yield Case(expected.name, root, "exactly these", expected, only)
 
 
-def _row(lab: Lab, case: Case, provider: str, out: Path, progress: Progress, resume: bool) -> Row:
+def _row(
+    lab: Lab, case: Case, provider: str, out: Path, progress: Progress, grader: Gradings, *, resume: bool
+) -> Row:
     if case.only and case.flaw is not None and not case.expected(provider_named(provider).capabilities):
         statuses = dict.fromkeys(case.only, Status.UNSUPPORTED.value)
         return Row(case.name, "cannot be shown", None, (), (), case.rule, 0.0, statuses=statuses)
     folder, made_from = out / case.name, _made_from(lab, case, provider)
     kept = _kept(case, folder, made_from) if resume else None
-    return kept or _grade(lab, case, provider, folder, made_from, progress)
+    if kept is not None:
+        return kept
+    grader.check()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with progress.task(case.name):
+        row = _grade(lab, case, provider, folder, grader)
+    if row.percent is not None:
+        (folder / MADE_FROM).write_text(made_from, encoding="utf-8")
+    return row
 
 
 def _kept(case: Case, folder: Path, made_from: str) -> Row | None:
@@ -164,28 +176,20 @@ def _kept(case: Case, folder: Path, made_from: str) -> Row | None:
     return _compare(case, report, float(report["timing"].get("total", 0)))
 
 
-def _grade(lab: Lab, case: Case, provider: str, folder: Path, made_from: str, progress: Progress) -> Row:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "graders", "grade", lab.id, str(case.root), "--out", str(folder)]
-    command += ["--provider", provider]
+def _grade(lab: Lab, case: Case, provider: str, folder: Path, grader: Gradings) -> Row:
+    arguments = [lab.id, str(case.root), "--out", str(folder), "--provider", provider]
     for name in case.only:
-        command += ["--only", name]
+        arguments += ["--only", name]
     started = time.monotonic()
-    with (folder / "log.txt").open("wb") as log, progress.task(case.name):
-        process = spawn(command, stdout=log, stderr=subprocess.STDOUT)
-        process.wait()
+    log = folder / "log.txt"
+    grader.run(arguments, log)
     seconds = time.monotonic() - started
     try:
         report = _report(folder)
     except (OSError, ValueError) as error:
-        tail = (folder / "log.txt").read_text("utf-8", "replace")[-300:]
-        problem = f"no report ({error}): {tail}"
+        problem = f"no report ({error}): {log.read_text('utf-8', 'replace')[-300:]}"
         return Row(case.name, "none", None, (), (), case.rule, seconds, problem)
-    row = _compare(case, report, seconds)
-    if row.percent is not None:
-        (folder / MADE_FROM).write_text(made_from, encoding="utf-8")
-    return row
+    return _compare(case, report, seconds)
 
 
 def _report(folder: Path) -> dict[str, Any]:

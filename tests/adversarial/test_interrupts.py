@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from graders.polling import NotYet, wait_for
 from tests.e2e.command import REFERENCE, ROOT, Ended, Running
 
 pytestmark = [pytest.mark.adversarial, pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -118,3 +119,28 @@ def test_kill_9_leaves_no_process_and_the_next_run_no_folder(
     # By the end of judging the folders may be gone already.
     assert moment.stage == "judging" or "grade-lab1-" in swept.stdout, said
     assert ended.folders_left() == [], said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_self_test_that_is_stopped_ends_its_gradings_and_spares_what_is_there(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    earlier, log = out / "starter" / "report.json", out / "reference" / "log.txt"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("of an earlier run")
+    named = ["--solution", "reference", "--solution", "starter"]
+    running = Running(["selftest", "lab1", *named, "--jobs", "1", "--out", out], tmp_path / "run")
+
+    def runs() -> None:
+        if not log.exists() or STAGES["tracks"][0] not in log.read_text():
+            raise NotYet("the first solution is not graded yet")
+
+    wait_for(runs, timeout_s=120.0, interval_s=0.1)
+    running.signal(number)
+    ended = running.end(60.0)
+    assert ended.code == 128 + number, ended.err
+    assert ended.left == []
+    assert ended.folders_left() == []
+    assert "stopped by SIGTERM: removing what was started" in log.read_text()
+    assert earlier.read_text() == "of an earlier run"
