@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,18 +16,17 @@ from typing import Any
 from graders.clusters.registry import provider_named
 from graders.course import Expected, Lab
 from graders.faults import CourseError, UsageError
-from graders.gradings import Gradings, gradings
+from graders.gradingprocess import GradingProcesses, grading_processes
 from graders.model import Status
 from graders.ownership import OwnedFolder
 from graders.paths import REPOSITORY
 from graders.progress import Progress
+from graders.submissions.load import digest_of
 
 STARTER_BELOW = Decimal(15)
 """Per cent that a starter must stay under."""
 MADE_FROM = "made-from.txt"
-"""Beside a report: what it was made from, so that a later self-test can tell whether it still stands."""
-MADE_ON_THE_WAY = shutil.ignore_patterns("__pycache__", ".*_cache")
-"""Names of files that belong to nobody's work."""
+"""Beside a report: what it was made from, so that a later self-test can tell if it still stands."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def run_selftest(
             )
         with (
             progress.task(f"self-test of {lab.id}: {len(cases)} solutions, {provider}", len(cases)) as task,
-            gradings(provider, progress) as grader,
+            grading_processes(provider, progress) as grader,
             ThreadPoolExecutor(jobs) as pool,
         ):
             rows = []
@@ -121,7 +119,7 @@ def run_selftest(
 
 def overlay(reference: Path, expected: Expected, destination: Path) -> Path:
     """The flawed solution as a whole: the reference with what differs laid over it."""
-    shutil.copytree(reference, destination, ignore=MADE_ON_THE_WAY)
+    shutil.copytree(reference, destination, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
     for path in expected.remove:
         gone = destination / path
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
@@ -146,7 +144,14 @@ def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
 
 
 def _row(
-    lab: Lab, case: Case, provider: str, out: Path, progress: Progress, grader: Gradings, *, resume: bool
+    lab: Lab,
+    case: Case,
+    provider: str,
+    out: Path,
+    progress: Progress,
+    grader: GradingProcesses,
+    *,
+    resume: bool,
 ) -> Row:
     if case.only and case.flaw is not None and not case.expected(provider_named(provider).capabilities):
         statuses = dict.fromkeys(case.only, Status.UNSUPPORTED.value)
@@ -176,7 +181,7 @@ def _kept(case: Case, folder: Path, made_from: str) -> Row | None:
     return _compare(case, report, float(report["timing"].get("total", 0)))
 
 
-def _grade(lab: Lab, case: Case, provider: str, folder: Path, grader: Gradings) -> Row:
+def _grade(lab: Lab, case: Case, provider: str, folder: Path, grader: GradingProcesses) -> Row:
     arguments = [lab.id, str(case.root), "--out", str(folder), "--provider", provider]
     for name in case.only:
         arguments += ["--only", name]
@@ -200,16 +205,9 @@ def _report(folder: Path) -> dict[str, Any]:
 
 
 def _made_from(lab: Lab, case: Case, provider: str) -> str:
-    """A digest of all that a report follows from: grader, lab, rubrics, solution, and what was asked."""
-    digest = hashlib.sha256("\0".join([lab.id, provider, *case.only]).encode())
-    for folder in (REPOSITORY / "graders", REPOSITORY / "rubrics", lab.folder, case.root):
-        for directory, inside, files in os.walk(folder):
-            skipped = MADE_ON_THE_WAY(directory, [*inside, *files])
-            inside[:] = sorted(set(inside) - skipped)
-            for path in (Path(directory, name) for name in sorted(set(files) - skipped)):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{path.relative_to(folder)}\0{content}\n".encode())
-    return digest.hexdigest()
+    """All that a report follows from: what was asked, grader, rubrics, lab and solution."""
+    folders = (REPOSITORY / "graders", REPOSITORY / "rubrics", lab.folder, case.root)
+    return "\n".join([lab.id, provider, *case.only, *map(digest_of, folders)])
 
 
 def _compare(case: Case, report: dict[str, Any], seconds: float) -> Row:

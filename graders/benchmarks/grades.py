@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from graders.benchmarks.starts import spread
 from graders.course import Lab
 from graders.faults import InfraFault
+from graders.gradingprocess import GradingProcesses
+from graders.interrupt import done_before_the_end
 from graders.ownership import OwnedFolder
-from graders.process import spawn
 from graders.progress import Progress
 
 
@@ -67,18 +65,17 @@ def grades_json(grades: dict[str, tuple[Grade, ...]]) -> dict[str, object]:
 
 def _grade(lab: Lab, provider: str, progress: Progress) -> Grade:
     with OwnedFolder("bench", "grade") as owned, progress.task(f"grading {lab.id} on {provider}"):
-        command: list[str | Path] = [sys.executable, "-m", "graders", "grade", lab.id, lab.reference]
-        command += ["--provider", provider, "--out", owned.path / "out"]
+        out, log = owned.path / "out", owned.path / "log.txt"
+        arguments = [lab.id, str(lab.reference), "--provider", provider, "--out", str(out)]
+        processes = GradingProcesses({})
         started = time.monotonic()
-        with (owned.path / "log.txt").open("wb") as log:
-            process = spawn(command, stdout=log, stderr=subprocess.STDOUT)
-            owned.record(process.pid)
-            process.wait()
+        with done_before_the_end(processes.end):
+            processes.run(arguments, log)
         total_s = time.monotonic() - started
         try:
-            report = json.loads((owned.path / "out" / "report.json").read_text("utf-8"))
+            report = json.loads((out / "report.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
-            said = (owned.path / "log.txt").read_text("utf-8", "replace")[-500:]
+            said = log.read_text("utf-8", "replace")[-500:]
             raise InfraFault(f"a grade on {provider} left no report: {said}") from error
         if report["percent"] is None:
             raise InfraFault(f"a grade on {provider} came to no score: {report['problem']}")

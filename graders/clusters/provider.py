@@ -126,6 +126,16 @@ class ClusterProvider(Protocol):
         """
         ...
 
+    def shared(self, progress: Progress) -> AbstractContextManager[Mapping[str, str]]:
+        """Have, while the block runs, what each of several gradings would else start for itself.
+
+        Gives the environment variables that lead their processes to it.
+
+        Raises:
+            InfraFault: it cannot be had.
+        """
+        ...
+
 
 def check_needs(
     needs: Iterable[Capability],

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from graders.clusters.embedded import EmbeddedProvider
-from graders.clusters.engine.engine import VARIABLES
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.existing import ExistingProvider
 from graders.clusters.provider import ClusterProvider, ProviderOptions
 from graders.faults import UsageError
-from graders.progress import Progress
 
 
 def _kind(options: ProviderOptions) -> ClusterProvider:
@@ -64,21 +61,3 @@ def default_provider() -> str:
             raise UsageError(f"{VARIABLE} names {named!r}", fix=f"use one of {', '.join(PROVIDERS)}")
         return named
     return "kind" if answering_engine() else "embedded"
-
-
-@contextmanager
-def standing(name: str, progress: Progress) -> Iterator[Mapping[str, str]]:
-    """Have what each of several processes would else start for itself: for kind, an engine and its images.
-
-    Gives the environment variables that lead them to it.
-
-    Raises:
-        InfraFault: it cannot be started.
-    """
-    if name != "kind":
-        yield {}
-        return
-    from graders.clusters.engine.dockerd import running_engine  # noqa: PLC0415  (kind alone needs it)
-
-    with running_engine(progress) as host:
-        yield {VARIABLES[0]: host}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -60,6 +60,10 @@ class Stage:
     capabilities = frozenset(
         {Capability.API, Capability.CONTROLLERS, Capability.SIMULATED_NODES, Capability.AUDIT_LOG}
     )
+
+    def shared(self, progress: Progress) -> contextlib.AbstractContextManager[Mapping[str, str]]:
+        del progress
+        return contextlib.nullcontext({})
 
     @contextlib.contextmanager
     def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:

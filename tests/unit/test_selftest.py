@@ -13,7 +13,7 @@ import pytest
 from graders import selftest
 from graders.course import Expected, Lab, load_course
 from graders.faults import CourseError, UsageError
-from graders.gradings import Gradings
+from graders.gradingprocess import GradingProcesses
 from graders.judgement import judge_bundle
 from graders.model import Capability
 from graders.progress import Silent
@@ -171,7 +171,7 @@ def test_what_a_flaw_loses_on_other_clusters_is_not_asked_of_this_one(lab: Lab, 
 
 def test_a_flaw_that_a_cluster_cannot_show_is_not_graded_for_nothing(lab: Lab, tmp_path: Path) -> None:
     case = dataclasses.replace(flaw(with_real_pods=("in-cluster",)), only=("in-cluster",))
-    row = selftest._row(lab, case, "embedded", tmp_path / "out", Silent(), Gradings({}), resume=False)
+    row = selftest._row(lab, case, "embedded", tmp_path / "out", Silent(), GradingProcesses({}), resume=False)
     assert (row.ok, row.verdict, row.statuses) == (True, "cannot be shown", {"in-cluster": "unsupported"})
     assert not (tmp_path / "out").exists()
 
@@ -250,7 +250,10 @@ def test_a_grading_that_leaves_no_report_is_told_with_the_end_of_its_log(
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
     broken = dataclasses.replace(lab, id="lab99")
     case = Case("reference", tmp_path / "submission", "nothing")
-    row = selftest._row(broken, case, "embedded", tmp_path / "out", Silent(), Gradings({}), resume=True)
+    case.root.mkdir()
+    row = selftest._row(
+        broken, case, "embedded", tmp_path / "out", Silent(), GradingProcesses({}), resume=True
+    )
     assert not (tmp_path / "out" / "reference" / selftest.MADE_FROM).exists()
     assert (row.ok, row.verdict, row.percent) == (False, "none", None)
     assert row.problem.startswith("no report (")
@@ -277,7 +280,7 @@ def resumed(lab: Lab, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(selftest, "_grade", lambda *_: new)
     asked = {"provider": "embedded", "resume": True} | change
     provider, resume = asked["provider"], asked["resume"]
-    row = selftest._row(lab, case, provider, tmp_path / "out", Silent(), Gradings({}), resume=resume)
+    row = selftest._row(lab, case, provider, tmp_path / "out", Silent(), GradingProcesses({}), resume=resume)
     return row.percent == Decimal(100)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +63,11 @@ class ExistingProvider:
         """
         self._context = options.context
         self._kubeconfig = isolated(find_kubeconfig(options.kubeconfig), options.context)
+
+    def shared(self, progress: Progress) -> contextlib.AbstractContextManager[Mapping[str, str]]:
+        """Nothing but the cluster, and that is there."""
+        del progress
+        return contextlib.nullcontext({})
 
     @contextlib.contextmanager
     def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from graders.clusters.binaries import ensure_binaries
 from graders.clusters.containment import CAUTION
 from graders.clusters.engine.dockerd import running_engine
+from graders.clusters.engine.engine import VARIABLES
 from graders.clusters.engine.probing import UNIX, answering_engine
 from graders.clusters.kind.binary import ensure_kind
 from graders.clusters.kind.command import Kind
@@ -79,3 +80,13 @@ class KindProvider:
             folder = running.enter_context(OwnedFolder(KIND, spec.name))
             starting = Starting(spec, parts, Kind(parts.binary, host, folder.path), folder, running)
             yield starting.run(progress)
+
+    @contextlib.contextmanager
+    def shared(self, progress: Progress) -> Iterator[Mapping[str, str]]:
+        """Have a Docker engine; the images that the first grading loads stay in it for the others.
+
+        Raises:
+            InfraFault: there is none, and none can be started.
+        """
+        with running_engine(progress) as host:
+            yield {VARIABLES[0]: host}

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from graders.clusters.registry import standing
+from graders.clusters.registry import provider_named
 from graders.interrupt import done_before_the_end
 from graders.process import spawn
 from graders.progress import Progress
@@ -18,7 +18,7 @@ from graders.progress import Progress
 _CLEANS_UP_WITHIN_S = 30.0
 
 
-class Gradings:
+class GradingProcesses:
     """Runs `kubeproof grade`; safe to use from many threads."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -64,13 +64,13 @@ class Gradings:
 
 
 @contextlib.contextmanager
-def gradings(provider: str, progress: Progress) -> Iterator[Gradings]:
+def grading_processes(provider: str, progress: Progress) -> Iterator[GradingProcesses]:
     """Have what gradings on `provider` share for as long as the block runs.
 
     Raises:
-        InfraFault: it cannot be had.
+        InfraFault: it cannot be had. UsageError: there is no such provider.
     """
-    with standing(provider, progress) as environment:
-        several = Gradings(environment)
-        with done_before_the_end(several.end):
-            yield several
+    with provider_named(provider).shared(progress) as environment:
+        processes = GradingProcesses(environment)
+        with done_before_the_end(processes.end):
+            yield processes
