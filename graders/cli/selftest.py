@@ -64,6 +64,11 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
     providers = list(dict.fromkeys(provider or ["embedded"]))
     if table is not None and len(providers) < 2:
         raise UsageError("--table compares providers, and there is one", fix="give --provider twice")
+    if "existing" in providers:
+        raise UsageError(
+            "a self-test grades side by side, and an existing cluster takes one grading at a time",
+            fix="give --provider embedded or kind, or grade one solution there: `kubeproof grade --help`",
+        )
     found = load_course().find_lab(lab)
     folder = out or Path("out") / f"selftest-{found.id}"
     console = Console()

@@ -96,3 +96,9 @@ def test_a_table_of_one_provider_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["selftest", "lab1", "--table", str(tmp_path / "parity.md")])
     assert done.exit_code != 0
     assert "give --provider twice" in str(done.exception)
+
+
+def test_a_self_test_in_somebodys_cluster_is_refused() -> None:
+    done = CliRunner().invoke(app, ["selftest", "lab1", "--provider", "existing"])
+    assert done.exit_code != 0
+    assert "takes one grading at a time" in str(done.exception)
