@@ -66,10 +66,8 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     """
     sweep(progress.say)
     started = time.monotonic()
-    bundle_folder = request.out / "bundle"
-    shutil.rmtree(bundle_folder, ignore_errors=True)
     try:
-        with OwnedFolder("grade", request.lab.id) as scratch:
+        with _replaced(request.out / "bundle"), OwnedFolder("grade", request.lab.id) as scratch:
             submission = load_submission(
                 request.submission,
                 lab=request.lab.id,
@@ -94,6 +92,27 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
         detail = Outcome("grading", status=Status.ERROR, fault=Fault.GRADER, detail=traceback.format_exc())
         report = ended(request, Verdict.UNGRADED, f"grader: {error!r}", outcomes=(detail,))
     return timed(report, total=time.monotonic() - started)
+
+
+@contextmanager
+def _replaced(bundle: Path) -> Iterator[None]:
+    """Have the bundle of an earlier grading out of the way.
+
+    It comes back when the request cannot be meant: then its report stays, too. In all other cases it goes.
+    """
+    earlier = bundle.with_name(".bundle-before")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if bundle.exists():
+        bundle.rename(earlier)
+    try:
+        yield
+    except (UsageError, CourseError):
+        if earlier.exists():
+            shutil.rmtree(bundle, ignore_errors=True)
+            earlier.rename(bundle)
+        raise
+    finally:
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def scenario_of(lab: Lab) -> Scenario:

@@ -290,6 +290,18 @@ def test_a_failed_run_leaves_no_bundle_of_an_earlier_one(stage: Stage, request_:
     assert not (request_.out / "bundle" / "manifest.json").exists()
 
 
+def test_a_request_that_cannot_be_meant_leaves_the_bundle_of_an_earlier_one(
+    stage: Stage, request_: GradeRequest
+) -> None:
+    grade(request_, Silent())
+    before = (request_.out / "bundle" / "manifest.json").read_bytes()
+    stage.trouble = UsageError("there is no kubeconfig", fix="name one")
+    with pytest.raises(UsageError):
+        grade(request_, Silent())
+    assert (request_.out / "bundle" / "manifest.json").read_bytes() == before
+    assert [path.name for path in request_.out.iterdir()] == ["bundle"]
+
+
 # --- the learner's fault ---------------------------------------------------------------------------
 
 
