@@ -11,8 +11,9 @@ from typing import Any
 
 from graders.course import Lab
 from graders.evidence.bundle import Bundle, BundleManifest
+from graders.faults import InfraFault
 from graders.judging import judge
-from graders.model import Fault, GradeReport, Outcome, Score, Status, Verdict
+from graders.model import Capability, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.scoring.score import score
 
 
@@ -20,10 +21,14 @@ def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> Grade
     """The report that a bundle alone gives, with no cluster.
 
     Raises:
-        UsageError: there is no bundle of this lab at `folder`.
+        UsageError: there is no bundle of this lab at `folder`. InfraFault: records of it are lost, or there
+            is an audit log that nobody wrote to.
     """
     started = time.monotonic()
     bundle = Bundle(folder)
+    bundle.verify()
+    if Capability.AUDIT_LOG in bundle.manifest.capabilities and not bundle.audit:
+        raise InfraFault("the API server's audit log is empty: nothing was witnessed")
     outcomes = judge(bundle, lab=lab.id, only=only)
     points = score(lab.rubric, outcomes, capabilities=bundle.manifest.capabilities)
     verdict = Verdict.UNGRADED if points.total is None else Verdict.GRADED

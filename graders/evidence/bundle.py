@@ -42,7 +42,7 @@ from graders.evidence.records import (
     ToolRun,
     Wait,
 )
-from graders.faults import UsageError
+from graders.faults import InfraFault, UsageError
 from graders.kube.nesting import shallow
 
 SCHEMA = "kubeproof/bundle/v1"
@@ -79,7 +79,8 @@ class BundleManifest:
     """What was graded, where, and how it went.
 
     `deadline_s` is T, the calibrated deadline; `scale` the factor that made it. `operator` is the
-    operator's API identity. `submission` holds learner_id, digest and the lab's block.
+    operator's API identity. `submission` holds learner_id, digest and the lab's block. `records` says how
+    many records each file has; a bundle that is older than this says nothing.
     """
 
     lab: str
@@ -98,6 +99,7 @@ class BundleManifest:
     tracks: Mapping[str, TrackResult]
     timing: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    records: Mapping[str, int] = field(default_factory=dict)
     schema: str = SCHEMA
 
 
@@ -114,6 +116,7 @@ class BundleWriter:
             kind: (folder / name).open("w", encoding="utf-8", errors="replace")
             for kind, name in FILES.items()
         }
+        self._records = dict.fromkeys(FILES.values(), 0)
 
     def add(self, record: object) -> None:
         """Append one record to the file of its type; records that come after `close` are dropped."""
@@ -122,11 +125,13 @@ class BundleWriter:
             file = self._files.get(type(record))
             if file is not None:
                 file.write(line + "\n")
+                self._records[FILES[type(record)]] += 1
 
     def close(self, manifest: BundleManifest) -> None:
-        """Write the manifest last: a folder without one is not a bundle."""
+        """Write the manifest last, with the number of records: a folder without one is not a bundle."""
         self._close_files()
-        write_json(self.folder / "manifest.json", dataclasses.asdict(manifest))
+        whole = dataclasses.replace(manifest, records=self._records)
+        write_json(self.folder / "manifest.json", dataclasses.asdict(whole))
 
     def __enter__(self) -> Self:
         return self
@@ -172,6 +177,21 @@ class Bundle:
         data["capabilities"] = tuple(data["capabilities"])
         data["warnings"] = tuple(data["warnings"])
         self.manifest = BundleManifest(**data, tracks=tracks)
+
+    def verify(self) -> None:
+        """See that nothing was lost since it was recorded: what is not on record cannot be judged.
+
+        Raises:
+            InfraFault: a file has more or fewer records than were written.
+        """
+        for name, written in self.manifest.records.items():
+            path = self.folder / name
+            there = path.read_bytes().count(b"\n") if path.exists() else 0
+            if there != written:
+                raise InfraFault(
+                    f"the record is not whole: {name} has {there} of {written} records",
+                    fix="take the whole folder from where it was recorded, or grade again",
+                )
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:

@@ -209,7 +209,8 @@ class Recording:
     def store(self, folder: Path) -> Bundle:
         """Write the bundle and open it."""
         folder.mkdir()
-        (folder / "manifest.json").write_text(json.dumps(self.manifest))
+        counts = {f"{part}.jsonl": len(records) for part, records in self.parts.items()}
+        (folder / "manifest.json").write_text(json.dumps({**self.manifest, "records": counts}))
         for part, records in self.parts.items():
             lines = "".join(json.dumps(record) + "\n" for record in records)
             (folder / f"{part}.jsonl").write_text(lines)

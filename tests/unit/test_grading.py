@@ -392,6 +392,21 @@ def test_an_unknown_provider_is_the_caller_s_to_hear(stage: Stage, lab: Lab, tmp
 # --- judging a bundle ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("stream", ["audit.jsonl", "objects.jsonl", "marks.jsonl", "disturbances.jsonl"])
+def test_a_record_that_is_lost_is_never_a_point_won_or_lost(stream: str, lab: Lab, tmp_path: Path) -> None:
+    folder = reference().store(tmp_path / "bundle").folder
+    (folder / stream).write_text("")
+    with pytest.raises(InfraFault, match=f"the record is not whole: {stream} has 0 of"):
+        judge_bundle(lab, folder)
+
+
+def test_an_audit_log_that_nobody_wrote_to_is_the_harness_s_fault(lab: Lab, tmp_path: Path) -> None:
+    recording = reference()
+    recording.audit.clear()
+    with pytest.raises(InfraFault, match="audit log is empty"):
+        judge_bundle(lab, recording.store(tmp_path / "bundle").folder)
+
+
 def test_a_bundle_is_judged_with_no_cluster(lab: Lab, tmp_path: Path) -> None:
     report = judge_bundle(lab, reference().store(tmp_path / "bundle").folder)
     assert report.verdict is Verdict.GRADED

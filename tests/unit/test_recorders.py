@@ -557,6 +557,23 @@ def test_a_manifest_that_is_no_json_is_refused(tmp_path: Path) -> None:
         Bundle(tmp_path)
 
 
+@pytest.mark.parametrize("lost", ["the end of it", "the file", "nothing, but a line came"])
+def test_a_record_that_is_not_whole_is_noticed(lost: str, recording: Recording) -> None:
+    for name in ("one", "two", "three"):
+        recording.mark("suspend", name)
+    recording.writer.close(make_manifest())
+    bundle = Bundle(recording.writer.folder)
+    bundle.verify()
+    marks = bundle.folder / "marks.jsonl"
+    lines = marks.read_text().splitlines(keepends=True)
+    marks.write_text("".join(lines[:1] if lost == "the end of it" else [*lines, lines[0]]))
+    if lost == "the file":
+        marks.unlink()
+    left = {"the end of it": 1, "the file": 0}.get(lost, 4)
+    with pytest.raises(InfraFault, match=f"the record is not whole: marks.jsonl has {left} of 3 records"):
+        bundle.verify()
+
+
 def test_records_are_read_in_the_order_of_time(recording: Recording) -> None:
     for t in (3.0, 1.0, 2.0):
         recording.writer.add(Mark(t, "a", f"at {t:g}"))
