@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from graders.clusters.kind import command
 from graders.clusters.kind.command import Kind, KindFailed
 from graders.faults import InfraFault
+from tests.unit.ending import ended
 
 HOST = "unix:///engine.sock"
 Make = Callable[[str], Kind]
@@ -101,8 +101,7 @@ def test_one_that_hangs_is_ended_with_all_it_started(
         created(kind)
 
     child = int((tmp_path / "pid").read_text())
-    with pytest.raises(ProcessLookupError):
-        _unless_zombie(child)
+    assert ended(child)
 
 
 def test_images_are_loaded_into_the_nodes_that_are_named(make: Make) -> None:
@@ -112,10 +111,3 @@ def test_images_are_loaded_into_the_nodes_that_are_named(make: Make) -> None:
 
     with pytest.raises(InfraFault, match="other:1 cannot be loaded into the nodes"):
         kind.load("c", ["other:1"], ["c-worker"])
-
-
-def _unless_zombie(pid: int) -> None:
-    status = Path(f"/proc/{pid}/stat")
-    if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
-        raise ProcessLookupError(pid)
-    os.kill(pid, 0)
