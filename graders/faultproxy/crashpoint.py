@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 from graders.faultproxy.asked import Match
+from graders.faultproxy.pace import Pace
 from graders.faultproxy.rules import Answer, InFlight, Rule
 
 
@@ -14,11 +15,9 @@ class CrashPoint(Rule):
 
     `reached` is set when the k-th write is committed: from then on nothing changes until `release`, so
     whoever kills the client meanwhile has killed it just then. What comes after is answered 409, not
-    held: a client with few workers has to be able to reach many crash points at once.
+    held: a client of one worker has to be able to reach many crash points at once. Only one that tries
+    again and again without a pause is slowed, lest it spin.
     """
-
-    PAUSE_S = 0.25
-    """A client that tries again at once shall not spin."""
 
     def __init__(self, name: str, match: Match, k: int, *, swallow: bool = False) -> None:
         super().__init__(name, match)
@@ -28,6 +27,7 @@ class CrashPoint(Rule):
         self.reached = threading.Event()
         self._released = False
         self._turn = asyncio.Lock()
+        self._pace = Pace(burst=8, every_s=0.25, longest_s=1.0)
 
     def release(self) -> None:
         """Let everything through from now on; safe in any thread."""
@@ -44,7 +44,7 @@ class CrashPoint(Rule):
                 return None
             self.lost(request)
         self._apply(request, "kept from the API server: 409")
-        await asyncio.sleep(self.PAUSE_S)
+        await asyncio.sleep(self._pace.delay(asyncio.get_running_loop().time()))
         return Answer(
             409, "Conflict", "the object has been modified; please apply your changes to the latest version"
         )

@@ -263,7 +263,8 @@ class Stage:
                 )
             return sorted(pods, key=lambda name: (len(name), name))
 
-        return self.wait(f"{count} pods of {job}, {' or '.join(phases)}", probe)
+        what = f"{count} pods of {job}"
+        return self.wait(f"{what}, {' or '.join(phases)}" if count else what, probe)
 
     def wait_running(self, namespace: str, job: str, count: int) -> None:
         """Wait for `count` pods that run, and give the operator the time to say that they do.

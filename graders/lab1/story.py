@@ -174,6 +174,13 @@ class Story:
         return sightings_by_place(self.bundle)
 
 
+_NEVER = "No pod was there at all: first make creates-pods pass."
+_LATE = (
+    "Other jobs got pods, this one none in time. Some sixty jobs are there at once: no job may have to wait"
+    " for all others, so see to them side by side, and leave alone what is as it should be."
+)
+
+
 def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
     """The story of a track that got to its end.
 
@@ -195,7 +202,7 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
     story = Story(bundle, track)
     for mark in story.all("missed"):
         if str(mark.data["seen"]).startswith("0 pods"):
-            hint = "No pod was there at all: first make creates-pods pass."
+            hint = _LATE if _creates_pods(bundle) else _NEVER
         raise Unmet(
             str(mark.data["waiting_for"])
             + (f", within {mark.data['within_s']:g} s" if "within_s" in mark.data else ""),
@@ -203,6 +210,16 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
             hint=hint,
         )
     return story
+
+
+def _creates_pods(bundle: Bundle) -> bool:
+    """Whether the operator ever created a pod, in whichever track."""
+    return any(
+        (event.resource, event.verb, event.subresource) == ("pods", "create", "")
+        and event.ok
+        and not of_the_house(event.user)
+        for event in bundle.audit
+    )
 
 
 def of_the_house(user: str) -> bool:

@@ -96,6 +96,19 @@ def test_what_a_track_missed_costs_the_checks_that_read_it_and_is_quoted(track: 
         assert outcomes[name].hint
 
 
+@pytest.mark.parametrize(
+    ("others_did", "says"),
+    [(True, "Other jobs got pods, this one none in time"), (False, "first make creates-pods pass")],
+)
+def test_whoever_got_no_pod_learns_whether_others_did(others_did: bool, says: str, tmp_path: Path) -> None:
+    def missed(r: Recording) -> None:
+        r.miss("suspend", "3 pods of paused, Running", "0 pods: none")
+        if not others_did:
+            r.parts["audit"][:] = [e for e in r.audit if (e["verb"], e["resource"]) != ("create", "pods")]
+
+    assert says in outcomes_of(missed, tmp_path)["suspend"].hint
+
+
 @pytest.mark.parametrize("status", ["failed", "broken"])
 def test_a_track_that_broke_costs_nobody_points(status: str, tmp_path: Path) -> None:
     def broken(r: Recording) -> None:

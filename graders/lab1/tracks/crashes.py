@@ -43,10 +43,12 @@ class _Tale:
     step: int = 0
     victim_uid: str = ""
     missed: Missed | None = None
+    title: str = field(init=False)
     steps: tuple[Callable[[], None], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.namespace = self.stage.namespace(self.part)
+        self.title = self.part or "before any death"
         self.steps = (
             self._create, self._running, self._fail, self._replaced, self._succeed_first, self._one_done,
             self._succeed_rest, self._complete,
@@ -91,7 +93,7 @@ class _Tale:
             if not is_true(job, "Complete") and not status_field(job, "replicaStatuses", "succeeded"):
                 raise NotYet("replicaStatuses.succeeded is 0")
 
-        self.stage.reached(f"{self.part}: one pod counted as succeeded", probe)
+        self.stage.reached(f"{self.title}: one pod counted as succeeded", probe)
 
     def _succeed_rest(self) -> None:
         for pod in self.stage.pod_names(self.namespace, JOB)[1:]:
@@ -103,7 +105,7 @@ class _Tale:
             if not is_true(self.stage.the_job(self.namespace, JOB), "Complete"):
                 raise NotYet("Complete is not True")
 
-        self.stage.wait(f"{self.part}: Complete is True", probe)
+        self.stage.wait(f"{self.title}: Complete is True", probe)
 
     def _wait_pods(self, what: str, without: str, restarts: int) -> None:
         def probe() -> None:
@@ -120,7 +122,7 @@ class _Tale:
             ):
                 raise NotYet(f"pods: {states}; restarts: {counted}; Running: {is_true(job, 'Running')}")
 
-        self.stage.wait(f"{self.part}: {what}", probe)
+        self.stage.wait(f"{self.title}: {what}", probe)
 
     def _look(self) -> None:
         if self.rule is not None and self.rule.reached.is_set():

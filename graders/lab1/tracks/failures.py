@@ -81,14 +81,15 @@ def pod_loss(stage: Stage) -> None:
 
 
 def deadline(stage: Stage) -> None:
-    """A job that may run for five seconds, poked every second, with a restart of the operator."""
+    """A job that may run for five seconds, poked every second as it runs, with a restart of the operator."""
     namespace, name = stage.namespace(), "overdue"
 
     def start() -> None:
         stage.create(job_manifest(namespace, name, nodes=2, run_policy={"activeDeadlineSeconds": DEADLINE_S}))
         stage.wait_pods(namespace, name, 2)
+        pokes.enter_context(poked(stage, namespace, name))
 
-    with poked(stage, namespace, name):
+    with contextlib.ExitStack() as pokes:
         stage.through_restart(before=start)
         stage.wait(
             f"the job {name}: Failed is True",
