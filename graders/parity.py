@@ -68,7 +68,9 @@ class Parity:
         """The table as a page of its own: what was compared, how, and what came of it."""
         compared, differ = sum(map(self.compared, self.solutions)), len(self.differences)
         options = " ".join(["--focus"] * focus + [f"--provider {provider}" for provider in self.providers])
-        of_flaws = "Of a flawed solution these are the checks behind what it must lose.\n" if focus else ""
+        of_flaws = (
+            "Of most flawed solutions these are the checks behind what they must lose.\n" if focus else ""
+        )
         return (
             f"# {lab}: {' and '.join(self.providers)} beside each other\n\n"
             "Each solution is graded on each provider; every check that all can show must end the same.\n"

@@ -139,7 +139,8 @@ def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
     checks = {criterion.id: criterion.checks for criterion in lab.rubric.criteria}
     for expected in lab.flawed:
         root = overlay(lab.solutions / expected.base, expected, scratch / expected.name)
-        only = tuple(name for lost in expected.everything for name in checks[lost]) if focus else ()
+        behind = tuple(name for lost in expected.everything for name in checks[lost])
+        only = behind if focus and not expected.whole else ()
         yield Case(expected.name, root, "exactly these", expected, only)
 
 

@@ -20,7 +20,10 @@ from graders.selftest import Row, at_once, run_selftest
 def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
     lab: Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")],
     focus: Annotated[
-        bool, typer.Option(help="Run for each flawed solution only the tracks behind what it must lose.")
+        bool,
+        typer.Option(
+            help="Run for each flawed solution but those marked `whole` only the tracks of what it must lose."
+        ),
     ] = False,
     jobs: Annotated[
         int | None,

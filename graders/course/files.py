@@ -42,7 +42,8 @@ class LabNode:
 class Expected:
     """A flawed solution: `loses` are exactly the criteria it must lose, `why` says by what flaw.
 
-    `loses_with` are those that it loses only where a cluster can show something. The solution is the
+    `loses_with` are those that it loses only where a cluster can show something. What it keeps says as
+    much as what it loses if it is `whole`: it is never graded for its flaw alone. The solution is the
     reference called `base` with the files of `folder` over it and those in `remove` gone.
     """
 
@@ -53,6 +54,7 @@ class Expected:
     folder: Path
     base: str = "reference"
     loses_with: Mapping[Capability, tuple[str, ...]] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def everything(self) -> tuple[str, ...]:
@@ -86,6 +88,7 @@ def load_expected(path: Path) -> Expected:
         folder=path.parent,
         base=file.base,
         loses_with={capability: tuple(names) for capability, names in file.loses_with.items()},
+        whole=file.whole,
     )
 
 
@@ -172,5 +175,6 @@ class _ExpectedFile(Strict):
     loses_with: dict[Need, Annotated[list[Text], Field(min_length=1), BeforeValidator(_distinct)]] = Field(
         default_factory=dict
     )
+    whole: bool = False
     remove: list[Annotated[str, BeforeValidator(_inside)]] = Field(default_factory=list)
     base: Annotated[str, Field(pattern=r"^reference(-[a-z0-9]+)*$")] = "reference"

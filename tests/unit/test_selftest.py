@@ -236,8 +236,10 @@ def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: 
     references = {folder.name for folder in lab.solutions.glob("reference*")}
     assert cases.keys() == whole.keys() == {*references, "starter", *(each.name for each in lab.flawed)}
     assert {cases[name].only for name in (*references, "starter")} == {()}
+    assert any(each.whole for each in lab.flawed)
     for expected in lab.flawed:
-        assert set(cases[expected.name].only) == set(expected.everything)
+        behind = () if expected.whole else expected.everything
+        assert set(cases[expected.name].only) == set(behind)
         assert whole[expected.name].only == ()
         root = cases[expected.name].root
         assert (root / "submission.yaml").is_file()

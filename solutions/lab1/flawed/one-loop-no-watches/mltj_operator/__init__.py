@@ -1,0 +1,1 @@
+"""An operator for MLTrainingJobs that lists and never watches."""
