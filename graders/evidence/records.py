@@ -79,6 +79,21 @@ class AuditEvent:
         """Whether it could have changed something (dry runs cannot)."""
         return self.verb in WRITE_VERBS and not self.dry_run
 
+    @property
+    def did(self) -> str:
+        """What came of its verb, see `deed`."""
+        return deed(self.verb, self.code)
+
+
+def deed(verb: str, code: int) -> str:
+    """What a request did: its verb, but `create` where what was applied or put had not been there.
+
+    Whoever uses server-side apply never asks to create; the API server's answer, 201, says that it did.
+    """
+    return "create" if code == _CREATED and verb in ("patch", "update") else verb
+
+
+_CREATED = 201
 
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from graders.evidence.recorders import AuditRecorder
-from graders.evidence.records import AuditEvent
+from graders.evidence.records import AuditEvent, deed
 from graders.faultproxy.asked import WRITES
 from graders.faultproxy.rules import InFlight, Seen
 from graders.kube.nesting import read_json
@@ -71,7 +71,8 @@ class Notary:
         annotations = _annotations(upstream, answer)
         # Of a request that was denied at once nobody has read the body.
         request = _parsed(seen.body) if DECISION not in annotations else None
-        if request is None and asked.verb == "create" and 200 <= upstream.status < 300:
+        did = deed(asked.verb, upstream.status)
+        if request is None and did == "create" and 200 <= upstream.status < 300:
             # Bodies may be of a kind that only the API server reads; what it made of them is JSON.
             request = kept
         name = asked.name or _name(answer) or _name(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from graders.evidence.recorders import Recording
-from graders.evidence.records import Disturbance, Exchange
+from graders.evidence.records import Disturbance, Exchange, deed
 from graders.faultproxy.asked import WRITES
 from graders.faultproxy.rules import InFlight
 
@@ -40,8 +40,9 @@ class Witness:
         asked = flight.asked
         if asked.verb in WRITES and (asked.namespace in self.writes or len(self.writes) < _MOST_NAMESPACES):
             self.writes[asked.namespace] += 1
-        created = asked.verb == "create" and asked.resource == "pods" and not asked.subresource
-        self.churn += 200 <= flight.code < 300 and (created or asked.verb == "delete")
+        did = deed(asked.verb, flight.code)
+        created = did == "create" and asked.resource == "pods" and not asked.subresource
+        self.churn += 200 <= flight.code < 300 and (created or did == "delete")
         self._recording.writer.add(
             Exchange(
                 t=flight.t, t_end=self.now(), instance=flight.instance,

@@ -136,14 +136,17 @@ class Story:
 
     # --- requests --------------------------------------------------------------------------------
 
-    def writes(self, resource: str, verb: str, namespace: str | None = None) -> list[AuditEvent]:
-        """Accepted writes by anybody but the grader, the simulated kubelet and the control plane."""
+    def writes(self, resource: str, deed: str, namespace: str | None = None) -> list[AuditEvent]:
+        """Accepted writes by anybody but the grader, the simulated kubelet and the control plane.
+
+        `deed` is what they did: an apply that makes its object is a `create`.
+        """
         space = namespace or self.namespace
         return [
             event
             for event in self.bundle.audit
             if event.resource == resource
-            and event.verb == verb
+            and event.did == deed
             and event.namespace == space
             and event.ok
             and event.is_write
@@ -215,7 +218,7 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
 def _creates_pods(bundle: Bundle) -> bool:
     """Whether the operator ever created a pod, in whichever track."""
     return any(
-        (event.resource, event.verb, event.subresource) == ("pods", "create", "")
+        (event.resource, event.did, event.subresource) == ("pods", "create", "")
         and event.ok
         and not of_the_house(event.user)
         for event in bundle.audit

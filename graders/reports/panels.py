@@ -168,7 +168,7 @@ def _mark(mark: Mark) -> Tick:
 
 def _write(event: AuditEvent) -> Tick:
     where = f"{event.resource}/{event.subresource}" if event.subresource else event.resource
-    lane = event.verb if event.verb in LANES else "delete"
+    lane = event.did if event.did in LANES else "delete"
     if event.subresource == "status":
         lane = "status"
     elif event.resource == "events":

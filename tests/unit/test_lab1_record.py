@@ -96,6 +96,16 @@ def test_what_a_track_missed_costs_the_checks_that_read_it_and_is_quoted(track: 
         assert outcomes[name].hint
 
 
+def test_who_applies_children_instead_of_creating_them_loses_nothing(tmp_path: Path) -> None:
+    def applied(r: Recording) -> None:
+        for event in r.audit:
+            if event["verb"] == "create" and event["resource"] in ("pods", "services"):
+                event["verb"] = "patch"
+
+    outcomes = outcomes_of(applied, tmp_path)
+    assert {o.status for o in outcomes.values()} <= {Status.PASSED, Status.UNSUPPORTED}
+
+
 @pytest.mark.parametrize(
     ("others_did", "says"),
     [(True, "Other jobs got pods, this one none in time"), (False, "first make creates-pods pass")],

@@ -140,7 +140,7 @@ def _expect_left_alone(found: Findings, story: Story) -> None:
             # From then on the name is free, and the job's own pod may have it.
             and (gone is None or event.t < gone)
             and event.verb in WRITE_VERBS
-            and (event.verb != "create" or event.subresource)
+            and (event.did != "create" or event.subresource)
             and event.ok
             and not event.dry_run
             and not of_the_house(event.user)

@@ -127,7 +127,8 @@ def _expect_unweakened(found: Findings, story: Story, subjects: list[Mark]) -> N
         event
         for event in story.bundle.audit
         if (event.user, event.namespace) == (story.bundle.manifest.operator, story.namespace)
-        and (event.resource, event.verb) == ("pods", "create")
+        and event.resource == "pods"
+        and event.verb in ("create", "patch")
         and event.code == 403
     ]
     found.expect(

@@ -1,4 +1,4 @@
-"""A loop: list, compare, write; no watch, no cache, no second worker."""
+"""A loop: list, compare, apply; no watch, no cache, no second worker."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def carry_out(api: Api, job: Object, pods: list[Object], services: list[Object])
         return
     core = f"/api/v1/namespaces/{metadata['namespace']}"
     if all(each["metadata"]["name"] != metadata["name"] for each in services):
-        api.call("POST", f"{core}/services", service_of(job))
+        api.apply(f"{core}/services", service_of(job))
     visit = Visit(job, [pod for pod in pods if belongs(pod, job)])
     path = f"{JOBS}/namespaces/{metadata['namespace']}/mltrainingjobs/{metadata['name']}"
     told = {key: value for key, value in visit.status.items() if value is not None}
@@ -60,7 +60,7 @@ def carry_out(api: Api, job: Object, pods: list[Object], services: list[Object])
         only = {"preconditions": {"uid": pod["metadata"]["uid"]}}
         api.call("DELETE", f"{core}/pods/{pod['metadata']['name']}", only)
     for index in visit.create:
-        api.call("POST", f"{core}/pods", pod_of(job, index))
+        api.apply(f"{core}/pods", pod_of(job, index))
     if visit.expired:
         api.call("DELETE", path, {"preconditions": {"uid": metadata["uid"]}})
 

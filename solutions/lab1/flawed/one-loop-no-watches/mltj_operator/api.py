@@ -43,6 +43,11 @@ class Api:
         found: list[dict[str, Any]] = self.call("GET", path)["items"]
         return found
 
+    def apply(self, path: str, wanted: dict[str, Any]) -> None:
+        """Have an object be there as it is wanted."""
+        place = f"{path}/{wanted['metadata']['name']}?fieldManager=mltj-operator&force=true"
+        self.call("PATCH", place, wanted, "application/apply-patch+yaml")
+
     def call(
         self, method: str, path: str, body: object = None, kind: str = "application/json"
     ) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def service_of(job: Object) -> Object:
     """The headless Service that gives the pods their names."""
     name = job["metadata"]["name"]
     return {
+        "apiVersion": "v1",
+        "kind": "Service",
         "metadata": {"name": name, "ownerReferences": owned(job)},
         "spec": {
             "clusterIP": "None",
@@ -59,6 +61,8 @@ def pod_of(job: Object, index: int) -> Object:
         spec.setdefault("priorityClassName", policy["priorityClass"])
     mine = {f"{GROUP}/job-name": name, f"{GROUP}/replica-index": str(index)}
     return {
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": {
             "name": f"{name}-{index}",
             "labels": {**metadata.get("labels", {}), **mine},
