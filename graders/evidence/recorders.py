@@ -331,7 +331,7 @@ class ControlRecorder:
     PERIOD_S = 0.5
     SICK_LAG_S = 2.0
     SICK_API_S = 3.0
-    PROMPT_API_S = 0.05
+    PROMPT_API_S = 0.01
     """A trivial read takes a tenth of that on a machine that keeps up."""
 
     def __init__(self, recording: Recording, kube: Kube, namespace: str = "default") -> None:

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from graders.faultproxy.answering import Answering
 from graders.faultproxy.asked import read_asked, with_body
 from graders.faultproxy.bodies import Bodies, as_data
 from graders.faultproxy.headers import refusal, to_client, to_server
@@ -40,6 +41,7 @@ class Desk:
     rules: list[Rule] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
+    answering: Answering = field(default_factory=Answering)
     fault: Exception | None = None
     """The first thing that went wrong and should not have."""
 
@@ -90,6 +92,7 @@ class Passing:
             notary = self._desk.notary
             if notary is not None:
                 notary.sent(flight, self._desk.now(), request.headers.get("User-Agent", ""))
+            sent_at = self._desk.now()
             try:
                 sending = self._send(request, flight)
                 sheltered = rules or notary is not None
@@ -97,6 +100,8 @@ class Passing:
             except (aiohttp.ClientError, TimeoutError):
                 return answered(request, flight, CUT)
             flight.body = b""
+        if flight.asked.verb != "watch":
+            self._desk.answering.took(sent_at, self._desk.now())
         async with upstream:
             if notary is not None:
                 await self._witness(notary, flight, upstream)

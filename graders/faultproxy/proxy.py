@@ -106,9 +106,18 @@ class FaultProxy:
         """Seconds, in all so far, by which the proxy came late to what it had to do; 0 on an idle machine."""
         return self._late_s
 
+    def slow_s(self) -> float:
+        """Seconds, in all so far, that the API server let whoever is served wait; see `Answering`."""
+        return self._desk.answering.slow_s
+
     def writes_in(self, namespace: str) -> int:
         """How many writing requests for objects in `namespace` ended so far."""
         return self._witness.writes[namespace]
+
+    @property
+    def requests(self) -> int:
+        """How many requests ended so far."""
+        return self._witness.requests
 
     @property
     def churn(self) -> int:

@@ -20,6 +20,8 @@ class Witness:
         self.now = recording.clock.now
         self.writes: Counter[str] = Counter()
         """Writing requests, by namespace."""
+        self.requests = 0
+        """Requests of all kinds."""
         self.churn = 0
         """Pods that were created, and objects that were deleted."""
 
@@ -40,6 +42,7 @@ class Witness:
         asked = flight.asked
         if asked.verb in WRITES and (asked.namespace in self.writes or len(self.writes) < _MOST_NAMESPACES):
             self.writes[asked.namespace] += 1
+        self.requests += 1
         did = deed(asked.verb, flight.code)
         created = did == "create" and asked.resource == "pods" and not asked.subresource
         self.churn += 200 <= flight.code < 300 and (created or did == "delete")

@@ -19,10 +19,16 @@ SHORTEST_STRETCH_S = 0.1
 OWN_SHARE = 0.5
 """An operator that ran for so much of the time (of one processor's) had its chance."""
 
+MOST_REQUESTS_PER_S = 200
 MOST_WRITES = 120
 MOST_CHURN = 400
-"""So did one that wrote so often in a namespace of the waiting track, or made and removed so many objects
-anywhere: a whole run of a sound one takes less, and what it did instead is what keeps the machine busy."""
+"""So did one that asked for so much all along, wrote so often in a namespace of the waiting track, or made
+and removed so many objects anywhere: a sound one does with a third of the first and a whole run of it takes
+less than the others. What it did instead is what keeps the machine busy."""
+
+CREDIBLE = 2.0
+"""How many times as much as the harness's own requests the operator's may have been kept waiting, to be
+believed: a machine that is slow is slow to both, and an operator can ask for what takes long."""
 
 
 class OperatorsClock:
@@ -47,7 +53,7 @@ class OperatorsClock:
             return self._now
 
     def _look(self) -> tuple[float, float]:
-        taken_s = self._world.scheduled().waited_s + self._world.control.slow_s(0.0)
+        taken_s = self._world.scheduled().waited_s + _slow_s(self._world, 0.0, 0.0)
         return self._world.recording.clock.now(), taken_s
 
 
@@ -61,6 +67,7 @@ class Patience:
         self._track = track
         self._before = world.scheduled()
         self._asked_before = world.asked(track)
+        self._answers_before_s = world.answers_slow_s()
         self._stretch_s = 0.0
 
     def left_s(self) -> float:
@@ -90,17 +97,33 @@ class Patience:
     def _flooded(self) -> bool:
         asked, before = self._world.asked(self._track), self._asked_before
         writes = max((n - before.writes.get(name, 0) for name, n in asked.writes.items()), default=0)
-        return writes > MOST_WRITES or asked.churn - before.churn > MOST_CHURN
+        requests = asked.requests - before.requests
+        return (
+            requests > MOST_REQUESTS_PER_S * (self.limit_s + self.over_s())
+            or writes > MOST_WRITES
+            or asked.churn - before.churn > MOST_CHURN
+        )
 
     def _machines_s(self) -> float:
         """How much of the time was the machine's.
 
-        Besides what was taken from the operator, a pod of the grader's own may take longer to get running
-        just now than it should.
+        Besides what was taken from the operator, its requests may take longer than they should: all tracks
+        run at once, and an operator with one worker sees to their jobs one after another. And so may a pod
+        of the grader's own to get running just now.
         """
         slower = slowdown(self._world.kube, self._world.own_namespace)
-        return self._taken_s() + self.limit_s * (slower - 1.0)
+        slow_s = _slow_s(self._world, self.since, self._answers_before_s)
+        return self._kept_s() + slow_s + self.limit_s * (slower - 1.0)
 
     def _taken_s(self) -> float:
         """How long the operator could not go on: no processor was free, or the API server let all wait."""
-        return self._world.kept_since(self._before.waited_s) + self._world.control.slow_s(self.since)
+        slow_s = _slow_s(self._world, self.since, self._answers_before_s)
+        return self._kept_s() + min(slow_s, CREDIBLE * self._world.control.slow_s(self.since))
+
+    def _kept_s(self) -> float:
+        return self._world.kept_since(self._before.waited_s)
+
+
+def _slow_s(world: World, since: float, answers_before_s: float) -> float:
+    """Seconds since `since` that the API server took, by what the harness or the operator asked of it."""
+    return max(world.control.slow_s(since), world.answers_slow_s() - answers_before_s)

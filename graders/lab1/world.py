@@ -22,10 +22,11 @@ QUIET_S = 1.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What an operator asked for so far: writes, by namespace, and all pods created and objects deleted."""
+    """What an operator asked for so far: requests, writes by namespace, pods created and objects deleted."""
 
     writes: Mapping[str, int]
     churn: int
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,16 @@ class World:
             self._scheduled[0] = (now, so_far)
         return so_far
 
+    def answers_slow_s(self) -> float:
+        """Seconds, in all so far, that the API server was slow to answer the replicas."""
+        return self.proxy.slow_s()
+
     def asked(self, track: str) -> Asked:
-        """What all replicas asked for: writes in the namespaces of `track`, and churn anywhere."""
+        """What all replicas asked for: writes in the namespaces of `track`, the rest anywhere."""
         mine = [name for key, name in list(self.namespaces.items()) if key.partition("/")[0] == track]
-        return Asked({name: self.proxy.writes_in(name) for name in mine}, self.proxy.churn)
+        return Asked(
+            {name: self.proxy.writes_in(name) for name in mine}, self.proxy.churn, self.proxy.requests
+        )
 
     def kept_since(self, waited_before_s: float) -> float:
         """Seconds kept waiting since `waited_s` was `waited_before_s`."""

@@ -9,7 +9,14 @@ from typing import cast
 import pytest
 
 from graders.lab1 import patience
-from graders.lab1.patience import MOST_CHURN, MOST_STRETCH, MOST_WRITES, OperatorsClock, Patience
+from graders.lab1.patience import (
+    MOST_CHURN,
+    MOST_REQUESTS_PER_S,
+    MOST_STRETCH,
+    MOST_WRITES,
+    OperatorsClock,
+    Patience,
+)
 from graders.lab1.world import Asked, World
 from graders.sandbox.starvation import Scheduled
 
@@ -24,6 +31,7 @@ class Machine:
     scheduled: Scheduled = field(default_factory=Scheduled)
     slowdown: float = 1.0
     api_slow_s: float = 0.0
+    answers_slow_s: float = 0.0
     asked: Asked = field(default_factory=lambda: Asked({}, 0))
 
     def patience(self) -> Patience:
@@ -40,6 +48,7 @@ class Machine:
             recording=SimpleNamespace(clock=clock),
             scheduled=lambda: self.scheduled,
             asked=lambda track: {"track": self.asked}[track],
+            answers_slow_s=lambda: self.answers_slow_s,
             control=SimpleNamespace(slow_s=lambda since: self.api_slow_s),
             kept_since=lambda before: self.scheduled.waited_s - before,
         )
@@ -100,6 +109,32 @@ def test_time_the_api_server_took_is_given_back(machine: Machine) -> None:
     assert waiting.left_s() == pytest.approx(4.0)
 
 
+def test_so_is_what_the_operators_own_requests_took_too_long(machine: Machine) -> None:
+    """One worker may have the jobs of all tracks to see to, one request after another."""
+    machine.answers_slow_s = 30.0
+    waiting, clock = machine.patience(), machine.operators_clock()
+    machine.now, machine.answers_slow_s = LIMIT_S, 36.0
+    assert waiting.left_s() == pytest.approx(6.0)
+    assert clock.now() == pytest.approx(4.0)
+    # What the harness's own probe found at the same time is not given back twice.
+    machine.api_slow_s = 2.0
+    assert waiting.left_s() == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("harness_slow_s", "in_vain"), [(0.0, False), (10.0, False), (16.0, True)], ids=["not", "somewhat", "too"]
+)
+def test_slow_answers_count_as_far_as_the_harness_was_kept_waiting(
+    machine: Machine, harness_slow_s: float, in_vain: bool
+) -> None:
+    """An operator can ask for what takes long: that alone never leaves a submission ungraded."""
+    waiting = machine.patience()
+    machine.now, machine.answers_slow_s = LIMIT_S * (1 + MOST_STRETCH), 38.0
+    machine.api_slow_s = harness_slow_s
+    assert waiting.left_s() == pytest.approx(0.0)
+    assert waiting.in_vain() is in_vain
+
+
 def test_what_was_granted_is_not_taken_back(machine: Machine) -> None:
     waiting = machine.patience()
     machine.now, machine.slowdown = LIMIT_S, 3.0
@@ -148,8 +183,9 @@ def test_a_machine_that_kept_up_for_a_whole_limit_is_not_at_fault(machine: Machi
         (Asked({"a": 500}, 900), Asked({"a": 500 + MOST_WRITES, "b": MOST_WRITES}, 900 + MOST_CHURN), True),
         (Asked({"a": 5}, 0), Asked({"a": 5, "b": MOST_WRITES + 1}, 0), False),
         (Asked({}, 40), Asked({}, 41 + MOST_CHURN), False),
+        (Asked({}, 0, 900), Asked({}, 0, 901 + int(40 * MOST_REQUESTS_PER_S)), False),
     ],
-    ids=["as-a-sound-one", "writes-without-end", "makes-and-removes-without-end"],
+    ids=["as-a-sound-one", "writes-without-end", "makes-and-removes-without-end", "asks-without-end"],
 )
 def test_an_operator_that_floods_keeps_the_machine_busy_itself(
     machine: Machine, before: Asked, after: Asked, in_vain: bool

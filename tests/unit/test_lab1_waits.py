@@ -33,6 +33,7 @@ def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait,
         watch_turn=threading.Lock(),
         scheduled=Scheduled,
         asked=lambda track: Asked({}, 0),
+        answers_slow_s=lambda: 0.0,
     )
     gate = RestartGate(members, acts.keys() - members, lambda: None)
     stages = {name: Stage(name, cast(World, shared), gate) for name in acts}

@@ -495,10 +495,10 @@ def test_a_sick_harness_says_what_was_wrong(sample: ControlSample, says: str, re
 @pytest.mark.parametrize(
     ("answers", "slow_s"),
     [
-        ([0.004, 0.05, 0.03], 0.0),
-        ([0.05, 0.5, 0.004], 0.9),
-        ([0.5, 0.5, 0.5], 2.7),
-        ([0.004, None, 0.2], 1.75),
+        ([0.004, 0.01, 0.003], 0.0),
+        ([0.01, 0.1, 0.004], 0.9),
+        ([0.1, 0.1, 0.1], 2.7),
+        ([0.004, None, 0.04], 1.75),
     ],
     ids=["prompt", "slow-for-a-moment", "slow", "silent-for-a-moment"],
 )
