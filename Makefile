@@ -32,7 +32,7 @@ test: lint ## Lint and all tests but the attacks (builds the binaries if they ar
 	@$(KUBEPROOF) setup
 	.venv/bin/pytest $(SPREAD) tests/unit tests/conformance tests/cluster tests/e2e -m "not adversarial" $(args)
 
-test-fast: lint ## Lint and the tests that need no cluster, in under a minute
+test-fast: lint ## Lint and the tests that need no cluster: three minutes on two cores
 	.venv/bin/pytest $(SPREAD) tests/unit tests/conformance -m "not cluster and not adversarial" $(args)
 
 test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, sudden deaths

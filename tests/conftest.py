@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.registry import VARIABLE
+
+# The record of a run is very many small objects: to look for cycles in it takes longer than to read it.
+gc.set_threshold(200_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
