@@ -332,7 +332,7 @@ class ControlRecorder:
     SICK_LAG_S = 2.0
     SICK_API_S = 3.0
     PROMPT_API_S = 0.01
-    """A trivial read takes a tenth of that on a machine that keeps up."""
+    """A trivial read takes a third of that on a machine that keeps up."""
 
     def __init__(self, recording: Recording, kube: Kube, namespace: str = "default") -> None:
         """`namespace` is the object that is read as a trial."""
