@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -90,10 +91,8 @@ def deed(verb: str, code: int) -> str:
 
     Whoever uses server-side apply never asks to create; the API server's answer, 201, says that it did.
     """
-    return "create" if code == _CREATED and verb in ("patch", "update") else verb
+    return "create" if code == HTTPStatus.CREATED and verb in ("patch", "update") else verb
 
-
-_CREATED = 201
 
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 

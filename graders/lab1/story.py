@@ -205,7 +205,11 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
     story = Story(bundle, track)
     for mark in story.all("missed"):
         if str(mark.data["seen"]).startswith("0 pods"):
-            hint = _LATE if _creates_pods(bundle) else _NEVER
+            served = _served(bundle)
+            if not served:
+                hint = _NEVER
+            elif served.isdisjoint(story.spaces.values()):
+                hint = _LATE
         raise Unmet(
             str(mark.data["waiting_for"])
             + (f", within {mark.data['within_s']:g} s" if "within_s" in mark.data else ""),
@@ -215,14 +219,15 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
     return story
 
 
-def _creates_pods(bundle: Bundle) -> bool:
-    """Whether the operator ever created a pod, in whichever track."""
-    return any(
-        (event.resource, event.did, event.subresource) == ("pods", "create", "")
+def _served(bundle: Bundle) -> set[str]:
+    """The namespaces, of whichever track, in which the operator ever created a pod."""
+    return {
+        event.namespace
+        for event in bundle.audit
+        if (event.resource, event.did, event.subresource) == ("pods", "create", "")
         and event.ok
         and not of_the_house(event.user)
-        for event in bundle.audit
-    )
+    }
 
 
 def of_the_house(user: str) -> bool:

@@ -43,16 +43,19 @@ class _Tale:
     step: int = 0
     victim_uid: str = ""
     missed: Missed | None = None
-    title: str = field(init=False)
     steps: tuple[Callable[[], None], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.namespace = self.stage.namespace(self.part)
-        self.title = self.part or "before any death"
         self.steps = (
             self._create, self._running, self._fail, self._replaced, self._succeed_first, self._one_done,
             self._succeed_rest, self._complete,
         )  # fmt: skip
+
+    @property
+    def title(self) -> str:
+        """Which telling this is, for a person."""
+        return self.part or "before any death"
 
     def tell(self) -> None:
         """Go on until the end, the crash point, or a deadline."""
