@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from graders.faultproxy.asked import Match
 from graders.faultproxy.pace import Pace
 from graders.faultproxy.rules import Answer, InFlight, Rule
+from graders.kube.requestinfo import Match
 
 
 class CrashPoint(Rule):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graders.faultproxy.asked import Asked, Match
 from graders.faultproxy.rules import Answer, InFlight, Rule
+from graders.kube.requestinfo import Asked, Match
 
 NAME = "fence"
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from graders.faultproxy.asked import Asked, Match
 from graders.faultproxy.rules import InFlight, Rule
+from graders.kube.requestinfo import Asked, Match
 
 _NEWS = frozenset({"ADDED", "MODIFIED", "DELETED"})
 

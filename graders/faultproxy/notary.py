@@ -17,9 +17,9 @@ import aiohttp
 
 from graders.evidence.recorders import AuditRecorder
 from graders.evidence.records import AuditEvent, deed
-from graders.faultproxy.asked import WRITES
 from graders.faultproxy.rules import InFlight, Seen
 from graders.kube.nesting import read_json
+from graders.kube.requestinfo import WRITES
 
 MOST_BYTES = 1024 * 1024
 """What of a body is kept; the API server takes no larger objects."""

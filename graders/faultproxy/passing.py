@@ -13,7 +13,6 @@ from aiohttp import web
 from yarl import URL
 
 from graders.faultproxy.answering import Answering
-from graders.faultproxy.asked import read_asked, with_body
 from graders.faultproxy.bodies import Bodies, as_data
 from graders.faultproxy.headers import refusal, to_client, to_server
 from graders.faultproxy.held import HeldFrames
@@ -22,6 +21,7 @@ from graders.faultproxy.replies import CUT, OUR_FAULT, Flowing, Whole, answered,
 from graders.faultproxy.rules import Answer, InFlight, Rule
 from graders.faultproxy.streams import Memory, Stream
 from graders.faultproxy.watching import Backlog, Pump
+from graders.kube.requestinfo import read_asked, with_body
 
 _SMALL_ANSWER_BYTES = 256 * 1024
 _COMMITTED_WITHIN_S = 10.0

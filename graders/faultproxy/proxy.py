@@ -22,7 +22,6 @@ import aiohttp
 from aiohttp import web
 
 from graders.evidence.recorders import Recording
-from graders.faultproxy.asked import Match
 from graders.faultproxy.doors import Door
 from graders.faultproxy.held import HeldFrames
 from graders.faultproxy.notary import Notary
@@ -30,6 +29,7 @@ from graders.faultproxy.passing import Desk, Passing
 from graders.faultproxy.rules import Rule
 from graders.faultproxy.streams import Stream
 from graders.faultproxy.witness import Witness
+from graders.kube.requestinfo import Match
 
 _KEEPALIVE_S = 3600.0
 _READ_WITHIN_S = 5.0

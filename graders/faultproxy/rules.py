@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders.faultproxy.asked import Asked, Match
+from graders.kube.requestinfo import Asked, Match
 
 
 @dataclass(frozen=True)

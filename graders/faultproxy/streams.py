@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from graders.faultproxy.asked import Match
 from graders.faultproxy.held import HeldFrames, LateFrames
 from graders.faultproxy.rules import InFlight
 from graders.kube.nesting import read_json
+from graders.kube.requestinfo import Match
 
 _MOST_REMEMBERED = 512
 _BOOKMARK = "BOOKMARK"

@@ -6,8 +6,8 @@ from collections import Counter
 
 from graders.evidence.recorders import Recording
 from graders.evidence.records import Disturbance, Exchange, deed
-from graders.faultproxy.asked import WRITES
 from graders.faultproxy.rules import InFlight
+from graders.kube.requestinfo import WRITES
 
 _MOST_NAMESPACES = 10_000
 

@@ -16,9 +16,6 @@ import graders
 from graders.faults import CourseError, UsageError
 from graders.judging.check import SLUG, CheckInfo, info_of
 
-FIXTURES = "fixtures"
-"""Module in a folder of checks whose pytest fixtures every check of the lab may take."""
-
 
 def checks_folder(lab: str) -> Path:
     """Where the checks of `lab` are.
@@ -93,7 +90,7 @@ def with_required(checks: Sequence[CheckInfo], only: Iterable[str]) -> tuple[Che
 
 
 def modules(folder: Path) -> dict[Path, ModuleType]:
-    """Import every module of a folder of checks, by path; `fixtures.py` among them.
+    """Import every module of a folder of checks, by path.
 
     Raises:
         CourseError: there is no such folder, or a module cannot be imported.

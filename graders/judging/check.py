@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from graders.faults import CourseError
@@ -14,6 +14,9 @@ from graders.model import Capability
 ATTRIBUTE = "__check__"
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+GIVEN = ("bundle", "facts")
+"""What a check may take, by name: the record, and where it notes what it measured."""
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -34,7 +37,17 @@ class CheckInfo:
     hint: str
     file: str
     line: int
-    function: str
+    call: Callable[..., object] = field(repr=False, compare=False)
+
+    @property
+    def function(self) -> str:
+        """The name of the function that is the check."""
+        return self.call.__name__
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What of `GIVEN` the function takes."""
+        return tuple(inspect.signature(self.call).parameters)
 
 
 def check(
@@ -48,8 +61,7 @@ def check(
     """Make a function `check_*` the check `id`; the first line of its docstring is the learner's title.
 
     The function raises `Unmet` when the evidence does not show what it should, `InfraFault` when the
-    harness failed to record it, and returns None otherwise. It may take the fixtures `bundle` and
-    `facts`, and those of the lab's `fixtures.py`.
+    harness failed to record it, and returns None otherwise. It may take `bundle` and `facts`.
 
     Args:
         id: the id that a rubric names, in kebab-case.
@@ -74,7 +86,7 @@ def check(
             hint=hint,
             file=code.co_filename,
             line=code.co_firstlineno,
-            function=function.__name__,
+            call=function,
         )
         _validate(info, needs)
         setattr(function, ATTRIBUTE, info)
@@ -105,6 +117,9 @@ def _validate(info: CheckInfo, needs: Any) -> None:
             f"check {info.id!r} has no docstring",
             "give it one; its first line is the title that learners read",
         )
+    for name in info.takes:
+        if name not in GIVEN:
+            raise wrong(f"check {info.id!r} takes {name!r}", f"a check takes only {' and '.join(GIVEN)}")
     for name, value in (("tracks", info.tracks), ("requires", info.requires), ("needs", needs)):
         if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             raise wrong(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import FrameType
 
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.judging.check import CheckInfo
-from graders.judging.findings import SHOWN
 from graders.judging.text import clean, clean_tail
 from graders.model import Fault, Outcome, Status
 
@@ -18,14 +17,6 @@ DETAIL_CHARS = 20_000
 
 GRAVITY = (Status.ERROR, Status.FAILED, Status.BLOCKED, Status.UNSUPPORTED, Status.PASSED)
 """Statuses, the one that decides first."""
-
-
-class Stopped(Exception):
-    """Carries the outcome of a check that is not run."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.observed)
-        self.outcome = outcome
 
 
 def before_running(info: CheckInfo, bundle: Bundle) -> Outcome | None:
@@ -87,8 +78,6 @@ def ended(
     match error:
         case None:
             return dataclasses.replace(base, status=Status.PASSED)
-        case Stopped():
-            return error.outcome
         case Unmet():
             return dataclasses.replace(
                 base,
@@ -106,29 +95,6 @@ def ended(
     return dataclasses.replace(base, observed=clean(observed), fault=fault, detail=_trace(error))
 
 
-def part_of(outcome: Outcome, part: str) -> Outcome:
-    """The outcome of one part of a parametrised check, its texts and facts marked with the part's id."""
-    return dataclasses.replace(
-        outcome,
-        facts={f"{name}[{part}]": value for name, value in outcome.facts.items()},
-        observed=clean(f"{part}: {outcome.observed}") if outcome.observed else "",
-    )
-
-
-def joined(parts: Sequence[Outcome]) -> Outcome:
-    """The one outcome of a check's parts: the gravest decides, the first few of those speak."""
-    status = min((part.status for part in parts), key=GRAVITY.index)
-    telling = [part for part in parts if part.status is status]
-    texts = list(dict.fromkeys(part.observed for part in telling if part.observed))
-    more = len(texts) - SHOWN
-    return dataclasses.replace(
-        telling[0],
-        observed=clean("; ".join(texts[:SHOWN]) + (f"; and {more} more" if more > 0 else "")),
-        facts={name: value for part in parts for name, value in part.facts.items()},
-        duration_s=sum(part.duration_s for part in parts),
-    )
-
-
 def _trace(error: BaseException) -> str:
     """The traceback from the course's own code on; what called that is machinery."""
     trace = error.__traceback__
@@ -138,6 +104,4 @@ def _trace(error: BaseException) -> str:
 
 
 def _is_machinery(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).split(".")[0] in ("_pytest", "pluggy") or (
-        frame.f_globals.get("__package__") == __package__
-    )
+    return frame.f_globals.get("__package__") == __package__

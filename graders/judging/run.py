@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from graders.evidence.bundle import Bundle
-from graders.faults import KubeproofError, UsageError
-from graders.judging.catalogue import FIXTURES, checks_folder, collect_checks, modules, with_required
+from graders.faults import Unmet, UsageError
+from graders.judging.catalogue import collect_checks, with_required
 from graders.judging.check import CheckInfo
-from graders.judging.ends import before_running
+from graders.judging.ends import before_running, by_requirement, ended
+from graders.judging.facts import Facts
 from graders.judging.text import clean
 from graders.model import Outcome
 
-# Whatever a check does not need costs time at each start, or sets state of the whole process that an
-# enclosing pytest (our own tests) or the harness's threads live by.
-# fmt: off
-UNUSED_PLUGINS = (
-    "assertion", "cacheprovider", "capture", "debugging", "doctest", "faulthandler",
-    "freeze_support", "junitxml", "legacypath", "logging", "monkeypatch", "pastebin", "recwarn",
-    "setuponly", "setupplan", "skipping", "stepwise", "subtests", "terminal", "threadexception",
-    "tmpdir", "unittest", "unraisableexception", "warnings",
-)
-# fmt: on
-
-# pytest lives by state of the process (environment, warning filters), so one run at a time.
+# A check's prints and warnings are set aside for the whole process, so one run at a time.
 _one_at_a_time = threading.Lock()
 
 
@@ -64,8 +54,7 @@ def judge(
             file=bundle.folder / "manifest.json",
             fix=f"judge it as lab {clean(bundle.manifest.lab, 50)!r}, or name a bundle of {lab!r}",
         )
-    where = folder or checks_folder(lab)
-    checks = collect_checks(lab, folder=where)
+    checks = collect_checks(lab, folder=folder)
     asked = frozenset(only)
     decided: dict[str, Outcome] = {}
     plan: list[CheckInfo] = []
@@ -78,7 +67,7 @@ def judge(
                 raise _no_record(info, missing, bundle)
         else:
             plan.append(info)
-    outcomes = _run(bundle, plan, where, decided)
+    outcomes = _run(bundle, plan, decided)
     return tuple(
         dataclasses.replace(outcomes[info.id], tracks=info.tracks)
         for info in checks
@@ -106,51 +95,44 @@ def _no_record(info: CheckInfo, missing: Sequence[str], bundle: Bundle) -> Usage
     )
 
 
-def _run(
-    bundle: Bundle, plan: Sequence[CheckInfo], folder: Path, decided: dict[str, Outcome]
-) -> dict[str, Outcome]:
-    if not plan:
-        return decided
-    # Only here: pytest takes a fifth of a second to import, and whoever lists checks needs none of it.
-    import pytest  # noqa: PLC0415
-
-    from graders.judging.plugin import Judging  # noqa: PLC0415
-
-    sources = modules(folder)
-    judging = Judging(bundle, plan, sources, decided)
-    shared = [module for path, module in sources.items() if path.stem == FIXTURES]
-    files = [str(path) for path in sources if path.stem != FIXTURES]
-    options = [
-        f"--rootdir={folder.resolve()}",
-        f"--confcutdir={folder.resolve()}",
-        f"-c{os.devnull}",
-        "--noconftest",
-        "--disable-plugin-autoload",
-        "-opython_functions=check_*",
-        "-opython_classes=",
-        *(f"-pno:{name}" for name in UNUSED_PLUGINS),
-    ]
+def _run(bundle: Bundle, plan: Sequence[CheckInfo], decided: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    outcomes = dict(decided)
     with _one_at_a_time, _undisturbed():
-        pytest.main([*options, *files], plugins=[judging, *shared])
-    if isinstance(judging.broken, KubeproofError) or type(judging.broken) is KeyboardInterrupt:
-        raise judging.broken
-    lost = [info.id for info in plan if info.id not in judging.outcomes]
-    if judging.broken is not None or lost:
-        raise RuntimeError(f"judging broke off: {judging.broken!r}; not judged: {lost}") from judging.broken
-    return judging.outcomes
+        for info in plan:
+            outcomes[info.id] = by_requirement(info, outcomes) or outcome_of(info, bundle)
+    return outcomes
+
+
+def outcome_of(info: CheckInfo, bundle: Bundle) -> Outcome:
+    """Call one check; whatever it raises, but Ctrl-C, is how it ended."""
+    facts = Facts()
+    given = {"bundle": bundle, "facts": facts}
+    error: BaseException | None = None
+    started = time.monotonic()
+    try:
+        result: object = info.call(**{name: given[name] for name in info.takes})
+        if result is not None:
+            returned = f"{info.function} returned {type(result).__name__}"
+            raise TypeError(f"{returned}; a check raises Unmet, or returns None")
+    except (Exception, SystemExit) as raised:
+        error = raised
+        if isinstance(raised, Unmet):
+            error = _with_facts(raised, facts)
+    return ended(info, error, facts.recorded(), time.monotonic() - started)
+
+
+def _with_facts(unmet: Unmet, facts: Facts) -> Exception:
+    """The failure, its facts beside those that the check recorded; facts that are none are a bug of it."""
+    try:
+        facts.update(unmet.facts)
+    except TypeError as mistake:
+        return mistake
+    return unmet
 
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep an enclosing pytest's settings out, and checks' prints and warnings off the standard output."""
-    set_aside = {name: value for name, value in os.environ.items() if name.startswith("PYTEST_")}
-    for name in set_aside:
-        del os.environ[name]
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name in [name for name in os.environ if name.startswith("PYTEST_")]:
-            del os.environ[name]
-        os.environ.update(set_aside)
+    """Keep what a check prints off the standard output, where a report may go, and its warnings to itself."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        yield

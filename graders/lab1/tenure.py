@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graders.faultproxy import Asked
+from graders.kube.requestinfo import Asked
 
 LEASES = "leases"
 PEERINGS = frozenset({"kopfpeerings", "clusterkopfpeerings"})

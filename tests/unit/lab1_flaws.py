@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from graders.evidence.bundle import Bundle
-from graders.faults import Unmet
-from graders.judging import Facts
-from graders.judging.catalogue import checks_folder, modules
-from graders.judging.check import CheckInfo, info_of
-from graders.judging.ends import before_running, ended
+from graders.judging import collect_checks
+from graders.judging.ends import before_running
+from graders.judging.run import outcome_of
 from graders.model import Fault, Outcome, Status
 from tests.unit.lab1_recording import Mutation, reference
 
@@ -45,32 +41,8 @@ def outcomes_of(mutate: Mutation, folder: Path) -> dict[str, Outcome]:
 
 
 def judged(bundle: Bundle) -> dict[str, Outcome]:
-    """What judging says of a bundle, without having pytest collect the checks anew each time."""
-    outcomes = {}
-    for name, (info, function) in _functions().items():
-        outcome = before_running(info, bundle)
-        if outcome is None:
-            facts, error = Facts(), None
-            try:
-                function(bundle=bundle, facts=facts)
-            except Exception as raised:  # (what it raised is what it says)
-                error = raised
-            if isinstance(error, Unmet):
-                facts.update(error.facts)
-            outcome = ended(info, error, facts.recorded(), 0.0)
-        outcomes[name] = outcome
-    return outcomes
-
-
-@cache
-def _functions() -> dict[str, tuple[CheckInfo, Callable[..., None]]]:
-    found = {}
-    for module in modules(checks_folder(LAB)).values():
-        for value in vars(module).values():
-            info = info_of(value)
-            if info is not None:
-                found[info.id] = (info, value)
-    return found
+    """What each check says of a bundle by itself, whatever became of those that it requires."""
+    return {info.id: before_running(info, bundle) or outcome_of(info, bundle) for info in collect_checks(LAB)}
 
 
 def assert_costs(flaw: Flaw, folder: Path) -> None:

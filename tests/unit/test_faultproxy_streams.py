@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from graders.faultproxy.asked import Match, read_asked
 from graders.faultproxy.held import HeldFrames, LateFrames
 from graders.faultproxy.rules import InFlight
 from graders.faultproxy.streams import Memory, Stream, read_frame
+from graders.kube.requestinfo import Match, read_asked
 
 IN_A = Match(resources=frozenset({"pods"}), namespaces=frozenset({"a"}))
 

@@ -9,9 +9,9 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recorders import Recording
-from graders.faultproxy.asked import read_asked
 from graders.faultproxy.rules import InFlight
 from graders.faultproxy.witness import Witness
+from graders.kube.requestinfo import read_asked
 
 PODS = "/api/v1/namespaces/a/pods"
 

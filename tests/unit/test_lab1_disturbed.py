@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graders.lab1.tracks.disturbed import CONDITION, FINALIZER, LABEL
+from graders.lab1.names import FOREIGN_CONDITION, FOREIGN_FINALIZER, FOREIGN_LABEL
 from graders.model import Fault, Status
 from tests.unit.lab1_flaws import Flaw, assert_costs, every, outcomes_of
 from tests.unit.lab1_recording import Mutation, Record, Recording, condition
@@ -27,7 +27,7 @@ def _metadata(field: str, value: object) -> Mutation:
 
 
 def _condition(**fields: object) -> Mutation:
-    return lambda r: condition(r.last(CONFLICTS, "contested"), CONDITION).update(fields)
+    return lambda r: condition(r.last(CONFLICTS, "contested"), FOREIGN_CONDITION).update(fields)
 
 
 def _conditions(value: object) -> Mutation:
@@ -93,14 +93,29 @@ def _wrote(since: float, **more: Any) -> Mutation:
 
 
 FLAWS = (
-    Flaw(CONFLICTS, "label lost", _metadata("labels", None), f"label {LABEL}"),
-    Flaw(CONFLICTS, "label changed", _metadata("labels", {LABEL: "no"}), "no"),
-    Flaw(CONFLICTS, "finalizers wiped", _metadata("finalizers", None), f"the foreign finalizer {FINALIZER}"),
+    Flaw(CONFLICTS, "label lost", _metadata("labels", None), f"label {FOREIGN_LABEL}"),
+    Flaw(CONFLICTS, "label changed", _metadata("labels", {FOREIGN_LABEL: "no"}), "no"),
+    Flaw(
+        CONFLICTS,
+        "finalizers wiped",
+        _metadata("finalizers", None),
+        f"finalizer {FOREIGN_FINALIZER}",
+    ),
     Flaw(CONFLICTS, "finalizer replaced", _metadata("finalizers", ["own/one"]), "finalizers: own/one"),
-    Flaw(CONFLICTS, "condition gone", _condition(type="Other"), f"the foreign status condition {CONDITION}"),
+    Flaw(
+        CONFLICTS,
+        "condition gone",
+        _condition(type="Other"),
+        f"status condition {FOREIGN_CONDITION}",
+    ),
     Flaw(CONFLICTS, "condition rewritten", _condition(reason="Mine"), "conditions: "),
-    Flaw(CONFLICTS, "conditions in words", _conditions("all"), f"the foreign status condition {CONDITION}"),
-    Flaw(CONFLICTS, "conditions of anything", _conditions([None, 7, {"type": []}]), CONDITION),
+    Flaw(
+        CONFLICTS,
+        "conditions in words",
+        _conditions("all"),
+        f"status condition {FOREIGN_CONDITION}",
+    ),
+    Flaw(CONFLICTS, "conditions of anything", _conditions([None, 7, {"type": []}]), FOREIGN_CONDITION),
     Flaw(CONFLICTS, "never writes the job", _never_met, "no update or patch of the job at all"),
     Flaw(STALE, "created twice", lambda r: r.again(r.creates(STALE, "behind-0")[-1]), "behind-0 x3"),
     Flaw(STALE, "deleted the wrong one", lambda r: _gone(r, STALE, "behind-2"), "behind-2 x1"),
@@ -129,8 +144,8 @@ FINE: dict[str, tuple[str, Mutation]] = {
     "a Lease": (REPLAY, lambda r: _elsewhere(r, "leases")),
     "an Event": (REPLAY, lambda r: _elsewhere(r, "events")),
     "a write of the control plane": (REPLAY, _wrote(0.5, user="system:kube-controller-manager")),
-    "more labels": (CONFLICTS, _metadata("labels", {LABEL: "yes", "own": "one"})),
-    "more finalizers": (CONFLICTS, _metadata("finalizers", ["own/one", FINALIZER])),
+    "more labels": (CONFLICTS, _metadata("labels", {FOREIGN_LABEL: "yes", "own": "one"})),
+    "more finalizers": (CONFLICTS, _metadata("finalizers", ["own/one", FOREIGN_FINALIZER])),
     "an equal restart count": (STALE, lambda r: r.last(STALE, "behind")["status"].update(own="field")),
 }
 

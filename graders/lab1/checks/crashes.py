@@ -10,8 +10,8 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import JOB_NAME, REPLICA_INDEX, controller_uid
+from graders.lab1.names import MORTAL_JOB, UNDISTURBED
 from graders.lab1.story import Story, member, told
-from graders.lab1.tracks.crashes import CALM, JOB
 
 
 @check(
@@ -33,7 +33,7 @@ def check_crash_points(bundle: Bundle, facts: Facts) -> None:
     facts["writes of the undisturbed run"] = calm["writes"]
     facts["crash points reached"] = sum(mark.data["reached"] for mark in points.values())
     facts["crash points"] = len(points)
-    wanted = _ending(story, CALM, calm["outcome"])
+    wanted = _ending(story, UNDISTURBED, calm["outcome"])
     with Findings() as found:
         found.expect(
             facts["crash points reached"],
@@ -62,12 +62,12 @@ def _where(point: Mark) -> str:
 def _ending(story: Story, part: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What must be the same, in words: times and uids are left out."""
     space = story.spaces[part]
-    pods = story.pods(JOB, space)
+    pods = story.pods(MORTAL_JOB, space)
     services = [life for life in story.lives("services", space) if life.gone is None]
-    creates = story.creates_by_member(JOB, space)
+    creates = story.creates_by_member(MORTAL_JOB, space)
     made = Counter(event.name for event in story.writes("services", "create", space))
-    gone = story.gone_by_member(JOB, space)
-    owner = story.job(JOB, space).uid
+    gone = story.gone_by_member(MORTAL_JOB, space)
+    owner = story.job(MORTAL_JOB, space).uid
     left = sorted((member(life.last, life.name), life.uid, life) for life in pods if life.gone is None)
     return {
         "status": _shown(outcome),

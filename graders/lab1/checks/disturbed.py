@@ -9,8 +9,8 @@ from graders.evidence.records import AuditEvent
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, controller_uid, is_terminating, status_field
+from graders.lab1.names import FOREIGN_CONDITION, FOREIGN_FINALIZER, FOREIGN_LABEL
 from graders.lab1.story import Life, Story, member, of_the_house, told
-from graders.lab1.tracks.disturbed import CONDITION, FINALIZER, LABEL
 
 
 @check(
@@ -33,15 +33,15 @@ def check_conflicts(bundle: Bundle, facts: Facts) -> None:
                 f"a write to the job where {mark.data['what']} appears meanwhile",
                 "no update or patch of the job at all",
             )
-        found.equal(f"label {LABEL}", "yes", (metadata.get("labels") or {}).get(LABEL))
+        found.equal(f"label {FOREIGN_LABEL}", "yes", (metadata.get("labels") or {}).get(FOREIGN_LABEL))
         found.expect(
-            FINALIZER in (metadata.get("finalizers") or ()),
-            f"the foreign finalizer {FINALIZER} still on the job",
+            FOREIGN_FINALIZER in (metadata.get("finalizers") or ()),
+            f"the foreign finalizer {FOREIGN_FINALIZER} still on the job",
             f"finalizers: {', '.join(map(str, metadata.get('finalizers') or ())) or 'none'}",
         )
         found.expect(
-            conditions(job).get(CONDITION, {}).get("reason") == "Reviewed",
-            f"the foreign status condition {CONDITION} still there",
+            conditions(job).get(FOREIGN_CONDITION, {}).get("reason") == "Reviewed",
+            f"the foreign status condition {FOREIGN_CONDITION} still there",
             "conditions: " + ", ".join(conditions(job)),
         )
 

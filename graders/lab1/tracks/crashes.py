@@ -15,18 +15,17 @@ from typing import Any
 
 from graders.faultproxy import CrashPoint, writes_in
 from graders.lab1.api import is_true, job_manifest, phase, replica_counts, status_field
+from graders.lab1.names import MORTAL_JOB, UNDISTURBED
 from graders.lab1.outcome import outcome
 from graders.lab1.stage import Stage
 from graders.polling import NotYet
 from graders.scenario.tracks import Missed
 
-JOB = "mortal"
 NODES = 2
 MOST_WRITES = 16
 """Operators that write more than this are killed after the first so many."""
 
 VARIANTS = ("answered", "swallowed")
-CALM = ""
 
 
 class _Crashed(Exception):
@@ -69,14 +68,14 @@ class _Tale:
             self.missed = missed
 
     def _create(self) -> None:
-        manifest = job_manifest(self.namespace, JOB, nodes=NODES)
+        manifest = job_manifest(self.namespace, MORTAL_JOB, nodes=NODES)
         self.stage.create(manifest)
 
     def _running(self) -> None:
         self._wait_pods("2 pods Running, the job Running", "", 0)
 
     def _fail(self) -> None:
-        victim, pod = sorted(self.stage.pods(self.namespace, JOB).items())[0]
+        victim, pod = sorted(self.stage.pods(self.namespace, MORTAL_JOB).items())[0]
         self.victim_uid = pod["metadata"]["uid"]
         self.stage.end_pod(self.namespace, victim, "137")
 
@@ -84,7 +83,7 @@ class _Tale:
         self._wait_pods("a new pod for the failed one, the job Running, restarts 1", self.victim_uid, 1)
 
     def _succeed_first(self) -> None:
-        for pod in self.stage.pod_names(self.namespace, JOB)[:1]:
+        for pod in self.stage.pod_names(self.namespace, MORTAL_JOB)[:1]:
             self.stage.end_pod(self.namespace, pod, "0")
 
     def _one_done(self) -> None:
@@ -92,20 +91,20 @@ class _Tale:
 
         def probe() -> None:
             self._look()
-            job = self.stage.the_job(self.namespace, JOB)
+            job = self.stage.the_job(self.namespace, MORTAL_JOB)
             if not is_true(job, "Complete") and not status_field(job, "replicaStatuses", "succeeded"):
                 raise NotYet("replicaStatuses.succeeded is 0")
 
         self.stage.reached(f"{self.title}: one pod counted as succeeded", probe)
 
     def _succeed_rest(self) -> None:
-        for pod in self.stage.pod_names(self.namespace, JOB)[1:]:
+        for pod in self.stage.pod_names(self.namespace, MORTAL_JOB)[1:]:
             self.stage.end_pod(self.namespace, pod, "0")
 
     def _complete(self) -> None:
         def probe() -> None:
             self._look()
-            if not is_true(self.stage.the_job(self.namespace, JOB), "Complete"):
+            if not is_true(self.stage.the_job(self.namespace, MORTAL_JOB), "Complete"):
                 raise NotYet("Complete is not True")
 
         self.stage.wait(f"{self.title}: Complete is True", probe)
@@ -113,8 +112,8 @@ class _Tale:
     def _wait_pods(self, what: str, without: str, restarts: int) -> None:
         def probe() -> None:
             self._look()
-            pods = self.stage.pods(self.namespace, JOB)
-            job = self.stage.the_job(self.namespace, JOB)
+            pods = self.stage.pods(self.namespace, MORTAL_JOB)
+            job = self.stage.the_job(self.namespace, MORTAL_JOB)
             states = ", ".join(f"{name} {phase(pod)}" for name, pod in sorted(pods.items())) or "none"
             counted = status_field(job, "restarts") or 0
             if (
@@ -134,7 +133,7 @@ class _Tale:
 
 def crash_points(stage: Stage) -> None:
     """Tell the story once undisturbed, then once for each write and each way of dying after it."""
-    calm = _Tale(stage, CALM)
+    calm = _Tale(stage, UNDISTURBED)
     calm.tell()
     if calm.missed is not None:
         raise calm.missed
@@ -168,7 +167,7 @@ def crash_points(stage: Stage) -> None:
 
 
 def _outcome(stage: Stage, namespace: str) -> dict[str, Any]:
-    job = stage.job(namespace, JOB)
+    job = stage.job(namespace, MORTAL_JOB)
     if job is None:
         return {}
     return {**outcome(job), "Complete": is_true(job, "Complete"), **replica_counts(job, ("succeeded",))}

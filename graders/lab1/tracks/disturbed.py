@@ -19,6 +19,7 @@ from graders.lab1.api import (
     pods_path,
     status_field,
 )
+from graders.lab1.names import FOREIGN_CONDITION, FOREIGN_FINALIZER, FOREIGN_LABEL
 from graders.lab1.patience import OperatorsClock
 from graders.lab1.stage import Stage
 from graders.lab1.tracks.failures import poked
@@ -30,10 +31,6 @@ LATE_S = 5.0
 
 On a machine that has no time for it, five others would be over before it has done anything.
 """
-
-LABEL = "audit.example/reviewed"
-FINALIZER = "audit.example/keep"
-CONDITION = "Audited"
 
 _CONFLICT = Answer(
     409,
@@ -48,11 +45,11 @@ def conflicts(stage: Stage) -> None:
 
     def label(asked: Asked, body: bytes) -> None:
         del asked, body
-        stage.kube.patch(jobs_path(namespace, name), {"metadata": {"labels": {LABEL: "yes"}}})
+        stage.kube.patch(jobs_path(namespace, name), {"metadata": {"labels": {FOREIGN_LABEL: "yes"}}})
 
     def finalizer(asked: Asked, body: bytes) -> None:
         del asked, body
-        _append(stage, namespace, name, "finalizers", FINALIZER)
+        _append(stage, namespace, name, "finalizers", FOREIGN_FINALIZER)
 
     def condition(asked: Asked, body: bytes) -> None:
         del asked, body
@@ -287,7 +284,7 @@ def _add_condition(stage: Stage, namespace: str, name: str) -> None:
     job = stage.kube.get(jobs_path(namespace, name))
     present = status_field(job, "conditions")
     foreign = {
-        "type": CONDITION,
+        "type": FOREIGN_CONDITION,
         "status": "True",
         "reason": "Reviewed",
         "message": "an auditor was here",

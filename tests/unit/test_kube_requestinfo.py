@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders.faultproxy.asked import WRITES, Asked, Match, read_asked, writes_in
+from graders.kube.requestinfo import WRITES, Asked, Match, read_asked, writes_in
 
 
 def asked(method: str, target: str) -> tuple[str, str, str, str, str, str]:
