@@ -5,33 +5,25 @@ submission ─▶ cluster + sandbox ─▶ scenario acts, recorders witness ─�
 
 from __future__ import annotations
 
-import random
 import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from importlib import import_module
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
-from graders.clusters.provider import ClusterSpec, NodeSpec, ProviderOptions, check_needs
-from graders.clusters.registry import provider_named
+from graders.clusters.provider import ProviderOptions
 from graders.course import Lab
-from graders.evidence.bundle import BundleManifest, BundleWriter
-from graders.evidence.recorders import AuditRecorder, Recording
 from graders.faults import BadSubmission, CourseError, InfraFault, UsageError
-from graders.judgement import judge_bundle, timed, version
+from graders.judgement import judge_bundle, timed
 from graders.judging import tracks_for
 from graders.model import Cluster, Fault, GradeReport, Outcome, Status, Submission, Verdict
 from graders.ownership import OwnedFolder, sweep
 from graders.progress import Progress
-from graders.sandbox import Limits, sandbox_named
-from graders.sandbox.runtime import ensure_runtime
-from graders.scenario.spec import Run, Scenario
+from graders.recording import RecordRequest, record, scenario_of
 from graders.submissions import load_submission
+from graders.version import version
 
 ATTEMPTS = 2
 """A fault of infrastructure gets one more try, on a fresh cluster."""
@@ -71,11 +63,11 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
             submission = load_submission(
                 request.submission,
                 lab=request.lab.id,
-                block=scenario_of(request.lab).BLOCK,
+                block=scenario_of(request.lab.id).BLOCK,
                 learner_id=request.learner_id,
                 scratch=scratch.path,
             )
-            scenario_of(request.lab).examine(submission)
+            scenario_of(request.lab.id).examine(submission)
             for attempt in range(1, ATTEMPTS + 1):
                 report = _attempt(request, submission, scratch.path / f"attempt-{attempt}", progress)
                 if report.verdict is not Verdict.UNGRADED or report.problem.startswith("grader:"):
@@ -115,11 +107,6 @@ def _replaced(bundle: Path) -> Iterator[None]:
         shutil.rmtree(earlier, ignore_errors=True)
 
 
-def scenario_of(lab: Lab) -> Scenario:
-    """The scenario module of a lab."""
-    return cast(Scenario, import_module(f"graders.{lab.id}.scenario"))
-
-
 def ended(
     request: GradeRequest, verdict: Verdict, problem: str, outcomes: tuple[Outcome, ...] = ()
 ) -> GradeReport:
@@ -137,83 +124,20 @@ def _attempt(request: GradeRequest, submission: Submission, folder: Path, progre
     """
     folder.mkdir()
     shutil.rmtree(request.out / "bundle", ignore_errors=True)
+    wanted = RecordRequest(
+        lab=request.lab,
+        bundle=request.out / "bundle",
+        provider=request.provider,
+        options=request.options,
+        sandbox=request.sandbox,
+        tracks=tracks_for(request.lab.id, request.only) if request.only else None,
+        seed=request.seed,
+        at=request.at,
+        hold=request.hold,
+    )
     try:
-        bundle = _record(request, submission, folder, progress)
+        record(wanted, submission, folder, progress)
     except InfraFault as error:
         return ended(request, Verdict.UNGRADED, str(error))
     with progress.task("judging"):
-        return judge_bundle(request.lab, bundle, only=request.only)
-
-
-def _record(request: GradeRequest, submission: Submission, folder: Path, progress: Progress) -> Path:
-    """Start everything, act, and leave a finished bundle behind; gives its folder."""
-    lab, scenario = request.lab, scenario_of(request.lab)
-    provider = provider_named(request.provider, request.options)
-    sandbox = sandbox_named(request.sandbox)
-    if problem := sandbox.problem():
-        raise InfraFault(problem)
-    if sandbox.caution:
-        progress.say(f"warning: sandbox {sandbox.name!r} confines nothing: learner code runs as you")
-    runtime = ensure_runtime(progress)
-    wanted = tracks_for(lab.id, request.only) if request.only else frozenset(scenario.TRACKS)
-    seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
-    started = time.monotonic()
-    with BundleWriter(request.out / "bundle") as writer:
-        recording = Recording(writer)
-        audit = AuditRecorder(recording)
-        spec = ClusterSpec(
-            name=lab.id,
-            nodes=tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes),
-            on_audit=audit,
-            before_controllers=lambda kube: scenario.prepare(kube, submission),
-            needs=lab.needs,
-            claims=scenario.claims(submission),
-        )
-
-        @contextmanager
-        def another(name: str, *, workers: int | None = None) -> Iterator[tuple[Cluster, AuditRecorder]]:
-            its_audit = AuditRecorder(recording)
-            its_spec = replace(spec, name=f"{lab.id}-{name}", on_audit=its_audit)
-            if workers is not None:
-                its_spec = replace(its_spec, nodes=(), workers=workers)
-            with provider.provision(its_spec, progress) as one_more:
-                yield one_more, its_audit
-
-        with provider.provision(spec, progress) as cluster:
-            check_needs(lab.needs, cluster.capabilities, provider.name)
-            up = time.monotonic()
-            limits, tool_limits = Limits(**vars(lab.operator_limits)), Limits(**vars(lab.tool_limits))
-            recorded = scenario.record(
-                Run(
-                    submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
-                    folder, seed, lab.deadline_s, progress, another if cluster.guest is None else None,
-                    provider.several, request.at, request.options.workers,
-                )
-            )  # fmt: skip
-            acted = time.monotonic()
-            if request.hold is not None:
-                request.hold(cluster)
-        manifest = BundleManifest(
-            lab=lab.id,
-            run_id=f"{lab.id}-{seed:08x}-{int(recording.clock.wall_start)}",
-            created_at=datetime.fromtimestamp(recording.clock.wall_start, UTC).isoformat(timespec="seconds"),
-            seed=seed,
-            provider=request.provider,
-            capabilities=tuple(sorted(cluster.capabilities)),
-            sandbox=sandbox.name,
-            kubernetes_version=cluster.version,
-            kubeproof_version=version(),
-            scale=recorded.scale,
-            deadline_s=recorded.deadline_s,
-            operator=recorded.operator,
-            submission={
-                "learner_id": submission.learner_id,
-                "digest": submission.digest,
-                **recorded.submission,
-            },
-            tracks=recorded.tracks,
-            timing={"cluster_start": round(up - started, 3), "scenario": round(acted - up, 3)},
-            warnings=tuple(filter(None, [sandbox.caution, provider.caution])),
-        )
-        writer.close(manifest)
-    return request.out / "bundle"
+        return judge_bundle(request.lab, wanted.bundle, only=request.only)

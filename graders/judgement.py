@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from graders.faults import InfraFault
 from graders.judging import judge
 from graders.model import Capability, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.scoring.score import score
+from graders.version import version
 
 
 def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:
@@ -44,11 +44,6 @@ def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> Grade
         warnings=bundle.manifest.warnings,
     )
     return timed(report, judge=time.monotonic() - started)
-
-
-def version() -> str:
-    """The version of this kubeproof."""
-    return metadata.version("kubeproof")
 
 
 def timed(report: GradeReport, **seconds: float) -> GradeReport:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from graders.clusters.binaries import Binaries, ensure_binaries
 from graders.clusters.components import ENVIRONMENT, ControlPlane, Ports, prepare
-from graders.clusters.provider import ClusterSpec
+from graders.clusters.provider import ClusterSpec, ProviderOptions
 from graders.clusters.readiness import (
     answers,
     canary_created,
@@ -232,3 +232,9 @@ def _pump(process: subprocess.Popen[bytes], on_audit: Callable[[bytes], None]) -
         for line in lines:
             if line.startswith(b"{"):
                 on_audit(line.rstrip(b"\n"))
+
+
+def provider(options: ProviderOptions) -> EmbeddedProvider:
+    """The provider; it takes no options."""
+    del options
+    return EmbeddedProvider()

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 
-from graders.clusters.embedded import EmbeddedProvider
 from graders.clusters.engine.probing import answering_engine
-from graders.clusters.existing import ExistingProvider
 from graders.clusters.provider import ClusterProvider, ProviderOptions
 from graders.faults import UsageError
 
+MODULES: Mapping[str, str] = {
+    "embedded": "graders.clusters.embedded",
+    "existing": "graders.clusters.existing.provider",
+    "kind": "graders.clusters.kind.provider",
+}
+"""Each has a `provider(options)`, and is imported when it is asked for: others need none of it."""
 
-def _kind(options: ProviderOptions) -> ClusterProvider:
-    from graders.clusters.kind.provider import KindProvider  # noqa: PLC0415  (much that others do not need)
 
-    return KindProvider(options.node_image)
+def _imported(module: str, options: ProviderOptions) -> ClusterProvider:
+    made: ClusterProvider = import_module(module).provider(options)
+    return made
 
 
 PROVIDERS: Mapping[str, Callable[[ProviderOptions], ClusterProvider]] = {
-    "embedded": lambda _: EmbeddedProvider(),
-    "existing": ExistingProvider,
-    "kind": _kind,
+    name: partial(_imported, module) for name, module in MODULES.items()
 }
 
 _FOR = {"kubeconfig": "existing", "context": "existing", "node_image": "kind"}

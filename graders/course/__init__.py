@@ -4,6 +4,6 @@ A lab is `labs/<lab>/lab.yaml`, `rubrics/<lab>.yaml`, `graders/<lab>/checks/` an
 """
 
 from graders.course.course import Course, Lab, load_course
-from graders.course.files import Expected, LabLimits, LabNode, load_expected
+from graders.course.files import Expected, LabLimits, LabNode, LabSettings, load_expected
 
-__all__ = ["Course", "Expected", "Lab", "LabLimits", "LabNode", "load_course", "load_expected"]
+__all__ = ["Course", "Expected", "Lab", "LabLimits", "LabNode", "LabSettings", "load_course", "load_expected"]

@@ -7,33 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.course.files import Expected, LabFile, LabLimits, LabNode, load_expected
+from graders.course.files import Expected, LabFile, LabNode, LabSettings, load_expected
 from graders.documents import Document, Location, load_document, parse
 from graders.faults import CourseError, UsageError
 from graders.judging import CheckInfo, collect_checks
-from graders.model import Capability, Rubric
+from graders.model import Rubric
 from graders.paths import REPOSITORY
 from graders.scoring import load_rubric
 
 
-@dataclass(frozen=True)
-class Lab:
-    """A lab whose parts agree with each other.
+@dataclass(frozen=True, kw_only=True)
+class Lab(LabSettings):
+    """A lab whose parts agree with each other; `solutions` is its folder in solutions/."""
 
-    `operator_limits` bound a learner's running processes, `tool_limits` what is run over a submission
-    before or after. `deadline_s` is T before the machine at hand scales it. `folder` is in labs/,
-    `solutions` in solutions/.
-    """
-
-    id: str
-    title: str
-    folder: Path
     solutions: Path
-    needs: frozenset[Capability]
-    operator_limits: LabLimits
-    tool_limits: LabLimits
-    deadline_s: float
-    nodes: tuple[LabNode, ...]
     rubric: Rubric
     checks: tuple[CheckInfo, ...]
     flawed: tuple[Expected, ...]

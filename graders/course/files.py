@@ -38,6 +38,24 @@ class LabNode:
     resources: dict[str, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabSettings:
+    """What `lab.yaml` says, and all of a lab that recording a run of it depends on.
+
+    `operator_limits` bound a learner's running processes, `tool_limits` what is run over a submission
+    before or after. `deadline_s` is T before the machine at hand scales it. `folder` is in labs/.
+    """
+
+    id: str
+    title: str
+    folder: Path
+    needs: frozenset[Capability]
+    operator_limits: LabLimits
+    tool_limits: LabLimits
+    deadline_s: float
+    nodes: tuple[LabNode, ...]
+
+
 @dataclass(frozen=True)
 class Expected:
     """A flawed solution: `loses` are exactly the criteria it must lose, `why` says by what flaw.

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from graders import grading
+from graders import grading, recording
 from graders.clusters import registry
 from graders.clusters.provider import Claims, ClusterSpec
 from graders.course import Lab, load_course
@@ -139,10 +139,11 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     stage = Stage([replay()])
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
     monkeypatch.setitem(registry.PROVIDERS, "stand-in", lambda _: stage)
-    monkeypatch.setattr(grading, "scenario_of", lambda _: stage)
-    monkeypatch.setattr(grading, "sandbox_named", lambda _: Sandbox(stage.problem))
+    for module in (grading, recording):
+        monkeypatch.setattr(module, "scenario_of", lambda _: stage)
+    monkeypatch.setattr(recording, "sandbox_named", lambda _: Sandbox(stage.problem))
     monkeypatch.setattr(
-        grading, "ensure_runtime", lambda _: Runtime(Path("venv"), Path("python"), Path("base"), "0")
+        recording, "ensure_runtime", lambda _: Runtime(Path("venv"), Path("python"), Path("base"), "0")
     )
     return stage
 

@@ -204,3 +204,8 @@ class _Arrival:
             raise InfraFault(
                 f"the cluster of context {self.context} did not get ready: {error}\nkwok says: {kwok}"
             ) from error
+
+
+def provider(options: ProviderOptions) -> ExistingProvider:
+    """The provider, by the kubeconfig and context that somebody named."""
+    return ExistingProvider(options)

@@ -17,7 +17,7 @@ from graders.clusters.kind.preflight import check
 from graders.clusters.kind.starting import Parts, Starting
 from graders.clusters.kind.traces import remove_orphans
 from graders.clusters.nodeimages.image import ensure_node_image
-from graders.clusters.provider import ClusterSpec, check_needs
+from graders.clusters.provider import ClusterSpec, ProviderOptions, check_needs
 from graders.faults import InfraFault
 from graders.model import Capability, Cluster
 from graders.ownership import KIND, OwnedFolder
@@ -90,3 +90,8 @@ class KindProvider:
         """
         with running_engine(progress) as host:
             yield {VARIABLES[0]: host}
+
+
+def provider(options: ProviderOptions) -> KindProvider:
+    """The provider, on the node image that somebody named, if they did."""
+    return KindProvider(options.node_image)
