@@ -1,4 +1,4 @@
-"""Tests a rubric with solutions: the reference must earn all, each flawed one lose exactly what it should."""
+"""Tests a rubric with solutions: what is sound must earn all, what is flawed lose exactly what it should."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graders.clusters.registry import provider_named
-from graders.course import Expected, Lab
+from graders.course import PATCH, Expected, Lab, apply_patch
 from graders.faults import CourseError, UsageError
 from graders.gradingprocess import GradingProcesses, grading_processes
 from graders.model import Status
@@ -118,18 +118,26 @@ def run_selftest(
 
 
 def overlay(reference: Path, expected: Expected, destination: Path) -> Path:
-    """The flawed solution as a whole: the reference with what differs laid over it."""
+    """The changed solution as a whole: a copy of the reference without what it removes, and then patched.
+
+    Raises:
+        CourseError: its patch does not fit the reference. InfraFault: there is no git on this machine.
+    """
     shutil.copytree(reference, destination, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
     for path in expected.remove:
-        gone = destination / path
-        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    skip = shutil.ignore_patterns("expected.yaml", "__pycache__", ".*_cache")
-    shutil.copytree(expected.folder, destination, dirs_exist_ok=True, ignore=skip)
+        shutil.rmtree(destination / path)
+    patch = expected.folder / PATCH
+    if patch.exists():
+        apply_patch(patch, destination)
     return destination
 
 
 def _names(lab: Lab) -> list[str]:
-    return [*(path.name for path in lab.references), "starter", *(flaw.name for flaw in lab.flawed)]
+    return [
+        *(path.name for path in lab.references),
+        "starter",
+        *(each.name for each in (*lab.flawed, *lab.sound)),
+    ]
 
 
 def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
@@ -137,7 +145,7 @@ def _cases(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
         yield Case(reference.name, reference, "nothing")
     yield Case("starter", lab.folder / "starter", f"all but {STARTER_BELOW} %")
     checks = {criterion.id: criterion.checks for criterion in lab.rubric.criteria}
-    for expected in lab.flawed:
+    for expected in (*lab.flawed, *lab.sound):
         root = overlay(lab.solutions / expected.base, expected, scratch / expected.name)
         behind = tuple(name for lost in expected.everything for name in checks[lost])
         only = behind if focus and not expected.whole else ()

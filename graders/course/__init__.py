@@ -5,5 +5,17 @@ A lab is `labs/<lab>/lab.yaml`, `rubrics/<lab>.yaml`, `graders/<lab>/checks/` an
 
 from graders.course.course import Course, Lab, load_course
 from graders.course.files import Expected, LabLimits, LabNode, LabSettings, load_expected
+from graders.course.patches import PATCH, apply_patch
 
-__all__ = ["Course", "Expected", "Lab", "LabLimits", "LabNode", "LabSettings", "load_course", "load_expected"]
+__all__ = [
+    "PATCH",
+    "Course",
+    "Expected",
+    "Lab",
+    "LabLimits",
+    "LabNode",
+    "LabSettings",
+    "apply_patch",
+    "load_course",
+    "load_expected",
+]

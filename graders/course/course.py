@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.course.files import Expected, LabFile, LabNode, LabSettings, load_expected
+from graders.course.files import LabFile, LabNode, LabSettings
+from graders.course.solutions import changed_solutions
 from graders.documents import Document, Location, load_document, parse
 from graders.faults import CourseError, UsageError
 from graders.judging import CheckInfo, collect_checks
@@ -18,12 +19,16 @@ from graders.scoring import load_rubric
 
 @dataclass(frozen=True, kw_only=True)
 class Lab(LabSettings):
-    """A lab whose parts agree with each other; `solutions` is its folder in solutions/."""
+    """A lab whose parts agree with each other; `solutions` is its folder in solutions/.
+
+    The `flawed` must lose what they say, the `sound` nothing, however unlike the references they are.
+    """
 
     solutions: Path
     rubric: Rubric
     checks: tuple[CheckInfo, ...]
     flawed: tuple[Expected, ...]
+    sound: tuple[Expected, ...] = ()
 
     @property
     def reference(self) -> Path:
@@ -75,6 +80,7 @@ class Course:
         rubric = load_rubric(rubric_path)
         checks = collect_checks(slug, folder=self.repository / "graders" / slug / "checks")
         _check_rubric(load_document(rubric_path, error=CourseError), rubric, slug, checks)
+        flawed, sound = changed_solutions(solutions, rubric)
         return Lab(
             id=slug,
             title=file.title,
@@ -87,7 +93,8 @@ class Course:
             nodes=tuple(LabNode(node.name, node.zone, dict(node.resources)) for node in file.nodes),
             rubric=rubric,
             checks=checks,
-            flawed=_flawed(solutions, rubric),
+            flawed=flawed,
+            sound=sound,
         )
 
 
@@ -132,39 +139,3 @@ def _check_rubric(document: Document, rubric: Rubric, slug: str, checks: Iterabl
                 line=info.line,
                 fix="give it points in the rubric, or remove it",
             )
-
-
-def _flawed(solutions: Path, rubric: Rubric) -> tuple[Expected, ...]:
-    live = {criterion.id: criterion for criterion in rubric.criteria if not criterion.planned}
-    planned = {criterion.id for criterion in rubric.criteria if criterion.planned}
-    found = []
-    for folder in sorted(path for path in solutions.glob("flawed/*") if path.is_dir()):
-        expected = load_expected(folder / "expected.yaml")
-        document = load_document(folder / "expected.yaml", error=CourseError)
-        stated: list[tuple[Location, str]] = [(("loses", at), name) for at, name in enumerate(expected.loses)]
-        for capability, names in expected.loses_with.items():
-            stated += [(("loses_with", capability.value, at), name) for at, name in enumerate(names)]
-        for where, name in stated:
-            if name not in live:
-                state = "is only planned" if name in planned else "does not exist"
-                raise document.refusal(
-                    f"it must lose criterion {name!r}, which {state}",
-                    where,
-                    fix=f"name one of {', '.join(live)}",
-                )
-        base = solutions / expected.base
-        if not base.is_dir():
-            raise document.refusal(
-                f"it differs from {expected.base!r}, which does not exist",
-                ("base",),
-                fix=f"name a folder beside {solutions.name}/flawed, or leave it out for `reference`",
-            )
-        for at, path in enumerate(expected.remove):
-            if not (base / path).exists():
-                raise document.refusal(
-                    f"it removes {str(path)!r}, which the {expected.base} does not have",
-                    ("remove", at),
-                    fix="correct the path; it counts from the reference's root",
-                )
-        found.append(expected)
-    return tuple(found)

@@ -1,4 +1,4 @@
-"""The files a lab's author writes beside the rubric: `lab.yaml`, and `expected.yaml` of a flawed solution."""
+"""The files a lab's author writes beside the rubric: `lab.yaml`, and a solution's `expected.yaml`."""
 
 from __future__ import annotations
 
@@ -58,11 +58,12 @@ class LabSettings:
 
 @dataclass(frozen=True)
 class Expected:
-    """A flawed solution: `loses` are exactly the criteria it must lose, `why` says by what flaw.
+    """A solution made from a reference: `loses` are exactly the criteria it must lose, `why` says by what.
 
-    `loses_with` are those that it loses only where a cluster can show something. What it keeps says as
-    much as what it loses if it is `whole`: it is never graded for its flaw alone. The solution is the
-    reference called `base` with the files of `folder` over it and those in `remove` gone.
+    One that loses nothing is sound, only unlike the references; any other is flawed. `loses_with` are those
+    that it loses only where a cluster can show something. What it keeps says as much as what it loses if it
+    is `whole`: it is never graded for its flaw alone. The solution is the reference called `base` without the
+    folders in `remove`, and then changed by the `change.patch` of `folder`, if there is one.
     """
 
     name: str
@@ -86,17 +87,23 @@ class Expected:
         return tuple(dict.fromkeys((*self.loses, *more)))
 
 
-def load_expected(path: Path) -> Expected:
-    """Read the `expected.yaml` of a flawed solution.
+def load_expected(path: Path, *, sound: bool = False) -> Expected:
+    """Read the `expected.yaml` of a flawed solution, or of a sound one.
 
     Raises:
         CourseError: it is not one; says file, line and fix.
     """
     document = load_document(path, error=CourseError)
     file = parse(document, _ExpectedFile)
-    if not file.loses and not file.loses_with:
-        where = ("loses",) if ("loses",) in document.lines else ()
-        fix = "name in `loses` what it must lose on any cluster"
+    where = ("loses",) if ("loses",) in document.lines else ()
+    if sound and (file.loses or file.loses_with or not where):
+        raise document.refusal(
+            "it is among the sound, and does not say that it loses nothing",
+            where,
+            fix="write `loses: []`, or move its folder to flawed/",
+        )
+    if not sound and not file.loses and not file.loses_with:
+        fix = "name in `loses` what it must lose on any cluster, or move its folder to sound/"
         raise document.refusal("it loses nothing", where, fix=fix)
     return Expected(
         name=path.parent.name,
@@ -106,7 +113,7 @@ def load_expected(path: Path) -> Expected:
         folder=path.parent,
         base=file.base,
         loses_with={capability: tuple(names) for capability, names in file.loses_with.items()},
-        whole=file.whole,
+        whole=file.whole or sound,
     )
 
 

@@ -55,12 +55,12 @@ FILES = {
         def check_events():
             '''Events.'''
         """,
-    "solutions/lab1/reference/extra.py": "",
+    "solutions/lab1/reference/extra/some.py": "",
     "solutions/lab1/flawed/random-names/expected.yaml": """\
         schema: kubeproof/expected/v1
         why: it names pods at random
         loses: [creates-pods, both]
-        remove: [extra.py]
+        remove: [extra]
         """,
 }
 
@@ -105,7 +105,7 @@ def test_a_lab_holds_all_that_grading_needs(repository: Path) -> None:
     assert len(lab.rubric.criteria) == 3
     (flawed,) = lab.flawed
     assert (flawed.name, flawed.loses) == ("random-names", ("creates-pods", "both"))
-    assert (flawed.why, flawed.remove) == ("it names pods at random", (PurePosixPath("extra.py"),))
+    assert (flawed.why, flawed.remove) == ("it names pods at random", (PurePosixPath("extra"),))
     assert flawed.folder == repository / "solutions/lab1/flawed/random-names"
 
 
@@ -169,31 +169,31 @@ LAB, RUBRIC, CHECKS, FLAWED = (
         (FLAWED, ("[creates-pods, both]", "[]"), "it loses nothing", "on any cluster"),
         (
             FLAWED,
-            ("remove: [extra.py]", "loses_with: {real-pods: [boht]}"),
+            ("remove: [extra]", "loses_with: {real-pods: [boht]}"),
             "'boht', which does not exist",
             "creates-pods, both",
         ),
         (
             FLAWED,
-            ("remove: [extra.py]", "loses_with: {moon: [both]}"),
+            ("remove: [extra]", "loses_with: {moon: [both]}"),
             "'moon' is no capability",
             "use one of api",
         ),
         (
             FLAWED,
-            ("[extra.py]", "[other.py]"),
-            "'other.py', which the reference does not have",
-            "correct the path",
+            ("[extra]", "[extra/some.py]"),
+            "'extra/some.py', which is no folder of the reference",
+            "a file is removed in change.patch",
         ),
-        (FLAWED, ("[extra.py]", "[../x]"), "'../x' is no path inside the solution", "without .."),
+        (FLAWED, ("[extra]", "[../x]"), "'../x' is no path inside the solution", "without .."),
         (FLAWED, ("why: it", "wyh: it"), 'unknown key "wyh"', 'did you mean "why"'),
         (
             FLAWED,
-            ("remove: [extra.py]", "base: reference-go"),
+            ("remove: [extra]", "base: reference-go"),
             "it differs from 'reference-go', which does not exist",
             "name a folder beside lab1/flawed",
         ),
-        (FLAWED, ("remove: [extra.py]", "base: ../evil"), 'base is "../evil"', "correct the value"),
+        (FLAWED, ("remove: [extra]", "base: ../evil"), 'base is "../evil"', "correct the value"),
     ],
 )
 def test_a_contradiction_is_refused_with_file_line_and_fix(
@@ -226,7 +226,7 @@ def test_a_flawed_solution_without_its_expectation_is_refused(repository: Path) 
 
 def test_an_expectation_can_be_read_alone(repository: Path) -> None:
     expected = load_expected(repository / FLAWED)
-    assert (expected.name, expected.remove) == ("random-names", (PurePosixPath("extra.py"),))
+    assert (expected.name, expected.remove) == ("random-names", (PurePosixPath("extra"),))
 
 
 def test_a_flaw_may_show_on_some_clusters_only(repository: Path) -> None:
@@ -239,11 +239,69 @@ def test_a_flaw_may_show_on_some_clusters_only(repository: Path) -> None:
 def test_a_flawed_solution_may_differ_from_another_reference(repository: Path) -> None:
     other = repository / "solutions/lab1/reference-go"
     other.mkdir()
-    (other / "main.go").touch()
-    change(repository, FLAWED, "remove: [extra.py]", "base: reference-go\nremove: [main.go]")
+    (other / "cmd").mkdir()
+    change(repository, FLAWED, "remove: [extra]", "base: reference-go\nremove: [cmd]")
     lab = load_course(repository).find_lab("lab1")
     assert [each.base for each in lab.flawed] == ["reference-go"]
     assert lab.references == (repository / "solutions/lab1/reference", other)
+
+
+SOUND = """\
+schema: kubeproof/expected/v1
+why: it names pods in its own way
+loses: []
+remove: [extra]
+"""
+
+
+def sound(repository: Path, name: str = "own-names", text: str = SOUND) -> Path:
+    path = repository / "solutions/lab1/sound" / name / "expected.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_sound_solution_loses_nothing_and_is_graded_whole(repository: Path) -> None:
+    sound(repository)
+    lab = load_course(repository).find_lab("lab1")
+    assert [(each.name, each.everything, each.whole) for each in lab.sound] == [("own-names", (), True)]
+    assert [each.name for each in lab.flawed] == ["random-names"]
+
+
+@pytest.mark.parametrize("loses", ["loses: [both]\n", "loses_with: {real-pods: [both]}\n", ""])
+def test_a_sound_solution_says_that_it_loses_nothing(repository: Path, loses: str) -> None:
+    path = sound(repository, text=SOUND.replace("loses: []\n", loses))
+    with pytest.raises(
+        CourseError, match=r"among the sound, .*\n  fix: write `loses: \[\]`, or move"
+    ) as caught:
+        load_course(repository).find_lab("lab1")
+    assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("name", ["random-names", "reference", "starter"])
+def test_two_solutions_of_one_name_are_refused(repository: Path, name: str) -> None:
+    path = sound(repository, name)
+    with pytest.raises(CourseError, match=f"there is another solution called '{name}'") as caught:
+        load_course(repository).find_lab("lab1")
+    assert caught.value.file == str(path)
+
+
+def test_a_solution_that_changes_nothing_is_refused(repository: Path) -> None:
+    change(repository, FLAWED, "remove: [extra]", "")
+    with pytest.raises(
+        CourseError, match=r"it is the reference unchanged\n  fix: write what differs to change"
+    ):
+        load_course(repository).find_lab("lab1")
+
+
+def test_a_file_that_nothing_reads_is_refused(repository: Path) -> None:
+    stray = (repository / FLAWED).with_name("pods.py")
+    stray.touch()
+    with pytest.raises(
+        CourseError, match=r"nothing reads this.*\n  fix: write the change to change.patch"
+    ) as caught:
+        load_course(repository).find_lab("lab1")
+    assert caught.value.file == str(stray)
 
 
 def test_the_labs_of_this_repository_agree_with_themselves() -> None:

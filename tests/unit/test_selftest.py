@@ -1,4 +1,4 @@
-"""How the self-test lays flawed solutions over the reference, and what it makes of their reports."""
+"""How the self-test makes flawed solutions of the reference, and what it makes of their reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lab() -> Lab:
     return load_course().find_lab("lab1")
 
 
-# --- laying over -----------------------------------------------------------------------------------
+# --- changing --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -46,14 +46,12 @@ def solutions(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def flawed(solutions: Path, *remove: str, **files: str) -> Expected:
+def flawed(solutions: Path, patch: str = "", *remove: str) -> Expected:
     folder = solutions / "flawed" / "why"
     folder.mkdir(parents=True)
     (folder / "expected.yaml").write_text("schema: kubeproof/expected/v1")
-    for path, text in files.items():
-        target = folder / path.replace("__", "/").replace("_py", ".py")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+    if patch:
+        (folder / "change.patch").write_text(patch)
     return Expected("why", "a reason", ("scaling",), tuple(map(PurePosixPath, remove)), folder)
 
 
@@ -61,29 +59,63 @@ def contents(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
 
 
-def test_what_differs_is_laid_over_the_reference(solutions: Path) -> None:
-    expected = flawed(solutions, operator__pods_py="flawed", operator__new_py="new")
-    whole = overlay(solutions / "reference", expected, solutions / "whole")
+PODS = """\
+diff --git a/operator/pods.py b/operator/pods.py
+--- a/operator/pods.py
++++ b/operator/pods.py
+@@ -1 +1 @@
+-base
+\\ No newline at end of file
++flawed
+\\ No newline at end of file
+"""
+
+
+def test_a_changed_solution_is_the_reference_patched(solutions: Path) -> None:
+    whole = overlay(solutions / "reference", flawed(solutions, PODS), solutions / "whole")
     assert contents(whole) == {
         "submission.yaml": "base",
         "operator/pods.py": "flawed",
         "operator/jobs.py": "base",
-        "operator/new.py": "new",
         "tests/test_pods.py": "base",
     }
+    assert (solutions / "reference" / "operator" / "pods.py").read_text() == "base"
 
 
-def test_what_is_removed_is_gone(solutions: Path) -> None:
-    expected = flawed(solutions, "operator/jobs.py", "tests", operator__pods_py="flawed")
-    whole = overlay(solutions / "reference", expected, solutions / "whole")
-    assert contents(whole) == {"submission.yaml": "base", "operator/pods.py": "flawed"}
+def test_a_folder_that_it_removes_is_gone(solutions: Path) -> None:
+    whole = overlay(solutions / "reference", flawed(solutions, PODS, "tests"), solutions / "whole")
+    assert contents(whole) == {
+        "submission.yaml": "base",
+        "operator/pods.py": "flawed",
+        "operator/jobs.py": "base",
+    }
     assert (solutions / "reference" / "tests" / "test_pods.py").exists()
 
 
-def test_a_removed_file_may_be_replaced(solutions: Path) -> None:
-    expected = flawed(solutions, "operator/jobs.py", operator__jobs_py="flawed")
-    whole = overlay(solutions / "reference", expected, solutions / "whole")
-    assert (whole / "operator" / "jobs.py").read_text() == "flawed"
+def test_a_folder_that_it_removes_may_be_written_anew(solutions: Path) -> None:
+    patch = """\
+diff --git a/operator/loop.py b/operator/loop.py
+new file mode 100644
+--- /dev/null
++++ b/operator/loop.py
+@@ -0,0 +1 @@
++new
+"""
+    whole = overlay(solutions / "reference", flawed(solutions, patch, "operator"), solutions / "whole")
+    assert contents(whole / "operator") == {"loop.py": "new\n"}
+
+
+def test_a_patch_that_no_longer_fits_is_refused_before_anything_starts(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(selftest, "grading_processes", lambda *_: pytest.fail("it started something"))
+    stale = flawed(tmp_path, PODS.replace("operator", "mltj_operator"))
+    poor = dataclasses.replace(lab, flawed=(*lab.flawed, stale))
+    with pytest.raises(
+        CourseError, match=r"change.patch:4: hunk @@ -1 \+1 @@ no longer fits mltj_operator/pods"
+    ):
+        run_selftest(poor, focus=True, jobs=1, only=(), out=tmp_path, progress=Silent(), provider="embedded")
 
 
 # --- comparing -------------------------------------------------------------------------------------
@@ -234,10 +266,12 @@ def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: 
     cases = {case.name: case for case in selftest._cases(lab, tmp_path / "focused", focus=True)}
     whole = {case.name: case for case in selftest._cases(lab, tmp_path / "whole", focus=False)}
     references = {folder.name for folder in lab.solutions.glob("reference*")}
-    assert cases.keys() == whole.keys() == {*references, "starter", *(each.name for each in lab.flawed)}
+    changed = {each.name for each in (*lab.flawed, *lab.sound)}
+    assert cases.keys() == whole.keys() == {*references, "starter", *changed}
     assert {cases[name].only for name in (*references, "starter")} == {()}
     assert any(each.whole for each in lab.flawed)
-    for expected in lab.flawed:
+    assert all(each.whole for each in lab.sound)
+    for expected in (*lab.flawed, *lab.sound):
         behind = () if expected.whole else expected.everything
         assert set(cases[expected.name].only) == set(behind)
         assert whole[expected.name].only == ()

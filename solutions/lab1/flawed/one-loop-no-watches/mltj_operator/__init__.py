@@ -1,1 +1,0 @@
-"""An operator for MLTrainingJobs that lists and never watches."""
