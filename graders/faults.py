@@ -14,6 +14,7 @@ anything else           the grader      UNGRADED, traceback for staff, no retry
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import PurePath
 
@@ -84,3 +85,27 @@ class InfraFault(KubeproofError):
         self.problem = problem
         self.fix = fix
         super().__init__(f"{problem}\n  fix: {fix}" if fix else problem)
+
+
+_MACHINES = {
+    errno.ENOSPC: "free some space, or have TMPDIR and --out on another disk",
+    errno.EDQUOT: "free some of your quota, or have TMPDIR and --out elsewhere",
+    errno.EROFS: "name folders that can be written: TMPDIR, KUBEPROOF_CACHE, KUBEPROOF_STATE, --out",
+    errno.EIO: "see what the kernel's log says of the disk",
+    errno.ESTALE: "mount the network file system anew",
+    errno.EMFILE: "raise the limit of open files: ulimit -n 65536",
+    errno.ENFILE: "raise the machine's limit of open files: sysctl -w fs.file-max=1000000",
+    errno.ENOMEM: "free some memory, or grade fewer at a time",
+    errno.EAGAIN: "raise the limit of processes: ulimit -u 65536",
+}
+"""What a machine can run out of, and what to do about it."""
+
+
+def machine_fault(error: BaseException) -> InfraFault | None:
+    """The fault of infrastructure that `error`, or what caused it, is; None for a bug."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _MACHINES:
+            return InfraFault(f"this machine failed: {cause}", fix=_MACHINES[cause.errno])
+        cause = cause.__cause__
+    return None

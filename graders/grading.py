@@ -15,7 +15,7 @@ from pathlib import Path
 
 from graders.clusters.provider import ProviderOptions
 from graders.course import Lab
-from graders.faults import BadSubmission, CourseError, InfraFault, UsageError
+from graders.faults import BadSubmission, CourseError, InfraFault, UsageError, machine_fault
 from graders.judgement import judge_bundle, timed
 from graders.judging import tracks_for
 from graders.model import Cluster, Fault, GradeReport, Outcome, Status, Submission, Verdict
@@ -81,8 +81,11 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     except InfraFault as error:
         report = ended(request, Verdict.UNGRADED, str(error))
     except Exception as error:  # the one place that turns a bug of ours into "not graded"
-        detail = Outcome("grading", status=Status.ERROR, fault=Fault.GRADER, detail=traceback.format_exc())
-        report = ended(request, Verdict.UNGRADED, f"grader: {error!r}", outcomes=(detail,))
+        fault = machine_fault(error)
+        owner = Fault.GRADER if fault is None else Fault.INFRASTRUCTURE
+        detail = Outcome("grading", status=Status.ERROR, fault=owner, detail=traceback.format_exc())
+        problem = f"grader: {error!r}" if fault is None else str(fault)
+        report = ended(request, Verdict.UNGRADED, problem, outcomes=(detail,))
     return timed(report, total=time.monotonic() - started)
 
 

@@ -14,10 +14,26 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 """The checkout this package runs from: labs/, rubrics/ and solutions/ stand here."""
 
 
+_CACHE_FIX = "set HOME or KUBEPROOF_CACHE to a folder of your own that can be written"
+
+
 def cache_folder() -> Path:
-    """The folder for downloads and builds; `KUBEPROOF_CACHE` overrides the platform's own place."""
-    folder = Path(os.environ.get("KUBEPROOF_CACHE") or platformdirs.user_cache_path("kubeproof"))
-    folder.mkdir(parents=True, exist_ok=True)
+    """The folder for downloads and builds; `KUBEPROOF_CACHE` overrides the platform's own place.
+
+    Raises:
+        InfraFault: it cannot be made.
+    """
+    named = os.environ.get("KUBEPROOF_CACHE")
+    folder = Path(named) if named else platformdirs.user_cache_path("kubeproof")
+    if not named and not folder.is_absolute():
+        # Of a user without an entry in passwd, and without HOME, that is a folder called "~".
+        raise InfraFault("there is no folder for the cache: HOME is not set", fix=_CACHE_FIX)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InfraFault(
+            f"the cache folder {folder} cannot be made: {error.strerror}", fix=_CACHE_FIX
+        ) from error
     return folder
 
 
@@ -27,11 +43,17 @@ def state_folder() -> Path:
     `KUBEPROOF_STATE` overrides it.
 
     Raises:
-        InfraFault: somebody else owns that folder.
+        InfraFault: somebody else owns that folder, or it cannot be made.
     """
     named = os.environ.get("KUBEPROOF_STATE")
-    folder = Path(named) if named else Path(tempfile.gettempdir()) / f"kubeproof-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder = Path(named) if named else Path(tempfile.gettempdir()) / f"kubeproof-{os.getuid()}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InfraFault(
+            f"there is no folder for what a run needs: {error}",
+            fix="set TMPDIR or KUBEPROOF_STATE to a folder that can be written and has 2 GB of room",
+        ) from error
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise InfraFault(
             f"{folder} belongs to another user",

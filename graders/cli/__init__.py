@@ -6,18 +6,20 @@ Exit codes: 0 graded, 1 graded below --fail-under, 2 bad usage, course or submis
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from graders.faults import InfraFault, KubeproofError
+from graders.cli.screen import Screen
+from graders.faults import InfraFault, KubeproofError, machine_fault
 from graders.interrupt import clean_up_on_signals
+from graders.surroundings import settle
 
 COMMANDS: Mapping[str, str] = {
     "grade": "graders.cli.grade:grade",
@@ -83,10 +85,23 @@ def kubeproof(
 
 
 def main() -> None:
-    """Run the command; errors of ours become one message and an exit code, never a traceback."""
+    """Run the command; errors of ours become one message and an exit code, never a traceback.
+
+    A bug of ours shows its traceback, and means "not graded": never 1, which says something of a score.
+    """
+    settle()
     clean_up_on_signals()
     try:
         app()
     except KubeproofError as error:
-        Console(stderr=True).print(f"kubeproof: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(3 if isinstance(error, InfraFault) else 2)
+        _end_with(error, 3 if isinstance(error, InfraFault) else 2)
+    except Exception as error:
+        if (fault := machine_fault(error)) is not None:
+            _end_with(fault, 3)
+        traceback.print_exc()
+        sys.exit(3)
+
+
+def _end_with(error: KubeproofError, code: int) -> NoReturn:
+    Screen(stderr=True).print(f"kubeproof: {error}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from graders.cli.progress import TerminalProgress
+from graders.cli.screen import Screen
 from graders.faults import InfraFault
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def bench(
     from graders.ownership import sweep  # noqa: PLC0415
 
     sweep()
-    console = Console(highlight=False)
-    with TerminalProgress(Console(stderr=True)) as progress, contextlib.ExitStack() as engine:
+    console = Screen(highlight=False)
+    with TerminalProgress(Screen(stderr=True)) as progress, contextlib.ExitStack() as engine:
         more = _kind(progress, engine) if kind else {}
         comparison = compare(runs, progress, more)
         lab = load_course().find_lab("lab1")

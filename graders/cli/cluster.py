@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from typing import IO, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from graders.cli.progress import TerminalProgress
 from graders.cli.providers import NodeImageOption, ProviderOption
+from graders.cli.screen import Screen
 from graders.clusters.keeper import STAY, Wish
 from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept_clusters, runs
 from graders.clusters.registry import default_provider
@@ -74,7 +74,7 @@ def up(
             fix="use it: kubeproof grade LAB DIR --provider existing --kubeconfig FILE --context NAME",
         )
     wish = Wish(name, provider, node_image, workers)
-    with TerminalProgress(Console(stderr=True)) as progress, _keeper(wish) as (keeper, errors):
+    with TerminalProgress(Screen(stderr=True)) as progress, _keeper(wish) as (keeper, errors):
         ready = _follow(keeper, errors, progress)
         assert keeper.stdin is not None
         keeper.stdin.write(STAY)
@@ -97,7 +97,7 @@ def show(
     elif not cards:
         typer.echo("no cluster is running; start one with `kubeproof cluster up`")
     else:
-        Console(highlight=False).print(_table(cards))
+        Screen(highlight=False).print(_table(cards))
 
 
 @cluster_app.command()
@@ -120,7 +120,7 @@ def down(name: NameArgument = "default") -> None:
     """
     card = kept_cluster(name)
     keeper = (card.keeper_pid, card.keeper_start)
-    with TerminalProgress(Console(stderr=True)) as progress, progress.task(f"ending cluster {name}"):
+    with TerminalProgress(Screen(stderr=True)) as progress, progress.task(f"ending cluster {name}"):
         _signal(keeper, signal.SIGTERM)
         try:
             wait_for(lambda: _gone(keeper), timeout_s=_ENDS_WITHIN_S)

@@ -7,11 +7,11 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from graders.cli.progress import printable
+from graders.cli.screen import Screen
 from graders.doctor import Finding, State, can_grade, examine
 
 SCHEMA = "kubeproof/doctor/v1"
@@ -36,7 +36,7 @@ def doctor(
 
 
 def _show(findings: list[Finding], ready: bool) -> None:
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     table = Table.grid(padding=(0, 2))
     for finding in findings:
         style = _STYLE[finding.state]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from graders.cli.progress import TerminalProgress
 from graders.cli.providers import (
@@ -18,11 +17,14 @@ from graders.cli.providers import (
     ProviderOption,
     WorkersOption,
 )
+from graders.cli.results import results_in
+from graders.cli.screen import Screen, print_raw
 from graders.course import Lab, load_course
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
 from graders.model import Cluster, GradeReport, Verdict
 from graders.reports import critical_path, print_report, write_reports
+from graders.surroundings import typed
 
 LabArgument = Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")]
 OnlyOption = Annotated[
@@ -85,8 +87,8 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     if at is not None and "crash-points" not in _names(only, found):
         raise UsageError(f"--at {at} names a write of one disturbance", fix="add --only crash-points")
     folder = out or Path("out") / found.id
-    console = Console(stderr=True)
-    with TerminalProgress(console) as progress:
+    console = Screen(stderr=True)
+    with TerminalProgress(console) as progress, results_in(folder, progress):
         request = GradeRequest(
             lab=found,
             submission=submission,
@@ -97,11 +99,12 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
             only=_names(only, found),
             seed=seed,
             at=at,
-            learner_id=learner,
+            learner_id=typed(learner),
             hold=(lambda cluster: _hold(cluster, progress)) if keep else None,
         )
         report = grade_submission(request, progress)
-    _finish(report, folder, as_json=as_json, least=least)
+        recorded, files = _written(report, folder)
+    _finish(report, recorded, files, as_json=as_json, least=least)
 
 
 def judge(
@@ -120,19 +123,33 @@ def judge(
     least = _percent(fail_under)
     found = load_course().find_lab(Bundle(bundle).manifest.lab)
     report = judge_bundle(found, bundle, only=_names(only, found))
-    _finish(report, out or bundle.parent, as_json=as_json, least=least, bundle=bundle)
+    folder = out or bundle.parent
+    with TerminalProgress(Screen(stderr=True)) as progress, results_in(folder, progress):
+        recorded, files = _written(report, folder, bundle)
+    _finish(report, recorded, files, as_json=as_json, least=least)
+
+
+def _written(
+    report: GradeReport, out: Path, bundle: Path | None = None
+) -> tuple[Bundle | None, dict[str, Path]]:
+    """Write the files of the report; gives the record it stands on, and where they are."""
+    folder = bundle or out / "bundle"
+    recorded = Bundle(folder) if (folder / "manifest.json").is_file() else None
+    return recorded, write_reports(report, recorded, out)
 
 
 def _finish(
-    report: GradeReport, out: Path, *, as_json: bool, least: Decimal | None, bundle: Path | None = None
+    report: GradeReport,
+    recorded: Bundle | None,
+    files: dict[str, Path],
+    *,
+    as_json: bool,
+    least: Decimal | None,
 ) -> None:
-    folder = bundle or out / "bundle"
-    recorded = Bundle(folder) if (folder / "manifest.json").is_file() else None
-    files = write_reports(report, recorded, out)
     if as_json:
-        typer.echo(files["json"].read_text(encoding="utf-8"), nl=False)
+        print_raw(files["json"].read_text(encoding="utf-8"))
     else:
-        print_report(report, Console(), files, critical_path(report, recorded))
+        print_report(report, Screen(), files, critical_path(report, recorded))
     raise typer.Exit(exit_code(report, least))
 
 

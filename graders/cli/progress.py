@@ -25,6 +25,7 @@ from rich.progress import Task as RichTask
 from rich.table import Column
 from rich.text import Text
 
+from graders.cli.screen import Screen
 from graders.progress import Task
 
 _PLAIN_INTERVAL_S = 15.0
@@ -47,7 +48,7 @@ class TerminalProgress:
     def __init__(
         self, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console or Console(file=sys.stderr)
+        self._console = console or Screen(file=sys.stderr)
         self._clock = clock
         self._lock = threading.Lock()
         self._running = 0

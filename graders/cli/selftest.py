@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from graders.cli.progress import TerminalProgress
+from graders.cli.screen import Screen
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.parity import compare
@@ -74,9 +74,9 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
         )
     found = load_course().find_lab(lab)
     folder = out or Path("out") / f"selftest-{found.id}"
-    console = Console()
+    console = Screen()
     rows: dict[str, list[Row]] = {}
-    with TerminalProgress(Console(stderr=True)) as progress:
+    with TerminalProgress(Screen(stderr=True)) as progress:
         for name in providers:
             rows[name] = run_selftest(
                 found,

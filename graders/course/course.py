@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.course.files import LabFile, LabNode, LabSettings
+from graders.course.files import Expected, LabFile, LabNode, LabSettings
 from graders.course.solutions import changed_solutions
 from graders.documents import Document, Location, load_document, parse
 from graders.faults import CourseError, UsageError

@@ -7,13 +7,14 @@ and holds no state but connections.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 import yaml
@@ -84,6 +85,8 @@ class Kube:
                 persist_config=False,
                 temp_file_path=str(kubeconfig.parent),
             )
+            if _on_this_machine(configuration.host):
+                configuration.proxy = None
             client = ApiClient(configuration=configuration)
         except (
             config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError
@@ -104,7 +107,12 @@ class Kube:
     @property
     def http_proxy(self) -> str:
         """The proxy by which the API server is reached; empty where there is none."""
-        return str(self._client.configuration.proxy or "")
+        from kubernetes.client.rest import should_bypass_proxies  # noqa: PLC0415
+
+        configuration = self._client.configuration
+        if should_bypass_proxies(configuration.host, configuration.no_proxy or ""):
+            return ""
+        return str(configuration.proxy or "")
 
     @property
     def ca_file(self) -> Path | None:
@@ -283,6 +291,15 @@ class Kube:
 def kube_of(cluster: Cluster) -> Kube:
     """The grader at a cluster, as it may behave there."""
     return Kube(cluster.kubeconfig, guest=cluster.guest)
+
+
+def _on_this_machine(server: str) -> bool:
+    """Whether an address is loopback, which no proxy leads to."""
+    host = urlsplit(server).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _decoded(data: bytes) -> Any:

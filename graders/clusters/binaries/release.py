@@ -149,6 +149,11 @@ def _client() -> Iterator[httpx.Client]:
         raise UnavailableError(f"{error.request.url} answered {error.response.status_code}") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnavailableError(f"{type(error).__name__}: {error}") from error
+    except ImportError as error:
+        # What httpx says when the environment names a SOCKS proxy.
+        raise UnavailableError(
+            f"no download goes through a SOCKS proxy, which ALL_PROXY names: {error}"
+        ) from error
 
 
 def _text(client: httpx.Client, url: str) -> str:
