@@ -84,7 +84,8 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
 
     found = load_course().find_lab(lab)
     least = _percent(fail_under)
-    if at is not None and "crash-points" not in _names(only, found):
+    names, chosen = _names(only, found), provider or default_provider()
+    if at is not None and "crash-points" not in names:
         raise UsageError(f"--at {at} names a write of one disturbance", fix="add --only crash-points")
     folder = out or Path("out") / found.id
     console = Screen(stderr=True)
@@ -93,10 +94,10 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
             lab=found,
             submission=submission,
             out=folder,
-            provider=provider or default_provider(),
+            provider=chosen,
             options=ProviderOptions(kubeconfig, context, node_image, workers),
             sandbox=sandbox,
-            only=_names(only, found),
+            only=names,
             seed=seed,
             at=at,
             learner_id=typed(learner),
