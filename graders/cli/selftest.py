@@ -14,10 +14,11 @@ from graders.cli.screen import Screen
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.parity import compare
-from graders.selftest import Row, at_once, run_selftest
+from graders.selftest import Row, SelfTest, Trust, at_once, run_selftest
+from graders.selftest.ledger import PROVIDER
 
 
-def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
+def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as it has)
     lab: Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")],
     focus: Annotated[
         bool,
@@ -46,23 +47,43 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
         Path | None,
         typer.Option(help="Write the comparison of several providers to this file, as Markdown."),
     ] = None,
-    resume: Annotated[
+    again: Annotated[
         bool,
         typer.Option(
-            "--resume",
-            help="Keep each report in the folder that this grader made from the same solution and rubric; "
-            "grade the rest.",
+            "--again",
+            help="Record anew. Else a solution is judged from its kept record, if nothing that a record "
+            "depends on has changed since.",
         ),
     ] = False,
+    trust: Annotated[
+        str,
+        typer.Option(
+            "--trust-ledger",
+            metavar="COMMIT",
+            help="Grade only what neither a kept record nor the lab's ledger shows, the references, the "
+            "starter and a tenth of the rest, drawn by this text.",
+        ),
+    ] = "",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="MINUTES",
+            help="With --trust-ledger: begin no grading that would end later. What stays unproven fails.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the reports. [default: out/selftest-LAB]")
     ] = None,
 ) -> None:
-    """Grade the reference, the starter and every flawed solution, and compare with what each must lose.
+    """Grade the references, the starter and every other solution, and compare with what each must lose.
 
-    Any surplus or missing loss fails with exit code 1.
+    Any surplus or missing loss fails with exit code 1. Without --trust-ledger and --focus, what was proven
+    on the embedded provider is written to solutions/LAB/ledger.json.
 
-    Example: kubeproof selftest lab1 --focus --provider embedded --provider kind
+    Example: kubeproof selftest lab1 --solution reference --again
+
+    Every check must end the same on both: kubeproof selftest lab1 --focus --provider embedded --provider kind
     """
     providers = list(dict.fromkeys(provider or ["embedded"]))
     if table is not None and len(providers) < 2:
@@ -72,22 +93,26 @@ def selftest(  # noqa: PLR0917  (a command line has as many options as it has)
             "a self-test grades side by side, and an existing cluster takes one grading at a time",
             fix="give --provider embedded or kind, or grade one solution there: `kubeproof grade --help`",
         )
+    if budget is not None and not trust:
+        raise UsageError("--budget leaves solutions ungraded", fix="give --trust-ledger COMMIT with it")
     found = load_course().find_lab(lab)
     folder = out or Path("out") / f"selftest-{found.id}"
     console = Screen()
     rows: dict[str, list[Row]] = {}
     with TerminalProgress(Screen(stderr=True)) as progress:
         for name in providers:
-            rows[name] = run_selftest(
+            test = SelfTest(
                 found,
-                focus=focus,
-                jobs=jobs or at_once(focus=focus),
-                only=tuple(only or ()),
                 out=folder / name if len(providers) > 1 else folder,
-                progress=progress,
                 provider=name,
-                resume=resume,
+                only=tuple(only or ()),
+                focus=focus,
+                again=again,
+                jobs=jobs or at_once(focus=focus),
+                trust=Trust(trust, budget * 60 if budget is not None else None) if trust else None,
+                writes_ledger=name == PROVIDER and not trust and not focus,
             )
+            rows[name] = run_selftest(test, progress)
     for name in providers:
         console.print(_table(rows[name], name))
         for row in rows[name]:
@@ -110,9 +135,17 @@ def _table(rows: list[Row], provider: str) -> Table:
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("lost (of those run)")
     table.add_column("s", justify="right", no_wrap=True)
+    table.add_column("from", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in rows:
         lost = ", ".join(row.lost) if len(row.lost) <= 3 else f"{len(row.lost)} criteria"
         score = f"{row.percent} %" if row.percent is not None else row.verdict
-        table.add_row(row.name, score, lost, f"{row.seconds:.0f}", "ok" if row.ok else "FAILED")
+        table.add_row(
+            row.name,
+            score,
+            lost,
+            f"{row.seconds:.0f}" if row.seconds else "",
+            row.source,
+            "ok" if row.ok else "FAILED",
+        )
     return table

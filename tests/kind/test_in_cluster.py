@@ -13,7 +13,7 @@ import pytest
 from graders.course import load_course
 from graders.images.engine import BuildEngine
 from graders.images.workshop import REPOSITORY
-from graders.selftest import overlay
+from graders.selftest.cases import overlay
 
 SOLUTIONS = Path("solutions") / "lab1"
 WITHIN_S = 1500.0

@@ -15,7 +15,6 @@ import pytest
 from typer.testing import CliRunner
 
 from graders import cli, grading
-from graders import selftest as selftests
 from graders.cli import app, main
 from graders.faults import CourseError, InfraFault
 from graders.grading import GradeRequest
@@ -23,7 +22,7 @@ from graders.judgement import judge_bundle
 from graders.model import GradeReport, Verdict
 from graders.paths import REPOSITORY
 from graders.progress import Progress
-from graders.selftest import Row
+from graders.selftest import Row, SelfTest
 from tests.unit.lab1_recording import Recording, reference
 
 STARTER = str(REPOSITORY / "labs" / "lab1" / "starter")
@@ -279,13 +278,12 @@ def test_the_selftest_prints_a_table_and_fails_on_any_difference(
 ) -> None:
     from graders.cli import selftest as command
 
-    asked: dict[str, object] = {}
+    asked: list[SelfTest] = []
 
-    def run(lab: object, **options: object) -> list[Row]:
-        asked.update(options)
+    def run(test: SelfTest, _: object) -> list[Row]:
+        asked.append(test)
         return rows
 
-    monkeypatch.setattr(selftests, "run_selftest", run)
     monkeypatch.setattr(command, "run_selftest", run)
     monkeypatch.setenv("COLUMNS", "200")
     arguments = [
@@ -303,7 +301,8 @@ def test_the_selftest_prints_a_table_and_fails_on_any_difference(
     assert done.exit_code == code
     for text in says:
         assert text in done.output
-    assert (asked["focus"], asked["jobs"], asked["only"], asked["out"]) == (True, 3, ("untyped",), tmp_path)
+    (test,) = asked
+    assert (test.focus, test.jobs, test.only, test.out) == (True, 3, ("untyped",), tmp_path)
 
 
 def test_fewer_than_one_job_is_refused(tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from graders import selftest as selftests
 from graders.cli import app
 from graders.parity import compare
-from graders.selftest import Row
+from graders.selftest import Row, SelfTest
 
 
 def row(name: str, lost: tuple[str, ...] = (), **statuses: str) -> Row:
@@ -76,11 +75,10 @@ def test_the_command_fails_on_a_difference_and_writes_the_table(
 ) -> None:
     from graders.cli import selftest as command
 
-    def run(_: object, *, provider: str, **options: object) -> list[Row]:
-        assert options["out"] == tmp_path / provider
-        return [row("a", scaling="passed" if provider == "embedded" else "failed")]
+    def run(test: SelfTest, _: object) -> list[Row]:
+        assert test.out == tmp_path / test.provider
+        return [row("a", scaling="passed" if test.provider == "embedded" else "failed")]
 
-    monkeypatch.setattr(selftests, "run_selftest", run)
     monkeypatch.setattr(command, "run_selftest", run)
     monkeypatch.setenv("COLUMNS", "200")
     table = tmp_path / "parity.md"

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import shutil
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from graders import selftest
+from graders.cli import app
 from graders.course import Expected, Lab, load_course
 from graders.faults import CourseError, UsageError
-from graders.gradingprocess import GradingProcesses
+from graders.gradekey import GradeKey
 from graders.judgement import judge_bundle
 from graders.model import Capability
 from graders.progress import Silent
 from graders.reports import write_reports
-from graders.selftest import Case, Row, overlay, run_selftest
+from graders.selftest import Case, Row, SelfTest, Source, Trust, run_selftest
+from graders.selftest import run as selftest_run
+from graders.selftest.cases import cases_of, overlay
+from graders.selftest.ledger import Entry, Ledger, load_ledger
+from graders.selftest.plan import plan
+from graders.selftest.recordings import Recordings
+from graders.selftest.rows import row_of
 from tests.unit.lab1_recording import Mutation, Recording, reference
 
 
@@ -109,13 +119,13 @@ def test_a_patch_that_no_longer_fits_is_refused_before_anything_starts(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(selftest, "grading_processes", lambda *_: pytest.fail("it started something"))
+    monkeypatch.setattr(selftest_run, "grading_processes", lambda *_: pytest.fail("it started something"))
     stale = flawed(tmp_path, PODS.replace("operator", "mltj_operator"))
     poor = dataclasses.replace(lab, flawed=(*lab.flawed, stale))
     with pytest.raises(
         CourseError, match=r"change.patch:4: hunk @@ -1 \+1 @@ no longer fits mltj_operator/pods"
     ):
-        run_selftest(poor, focus=True, jobs=1, only=(), out=tmp_path, progress=Silent(), provider="embedded")
+        run_selftest(SelfTest(poor, tmp_path, focus=True), Silent())
 
 
 # --- comparing -------------------------------------------------------------------------------------
@@ -140,7 +150,7 @@ def misses(*tracks: str) -> Mutation:
 
 
 def compared(case: Case, found: dict[str, Any]) -> Row:
-    return selftest._compare(case, found, 1.0)
+    return row_of(case, found, 1.0)
 
 
 REFERENCE = Case("reference", Path("r"), "nothing")
@@ -201,13 +211,6 @@ def test_what_a_flaw_loses_on_other_clusters_is_not_asked_of_this_one(lab: Lab, 
     assert (row.expected, row.problem) == (("scaling", "in-cluster"), "did not lose in-cluster")
 
 
-def test_a_flaw_that_a_cluster_cannot_show_is_not_graded_for_nothing(lab: Lab, tmp_path: Path) -> None:
-    case = dataclasses.replace(flaw(with_real_pods=("in-cluster",)), only=("in-cluster",))
-    row = selftest._row(lab, case, "embedded", tmp_path / "out", Silent(), GradingProcesses({}), resume=False)
-    assert (row.ok, row.verdict, row.statuses) == (True, "cannot be shown", {"in-cluster": "unsupported"})
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("case", [REFERENCE, STARTER, flaw("scaling")], ids=lambda case: case.name)
 def test_what_could_not_be_graded_is_never_fine(case: Case, lab: Lab, tmp_path: Path) -> None:
     found = report(
@@ -241,37 +244,79 @@ def test_a_starter_stays_below_its_bound(percent: float, problem: str) -> None:
 # --- the whole -------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def graded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Nothing is graded: what would be is in this list, and does as DONE says."""
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "cache"))
+    names: list[str] = []
+
+    class Processes:
+        def check(self) -> None:
+            """Nothing is being ended."""
+
+        def run(self, arguments: Sequence[str], log: Path) -> None:
+            log.write_text("graded")
+            folder = Path(arguments[arguments.index("--out") + 1])
+            names.append(folder.name)
+            if folder.name in DONE:
+                only = tuple(arguments[at + 1] for at, word in enumerate(arguments) if word == "--only")
+                report(load_course().find_lab("lab1"), folder, DONE[folder.name], only)
+
+    monkeypatch.setattr(selftest_run, "grading_processes", lambda *_: contextlib.nullcontext(Processes()))
+    return names
+
+
+DONE: dict[str, Mutation] = {
+    "reference": lambda _: None,
+    "never-shrinks": misses("scaling"),
+    "service-without-owner": misses("scaling"),
+}
+"""What becomes of these; others leave no report."""
+
+
+@pytest.fixture
+def own(lab: Lab, tmp_path: Path) -> Lab:
+    """The lab, its solutions where a ledger may be written."""
+    solutions = tmp_path / "solutions" / "lab1"
+    shutil.copytree(lab.solutions, solutions, ignore=shutil.ignore_patterns("ledger.json"))
+    flawed = tuple(dataclasses.replace(each, folder=solutions / "flawed" / each.name) for each in lab.flawed)
+    return dataclasses.replace(lab, solutions=solutions, flawed=flawed)
+
+
+def run(lab: Lab, tmp_path: Path, *only: str, **options: Any) -> dict[str, Row]:
+    test = SelfTest(lab, tmp_path / "out", only=only, writes_ledger="trust" not in options, **options)
+    return {row.name: row for row in run_selftest(test, Silent())}
+
+
 def test_every_live_criterion_needs_a_flaw(lab: Lab, tmp_path: Path) -> None:
     flaws = tuple(each for each in lab.flawed if "scaling" not in each.everything)
     poor = dataclasses.replace(lab, flawed=flaws)
     with pytest.raises(
         CourseError, match=r"rubrics/lab1.yaml: no flawed solution loses scaling\n  fix: write one"
     ):
-        run_selftest(poor, focus=False, jobs=1, only=(), out=tmp_path, progress=Silent(), provider="embedded")
+        run(poor, tmp_path)
 
 
 def test_an_unknown_solution_is_told_with_those_there_are(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, tmp_path: Path, graded: list[str]
 ) -> None:
-    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
     with pytest.raises(
         UsageError, match=r"has no solution nonsense\n  fix: there are: reference, reference-go, starter, "
     ):
-        run_selftest(
-            lab, focus=False, jobs=1, only=("nonsense",), out=tmp_path, progress=Silent(), provider="embedded"
-        )
+        run(lab, tmp_path, "nonsense")
+    assert graded == []
 
 
 def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: Path) -> None:
-    cases = {case.name: case for case in selftest._cases(lab, tmp_path / "focused", focus=True)}
-    whole = {case.name: case for case in selftest._cases(lab, tmp_path / "whole", focus=False)}
+    cases = {case.name: case for case in cases_of(lab, tmp_path / "focused", focus=True)}
+    whole = {case.name: case for case in cases_of(lab, tmp_path / "whole", focus=False)}
     references = {folder.name for folder in lab.solutions.glob("reference*")}
-    changed = {each.name for each in (*lab.flawed, *lab.sound)}
-    assert cases.keys() == whole.keys() == {*references, "starter", *changed}
+    changed = (*lab.flawed, *lab.sound)
+    assert cases.keys() == whole.keys() == {*references, "starter", *(each.name for each in changed)}
     assert {cases[name].only for name in (*references, "starter")} == {()}
     assert any(each.whole for each in lab.flawed)
-    assert all(each.whole for each in lab.sound)
-    for expected in (*lab.flawed, *lab.sound):
+    for expected in changed:
         behind = () if expected.whole else expected.everything
         assert set(cases[expected.name].only) == set(behind)
         assert whole[expected.name].only == ()
@@ -281,67 +326,148 @@ def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: 
 
 
 def test_a_grading_that_leaves_no_report_is_told_with_the_end_of_its_log(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Lab, tmp_path: Path, graded: list[str]
 ) -> None:
-    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    broken = dataclasses.replace(lab, id="lab99")
-    case = Case("reference", tmp_path / "submission", "nothing")
-    case.root.mkdir()
-    row = selftest._row(
-        broken, case, "embedded", tmp_path / "out", Silent(), GradingProcesses({}), resume=True
-    )
-    assert not (tmp_path / "out" / "reference" / selftest.MADE_FROM).exists()
+    row = run(own, tmp_path, "one-is-enough")["one-is-enough"]
     assert (row.ok, row.verdict, row.percent) == (False, "none", None)
     assert row.problem.startswith("no report (")
-    assert "there is no lab 'lab99'" in row.problem
+    assert row.problem.endswith("graded")
+    assert "one-is-enough" not in load_ledger(own.solutions).entries
 
 
-# --- going on where it stopped ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def kept(lab: Lab, solutions: Path, tmp_path: Path) -> Case:
-    """A case whose report is there, made from just what is there now."""
-    case = Case("reference", solutions / "reference", "nothing")
-    folder = tmp_path / "out" / case.name
-    folder.mkdir(parents=True)
-    report(lab, folder, lambda _: None)
-    (folder / selftest.MADE_FROM).write_text(selftest._made_from(lab, case, "embedded"))
-    return case
-
-
-def resumed(lab: Lab, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **change: Any) -> bool:
-    """Whether the report that is there was taken over."""
-    new = Row(case.name, "graded", Decimal(1), (), (), case.rule, 1.0)
-    monkeypatch.setattr(selftest, "_grade", lambda *_: new)
-    asked = {"provider": "embedded", "resume": True} | change
-    provider, resume = asked["provider"], asked["resume"]
-    row = selftest._row(lab, case, provider, tmp_path / "out", Silent(), GradingProcesses({}), resume=resume)
-    return row.percent == Decimal(100)
-
-
-def test_a_report_made_from_the_same_is_kept(
-    lab: Lab, kept: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_flaw_that_a_cluster_cannot_show_is_not_graded_for_nothing(
+    own: Lab, tmp_path: Path, graded: list[str]
 ) -> None:
-    cache = kept.root / "operator" / "__pycache__"
-    (cache / "pods.pyc").write_text("newer")
-    assert resumed(lab, kept, tmp_path, monkeypatch)
-    assert not resumed(lab, kept, tmp_path, monkeypatch, resume=False)
+    real = {Capability.REAL_PODS: ("in-cluster",)}
+    elsewhere = dataclasses.replace(own.flawed[0], name="elsewhere", loses=(), loses_with=real)
+    lab = dataclasses.replace(own, flawed=(*own.flawed, elsewhere))
+    row = run(lab, tmp_path, "elsewhere", focus=True)["elsewhere"]
+    assert (row.ok, row.verdict, row.statuses) == (True, "cannot be shown", {"in-cluster": "unsupported"})
+    assert graded == []
 
 
-def test_a_report_made_from_something_else_is_made_again(
-    lab: Lab, kept: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# --- what is known ---------------------------------------------------------------------------------
+
+
+def test_what_is_recorded_is_kept_and_judged_the_next_time(
+    own: Lab, tmp_path: Path, graded: list[str]
 ) -> None:
-    assert not resumed(lab, kept, tmp_path, monkeypatch, provider="kind")
-    assert not resumed(lab, dataclasses.replace(kept, only=("scaling",)), tmp_path, monkeypatch)
-    (kept.root / "operator" / "pods.py").write_text("changed")
-    assert not resumed(lab, kept, tmp_path, monkeypatch)
+    first = run(own, tmp_path, "reference", "never-shrinks")
+    again = run(own, tmp_path, "reference", "never-shrinks")
+    assert graded == ["reference", "never-shrinks"]
+    assert {row.source for row in first.values()} == {Source.LIVE}
+    assert {row.source for row in again.values()} == {Source.KEPT}
+    for name, row in again.items():
+        assert (row.lost, row.percent, row.statuses, row.problem) == (
+            first[name].lost, first[name].percent, first[name].statuses, first[name].problem,
+        )  # fmt: skip
+        assert (tmp_path / "out" / name / "report.html").is_file()
 
 
-@pytest.mark.parametrize("file", ["report.json", selftest.MADE_FROM])
-def test_half_a_report_is_made_again(
-    lab: Lab, kept: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+def test_again_records_anew(own: Lab, tmp_path: Path, graded: list[str]) -> None:
+    run(own, tmp_path, "reference")
+    run(own, tmp_path, "reference", again=True)
+    assert graded == ["reference", "reference"]
+
+
+def test_a_kept_record_that_cannot_be_judged_is_made_anew(
+    own: Lab, tmp_path: Path, graded: list[str]
 ) -> None:
-    path = tmp_path / "out" / kept.name / file
-    path.write_bytes(path.read_bytes()[:40])
-    assert not resumed(lab, kept, tmp_path, monkeypatch)
+    run(own, tmp_path, "reference")
+    (kept,) = (tmp_path / "cache" / "recordings" / "lab1").iterdir()
+    kept.write_bytes(kept.read_bytes()[:5000])
+    assert run(own, tmp_path, "reference")["reference"].source is Source.LIVE
+    assert graded == ["reference", "reference"]
+
+
+def test_what_was_proven_is_in_the_ledger_and_what_was_not_is_out_of_it(
+    own: Lab, tmp_path: Path, graded: list[str]
+) -> None:
+    rows = run(own, tmp_path, "reference", "never-shrinks", "service-without-owner")
+    assert rows["service-without-owner"].problem == "surplus loss of scaling; did not lose owner-gc"
+    entries = load_ledger(own.solutions).entries
+    assert list(entries) == ["never-shrinks", "reference"]
+    assert entries["never-shrinks"].lost == ("scaling",)
+    assert entries["never-shrinks"].outcomes["scaling"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("options", "writes"),
+    [
+        ([], True),
+        (["--focus"], False),
+        (["--trust-ledger", "c0ffee"], False),
+        (["--provider", "kind"], False),
+    ],
+)
+def test_only_whole_gradings_on_embedded_are_noted_in_the_ledger(
+    options: list[str], writes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from graders.cli import selftest as command
+
+    asked: list[SelfTest] = []
+    monkeypatch.setattr(command, "run_selftest", lambda test, _: asked.append(test) or [])
+    CliRunner().invoke(app, ["selftest", "lab1", "--out", str(tmp_path), *options])
+    assert [test.writes_ledger for test in asked] == [writes]
+
+
+def test_a_ledger_that_is_none_is_told(own: Lab, tmp_path: Path) -> None:
+    (own.solutions / "ledger.json").write_text('{"schema": "kubeproof/ledger/v9"}')
+    with pytest.raises(CourseError, match=r"ledger.json: this is no ledger.*\n  fix: remove it"):
+        load_ledger(own.solutions)
+
+
+class TestTrust:
+    """With the ledger trusted, only what it does not vouch for is graded, and a sample."""
+
+    @pytest.fixture
+    def proven(self, own: Lab, tmp_path: Path, graded: list[str]) -> Lab:
+        """A lab whose ledger vouches for two solutions, on a machine that has no records."""
+        run(own, tmp_path, "reference", "never-shrinks")
+        shutil.rmtree(tmp_path / "cache")
+        graded.clear()
+        return own
+
+    def test_references_are_graded_all_the_same(self, proven: Lab, tmp_path: Path, graded: list[str]) -> None:
+        rows = run(proven, tmp_path, "reference", trust=Trust("c0ffee"))
+        assert graded == ["reference"]
+        assert rows["reference"].ok
+
+    def test_at_least_one_of_the_rest_is_graded(self, proven: Lab, tmp_path: Path, graded: list[str]) -> None:
+        rows = run(proven, tmp_path, "never-shrinks", trust=Trust("c0ffee"))
+        assert (graded, rows["never-shrinks"].source) == (["never-shrinks"], Source.LIVE)
+
+    def test_a_false_ledger_is_found(
+        self, proven: Lab, tmp_path: Path, graded: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger = load_ledger(proven.solutions)
+        entry = ledger.entries["never-shrinks"]
+        false = entry.model_copy(update={"outcomes": {**entry.outcomes, "suspend": "failed"}})
+        dataclasses.replace(ledger, entries={**ledger.entries, "never-shrinks": false}).write()
+        row = run(proven, tmp_path, "never-shrinks", trust=Trust("c0ffee"))["never-shrinks"]
+        assert row.problem == "the ledger is false: suspend passed and not failed"
+
+    def test_what_there_is_no_time_for_is_unproven(self, own: Lab, tmp_path: Path, graded: list[str]) -> None:
+        names = ("reference", "never-shrinks", "one-is-enough")
+        rows = run(own, tmp_path, *names, trust=Trust("c0ffee", budget_s=80.0))
+        assert graded == ["reference"]
+        assert [rows[name].verdict for name in names] == ["graded", "unproven", "unproven"]
+        assert not rows["one-is-enough"].ok
+
+    def test_a_tenth_is_drawn_by_the_text_alone(self, lab: Lab, tmp_path: Path) -> None:
+        cases = [Case(f"flaw-{at}", tmp_path, "exactly these", lab.flawed[0]) for at in range(30)]
+        keys = {case.name: GradeKey("r", "j", "s") for case in cases}
+        entry = Entry(record="r", judge="j", score="s", percent=Decimal(90), lost=(), seconds=60, outcomes={})
+        ledger = Ledger(tmp_path / "ledger.json", {case.name: entry for case in cases})
+
+        def drawn(text: str) -> tuple[str, ...]:
+            made = plan(
+                cases, keys, Recordings("lab1", cache=tmp_path), ledger,
+                again=False, trust=Trust(text), jobs=1,
+            )  # fmt: skip
+            assert len(made.live) + len(made.proven) == 30
+            return tuple(case.name for case in made.live)
+
+        assert len(drawn("one commit")) == 3
+        assert drawn("one commit") == drawn("one commit")
+        assert len({drawn(f"commit {at}") for at in range(20)}) > 10

@@ -1,0 +1,125 @@
+"""The ledger: what was proven of each solution of a lab, under which keys.
+
+It stands in the repository, `solutions/<lab>/ledger.json`, so that a machine that has graded nothing knows
+what needs no grading. Whoever trusts it grades a sample all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from graders.evidence.bundle import write_json
+from graders.faults import CourseError
+from graders.gradekey import GradeKey
+from graders.selftest.cases import Case
+from graders.selftest.rows import Row, Source
+
+FILE = "ledger.json"
+PROVIDER = "embedded"
+"""The provider whose grades it tells of: it is the one that every machine has."""
+
+
+class Entry(BaseModel):
+    """What was proven of one solution; `seconds` is how long its grading took."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    record: str
+    judge: str
+    score: str
+    percent: Decimal
+    lost: tuple[str, ...]
+    seconds: float
+    outcomes: Mapping[str, str]
+
+    @property
+    def key(self) -> GradeKey:
+        """The key of that grade."""
+        return GradeKey(self.record, self.judge, self.score)
+
+    def row(self, case: Case) -> Row:
+        """The row that this stands for; nothing but a row without a problem has an entry."""
+        return Row(
+            case.name, "graded", self.percent, self.lost, self.lost, case.rule, 0.0,
+            statuses=self.outcomes, source=Source.LEDGER,
+        )  # fmt: skip
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    declared: Literal["kubeproof/ledger/v1"] = Field(alias="schema")
+    provider: Literal["embedded"]
+    solutions: dict[str, Entry]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The entries of a lab, by the names of solutions."""
+
+    path: Path
+    entries: Mapping[str, Entry]
+
+    def proof(self, name: str, key: GradeKey) -> Entry | None:
+        """The entry of a solution, if it was made under that key."""
+        entry = self.entries.get(name)
+        return entry if entry is not None and entry.key == key else None
+
+    def expected_s(self, name: str, default: float) -> float:
+        """How long grading it took, under whatever key; `default` where that is not known."""
+        entry = self.entries.get(name)
+        return entry.seconds if entry is not None and entry.seconds else default
+
+    def with_rows(self, rows: Iterable[Row], keys: Mapping[str, GradeKey], names: Iterable[str]) -> Ledger:
+        """The ledger with those rows that are as they should be, and without solutions not in `names`."""
+        kept = {name: self.entries[name] for name in names if name in self.entries}
+        for row in rows:
+            if row.source not in (Source.LIVE, Source.KEPT):
+                continue
+            if not row.ok or row.percent is None:
+                kept.pop(row.name, None)
+                continue
+            seconds = row.seconds if row.source is Source.LIVE else self.expected_s(row.name, 0.0)
+            kept[row.name] = Entry(
+                **asdict(keys[row.name]),
+                percent=row.percent,
+                lost=row.lost,
+                seconds=round(seconds, 1),
+                outcomes=row.statuses,
+            )
+        return Ledger(self.path, dict(sorted(kept.items())))
+
+    def write(self) -> None:
+        """Write it in its place."""
+        entries = {name: entry.model_dump(mode="json") for name, entry in self.entries.items()}
+        document: dict[str, Any] = {
+            "schema": "kubeproof/ledger/v1", "provider": PROVIDER, "solutions": entries
+        }  # fmt: skip
+        write_json(self.path, document)
+
+
+def load_ledger(solutions: Path) -> Ledger:
+    """The ledger of the lab whose solutions are in that folder; an empty one where there is none.
+
+    Raises:
+        CourseError: the file is no ledger.
+    """
+    path = solutions / FILE
+    if not path.exists():
+        return Ledger(path, {})
+    try:
+        file = _File.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        raise CourseError(
+            f"this is no ledger: {str(error).splitlines()[0]}",
+            file=path,
+            fix="remove it, and have it written anew by `kubeproof selftest`",
+        ) from error
+    return Ledger(path, file.solutions)

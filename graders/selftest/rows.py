@@ -1,0 +1,81 @@
+"""How a solution did, held against what it must lose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from graders.selftest.cases import STARTER, STARTER_BELOW, Case
+
+
+class Source(StrEnum):
+    """What a row is read from."""
+
+    LIVE = "graded"
+    KEPT = "kept record"
+    LEDGER = "ledger"
+    NONE = "nothing"
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one solution did; `problem` is empty when it lost what it should and nothing else."""
+
+    name: str
+    verdict: str
+    percent: Decimal | None
+    expected: tuple[str, ...]
+    lost: tuple[str, ...]
+    rule: str
+    seconds: float
+    problem: str = ""
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    """How each check that was judged ended, by its id."""
+    source: Source = Source.LIVE
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.problem
+
+
+def row_of(case: Case, report: Mapping[str, Any], seconds: float, source: Source = Source.LIVE) -> Row:
+    """What a report says of a solution; `report` is report.json with decimals."""
+    lost = tuple(
+        criterion["id"]
+        for criterion in report["criteria"]
+        if not criterion["planned"]
+        and criterion["earned"] is not None
+        and criterion["earned"] < criterion["points"]
+    )
+    percent = Decimal(report["percent"]) if report["percent"] is not None else None
+    expected = case.expected(report["provenance"].get("capabilities", ()))
+    return Row(
+        case.name, report["verdict"], percent, expected, lost, case.rule, seconds,
+        _problem(case, report, expected, lost, percent),
+        {outcome["check"]: outcome["status"] for outcome in report["outcomes"]},
+        source,
+    )  # fmt: skip
+
+
+def _problem(
+    case: Case,
+    report: Mapping[str, Any],
+    expected: tuple[str, ...],
+    lost: tuple[str, ...],
+    percent: Decimal | None,
+) -> str:
+    if report["verdict"] != "graded" or percent is None:
+        return f"{report['verdict']}: {report['problem']}"[:400]
+    if case.name == STARTER:
+        return "" if percent < STARTER_BELOW else f"{percent} % is not below {STARTER_BELOW} %"
+    surplus, missing = sorted(set(lost) - set(expected)), sorted(set(expected) - set(lost))
+    words = []
+    if surplus:
+        words.append(f"surplus loss of {', '.join(surplus)}")
+    if missing:
+        words.append(f"did not lose {', '.join(missing)}")
+    return "; ".join(words)
