@@ -19,7 +19,7 @@ help: ## Say what there is
 	@echo
 	@echo '  make grade lab=1 submission=DIR args="--only retries --keep"'
 
-setup: $(READY) ## Have everything ready: environment, control plane, Kyverno, Python and Go for learners
+setup: $(READY) ## Have everything ready: environment, control plane, Python and Go for learners
 	@$(KUBEPROOF) setup $(args)
 
 grade: $(READY) ## Grade a submission: lab=1 submission=DIR args="..."

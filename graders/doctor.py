@@ -16,7 +16,6 @@ import psutil
 
 from graders.clusters.binaries import find_binaries, machine_platform
 from graders.clusters.binaries.build import find_toolchain
-from graders.clusters.binaries.ensure import find_kyverno
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.kind.containers import Containers
 from graders.clusters.kind.preflight import INSTANCES_WANTED, Machine, obstacles
@@ -160,14 +159,6 @@ def runtime() -> Finding:
     return Finding("learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it")
 
 
-def policy_engine() -> Finding:
-    """Kyverno is there already, or will be fetched or built at the first use."""
-    found = find_kyverno()
-    if found is not None:
-        return Finding("policy engine", State.OK, str(found))
-    return Finding("policy engine", State.WARN, "Kyverno is not there yet", "`kubeproof setup` makes it")
-
-
 def go_for_learners() -> Finding:
     """Toolchain, build cache and staticcheck are ready, or will be at the first submission in Go."""
     name, fix = "Go for learners", "`kubeproof setup` makes it; submissions in Python do without"
@@ -262,7 +253,6 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "setpriv": setpriv,
     "bubblewrap": bubblewrap,
     "binaries": binaries,
-    "policy engine": policy_engine,
     "learner runtime": runtime,
     "Go for learners": go_for_learners,
     "docker": docker,

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from graders.cli.progress import TerminalProgress
-from graders.clusters.binaries import CORE, ensure_binaries, ensure_kyverno, machine_platform
+from graders.clusters.binaries import CORE, ensure_binaries, machine_platform
 from graders.clusters.binaries.archive import load_archive, save_archive
 from graders.clusters.binaries.build import GoModule, ensure_toolchain
-from graders.clusters.binaries.ensure import policy_store_for, store_for
+from graders.clusters.binaries.ensure import store_for
 from graders.clusters.binaries.store import Store
 from graders.faults import UsageError
 from graders.sandbox.goruntime import ensure_go_runtime
@@ -30,7 +30,7 @@ def setup(
         Path | None, typer.Option(help="Take the control-plane binaries from such an archive.")
     ] = None,
 ) -> None:
-    """Have the control-plane binaries, Kyverno and what learners' Python and Go need ready in the cache.
+    """Have the control-plane binaries and what learners' Python and Go need ready in the cache.
 
     Raises:
         UsageError: an option or an archive cannot be used; the command ends with exit code 2.
@@ -38,15 +38,14 @@ def setup(
     """
     if save is not None and load is not None:
         raise UsageError("--save and --load exclude each other", fix="run `kubeproof setup` once for each")
-    store, engine = store_for(machine_platform(), GoModule()), policy_store_for(machine_platform())
+    store = store_for(machine_platform(), GoModule())
     with TerminalProgress() as progress:
         if load is not None:
-            load_archive(store, load, progress, engine=engine)
+            load_archive(store, load, progress)
         binaries = ensure_binaries(progress)
         progress.say(f"binaries: Kubernetes {binaries.version} in {binaries.folder} ({binaries.source})")
-        progress.say(f"policy engine: {ensure_kyverno(progress)}")
         if save is not None:
-            _save(store, engine, save, progress)
+            _save(store, save, progress)
         runtime = ensure_runtime(progress)
         progress.say(f"learner runtime: {runtime.venv}")
         go = ensure_go_runtime(ensure_toolchain(progress), progress)
@@ -55,12 +54,12 @@ def setup(
         )
 
 
-def _save(store: Store, engine: Store, file: Path, progress: TerminalProgress) -> None:
+def _save(store: Store, file: Path, progress: TerminalProgress) -> None:
     """Save what the cache holds; a named folder is no source for others, its origin is not known."""
     if absent := store.missing(CORE):
         raise UsageError(
             f"the cache lacks {', '.join(absent)}: --save writes what kubeproof downloaded or built itself",
             fix="unset KUBEPROOF_BINARIES and run `kubeproof setup --save FILE` again",
         )
-    save_archive(store, file, progress, engine=engine)
+    save_archive(store, file, progress)
     progress.say(f"saved: {file} ({file.stat().st_size / 1e6:.0f} MB)")

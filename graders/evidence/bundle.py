@@ -226,7 +226,7 @@ class Bundle:
     @cached_property
     def requests(self) -> tuple[Request, ...]:
         """The grader's own requests whose answers are evidence."""
-        return self._read(Request)
+        return tuple(dataclasses.replace(each, warnings=tuple(each.warnings)) for each in self._read(Request))
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:

@@ -152,6 +152,7 @@ class Request:
     code: int
     body: Any = None
     response: Any = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

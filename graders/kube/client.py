@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,10 +35,11 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True)
 class Answer:
-    """An API server's answer: the HTTP code and the decoded body."""
+    """An API server's answer: the HTTP code, the decoded body, and what it warns of."""
 
     code: int
     body: Any
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -146,7 +148,8 @@ class Kube:
             InfraFault: no answer came.
         """
         response = self._open(method, path, query, body, content_type, timeout_s, stream=False)
-        return Answer(response.status, _decoded(response.data))
+        warnings = tuple(map(_warning, response.headers.getlist("Warning")))
+        return Answer(response.status, _decoded(response.data), warnings)
 
     def get(self, path: str, **query: object) -> Any:
         """The object or list at `path`.
@@ -300,6 +303,12 @@ def _on_this_machine(server: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _warning(header: str) -> str:
+    """The text of a `Warning` header, which is `299 - "text"`; Python takes headers for Latin-1."""
+    text = header.encode("latin-1", "replace").decode("utf-8", "replace").split(" ", 2)[-1]
+    return re.sub(r"\\(.)", r"\1", text.removeprefix('"').removesuffix('"'))
 
 
 def _decoded(data: bytes) -> Any:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from graders.clusters.binaries import ensure_kyverno
 from graders.clusters.provider import Claims
 from graders.evidence.bundle import TrackResult
 from graders.faults import InfraFault
@@ -25,7 +24,6 @@ from graders.lab1.built import built_submission, go_tools
 from graders.lab1.harm import attributed
 from graders.lab1.incluster import run as incluster
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
-from graders.lab1.policies import DEPLOYMENT, Gates, Kyverno
 from graders.lab1.stage import Stage
 from graders.lab1.story import IN_CLUSTER, RUN
 from graders.lab1.tracks import (
@@ -96,14 +94,13 @@ _TRACKS: tuple[Track[Stage], ...] = (
 """They begin in this order: those that take longest come first, and nobody waits for them in the end."""
 
 QUALITY = "quality"
-POLICIES = "policies"
 TRACKS = (*(track.name for track in _TRACKS), IN_CLUSTER, QUALITY, RUN)
 
 ROOMY = 4
 """With so many processors a machine starts real nodes without disturbing what is timed."""
 
 _PARTS = {
-    POLICIES: ("", "plain", "gated"),
+    "policies": ("", "plain", "gated"),
     "isolation": ("", "other"),
     "gang": ("", "other"),
     "stale-cache": ("", "calm"),
@@ -167,7 +164,6 @@ class _Recording:
         run = self.run
         wanted: Lab1Manifest = run.submission.manifest
         # Built, if they have to be, before anything is timed.
-        gates = self._gates() if POLICIES in run.tracks else None
         root = built_submission(run, wanted.operator, self._spec("build", run.tool_limits))
         manifests = _manifests(run.submission)
         results: dict[str, TrackResult] = {}
@@ -177,7 +173,7 @@ class _Recording:
         ):
             scale = calibrate(kube_of(run.cluster), run.cluster.own_namespace)
             deadline_s = round(run.deadline_s * scale, 3)
-            setting = Setting(run, manifests, root, scale, deadline_s, gates)
+            setting = Setting(run, manifests, root, scale, deadline_s)
             checking = aside.submit(self._quality) if QUALITY in run.tracks else None
             together, apart = self._shared_out()
             elsewhere = [aside.submit(self._elsewhere, setting, track) for track in apart]
@@ -277,18 +273,6 @@ class _Recording:
     def _spec(self, name: str, limits: Limits) -> SandboxSpec:
         """A sandbox for tools; the command is theirs to say."""
         return sandbox_spec(self.run, name, self.run.folder / name, (), limits)
-
-    def _gates(self) -> Gates:
-        run = self.run
-        spec = self._spec(POLICIES, run.tool_limits)
-        return Gates(
-            deployments=tuple(
-                manifest.data
-                for manifest in _manifests(run.submission)
-                if (manifest.data["apiVersion"], manifest.kind) == DEPLOYMENT
-            ),
-            kyverno=Kyverno(ensure_kyverno(run.progress), run.sandbox, spec, run.recording.clock),
-        )
 
     def _quality(self) -> TrackResult:
         run = self.run

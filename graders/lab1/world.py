@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
+from graders.evidence.records import Object
 from graders.faultproxy import FaultProxy
 from graders.kube.client import Kube
 from graders.lab1.operator import Operator
-from graders.lab1.policies import Gates
 from graders.model import Guest
 from graders.sandbox.starvation import Scheduled
 
@@ -50,8 +50,8 @@ class World:
     """The one crash point to act out; None for all."""
     quiet_s: float = QUIET_S
     """An operator that has not written for so long is taken to be done with what it saw."""
-    gates: Gates | None = None
-    """Made ready only for a run that asks for policy-gates."""
+    deployments: tuple[Object, ...] = ()
+    """Those of the submission, as they were handed in."""
     standby: Operator | None = None
     """A second replica, in the one track that has it."""
     own_namespace: str = "default"

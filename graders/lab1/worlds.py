@@ -19,7 +19,6 @@ from graders.lab1.fronts import Front, open_front
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.namespaces import create_namespaces
 from graders.lab1.operator import Launch, Operator, environment
-from graders.lab1.policies import Gates
 from graders.lab1.world import QUIET_S, World
 from graders.model import Capability, Cluster
 from graders.sandbox.protocol import Limits, Mount, SandboxSpec, View
@@ -38,7 +37,6 @@ class Setting:
     root: Path
     scale: float
     deadline_s: float
-    gates: Gates | None = None
 
     @property
     def wanted(self) -> Lab1Manifest:
@@ -102,7 +100,11 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
             namespaces=place.namespaces,
             quiet_s=QUIET_S * setting.scale,
             at=run.at,
-            gates=setting.gates,
+            deployments=tuple(
+                each.data
+                for each in setting.manifests
+                if (each.data["apiVersion"], each.kind) == ("apps/v1", "Deployment")
+            ),
             own_namespace=cluster.own_namespace,
             guest=cluster.guest,
         )

@@ -54,9 +54,6 @@ def test_a_fresh_cache_warns_and_does_not_fail() -> None:
     assert findings["learner runtime"] == Finding(
         "learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it"
     )
-    assert findings["policy engine"] == Finding(
-        "policy engine", State.WARN, "Kyverno is not there yet", "`kubeproof setup` makes it"
-    )
 
 
 def test_what_go_for_learners_still_lacks_is_named_part_by_part() -> None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from graders.documents import load_documents
 from graders.evidence.bundle import Bundle, BundleWriter
-from graders.evidence.records import AuditEvent, Mark, Request, Sighting, ToolRun
+from graders.evidence.records import AuditEvent, Mark, Request, Sighting
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts
+from graders.kube.client import Answer
 from graders.lab1.checks.policies import VIOLATIONS, check_policy_gates
 from graders.lab1.policies import (
     ENFORCED,
-    POLICIES,
+    POD_SECURITY,
+    WARNED,
     admission_manifests,
     compliant_template,
     counter_examples,
     policy_names,
 )
+from graders.lab1.stage import Stage
+from graders.lab1.tracks.policies import is_in_force
 from tests.unit.synthetic_bundle import OPERATOR, make_manifest
 
 Object = dict[str, Any]
@@ -32,6 +34,10 @@ DENIAL = (
     "deployments.apps \"deployment-0\" is forbidden: ValidatingAdmissionPolicy 'deployments-have-probes' "
     "with binding 'deployments-have-probes' denied request: every container of a Deployment needs probes"
 )
+PROBES = "every container of a Deployment needs probes"
+ASKED = ("store", "admit")
+"""Where policies warn, and where they refuse."""
+
 SUBJECTS = {
     "deployment-0": "Deployment mltj-operator",
     "deployment-0-pod": "a pod of Deployment mltj-operator",
@@ -59,10 +65,6 @@ def _made() -> Object:
     }
 
 
-def _verdict(subject: str, policy: str, result: str = "pass", message: str = "success") -> Object:
-    return {"policy": policy, "result": result, "message": message, "resources": [{"name": subject}]}
-
-
 @dataclass
 class Record:
     """A run in which all was well; tests change it before it is judged."""
@@ -70,13 +72,9 @@ class Record:
     deployments: list[Object] = field(default_factory=lambda: [_deployment()])
     stored: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(SUBJECTS, True))
     answers: dict[str, tuple[int, str]] = field(
-        default_factory=lambda: {f"admit/{name}": (201, "") for name in SUBJECTS}
+        default_factory=lambda: {f"{asked}/{name}": (201, "") for name in SUBJECTS for asked in ASKED}
     )
-    verdicts: list[Object] = field(
-        default_factory=lambda: [_verdict(name, policy) for name in SUBJECTS for policy in policy_names()]
-    )
-    kyverno: str | None = ""
-    """What Kyverno printed before its report; None when it was never run."""
+    warnings: dict[str, list[str]] = field(default_factory=dict)
     pods: list[Object] = field(default_factory=lambda: [_made()])
     creates: list[tuple[int, dict[str, str]]] = field(default_factory=lambda: [(201, {})])
 
@@ -91,7 +89,8 @@ class Record:
             data = {"subject": name, "title": SUBJECTS[name], "stored": stored}
             writer.add(Mark(2.0, "policies", "subject", data | ({"uid": "uid-0"} if "pod-0" in name else {})))
         for name, (code, message) in self.answers.items():
-            writer.add(Request(3.0, "policies", name, "POST", "/api", code, {}, {"message": message}))
+            said = tuple(self.warnings.get(name, ()))
+            writer.add(Request(3.0, "policies", name, "POST", "/api", code, {}, {"message": message}, said))
         for code, noted in self.creates:
             writer.add(
                 AuditEvent(
@@ -101,9 +100,6 @@ class Record:
             )  # fmt: skip
         for each in self.pods:
             writer.add(Sighting(2.6, "ADDED", "pods", "here", each["metadata"]["name"], each))
-        if self.kyverno is not None:
-            output = self.kyverno + json.dumps({"kind": "ClusterReport", "results": self.verdicts})
-            writer.add(ToolRun(4.0, "kyverno", ("apply",), 0, 0.6, output, "exited with code 0"))
         writer.close(make_manifest())
         facts = Facts()
         check_policy_gates(Bundle(folder / "bundle"), facts)
@@ -121,10 +117,6 @@ def _spec(change: Callable[[Object], object]) -> Change:
     return lambda record: change(record.pods[0]["spec"])
 
 
-def _fails(record: Record) -> None:
-    record.verdicts[0] = _verdict("deployment-0", "images-are-pinned", "fail", "every image needs a tag")
-
-
 def _no_pods(record: Record) -> None:
     record.pods.clear()
     record.creates = [(403, {})]
@@ -135,26 +127,33 @@ def _unstorable(record: Record) -> None:
     record.answers["store/deployment-0-pod"] = (403, "no PriorityClass urgent")
 
 
-def _both(record: Record) -> None:
-    record.answers["admit/deployment-0"] = (403, DENIAL)
-    said = "every container of a Deployment needs probes"
-    record.verdicts[0] = _verdict("deployment-0", "deployments-have-probes", "fail", said)
+def _warning(policy: str, message: str) -> str:
+    return (
+        f"Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{policy}-warn': {message}"
+    )
+
+
+def _refused_and_warned(record: Record) -> None:
+    record.answers["admit/deployment-0"] = (422, DENIAL)
+    record.warnings["store/deployment-0"] = [
+        _warning("deployments-have-probes", PROBES),
+        _warning("images-are-pinned", "every image needs a tag"),
+    ]
 
 
 LOSSES: dict[str, tuple[Change, str]] = {
     "the API server denies": (
         lambda r: r.answers.update({"admit/pod-0": (403, 'pods "pod-0" is forbidden: violates PodSecurity')}),
-        "the operator's pod gated-0: violates PodSecurity (API server)",
+        "the operator's pod gated-0: violates PodSecurity",
     ),
     "a policy denies": (
         lambda r: r.answers.update({"admit/deployment-0": (422, DENIAL)}),
         "Deployment mltj-operator: deployments-have-probes: every container of a Deployment needs probes",
     ),
-    "Kyverno alone says no": (
-        _fails,
-        "Deployment mltj-operator: images-are-pinned: every image needs a tag (Kyverno)",
+    "what the first refusal hides": (
+        _refused_and_warned,
+        "Deployment mltj-operator: images-are-pinned: every image needs a tag",
     ),
-    "both say the same": (_both, "needs probes (API server and Kyverno)"),
     "a Deployment's pod cannot be at all": (
         _unstorable,
         "a pod of Deployment mltj-operator: no PriorityClass urgent",
@@ -201,7 +200,20 @@ LOSSES: dict[str, tuple[Change, str]] = {
 
 
 def test_a_run_without_a_refusal_costs_nothing(tmp_path: Path) -> None:
-    assert Record().judge(tmp_path)["kyverno_verdicts"] == len(SUBJECTS) * len(policy_names())
+    assert Record().judge(tmp_path)["subjects"] == len(SUBJECTS)
+
+
+def test_what_is_refused_and_warned_of_is_told_once(tmp_path: Path) -> None:
+    record = Record()
+    _refused_and_warned(record)
+    with pytest.raises(Unmet) as lost:
+        record.judge(tmp_path)
+    assert lost.value.observed.count(PROBES) == 1
+
+
+def test_warnings_of_others_cost_nothing(tmp_path: Path) -> None:
+    record = Record(warnings={"store/pod-0": ["spec.containers[0].env[1]: hides previous definition of A"]})
+    assert record.judge(tmp_path)["subjects"] == len(SUBJECTS)
 
 
 @pytest.mark.parametrize(("change", "says"), LOSSES.values(), ids=list(LOSSES))
@@ -229,49 +241,74 @@ def test_a_pod_may_have_more_than_its_template(change: Change, tmp_path: Path) -
     record.judge(tmp_path)
 
 
-def test_what_is_printed_before_a_report_does_not_hide_it(tmp_path: Path) -> None:
-    record = Record(kyverno="warning: {a policy} is old\n")
-    _fails(record)
-    with pytest.raises(Unmet, match="every image needs a tag"):
-        record.judge(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda r: setattr(r, "kyverno", None), "Kyverno was not run"),
-        (lambda r: r.verdicts.clear(), "said nothing of Deployment mltj-operator"),
-        (lambda r: setattr(r, "verdicts", [1]), "said nothing of"),
-        (lambda r: setattr(r, "verdicts", r.verdicts[:-5]), "said nothing of the operator's pod"),
         (lambda r: r.answers.update({"admit/pod-0": (500, "")}), "the API server said 500"),
         (lambda r: r.answers.pop("admit/pod-0"), "no request 'admit/pod-0'"),
     ],
 )
-def test_an_engine_that_did_not_answer_is_our_fault(change: Change, says: str, tmp_path: Path) -> None:
+def test_a_server_that_did_not_answer_is_our_fault(change: Change, says: str, tmp_path: Path) -> None:
     record = Record()
     change(record)
     with pytest.raises(InfraFault, match=says):
         record.judge(tmp_path)
 
 
-def test_a_refusal_stands_even_if_kyverno_said_nothing(tmp_path: Path) -> None:
-    record = Record(verdicts=[])
-    record.answers["admit/deployment-0"] = (403, DENIAL)
-    with pytest.raises(Unmet, match="deployments-have-probes"):
-        record.judge(tmp_path)
+def test_each_policy_has_a_counter_example_and_a_file_of_its_name() -> None:
+    admission = {
+        m["metadata"]["name"] for m in admission_manifests() if m["kind"] == "ValidatingAdmissionPolicy"
+    }
+    assert admission == set(policy_names()) == set(counter_examples()) - {POD_SECURITY}
 
 
-def test_each_policy_is_there_in_both_forms_and_has_a_counter_example() -> None:
-    kyverno = {load_documents(file)[0].data["metadata"]["name"] for file in POLICIES.glob("kyverno/*.yaml")}
-    admission = {m["metadata"]["name"] for m in admission_manifests() if not m["kind"].endswith("Binding")}
-    assert kyverno == admission == set(policy_names())
-    assert set(counter_examples()) == {"PodSecurity", *policy_names()}
+def test_policies_refuse_or_warn_only_where_they_are_asked_to() -> None:
+    bound = [
+        (m["spec"]["policyName"], m["spec"]["validationActions"], m["spec"]["matchResources"])
+        for m in admission_manifests()
+        if m["kind"] == "ValidatingAdmissionPolicyBinding"
+    ]
+    enforced = {key: value for key, value in ENFORCED.items() if "pod-security" not in key}
+    assert bound == [
+        (name, [action], {"namespaceSelector": {"matchLabels": labels}})
+        for name in policy_names()
+        for action, labels in (("Deny", enforced), ("Warn", WARNED))
+    ]
 
 
-def test_policies_bind_only_where_they_are_asked_for() -> None:
-    label = "policies.kubeproof.dev/enforced"
-    for manifest in admission_manifests():
-        if manifest["kind"].endswith("Binding"):
-            where = manifest["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]
-            assert where == {label: ENFORCED[label]}
-            assert manifest["spec"]["policyName"] == manifest["metadata"]["name"]
+@dataclass
+class Server:
+    """Plays the stage and the API server of a track; `answers` says what comes of a dry run where."""
+
+    answers: dict[str, Answer]
+    track: str = "policies"
+
+    @property
+    def kube(self) -> Server:
+        return self
+
+    def namespace(self, part: str) -> str:
+        return part
+
+    def now(self) -> float:
+        return 0.0
+
+    def request(self, method: str, path: str, *, body: Object, query: Object) -> Answer:
+        answer = self.answers[path.split("/namespaces/")[1].split("/", maxsplit=1)[0]]
+        return Answer(answer.code, body, answer.warnings) if answer.ok else answer
+
+
+@pytest.mark.parametrize("name", list(counter_examples()))
+def test_a_policy_is_in_force_once_its_counter_example_is_refused_and_warned_of(name: str) -> None:
+    admits = Answer(201, None)
+    warns = Answer(201, None, () if name == POD_SECURITY else (_warning(name, "no"),))
+    refuses = Answer(403, {"message": f"'{name}' denied request"})
+    another = Answer(403, {"message": "no such ServiceAccount"})
+
+    def in_force(**answers: Answer) -> bool:
+        return is_in_force(cast(Stage, Server(answers)), name, counter_examples()[name])
+
+    assert in_force(gated=refuses, plain=warns)
+    assert not in_force(gated=admits, plain=warns)
+    assert not in_force(gated=another, plain=warns)
+    assert in_force(gated=refuses, plain=admits) is (name == POD_SECURITY)

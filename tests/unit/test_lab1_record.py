@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from graders.evidence.bundle import Bundle
 from graders.judging import judge
 from graders.judging.catalogue import collect_checks
-from graders.lab1.policies import KYVERNO
 from graders.model import Capability, Fault, Outcome, Status
 from tests.unit.lab1_flaws import LAB, judged, outcomes_of
 from tests.unit.lab1_recording import ARCHIVE, Record, Recording, reference
@@ -394,13 +393,7 @@ def test_whatever_the_learners_crd_lets_through_is_never_a_bug_of_ours(
 @SLOW
 @given(output=st.text(max_size=300), code=st.sampled_from([0, 1, None]))
 def test_whatever_tools_print_is_never_a_bug_of_ours(output: str, code: int | None, whole: Bundle) -> None:
-    tools = [
-        # Kyverno's report is the harness's own: without one nobody is judged by it.
-        run
-        if run.tool == KYVERNO
-        else dataclasses.replace(run, output=f"TOTAL {output}%\n{output}", code=code)
-        for run in whole.tools
-    ]
+    tools = [dataclasses.replace(run, output=f"TOTAL {output}%\n{output}", code=code) for run in whole.tools]
     assert_nobodys_bug(_changed(whole, "tools", tools))
 
 

@@ -6,7 +6,7 @@ downloads, each checked against its published SHA-256; a build from the pinned G
 """
 
 from graders.clusters.binaries.catalog import CORE, ETCD, KUBERNETES, KWOK, machine_platform
-from graders.clusters.binaries.ensure import Sources, ensure_binaries, ensure_kyverno, find_binaries
+from graders.clusters.binaries.ensure import Sources, ensure_binaries, find_binaries
 from graders.clusters.binaries.store import Binaries
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Binaries",
     "Sources",
     "ensure_binaries",
-    "ensure_kyverno",
     "find_binaries",
     "machine_platform",
 ]

@@ -1,8 +1,7 @@
 """Carries the programs to machines that should not build: one file, checked on the way in.
 
-A gzipped tar: `manifest.json` first, then `bin/<program>` for each program that it lists: those of a
-cluster and, if it was there, the policy engine. An archive is a stranger's file until its contents match;
-nothing of it is trusted for a path, a size or a mode.
+A gzipped tar: `manifest.json` first, then `bin/<program>` for each program that it lists. An archive is a
+stranger's file until its contents match; nothing of it is trusted for a path, a size or a mode.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from graders.clusters.binaries.catalog import CORE, KYVERNO_PACKAGES, KYVERNO_VERSIONS, PACKAGES, VERSIONS
+from graders.clusters.binaries.catalog import CORE, PACKAGES, VERSIONS
 from graders.clusters.binaries.store import CHUNK_BYTES, MANIFEST, Manifest, Store, file_sha256
 from graders.faults import InfraFault, UsageError
 from graders.once import one_at_a_time, scratch_folder
@@ -36,30 +35,20 @@ _UNREADABLE = (OSError, EOFError, ValueError, RecursionError, zlib.error, tarfil
 _FIX = "make it again with `kubeproof setup --save FILE` on a machine of the same kind and kubeproof version"
 
 
-def save_archive(store: Store, file: Path, progress: Progress, *, engine: Store | None = None) -> None:
-    """Write the programs of `store` and `engine` to `file`; it appears there only when it is complete.
+def save_archive(store: Store, file: Path, progress: Progress) -> None:
+    """Write the programs of `store` to `file`; it appears there only when it is complete.
 
     Raises:
         UsageError: `file` cannot be written.
         InfraFault: a program in the cache is not what was put there.
     """
-    manifest, places = store.manifest(), {}
-    for each in (store, engine):
-        if each is None or not (own := each.manifest()).files:
-            continue
-        manifest = manifest.model_copy(
-            update={
-                "versions": {**manifest.versions, **own.versions},
-                "files": {**manifest.files, **own.files},
-            }
-        )
-        for program, entry in own.files.items():
-            places[program] = each.folder / program
-            if file_sha256(places[program]) != entry.sha256:
-                raise InfraFault(
-                    f"{places[program]} has changed since it was put into the cache",
-                    fix=f"remove {each.folder} and run `kubeproof setup`",
-                )
+    manifest = store.manifest()
+    for program, entry in manifest.files.items():
+        if file_sha256(store.folder / program) != entry.sha256:
+            raise InfraFault(
+                f"{store.folder / program} has changed since it was put into the cache",
+                fix=f"remove {store.folder} and run `kubeproof setup`",
+            )
     partial = file.with_name(f".{file.name}.partial")
     total = float(sum(entry.size_bytes for entry in manifest.files.values()))
     try:
@@ -69,7 +58,7 @@ def save_archive(store: Store, file: Path, progress: Progress, *, engine: Store 
                 _add(tar, MANIFEST, io.BytesIO(manifest.model_dump_json(by_alias=True, indent=2).encode()))
                 for program, entry in manifest.files.items():
                     task.update(done=done, detail=program)
-                    with places[program].open("rb") as stream:
+                    with (store.folder / program).open("rb") as stream:
                         _add(tar, f"bin/{program}", stream)
                     done += entry.size_bytes
         partial.replace(file)
@@ -79,8 +68,8 @@ def save_archive(store: Store, file: Path, progress: Progress, *, engine: Store 
         partial.unlink(missing_ok=True)
 
 
-def load_archive(store: Store, file: Path, progress: Progress, *, engine: Store | None = None) -> None:
-    """Put the programs of an archive into `store` and `engine`, all of them or none.
+def load_archive(store: Store, file: Path, progress: Progress) -> None:
+    """Put the programs of an archive into `store`, all of them or none.
 
     Raises:
         UsageError: the archive cannot be read, is for another platform or other versions, or holds
@@ -97,14 +86,7 @@ def load_archive(store: Store, file: Path, progress: Progress, *, engine: Store 
         except _UNREADABLE as error:
             raise UsageError(f"not a readable archive of binaries: {error}", file=file, fix=_FIX) from error
         for program in manifest.files:
-            if program in PACKAGES:
-                store.adopt(program, scratch / program, "archive")
-        rest = [program for program in manifest.files if program in KYVERNO_PACKAGES]
-        if engine is not None and rest:
-            with one_at_a_time(engine.lock, "policy engine", progress):
-                engine.folder.mkdir(parents=True, exist_ok=True)
-                for program in rest:
-                    engine.adopt(program, scratch / program, "archive")
+            store.adopt(program, scratch / program, "archive")
 
 
 def _manifest(tar: tarfile.TarFile, store: Store, file: Path) -> Manifest:
@@ -122,13 +104,12 @@ def _manifest(tar: tarfile.TarFile, store: Store, file: Path) -> Manifest:
     if manifest.platform != str(store.platform):
         problem = f"the archive holds programs for {manifest.platform[:40]}, and this is {store.platform}"
         raise UsageError(problem, file=file, fix=_FIX)
-    wanted = {**VERSIONS, **KYVERNO_VERSIONS} if "kyverno" in manifest.files else VERSIONS
-    if manifest.versions != wanted:
+    if manifest.versions != VERSIONS:
         theirs, ours = (
-            ", ".join(f"{k} {v}" for k, v in sorted(m.items())) for m in (manifest.versions, wanted)
+            ", ".join(f"{k} {v}" for k, v in sorted(m.items())) for m in (manifest.versions, VERSIONS)
         )
         raise UsageError(f"the archive holds {theirs[:200]}, and needed are {ours}", file=file, fix=_FIX)
-    if strange := sorted(set(manifest.files) - set(PACKAGES) - set(KYVERNO_PACKAGES)):
+    if strange := sorted(set(manifest.files) - set(PACKAGES)):
         raise UsageError(
             f"the archive holds {strange[0][:40]!r}, which is no program of a cluster", file=file, fix=_FIX
         )

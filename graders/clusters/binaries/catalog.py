@@ -15,9 +15,6 @@ ETCD = "v3.7.3"
 KWOK = "v0.8.0"
 VERSIONS: Mapping[str, str] = {"kubernetes": KUBERNETES, "etcd": ETCD, "kwok": KWOK}
 
-KYVERNO = "v1.19.1"
-KYVERNO_VERSIONS: Mapping[str, str] = {"kyverno": KYVERNO}
-
 CORE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """What every embedded cluster runs; `kwokctl` is built only where it is measured against."""
 
@@ -45,12 +42,6 @@ VERSION_VARIABLES: Mapping[str, str] = {
     }.items()
 }
 """What the programs say of their version: string variables that the linker sets."""
-
-POLICY_ENGINE = CONTROLPLANE.parent / "policyengine"
-"""The Go module that pins and builds Kyverno's command line; it does not go together with the cluster's."""
-
-KYVERNO_PACKAGES: Mapping[str, str] = {"kyverno": "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno"}
-KYVERNO_VARIABLES: Mapping[str, str] = {"github.com/kyverno/kyverno/pkg/version.BuildVersion": KYVERNO}
 
 KIND = "v0.33.0"
 KIND_VERSIONS: Mapping[str, str] = {"kind": KIND}

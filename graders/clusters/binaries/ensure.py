@@ -15,10 +15,6 @@ from graders.clusters.binaries.catalog import (
     KIND_COMMAND,
     KIND_PACKAGES,
     KUBERNETES,
-    KYVERNO_PACKAGES,
-    KYVERNO_VARIABLES,
-    KYVERNO_VERSIONS,
-    POLICY_ENGINE,
     Platform,
     cache_key,
     machine_platform,
@@ -32,7 +28,6 @@ from graders.progress import Progress
 
 VARIABLE = "KUBEPROOF_BINARIES"
 
-POLICY_MODULE = GoModule(POLICY_ENGINE, KYVERNO_PACKAGES, KYVERNO_VARIABLES)
 KIND_MODULE = GoModule(KIND_COMMAND, KIND_PACKAGES, {})
 
 
@@ -42,7 +37,6 @@ class Sources:
 
     releases: Releases = field(default_factory=Releases)
     module: GoModule = field(default_factory=GoModule)
-    policy_module: GoModule = POLICY_MODULE
     kind_module: GoModule = KIND_MODULE
 
 
@@ -70,26 +64,6 @@ def ensure_binaries(
     return store.binaries()
 
 
-def ensure_kyverno(progress: Progress, *, sources: Sources | None = None) -> Path:
-    """Have Kyverno's command line ready to start; returns where it is.
-
-    A folder that `KUBEPROOF_BINARIES` names need not have it.
-
-    Raises:
-        UsageError: this platform has no embedded clusters.
-        InfraFault: as for `ensure_binaries`.
-    """
-    target = machine_platform()
-    if named := _named_kyverno():
-        return named
-    sources = sources or Sources()
-    store = policy_store_for(target, sources.policy_module)
-    if store.missing(KYVERNO_PACKAGES):
-        wanted = Wanted("policy engine", tuple(KYVERNO_PACKAGES), sources.policy_module)
-        obtain(store, wanted, (sources.releases.kyverno(target),), progress)
-    return store.folder / "kyverno"
-
-
 def find_binaries(*, extra: tuple[str, ...] = ()) -> Binaries | None:
     """The programs if they are named or cached already; makes nothing.
 
@@ -103,32 +77,9 @@ def find_binaries(*, extra: tuple[str, ...] = ()) -> Binaries | None:
     return None if store.missing(programs) else store.binaries()
 
 
-def find_kyverno() -> Path | None:
-    """Kyverno's command line if it is named or cached already; makes nothing.
-
-    Raises:
-        UsageError: this platform has no embedded clusters.
-    """
-    if named := _named_kyverno():
-        return named
-    store = policy_store_for(machine_platform())
-    return None if store.missing(KYVERNO_PACKAGES) else store.folder / "kyverno"
-
-
-def _named_kyverno() -> Path | None:
-    named = Path(os.environ.get(VARIABLE) or os.devnull) / "kyverno"
-    return named.absolute() if named.is_file() and os.access(named, os.X_OK) else None
-
-
 def store_for(target: Platform, module: GoModule) -> Store:
     """The cache's store for one platform and one set of modules."""
     return Store(cache_folder() / "binaries" / cache_key(target, module.folder), target)
-
-
-def policy_store_for(target: Platform, module: GoModule = POLICY_MODULE) -> Store:
-    """The cache's store for Kyverno's command line."""
-    key = cache_key(target, module.folder, KYVERNO_VERSIONS)
-    return Store(cache_folder() / "binaries" / key, target, KYVERNO_VERSIONS)
 
 
 @dataclass(frozen=True)

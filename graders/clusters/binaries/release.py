@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from graders.clusters.binaries.catalog import ETCD, KIND, KUBERNETES, KWOK, KYVERNO, Platform
+from graders.clusters.binaries.catalog import ETCD, KIND, KUBERNETES, KWOK, Platform
 from graders.clusters.binaries.store import CHUNK_BYTES, MAX_PROGRAM_BYTES
 from graders.faults import InfraFault
 from graders.progress import Progress
@@ -84,20 +84,6 @@ class Releases:
                 lambda _program: listing,
                 lambda sums, program: _digest(sums, f"{program}-{target}"),
             ),
-        )
-
-    def kyverno(self, target: Platform) -> Origin:
-        """The release of Kyverno's command line for `target`."""
-        release = f"{self.github}/kyverno/kyverno/releases/download/{KYVERNO}"
-        arch = {"amd64": "x86_64"}.get(target.arch, target.arch)
-        archive = f"kyverno-cli_{KYVERNO}_{target.system}_{arch}.tar.gz"
-        return Origin(
-            f"Kyverno {KYVERNO}",
-            ("kyverno",),
-            lambda _program: f"{release}/{archive}",
-            lambda _program: f"{release}/checksums.txt",
-            lambda sums, _program: _sums(sums).get(archive),
-            member="kyverno",
         )
 
     def kind(self, target: Platform) -> Origin:

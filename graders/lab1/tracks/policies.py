@@ -12,7 +12,8 @@ from graders.kube.paths import resource_path
 from graders.lab1.api import job_manifest, phase, pods_path
 from graders.lab1.policies import (
     ENFORCED,
-    Gates,
+    POD_SECURITY,
+    WARNED,
     admission_manifests,
     compliant_template,
     counter_examples,
@@ -36,22 +37,21 @@ _AUDITED = {
 
 What it finds is in the audit log, and in a warning with the answer where that is out of reach."""
 
+_CREATED = 201
+
 _OF_THE_PLACE = frozenset({"nodeName", "priority", "schedulingGates"})
 """Fields of a pod's spec that somebody else sets, or that say nothing to a policy."""
 
 
 def policy_gates(stage: Stage) -> None:
-    """Have all that is judged made, then ask the API server and Kyverno about each."""
-    gates = stage.world.gates
-    if gates is None:
-        raise InfraFault("the policies were not made ready")
+    """Have all that is judged made, then ask the API server about each."""
     _label(stage, stage.namespace(), _AUDITED)
+    _label(stage, stage.namespace("plain"), WARNED)
     _label(stage, stage.namespace("gated"), ENFORCED)
     with _policies(stage):
-        subjects = _submitted(stage, gates) | _made(stage)
+        subjects = _submitted(stage) | _made(stage)
         for name, subject in subjects.items():
             _ask(stage, f"admit/{name}", "gated", subject)
-        stage.world.recording.writer.add(gates.kyverno(subjects))
     stage.mark("end", namespace=stage.namespace())
 
 
@@ -69,13 +69,13 @@ def _policies(stage: Stage) -> Iterator[None]:
             if not answer.ok:
                 name = manifest["metadata"]["name"]
                 raise InfraFault(f"the API server does not take the policy {name}: {answer.message}")
-        _account(stage, "gated", "trainer")
+        for part in ("", "plain", "gated"):
+            _account(stage, part, "trainer")
         waiting = counter_examples()
 
         def in_force() -> None:
             for name, example in list(waiting.items()):
-                answer = _dry_run(stage, "gated", f"counter-{name}", example)
-                if name in str(answer.response):
+                if is_in_force(stage, name, example):
                     del waiting[name]
             if waiting:
                 raise NotYet(f"not yet in force: {', '.join(waiting)}")
@@ -91,10 +91,17 @@ def _policies(stage: Stage) -> Iterator[None]:
             stage.kube.delete(stage.kube.path_for(manifest))
 
 
-def _submitted(stage: Stage, gates: Gates) -> dict[str, Object]:
+def is_in_force(stage: Stage, name: str, example: Object) -> bool:
+    """Whether the policy `name`, or Pod Security, refuses `example`, and warns of it where it should."""
+    refused, warned = (_dry_run(stage, part, "counter-example", example) for part in ("gated", "plain"))
+    told = name == POD_SECURITY or any(f"'{name}'" in warning for warning in warned.warnings)
+    return refused.code != _CREATED and name in str(refused.response) and told
+
+
+def _submitted(stage: Stage) -> dict[str, Object]:
     """Each Deployment as the API server would store it, and a pod of it."""
     subjects: dict[str, Object] = {}
-    for number, given in enumerate(gates.deployments):
+    for number, given in enumerate(stage.world.deployments):
         name, title = f"deployment-{number}", f"Deployment {given['metadata']['name']}"
         stored = _store(stage, name, title, deployment(given["spec"], given["metadata"]))
         if stored is None:
@@ -110,11 +117,11 @@ def _submitted(stage: Stage, gates: Gates) -> dict[str, Object]:
     return subjects
 
 
-def _store(stage: Stage, name: str, title: str, wanted: dict[str, Any]) -> Object | None:
-    """`wanted` with all defaults, from a dry run where no policy is in force; None where it is refused."""
+def _store(stage: Stage, name: str, title: str, wanted: dict[str, Any], **more: str) -> Object | None:
+    """`wanted` with all defaults, from a dry run where policies only warn; None where it is refused."""
     answer = _ask(stage, f"store/{name}", "plain", wanted)
-    stage.mark("subject", subject=name, title=title, stored=answer.code == 201)
-    if answer.code != 201:
+    stage.mark("subject", subject=name, title=title, stored=answer.code == _CREATED, **more)
+    if answer.code != _CREATED:
         return None
     stored = answer.response
     return (deployment if stored["kind"] == "Deployment" else pod)(stored["spec"], stored["metadata"])
@@ -123,8 +130,6 @@ def _store(stage: Stage, name: str, title: str, wanted: dict[str, Any]) -> Objec
 def _made(stage: Stage) -> dict[str, Object]:
     """Pods that the operator makes from a compliant template, the one after a failure among them."""
     namespace = stage.namespace()
-    for part in ("", "plain"):
-        _account(stage, part, "trainer")
     job = job_manifest(namespace, JOB, nodes=2, restart_policy="OnFailure")
     job["spec"]["trainer"]["template"] = compliant_template()
     stage.create(job)
@@ -154,9 +159,10 @@ def _made(stage: Stage) -> dict[str, Object]:
     for number, each in enumerate(list(seen.values())[:MOST_PODS]):
         name, metadata = f"pod-{number}", each["metadata"]
         title = f"the operator's pod {metadata['name']}"
-        stage.mark("subject", subject=name, title=title, stored=True, uid=metadata["uid"])
         spec = {key: value for key, value in each["spec"].items() if key not in _OF_THE_PLACE}
-        subjects[name] = pod(spec, metadata)
+        stored = _store(stage, name, title, pod(spec, metadata), uid=metadata["uid"])
+        if stored is not None:
+            subjects[name] = stored
     return subjects
 
 
@@ -181,4 +187,6 @@ def _dry_run(stage: Stage, part: str, name: str, subject: Object) -> Request:
         path = pods_path(namespace)
     body = {**subject, "metadata": {**subject["metadata"], "name": name.rpartition("/")[2]}}
     answer = stage.kube.request("POST", path, body=body, query={"dryRun": "All"})
-    return Request(stage.now(), stage.track, name, "POST", path, answer.code, body, answer.body)
+    return Request(
+        stage.now(), stage.track, name, "POST", path, answer.code, body, answer.body, answer.warnings
+    )
