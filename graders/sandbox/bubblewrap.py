@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.sandbox.enclosure import LAUNCHER, Enclosure, Scratch, launch
+from graders.sandbox.enclosure import BESIDE_LAUNCHER, LAUNCHER, Enclosure, Scratch, launch, shared_folder
 from graders.sandbox.identities import identity
 from graders.sandbox.protocol import MIB, SandboxedProcess, SandboxSpec, View
 from graders.sandbox.syscalls import filter_file
@@ -31,7 +31,7 @@ _SUBMISSION = "/submission"
 _WORK = "/run/work"
 _FILES = "/run/kubeproof"
 _HOME = "/run/home"
-_LAUNCHER = "/run/launcher.py"
+_LAUNCHER = "/run/launcher"
 _OWN_ID = 1000
 _NAMESPACES = (
     "--unshare-pid",
@@ -121,7 +121,7 @@ def _enclose(spec: SandboxSpec, resources: contextlib.ExitStack) -> Enclosure:
         view=View(_SUBMISSION, working_folder, _FILES, _HOME, ""),
         confined=True,
         prefix=tuple(prefix),
-        launcher=_LAUNCHER,
+        launcher=f"{_LAUNCHER}/{LAUNCHER.name}",
         descriptors=tuple(descriptors),
         resources=resources.pop_all(),
     )
@@ -136,7 +136,7 @@ def _bubblewrap(spec: SandboxSpec, scratch: Scratch, uid: int) -> list[str]:
     places += [
         _bind(_readable(spec.submission.resolve(), scratch), _SUBMISSION),
         _bind(scratch.files, _FILES),
-        _bind(LAUNCHER, _LAUNCHER),
+        _bind(_programs(scratch), _LAUNCHER),
     ]
     # bubblewrap's monitor must not be killed while it sets up: its child would wait for it for ever. So
     # nothing here dies with us; the launcher, once it runs, ends when our end of its socket is closed.
@@ -215,17 +215,36 @@ def _etc(scratch: Scratch, uid: int) -> list[list[str]]:
     return [*parts, *(["--ro-bind-try", name, name] for name in ("/etc/ld.so.cache", "/etc/alternatives"))]
 
 
+def _programs(scratch: Scratch) -> Path:
+    """A copy of what the launcher is, for the checkout may be one that only its owner can read."""
+    folder = shared_folder(scratch.folder / "launcher")
+    for source in (LAUNCHER, *BESIDE_LAUNCHER):
+        copy = folder / source.name
+        copy.write_bytes(source.read_bytes())
+        copy.chmod(0o444)
+    return folder
+
+
 def _readable(submission: Path, scratch: Scratch) -> Path:
     """The submission, or a copy of it where its modes keep the sandbox's user out."""
     if os.getuid() != 0 or all(_open_to_all(path) for path in _walk(submission)):
         return submission
     copy = scratch.folder / "submission"
-    shutil.copytree(submission, copy, symlinks=True)
-    for path in _walk(copy):
-        if not path.is_symlink():
-            mode = path.stat().st_mode
-            path.chmod(0o755 if path.is_dir() or mode & 0o100 else 0o644)
+    # Contents alone: labels, lists and times of the original mean nothing there.
+    _copy(submission, copy)
     return copy
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_symlink():
+        target.symlink_to(source.readlink())
+    elif source.is_dir():
+        shared_folder(target)
+        for entry in source.iterdir():
+            _copy(entry, target / entry.name)
+    elif source.is_file():
+        shutil.copyfile(source, target)
+        target.chmod(0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

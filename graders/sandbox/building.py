@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from graders.faults import BadSubmission, InfraFault
+from graders.sandbox.enclosure import shared_folder
 from graders.sandbox.goruntime import LAYER, GoRuntime
 from graders.sandbox.protocol import (
     MIB,
@@ -70,7 +71,8 @@ def build_submission(sandbox: Sandbox, build: Build, into: Path) -> Path:
         BadSubmission: the build fails, uses more than it may, or hands over what cannot be taken.
         InfraFault: the sandbox is lost.
     """
-    into.mkdir(mode=0o755, parents=True)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    shared_folder(into)
     port = _free_port()
     problem, received = "", False
     with sandbox.start(_spec(build, port)) as process:

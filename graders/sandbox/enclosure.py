@@ -25,6 +25,8 @@ from graders.sandbox.protocol import Rendered, SandboxSpec, View
 from graders.sandbox.supervision import Supervised
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+BESIDE_LAUNCHER = tuple(Path(__file__).with_name(name) for name in ("probing.py", "unstartable.py"))
+"""What the launcher imports."""
 API_PORT = 6443
 START_S = 30.0
 _JOB_BYTES = 128 * 1024
@@ -44,9 +46,14 @@ class Scratch:
         """Make them under `spec.folder`."""
         spec.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=spec.folder))
-        files = folder / "files"
-        files.mkdir(mode=0o755)
-        return cls(folder, files)
+        return cls(folder, shared_folder(folder / "files"))
+
+
+def shared_folder(folder: Path) -> Path:
+    """Make `folder` such that the sandbox's user can read it, whatever umask or default ACL rules here."""
+    folder.mkdir()
+    folder.chmod(0o755)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,8 @@ def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) 
     if spec.api:
         supervised.open_api(API_PORT if enclosure.confined else 0)
     view = supervised.view
-    for name, content in _rendered(spec.files, view).items():
+    files = _rendered(spec.files, view)
+    for name, content in files.items():
         if Path(name).name != name:
             raise ValueError(f"{name!r} is no plain file name")
         path = enclosure.scratch.files / name
@@ -143,6 +151,8 @@ def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) 
         "environment": environment,
         "folder": view.working_folder,
         "copy": (view.submission, view.working_folder) if copied else None,
+        "readable": [view.submission, *(f"{view.files}/{name}" for name in files)],
+        "writable": [view.home, enclosure.temporary],
         "limits": {
             "cpu_s": limits.cpu_s,
             "memory_bytes": limits.memory_bytes,

@@ -1,8 +1,8 @@
 """Process 1 of a sandbox: starts the learner's command, watches over it, answers the harness.
 
-This file alone is bound into the sandbox and run with `python -I -S`, so it imports nothing of
-kubeproof and little of the standard library: each import is paid at every start. It takes commands
-from the control socket (argv[1]), one message each:
+This file, `probing.py` and `unstartable.py` alone are bound into the sandbox, and it is run with
+`python -I -S`: so it imports nothing else of kubeproof and little of the standard library, for each import is
+paid at every start. It takes commands from the control socket (argv[1]), one message each:
 
     run <marshalled job>    fork and exec the command; once
     socket                  send back a new TCP socket of this network namespace
@@ -11,12 +11,13 @@ from the control socket (argv[1]), one message each:
 
 and sends: `ready`, `socket` (with the descriptor), `started` (from the child, so that the kernel says
 whose pid it is), `done`, `usage <cpu_s> <rss_bytes> <pids>`, `exit <reason> <wait status>`,
-`fault <text>`. When the control socket closes the harness is gone, and so is everything here.
+`fault <text>` (a fix may follow on a second line). When the control socket closes the harness is gone, and
+so is everything here.
 
 argv[2] is `confined` when this process is pid 1 of a pid namespace, which makes the learner unable to
 signal it and its end the end of all; `plain` when it is an ordinary process that must hunt.
 """
-# ruff: noqa: PTH102, PTH115, PTH118, PTH123, PTH208, PTH211
+# ruff: noqa: PTH100, PTH102, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
 # `pathlib` would be the largest import here.
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import _socket
 import array
 import contextlib
 import ctypes
+import errno
 import marshal
 import os
 import resource
@@ -36,6 +38,12 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from graders.sandbox import probing
+else:
+    # Last of all: nothing here may stand in for a module of Python's own.
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import probing
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _SAMPLE_S = 0.25
@@ -128,17 +136,25 @@ class Launcher:
             for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             os.umask(0o022)
-            os.chdir(job["folder"])
+            if lacking := self.probe(job):
+                self.say(f"fault {lacking}")
+                os._exit(125)
+            self.say("started")
+            start(job["command"], job["environment"])
+        finally:
+            os._exit(125)
+
+    def probe(self, job: dict[str, Any]) -> str:
+        """What this process, in the learner's place and under its limits, lacks; the harness owes it."""
+        what = job["folder"]
+        try:
+            os.chdir(what)
             for name, kind in _RLIMITS.items():
                 if job["limits"].get(name) is not None:
                     lower(kind, int(job["limits"][name]))
-            self.say("started")
-            os.execvpe(job["command"][0], job["command"], job["environment"])  # noqa: S606
         except OSError as error:
-            os.write(2, f"cannot start {job['command'][0]!r}: {error.strerror}\n".encode())
-            os._exit(126 if isinstance(error, PermissionError) else 127)
-        finally:
-            os._exit(125)
+            return f"{what} cannot be had in the sandbox: {error.strerror}"
+        return probing.lacking(job)
 
     def send_signal(self, number: int, everyone: bool) -> None:
         """Signal the command, or every process but this one."""
@@ -276,6 +292,21 @@ class Launcher:
             if self.child and time.monotonic() >= due:
                 self.sample()
                 due = time.monotonic() + _SAMPLE_S
+
+
+def start(command: list[str], environment: dict[str, str]) -> None:
+    """Become the command; does not return. Where that is impossible, print why."""
+    number = errno.ENOEXEC
+    if not probing.ends_in_carriage_return(command[0]):
+        try:
+            os.execvpe(command[0], command, environment)  # noqa: S606
+        except OSError as error:
+            number = error.errno or number
+    # Imported only here, for it is seldom needed.
+    why = __import__("unstartable").why
+    said = f"cannot start {command[0]!r}: {why(command[0], environment.get('PATH', ''), number)}\n"
+    os.write(2, said.encode("utf-8", "replace"))
+    os._exit(126 if number in (errno.EACCES, errno.EPERM) else 127)
 
 
 _LIMIT_OF = {"memory": "memory_bytes", "cpu": "cpu_s", "pids": "pids"}

@@ -225,8 +225,11 @@ class Supervised:
             answer = None
         if answer is None or answer.text != expected:
             self._ended.wait(_DRAIN_S)
-            said = self._fault or self.log_tail(5).strip() or "it gave no reason"
-            raise InfraFault(f"the sandbox did not start: {said}", fix="see what `kubeproof doctor` says")
+            said, _, fix = self._fault.partition("\n")
+            said = said or self.log_tail(5).strip() or "it gave no reason"
+            raise InfraFault(
+                f"the sandbox did not start: {said}", fix=fix or "see what `kubeproof doctor` says"
+            )
         return answer
 
     def _kill(self, reason: Reason) -> None:

@@ -136,7 +136,7 @@ def test_the_view_holds_only_what_was_put_there(printed: Printed) -> None:
     # Folders above the runtime show up by name, and hold the way to the runtime alone.
     above = {folder.parts[1] for folder in (VENV, Path(sys.base_prefix))} - {"usr", "tmp"}
     assert roots == str(sorted(above | {"submission"}))
-    assert "['home', 'kubeproof', 'launcher.py']" in rest
+    assert "['home', 'kubeproof', 'launcher']" in rest
     assert "'passwd'" in rest
     assert "shadow" not in rest
     assert "['main.py']" in rest
@@ -174,7 +174,7 @@ def test_nothing_read_only_can_be_written(printed: Printed) -> None:
     ]
     targets += [
         "/run/x",
-        "/run/launcher.py",
+        "/run/launcher/launcher.py",
         "/run/kubeproof/x",
         "/run/kubeproof/token",
         "/etc/passwd",

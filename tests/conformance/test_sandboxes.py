@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -145,9 +147,128 @@ def test_reports_the_signal_that_ended_it(start: Start) -> None:
 
 def test_a_command_that_does_not_exist_is_an_exit_with_a_reason(start: Start) -> None:
     process = start(command=("no-such-operator", "--fast"))
-    assert "cannot start 'no-such-operator': No such file or directory" in ended(process)
+    assert "cannot start 'no-such-operator': No such file or directory: it is not in PATH" in ended(process)
     assert process.exit is not None
     assert process.exit.code == 127
+
+
+def elf(machine: int) -> bytes:
+    """The head of a program for 64 bits."""
+    return b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00" + machine.to_bytes(2, "little") + bytes(200)
+
+
+OTHER = "aarch64" if platform.machine() == "x86_64" else "x86_64"
+UNSTARTABLE = {
+    "carriage-return": (b"#!/bin/sh\r\nexec true\r\n", 0o755, "ends in a carriage return", "LF line ends"),
+    "env-and-return": (b"#!/usr/bin/env python\r\n", 0o755, "ends in a carriage return", "LF line ends"),
+    "no-interpreter": (
+        b"#!/opt/pypy/bin/pypy\n",
+        0o755,
+        "names an interpreter that is not there",
+        "#!/bin/sh",
+    ),
+    "no-exec-bit": (b"#!/bin/sh\n", 0o644, "it is not executable", "chmod +x ./run"),
+    "no-format": (
+        b"exec true\n",
+        0o755,
+        "neither a script that begins with #!",
+        "begin it with a line such as",
+    ),
+    "other-machine": (elf(183 if OTHER == "aarch64" else 62), 0o755, f"it was built for {OTHER}", "GOARCH="),
+    "windows": (b"MZ" + bytes(100), 0o755, "it is a program for Windows", "GOOS=linux"),
+    "macos": (b"\xcf\xfa\xed\xfe" + bytes(100), 0o755, "it is a program for macOS", "GOOS=linux"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSTARTABLE)
+def test_a_program_that_cannot_be_started_says_why_and_what_to_do(
+    start: Start, submission: Path, kind: str
+) -> None:
+    content, mode, cause, fix = UNSTARTABLE[kind]
+    (submission / "run").write_bytes(content)
+    (submission / "run").chmod(mode)
+    process = start(command=("./run",))
+    said = ended(process)
+    assert said.startswith("cannot start './run': ")
+    assert cause in said
+    assert fix in said.partition("\n  fix: ")[2]
+    assert process.exit is not None
+    assert process.exit.code == (126 if kind == "no-exec-bit" else 127)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("./gone", "see that it is handed in"),
+        ("main.py", "write ./main.py"),
+        ("./folder", "it is a folder"),
+    ],
+)
+def test_a_name_that_stands_for_no_program_says_so(
+    start: Start, submission: Path, command: str, words: str
+) -> None:
+    (submission / "folder").mkdir()
+    assert words in ended(start(command=(command,)))
+
+
+# What the harness owes it.
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_a_callers_umask_takes_nothing_from_the_view(start: Start, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        process = start(
+            """
+            import os
+            print(open(os.environ["CONFIG"]).read(), open("main.py").read() != "")
+            """,
+            files={"kubeconfig": b"cluster"},
+            environment=lambda view: {"CONFIG": f"{view.files}/kubeconfig"},
+        )
+    finally:
+        os.umask(before)
+    assert ended(process).split() == ["cluster", "True"]
+
+
+def test_a_default_list_of_rights_on_the_folder_above_takes_nothing_from_the_view(
+    start: Start, tmp_path: Path
+) -> None:
+    """Rights for the owner alone, as `setfacl -d -m u::rwx,g::-,o::-` leaves them to all made there."""
+    entries = ((1, 7), (4, 0), (32, 0))
+    acl = struct.pack("<I", 2) + b"".join(
+        struct.pack("<HHI", tag, rights, 2**32 - 1) for tag, rights in entries
+    )
+    (tmp_path / "scratch").mkdir(mode=0o700)
+    try:
+        os.setxattr(tmp_path / "scratch", "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"this file system has no such lists: {error.strerror}")
+    process = start(
+        "import os; print(open(os.environ['CONFIG']).read())",
+        files={"kubeconfig": b"cluster"},
+        environment=lambda view: {"CONFIG": f"{view.files}/kubeconfig"},
+    )
+    assert ended(process).strip() == "cluster"
+
+
+def test_what_the_program_cannot_read_is_the_fault_of_the_harness_and_named(
+    start: Start, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the learner's failure to start: nothing of the learner's was run."""
+    chmod = Path.chmod
+
+    def closed(path: Path, mode: int, **more: Any) -> None:
+        chmod(path, 0o000 if path.name == "kubeconfig" else mode, **more)
+
+    monkeypatch.setattr(Path, "chmod", closed)
+    if os.getuid() == 0 and sandbox.name == "none":
+        pytest.skip("without a sandbox root reads everything")
+    with pytest.raises(
+        InfraFault, match="kubeconfig cannot be had in the sandbox: Permission denied"
+    ) as said:
+        start("print('ran')", files={"kubeconfig": b"cluster"})
+    assert "chmod -R a+rX" in said.value.fix
 
 
 def test_sigterm_gives_the_command_time_to_end_well(start: Start) -> None:
