@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from graders.escapes import without_escapes
 from graders.faults import InfraFault
 from graders.process import kill_group, printing
 from graders.progress import Progress
@@ -75,7 +76,7 @@ def run_pip(
             watching = threading.Thread(target=look, name="watching pip", daemon=True)
             watching.start()
             try:
-                for line in map(str.strip, printed):
+                for line in map(str.strip, map(without_escapes, printed)):
                     lines.append(line)
                     if line.startswith(_ONE_MORE):
                         collected += 1

@@ -26,17 +26,17 @@ from rich.table import Column
 from rich.text import Text
 
 from graders.cli.screen import Screen
+from graders.escapes import without_escapes
 from graders.progress import Task
 
 _PLAIN_INTERVAL_S = 15.0
 _MAX_DETAIL = 120
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 def printable(text: str) -> str:
     """`text` as one line that cannot move a cursor, change colours or reverse what is read."""
-    return _UNPRINTABLE.sub(" ", _ESCAPES.sub("", text))
+    return _UNPRINTABLE.sub(" ", without_escapes(text))
 
 
 class TerminalProgress:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from graders.escapes import without_escapes
+
 _KEPT_FIRST = 200
 _KEPT_LAST = 400
 _LONGEST_LINE = 500
-_COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 
 class Transcript:
@@ -71,4 +71,4 @@ class Transcript:
 
 def printable(text: str) -> str:
     """`text` without what a terminal would obey."""
-    return "".join(c for c in _COLOURS.sub("", text) if c.isprintable() or c == "\t").strip()
+    return "".join(c for c in without_escapes(text) if c.isprintable() or c == "\t").strip()

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 
+from graders.escapes import without_escapes
+
 TEXT_CHARS = 4_000
 """Most characters of one text of an outcome."""
+
+_MARKUP_FACTOR = 8
+"""So many times as much is read, for what is left out is not to be counted."""
 
 # Controls move a cursor or clear a screen, directional marks make text read as what it is not, and
 # lone surrogates cannot be written as UTF-8.
@@ -15,16 +20,18 @@ _ACTING = re.compile(
 
 
 def clean(text: object, limit: int = TEXT_CHARS) -> str:
-    """`text` in at most `limit` characters, with everything that acts replaced by U+FFFD.
+    """`text` in at most `limit` characters, without escape sequences, all else that acts replaced by U+FFFD.
 
     Newlines and tabs stay.
     """
     whole = str(text)
-    kept = _ACTING.sub("\ufffd", whole[: limit + 1].replace("\r\n", "\n"))
-    return kept if len(whole) <= limit else kept[: limit - 1] + "…"
+    kept = without_escapes(whole[: limit * _MARKUP_FACTOR])
+    kept = _ACTING.sub("\ufffd", kept.replace("\r\n", "\n"))
+    fits = len(kept) <= limit and len(whole) <= limit * _MARKUP_FACTOR
+    return kept if fits else kept[: limit - 1] + "…"
 
 
 def clean_tail(text: str, limit: int) -> str:
     """Like `clean`, but the end of `text` is what stays: that is where a traceback says what happened."""
-    kept = text if len(text) <= limit else "…" + text[1 - limit :]
-    return clean(kept, limit)
+    kept = without_escapes(text[-limit * _MARKUP_FACTOR :])
+    return clean(kept if len(kept) <= limit else "…" + kept[1 - limit :], limit)

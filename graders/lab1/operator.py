@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graders.escapes import printed_text
 from graders.evidence.recorders import Recording
 from graders.evidence.records import ProcessEvent, Scrape
 from graders.faultproxy import FaultProxy
@@ -216,7 +217,8 @@ class Operator:
                 "usage", cpu_s=usage.cpu_s, peak_rss_bytes=usage.peak_rss_bytes, peak_pids=usage.peak_pids
             )
         with contextlib.suppress(OSError):
-            (self._launch.logs / f"{instance}.log").write_bytes(process.log_path.read_bytes())
+            log = self._launch.logs / f"{instance}.log"
+            log.write_text(printed_text(process.log_path.read_bytes()), encoding="utf-8")
         return status
 
     def _record(self, event: str, **data: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graders.escapes import printed_text
 from graders.evidence.recorders import Recording
 from graders.evidence.records import ToolRun
 from graders.paths import REPOSITORY
@@ -133,7 +134,7 @@ def witnessed(sandbox: Sandbox, spec: SandboxSpec, argv: tuple[str, ...], record
         status = None
         while status is None:
             status = process.wait(1.0)
-        text = process.log_path.read_text("utf-8", "replace")
+        text = printed_text(process.log_path.read_bytes())
     return ToolRun(
         t=recording.clock.now(),
         tool=spec.name,

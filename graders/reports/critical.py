@@ -138,7 +138,7 @@ class _Chain:
         marks = [mark.name for mark in self.bundle.marks if mark.track == track and start < mark.t <= end]
         what = f"acting, up to its mark '{one_line(marks[-1], 40)}'" if marks else "acting"
         if not self.bundle.waits:
-            what = "acting and waiting, which this older bundle does not tell apart"
+            what = "acting; no wait is on record"
         yield Step(start, end, track, "acting", what)
 
     def _beginning(self, track: str, now: float) -> Iterator[Step]:

@@ -15,6 +15,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from graders.escapes import without_escapes
+
 LIMIT = 4_000
 """Characters of one text in a report."""
 
@@ -24,11 +26,6 @@ ITEMS = 200
 _DEPTH = 8
 _BITS = 1_024
 _MARKUP_FACTOR = 8
-_ESCAPE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]*[0-~]"
-)
 _COMBINING = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILE = re.compile(f"({_COMBINING}{{8}}){_COMBINING}+")
 _JOINERS = "\u200c\u200d"
@@ -44,7 +41,7 @@ def clean(text: str, limit: int = LIMIT) -> str:
     raw = text[: limit * _MARKUP_FACTOR]
     kept = raw
     if not (raw.isascii() and raw.isprintable()):
-        kept = _ESCAPE.sub("", raw).replace("\r\n", "\n")
+        kept = without_escapes(raw).replace("\r\n", "\n")
         kept = _PILE.sub(r"\1", "".join(map(_shown, kept)))
     lost = max(len(kept) - limit, 0) + len(text) - len(raw)
     return f"{kept[:limit]}… ({lost:,} more characters)" if lost else kept

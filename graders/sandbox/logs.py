@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from threading import Lock
 
+from graders.escapes import printed_text
+
 KEEP_BYTES = 512 * 1024
 
 
@@ -40,12 +42,12 @@ class BoundedLog:
                 del self._tail[: -self._keep]
 
     def tail(self, lines: int) -> str:
-        """The last lines; bytes that are no UTF-8 are replaced."""
+        """The last lines, without escape sequences; bytes that are no UTF-8 are replaced."""
         with self._lock:
             data = bytes(self._tail[-self._keep :])
             if len(data) < self._keep:
                 data = self.path.read_bytes()[: min(self.total_bytes, self._keep)] + data
-        return "\n".join(data.decode(errors="replace").splitlines()[-lines:])
+        return "\n".join(printed_text(data).splitlines()[-lines:])
 
     def close(self) -> None:
         """Write the last part, after a line that says how much was left out; then `write` must end."""

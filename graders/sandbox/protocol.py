@@ -202,7 +202,7 @@ class SandboxedProcess(Protocol):
         """
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines printed, undecodable bytes replaced; may hold control codes."""
+        """The last lines printed, without escape sequences, undecodable bytes replaced."""
 
     def __enter__(self) -> Self: ...
 

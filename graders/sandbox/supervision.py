@@ -142,7 +142,7 @@ class Supervised:
         return self._exit
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines printed, undecodable bytes replaced; may hold control codes."""
+        """The last lines printed, without escape sequences, undecodable bytes replaced."""
         return self._channel.log.tail(lines)
 
     def __enter__(self) -> Self:

@@ -16,6 +16,7 @@ from typing import Any
 
 from graders.documents import Document, DocumentLimits, Location, load_document, read_documents
 from graders.documents.wording import printable, quote
+from graders.escapes import printed_text
 from graders.faults import BadSubmission, InfraFault
 from graders.process import run_to_end
 
@@ -213,9 +214,9 @@ def _run(kubectl: Path, folder: Path, file: str) -> bytes:
         raise InfraFault(f"{kubectl} did not render {file} within {_TIMEOUT_S:.0f} s") from cause
     if status not in (0, 1):
         problem = f"{kubectl} ended with status {status} on {file}"
-        raise InfraFault(f"{problem}: {printable(said.decode(errors='replace'), longest=400)}")
+        raise InfraFault(f"{problem}: {printable(printed_text(said), longest=400)}")
     if status:
-        last = said.decode(errors="replace").strip().removeprefix("error: ")
+        last = printed_text(said).strip().removeprefix("error: ")
         raise BadSubmission(
             f"kustomize refuses it: {printable(last, longest=400)}",
             file=file,

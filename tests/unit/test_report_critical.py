@@ -171,7 +171,7 @@ def test_an_older_bundle_has_no_waits_and_still_tells_its_stages(tmp_path: Path)
     (bundle.folder / "waits.jsonl").unlink()
     path = path_of(Bundle(bundle.folder))
     assert path[-1].track == "retries"
-    assert "does not tell apart" in path[-1].what
+    assert path[-1].what == "acting; no wait is on record"
 
 
 def test_no_bundle_or_no_track_has_no_chain(tmp_path: Path) -> None:

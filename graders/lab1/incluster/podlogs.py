@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from graders.escapes import without_escapes
 from graders.evidence.records import Object
 from graders.kube.client import Kube
 from graders.lab1.api import pods_path
@@ -23,7 +24,9 @@ def keep_logs(kube: Kube, namespace: str, pods: Mapping[str, Object], folder: Pa
     """
     said = ""
     for name, pod in sorted(pods.items()):
-        text = "".join(_log(kube, namespace, name, container) for container in _containers(pod))
+        text = without_escapes(
+            "".join(_log(kube, namespace, name, container) for container in _containers(pod))
+        )
         if text.strip():
             (folder / f"{prefix}-{name}.log").write_text(text, encoding="utf-8", errors="replace")
             said = text
