@@ -1,0 +1,206 @@
+"""The rules of a lab: each sentence of its text that demands, forbids or promises something, with its proof.
+
+`labs/<lab>/rules.yaml` lists them. A rule is proven by a solution that breaks it and loses for it, by a sound
+solution that no check may mistake for a flawed one, by a change of a recorded run that a check notices,
+or, for what the harness promises, by a test. What nothing proves yet stands apart, and is counted.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from graders.course.course import Lab
+from graders.documents import Document, Location, Strict, load_document, misfit, parse
+from graders.faults import CourseError
+from graders.paths import REPOSITORY
+
+FILE = "rules.yaml"
+TEXT = "README.md"
+"""What learners read, and rules quote, both in the folder of the lab."""
+
+
+class ProofKind(StrEnum):
+    """What may prove a rule."""
+
+    FLAW = "flaw"
+    SOUND = "sound"
+    MUTATION = "mutation"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`name` is that of a solution; or a test `file::test`, or of a mutation `check: what is changed`."""
+
+    kind: ProofKind
+    name: str
+
+    @property
+    def node(self) -> tuple[str, str] | None:
+        """File and name of the test, if it names one."""
+        file, apart, test = self.name.partition("::")
+        return (file, test) if apart else None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that the lab text says, in its own words; without a proof it is not proven yet."""
+
+    id: str
+    sentence: str
+    checks: tuple[str, ...] = ()
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a lab, those that something proves and the others."""
+
+    proven: tuple[Rule, ...]
+    unproven: tuple[Rule, ...]
+
+    def by_proof(self) -> Counter[ProofKind]:
+        """How many rules are proven by what."""
+        return Counter(rule.proof.kind for rule in self.proven if rule.proof is not None)
+
+
+def load_rules(lab: Lab, repository: Path = REPOSITORY) -> Rules:
+    """Read and cross-check the rules of a lab.
+
+    Raises:
+        CourseError: one quotes what the text does not say, or its proof is none; says file, line and fix.
+    """
+    document = load_document(lab.folder / FILE, error=CourseError)
+    file = parse(document, _RulesFile)
+    text = plain((lab.folder / TEXT).read_text(encoding="utf-8"))
+    ids: set[str] = set()
+    for list_name, rules in (("rules", file.rules), ("unproven", file.unproven)):
+        for at, written in enumerate(rules):
+            where: Location = (list_name, at)
+            if written.id in ids:
+                fix = "give each rule an id of its own"
+                raise document.refusal(f"there is another rule {written.id!r}", (*where, "id"), fix=fix)
+            ids.add(written.id)
+            if plain(written.sentence) not in text:
+                raise document.refusal(
+                    f"rule {written.id!r} quotes what {TEXT} does not say: {written.sentence!r}",
+                    (*where, "sentence"),
+                    fix="quote the text word for word, or follow its change",
+                )
+    found = []
+    for at, proven in enumerate(file.rules):
+        _check_checks(document, ("rules", at, "checks"), proven, lab)
+        proof = Proof(*next((kind, name) for kind, name in proven.proof.named() if name))
+        rule = Rule(proven.id, plain(proven.sentence), tuple(proven.checks), proof)
+        problem = _doubt(rule, proof, lab, repository)
+        if problem:
+            where = ("rules", at, "proof", proof.kind.value)
+            raise document.refusal(
+                f"rule {rule.id!r} is not proven: {problem}",
+                where,
+                fix="name what proves it, or move it to `unproven`",
+            )
+        found.append(rule)
+    return Rules(tuple(found), tuple(Rule(each.id, plain(each.sentence)) for each in file.unproven))
+
+
+def plain(text: str) -> str:
+    """Text on one line: how lines are broken does not matter."""
+    return " ".join(text.split())
+
+
+def _check_checks(document: Document, where: Location, rule: _Proven, lab: Lab) -> None:
+    known = {info.id for info in lab.checks}
+    for at, name in enumerate(rule.checks):
+        if name not in known:
+            raise document.refusal(
+                f"rule {rule.id!r} is judged by {name!r}, which is no check",
+                (*where, at),
+                fix=f"name some of {', '.join(sorted(known))}",
+            )
+
+
+def _doubt(rule: Rule, proof: Proof, lab: Lab, repository: Path) -> str:
+    """Why the proof is none; empty when it is one."""
+    match proof.kind:
+        case ProofKind.FLAW:
+            return _doubt_flaw(rule, proof, lab)
+        case ProofKind.SOUND:
+            there = proof.name in {each.name for each in lab.sound}
+            return "" if there else f"there is no sound solution {proof.name!r}"
+        case ProofKind.MUTATION if proof.node is None:
+            judged = proof.name.partition(": ")[0] in rule.checks
+            return "" if judged else f"{proof.name!r} does not begin with one of its checks and a colon"
+    return _doubt_test(proof, repository)
+
+
+def _doubt_flaw(rule: Rule, proof: Proof, lab: Lab) -> str:
+    flaw = next((each for each in lab.flawed if each.name == proof.name), None)
+    if flaw is None:
+        return f"there is no flawed solution {proof.name!r}"
+    lost = [criterion for criterion in lab.rubric.criteria if criterion.id in flaw.everything]
+    if any(set(criterion.checks) & set(rule.checks) for criterion in lost):
+        return ""
+    return f"{proof.name!r} loses {', '.join(c.id for c in lost)}, which its checks do not decide"
+
+
+def _doubt_test(proof: Proof, repository: Path) -> str:
+    if proof.node is None:
+        return f"{proof.name!r} is no test: file::test"
+    file, test = proof.node
+    path = repository / file
+    if not file.startswith("tests/") or ".." in Path(file).parts or not path.is_file():
+        return f"there is no file {file!r} in tests/"
+    name = test.partition("[")[0].rpartition("::")[2]
+    return "" if name in _tests(path) else f"{file} has no {name!r}"
+
+
+@cache
+def _tests(path: Path) -> frozenset[str]:
+    parts = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return frozenset(part.name for part in parts if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _one(value: object) -> object:
+    if not isinstance(value, dict) or len(value) != 1:
+        raise misfit("a rule has one proof", f"write one of {', '.join(ProofKind)}")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class _Proof(Strict):
+    flaw: Slug | None = None
+    sound: Slug | None = None
+    mutation: Text | None = None
+    message: Text | None = None
+
+    def named(self) -> Iterable[tuple[ProofKind, str]]:
+        return ((kind, getattr(self, kind.value) or "") for kind in ProofKind)
+
+
+class _Unproven(Strict):
+    id: Slug
+    sentence: Text
+
+
+class _Proven(_Unproven):
+    checks: list[Slug] = Field(default_factory=list)
+    proof: Annotated[_Proof, BeforeValidator(_one)]
+
+
+class _RulesFile(Strict):
+    declared: Annotated[Literal["kubeproof/rules/v1"], Field(alias="schema")]
+    rules: list[_Proven]
+    unproven: list[_Unproven] = Field(default_factory=list)

@@ -1,0 +1,138 @@
+"""Every rule of a lab text has a proof, and what is named as one is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graders.course import Lab, load_course
+from graders.course.rules import ProofKind, Rules, load_rules
+from graders.course.rules_page import page
+from graders.faults import CourseError
+from graders.paths import REPOSITORY
+
+COURSE = load_course()
+
+TEXT = """\
+# A lab
+
+Pods carry a label, and a job
+is complete at the last. Have a look at | the table | below.
+
+## The end
+
+It stays.
+"""
+RULES = """\
+schema: kubeproof/rules/v1
+rules:
+  - id: label
+    sentence: Pods carry a label
+    checks: [creates-pods]
+    proof: {mutation: "creates-pods: no labels"}
+  - id: complete
+    sentence: a job is complete at the last
+    checks: [completion]
+    proof: {flaw: majority-completes}
+  - id: look
+    sentence: Have a look at | the table | below.
+    proof: {message: "tests/unit/test_course_rules.py::test_rules_are_read_with_their_proofs"}
+unproven:
+  - id: stays
+    sentence: It stays.
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    (tmp_path / "README.md").write_text(TEXT)
+    (tmp_path / "rules.yaml").write_text(RULES)
+    return dataclasses.replace(COURSE.find_lab("lab1"), folder=tmp_path)
+
+
+def test_rules_are_read_with_their_proofs(lab: Lab) -> None:
+    rules = load_rules(lab)
+    assert [(rule.id, rule.proof.kind) for rule in rules.proven if rule.proof] == [
+        ("label", ProofKind.MUTATION),
+        ("complete", ProofKind.FLAW),
+        ("look", ProofKind.MESSAGE),
+    ]
+    assert [(rule.id, rule.sentence, rule.proof) for rule in rules.unproven] == [("stays", "It stays.", None)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("Pods carry a label\n", "Pods carry two labels\n", "'label' quotes what README.md does not say"),
+        ("sentence: It stays.", "sentence: It goes.", "'stays' quotes what README.md does not say"),
+        ("id: stays", "id: label", "there is another rule 'label'"),
+        ("checks: [creates-pods]", "checks: [makes-pods]", "judged by 'makes-pods', which is no check"),
+        ("creates-pods: no labels", "completion: no labels", "does not begin with one of its checks"),
+        ("flaw: majority-completes", "flaw: minority-completes", "no flawed solution 'minority-completes'"),
+        ("flaw: majority-completes", "flaw: both-lead", "'both-lead' loses leader, which its checks do not"),
+        ("flaw: majority-completes", "sound: majority-completes", "no sound solution 'majority-completes'"),
+        ("tests/unit/test_course_rules.py", "graders/course/rules.py", "there is no file 'graders/course"),
+        ("tests/unit/test_course_rules.py", "tests/unit/test_no.py", "there is no file 'tests/unit/test_no"),
+        ("::test_rules_are", "::test_rules_were", "has no 'test_rules_were_read_with_their_proofs'"),
+        ("test_course_rules.py::test", "test_course_rules.py/test", "is no test: file::test"),
+        ("{flaw: majority-completes}", "{flaw: both-lead, sound: x}", "a rule has one proof"),
+        ("{flaw: majority-completes}", "{}", "a rule has one proof"),
+        ("{flaw: majority-completes}", "{flaws: both-lead}", 'unknown key "flaws"'),
+        ("    proof: {flaw: majority-completes}\n", "", 'the key "proof" is missing'),
+    ],
+)
+def test_a_rule_without_a_proof_is_refused(lab: Lab, old: str, new: str, problem: str) -> None:
+    assert RULES.count(old) == 1
+    (lab.folder / "rules.yaml").write_text(RULES.replace(old, new))
+    with pytest.raises(CourseError) as caught:
+        load_rules(lab)
+    assert problem in caught.value.problem
+    assert caught.value.file == str(lab.folder / "rules.yaml")
+    assert caught.value.line is not None
+    assert caught.value.fix
+
+
+def test_the_page_has_all_rules_where_the_text_has_them_and_counts_them(lab: Lab) -> None:
+    made = page(lab, load_rules(lab))
+    assert "Of 4 rules 3 are proven and 1 are not:" in made
+    assert "- 1 by nothing yet" in made
+    _, first, last = re.split(r"(?m)^## .*$", made)
+    assert "| label | Pods carry a label | creates-pods | mutation: creates-pods: no labels |" in first
+    assert (
+        "| look | Have a look at \\| the table \\| below. | – | message: unit/test_course_rules.py::" in first
+    )
+    assert "| stays | It stays. |" in last
+
+
+@pytest.fixture(scope="module", params=list(COURSE.slugs))
+def real(request: pytest.FixtureRequest) -> tuple[Lab, Rules]:
+    lab = COURSE.lab(request.param)
+    return lab, load_rules(lab)
+
+
+def test_the_page_of_a_lab_is_up_to_date(real: tuple[Lab, Rules]) -> None:
+    lab, rules = real
+    kept = REPOSITORY / "docs" / f"{lab.id}-rules.md"
+    again = f"python -m graders.course.rules_page {lab.id} > docs/{kept.name}"
+    assert kept.read_text(encoding="utf-8") == page(lab, rules), f"make it anew: {again}"
+
+
+def test_every_test_that_is_named_as_a_proof_is_run(real: tuple[Lab, Rules]) -> None:
+    lab, rules = real
+    proofs = [rule.proof for rule in rules.proven if rule.proof]
+    named = {proof.name for proof in proofs if proof.node}
+    mutations = {proof.name for proof in proofs if proof.kind is ProofKind.MUTATION and not proof.node}
+    unit = [str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob(f"tests/unit/test_{lab.id}_*.py")]
+    files = sorted({*unit, *(name.partition("::")[0] for name in named)})
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files]
+    printed = subprocess.run(collect, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    nodes = [line for line in printed.splitlines() if "::" in line]
+    there = {*nodes, *(node.partition("[")[0] for node in nodes)}
+    assert named <= there, sorted(named - there)
+    changes = {node.partition("[")[2].removesuffix("]") for node in nodes if node.startswith(tuple(unit))}
+    assert mutations <= changes, sorted(mutations - changes)
