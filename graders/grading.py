@@ -5,23 +5,24 @@ submission ─▶ cluster + sandbox ─▶ scenario acts, recorders witness ─�
 
 from __future__ import annotations
 
-import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from graders.clusters.provider import ProviderOptions
 from graders.course import Lab
 from graders.faults import BadSubmission, CourseError, InfraFault, UsageError, machine_fault
+from graders.interrupt import done_before_the_end
 from graders.judgement import judge_bundle, timed
 from graders.judging import tracks_for
 from graders.model import Cluster, Fault, GradeReport, Outcome, Status, Submission, Verdict
+from graders.outfolder import OutFolder
 from graders.ownership import OwnedFolder, sweep
 from graders.progress import Progress
 from graders.recording import RecordRequest, record, scenario_of
+from graders.reports import REPORTS
 from graders.submissions import load_submission
 from graders.version import version
 
@@ -49,6 +50,11 @@ class GradeRequest:
     learner_id: str = ""
     hold: Callable[[Cluster], None] | None = field(default=None, compare=False)
 
+    @property
+    def folder(self) -> OutFolder:
+        """What `out` is to a grading."""
+        return OutFolder(self.out, REPORTS)
+
 
 def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     """Record, judge and score one submission; every ending but Ctrl-C and a course error is a report.
@@ -56,10 +62,12 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     Raises:
         UsageError: the request cannot be meant. CourseError: the course contradicts itself.
     """
+    out = request.folder
+    out.check()
     sweep(progress.say)
     started = time.monotonic()
     try:
-        with _replaced(request.out / "bundle"), OwnedFolder("grade", request.lab.id) as scratch:
+        with done_before_the_end(out.discard), OwnedFolder("grade", request.lab.id) as scratch:
             submission = load_submission(
                 request.submission,
                 lab=request.lab.id,
@@ -77,6 +85,7 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     except BadSubmission as error:
         report = ended(request, Verdict.REJECTED, str(error))
     except (UsageError, CourseError):
+        out.discard()
         raise
     except InfraFault as error:
         report = ended(request, Verdict.UNGRADED, str(error))
@@ -86,28 +95,18 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
         detail = Outcome("grading", status=Status.ERROR, fault=owner, detail=traceback.format_exc())
         problem = f"grader: {error!r}" if fault is None else str(fault)
         report = ended(request, Verdict.UNGRADED, problem, outcomes=(detail,))
+    _put_in_place(out)
     return timed(report, total=time.monotonic() - started)
 
 
-@contextmanager
-def _replaced(bundle: Path) -> Iterator[None]:
-    """Have the bundle of an earlier grading out of the way.
-
-    It comes back when the request cannot be meant: then its report stays, too. In all other cases it goes.
-    """
-    earlier = bundle.with_name(".bundle-before")
-    shutil.rmtree(earlier, ignore_errors=True)
-    if bundle.exists():
-        bundle.rename(earlier)
+def _put_in_place(out: OutFolder) -> None:
     try:
-        yield
-    except (UsageError, CourseError):
-        if earlier.exists():
-            shutil.rmtree(bundle, ignore_errors=True)
-            earlier.rename(bundle)
-        raise
-    finally:
-        shutil.rmtree(earlier, ignore_errors=True)
+        out.begin()
+        out.replace()
+    except OSError as error:
+        raise InfraFault(
+            f"the record cannot be kept in {out.path}: {error}", fix="free some space"
+        ) from error
 
 
 def ended(
@@ -126,10 +125,11 @@ def _attempt(request: GradeRequest, submission: Submission, folder: Path, progre
         BadSubmission: the cluster refuses what was handed in.
     """
     folder.mkdir()
-    shutil.rmtree(request.out / "bundle", ignore_errors=True)
+    request.folder.begin()
+    request.folder.discard()
     wanted = RecordRequest(
         lab=request.lab,
-        bundle=request.out / "bundle",
+        bundle=request.folder.recording,
         provider=request.provider,
         options=request.options,
         sandbox=request.sandbox,

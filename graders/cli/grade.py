@@ -23,7 +23,8 @@ from graders.course import Lab, load_course
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
 from graders.model import Cluster, GradeReport, Verdict
-from graders.reports import critical_path, print_report, write_reports
+from graders.outfolder import OutFolder
+from graders.reports import REPORTS, critical_path, print_report, write_reports
 from graders.surroundings import typed
 
 LabArgument = Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")]
@@ -33,7 +34,11 @@ OnlyOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(help="Folder for report.json, report.html, junit.xml and bundle/. [default: out/LAB]"),
+    typer.Option(
+        help="Folder for report.json, report.html, junit.xml and bundle/: a new one, or one with nothing but "
+        "earlier results in it. [default: out/LAB]",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print report.json instead of the table.")]
 FailUnderOption = Annotated[
@@ -72,6 +77,9 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     learner: Annotated[str, typer.Option(help="Whose submission it is, for the report.")] = "",
 ) -> None:
     """Grade a submission: start a cluster, run it, witness, judge, report.
+
+    What OUT holds of an earlier grading goes when the new record is whole. If this one is rejected or not
+    graded, OUT tells so, and the last graded record and its reports are in OUT/earlier until one is again.
 
     Example: kubeproof grade lab1 my-operator --only retries --keep
 
@@ -117,14 +125,17 @@ def judge(
 ) -> None:
     """Judge a recorded bundle again, with the checks and the rubric of today; no cluster is started.
 
+    The bundle is only read. The reports replace earlier ones, by default those beside the bundle.
+
     Example: kubeproof judge out/lab1/bundle
     """
     from graders.judgement import judge_bundle  # noqa: PLC0415
 
     least = _percent(fail_under)
     found = load_course().find_lab(Bundle(bundle).manifest.lab)
-    report = judge_bundle(found, bundle, only=_names(only, found))
     folder = out or bundle.parent
+    OutFolder(folder, REPORTS).check(judged=bundle)
+    report = judge_bundle(found, bundle, only=_names(only, found))
     with TerminalProgress(Screen(stderr=True)) as progress, results_in(folder, progress):
         recorded, files = _written(report, folder, bundle)
     _finish(report, recorded, files, as_json=as_json, least=least)
@@ -136,7 +147,11 @@ def _written(
     """Write the files of the report; gives the record it stands on, and where they are."""
     folder = bundle or out / "bundle"
     recorded = Bundle(folder) if (folder / "manifest.json").is_file() else None
-    return recorded, write_reports(report, recorded, out)
+    place = OutFolder(out, REPORTS)
+    place.begin()
+    files = write_reports(report, recorded, out)
+    place.settle(graded=bundle is None and report.verdict is Verdict.GRADED)
+    return recorded, files
 
 
 def _finish(

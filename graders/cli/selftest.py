@@ -73,7 +73,11 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the reports. [default: out/selftest-LAB]")
+        Path | None,
+        typer.Option(
+            help="Folder for the reports: a new one, or one that holds nothing but earlier results. "
+            "[default: out/selftest-LAB]"
+        ),
     ] = None,
 ) -> None:
     """Grade the references, the starter and every other solution, and compare with what each must lose.

@@ -24,6 +24,9 @@ EXPORTERS: Mapping[str, Exporter] = {
 }
 """Every exporter by name, in the order in which files are written."""
 
+REPORTS = tuple(exporter.file_name for exporter in EXPORTERS.values())
+"""The names of all files that a report may become."""
+
 
 def write_reports(
     report: GradeReport, bundle: Bundle | None, out: Path, names: Iterable[str] = tuple(EXPORTERS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -22,15 +21,19 @@ from graders.gradekey import GradeKey, grade_key
 from graders.gradingprocess import GradingProcesses, grading_processes
 from graders.judgement import judge_bundle
 from graders.model import Status
+from graders.outfolder import OutFolder
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
-from graders.reports import write_reports
+from graders.reports import REPORTS, write_reports
 from graders.selftest.cases import Case, cases_of, expect_a_flaw_for_every_criterion, names_of
 from graders.selftest.ledger import PROVIDER, Ledger, load_ledger
 from graders.selftest.plan import Plan, Trust, plan
 from graders.selftest.recordings import Recordings
 from graders.selftest.rows import Row, Source, row_of
 from graders.submissions.load import digest_of
+
+LOGS = "logs"
+"""The folder, beside those of the solutions, for what gradings printed."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,11 @@ def run_selftest(test: SelfTest, progress: Progress) -> list[Row]:
 
     Raises:
         CourseError: a live criterion has no flawed solution, a patch does not fit, the ledger is none.
-        UsageError: `only` names none.
+        UsageError: `only` names none, or `out` holds what is not ours.
     """
     lab = test.lab
     expect_a_flaw_for_every_criterion(lab)
+    OutFolder(test.out).check()
     with OwnedFolder("selftest", lab.id) as scratch:
         cases = [
             case
@@ -157,8 +161,9 @@ def _judged(
         return
     there = []
     for case in cases:
-        folder = _emptied(test.out / case.name)
-        there.append(recordings.unpack(keys[case.name].record, folder / "bundle"))
+        results = _emptied(test.out / case.name)
+        there.append(recordings.unpack(keys[case.name].record, results.recording))
+        results.replace()
     with (
         progress.task(f"judging {len(cases)} kept records of {test.lab.id}", len(cases)) as task,
         ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("forkserver")) as pool,
@@ -176,8 +181,10 @@ def _judged(
 def _judge(lab: str, folder: Path, only: tuple[str, ...]) -> dict[str, Any] | None:
     """Judge the bundle in `folder`, and give the report left beside it; None if it cannot be judged."""
     try:
-        report = judge_bundle(load_course().find_lab(lab), folder / "bundle", only=only)
-        write_reports(report, Bundle(folder / "bundle"), folder)
+        results = OutFolder(folder, REPORTS)
+        report = judge_bundle(load_course().find_lab(lab), results.bundle, only=only)
+        write_reports(report, Bundle(results.bundle), folder)
+        results.settle(graded=True)
     except KubeproofError:
         return None
     return _report(folder)
@@ -219,14 +226,14 @@ def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progr
                 statuses=statuses, source=Source.NONE,
             )  # fmt: skip
     grader.check()
-    folder = _emptied(test.out / case.name)
+    folder = _emptied(test.out / case.name).path
     arguments = [test.lab.id, str(case.root), "--out", str(folder), "--provider", test.provider]
     for name in case.only:
         arguments += ["--only", name]
     started = time.monotonic()
-    logs = test.out / "logs"
-    logs.mkdir(exist_ok=True)
-    log = logs / f"{case.name}.txt"
+    logs = OutFolder(test.out / LOGS)
+    logs.begin(f"{case.name}.txt")
+    log = logs.path / f"{case.name}.txt"
     with progress.task(case.name):
         grader.run(arguments, log)
     seconds = time.monotonic() - started
@@ -238,11 +245,13 @@ def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progr
     return row_of(case, report, seconds)
 
 
-def _emptied(folder: Path) -> Path:
-    """`folder`, made anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def _emptied(folder: Path) -> OutFolder:
+    """`folder` as one for results, with nothing in it that tells of an earlier grading."""
+    results = OutFolder(folder, REPORTS)
+    results.begin()
+    results.discard()
+    results.set_aside()
+    return results
 
 
 def _report(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from graders.outfolder import OutFolder
 from graders.polling import NotYet, wait_for
+from graders.reports import REPORTS
 from tests.e2e.command import REFERENCE, ROOT, Ended, Running
 
 pytestmark = [pytest.mark.adversarial, pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -127,7 +129,7 @@ def test_a_self_test_that_is_stopped_ends_its_gradings_and_spares_what_is_there(
 ) -> None:
     out = tmp_path / "out"
     earlier, log = out / "starter" / "report.json", out / "reference" / "log.txt"
-    earlier.parent.mkdir(parents=True)
+    OutFolder(earlier.parent, REPORTS).begin()
     earlier.write_text("of an earlier run")
     named = ["--solution", "reference", "--solution", "starter"]
     running = Running(["selftest", "lab1", *named, "--jobs", "1", "--out", out], tmp_path / "run")

@@ -113,13 +113,15 @@ class Running:
         within_s: float = 2.0,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        # Beside the folder, which may be given for results: then nothing else may be in it.
+        own = folder.with_name(f"{folder.name}-run")
+        own.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.state = folder / "state"
+        self.state = own / "state"
         self.lines: list[str] = []
         self._out: list[str] = []
         self._spoke = threading.Condition()
-        self._witness = folder / "witness.json"
+        self._witness = own / "witness.json"
         command = [sys.executable, "-m", "graders", *(os.fspath(each) for each in arguments)]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WITNESS, os.fspath(self._witness), str(within_s), *command],

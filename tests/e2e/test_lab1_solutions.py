@@ -106,9 +106,10 @@ class TestWhatSolutionsEarn:
 @pytest.fixture(scope="module")
 def judged(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """The reference's bundle judged again where there is neither cache nor binaries."""
-    folder = tmp_path_factory.mktemp("judged")
+    place = tmp_path_factory.mktemp("judged")
+    folder = place / "out"
     shutil.copytree(reference / "bundle", folder / "bundle")
-    nothing = {"KUBEPROOF_CACHE": str(folder / "cache"), "KUBEPROOF_BINARIES": str(folder / "nothing")}
+    nothing = {"KUBEPROOF_CACHE": str(place / "cache"), "KUBEPROOF_BINARIES": str(place / "nothing")}
     arguments: list[str | Path] = ["judge", folder / "bundle", "--out", folder, "--json"]
     return Running(arguments, folder, environment=nothing).end()
 
@@ -129,8 +130,9 @@ class TestJudgingAgain:
 
     def test_needs_no_cluster_no_binaries_and_no_runtime(self, judged: Ended) -> None:
         assert judged.left == []
-        assert not (judged.folder / "nothing").exists()
-        assert not (judged.folder / "cache").exists() or not list((judged.folder / "cache").iterdir())
+        place = judged.folder.parent
+        assert not (place / "nothing").exists()
+        assert not (place / "cache").exists() or not list((place / "cache").iterdir())
 
     def test_prints_a_report_of_the_schema_and_nothing_else(self, judged: Ended, tmp_path: Path) -> None:
         file = tmp_path / "printed.json"

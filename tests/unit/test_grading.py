@@ -27,6 +27,7 @@ from graders.judgement import judge_bundle
 from graders.judging import tracks_for
 from graders.lab1 import scenario as lab1
 from graders.model import Capability, Cluster, Fault, Status, Submission, Verdict
+from graders.outfolder import MARKER
 from graders.paths import REPOSITORY
 from graders.progress import Progress, Silent
 from graders.sandbox.runtime import Runtime
@@ -289,6 +290,48 @@ def test_a_failed_run_leaves_no_bundle_of_an_earlier_one(stage: Stage, request_:
     stage.acts = [fails(InfraFault("etcd ended"))]
     grade(request_, Silent())
     assert not (request_.out / "bundle" / "manifest.json").exists()
+    assert (request_.out / "earlier" / "bundle" / "manifest.json").is_file()
+
+
+def test_while_one_is_graded_the_record_before_is_whole(stage: Stage, request_: GradeRequest) -> None:
+    grade(request_, Silent())
+    before = (request_.out / "bundle" / "manifest.json").read_bytes()
+    there: list[bytes] = []
+
+    def act(run: Run) -> Recorded:
+        there.append((request_.out / "bundle" / "manifest.json").read_bytes())
+        return replay()(run)
+
+    stage.acts = [act]
+    grade(request_, Silent())
+    assert there == [before]
+    assert Bundle(request_.out / "bundle").manifest.submission["language"] == "python"
+
+
+def test_a_folder_that_holds_what_is_not_ours_is_refused_before_anything_is_read(
+    stage: Stage, lab: Lab, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "bundle" / "manifests").mkdir(parents=True)
+    (mine / "bundle" / "manifests" / "mltj.clusterserviceversion.yaml").write_text("kind: x")
+    request = GradeRequest(lab, mine, mine, provider="stand-in", sandbox="stand-in")
+    with pytest.raises(UsageError, match=r"holds what kubeproof did not write \(bundle\)"):
+        grade(request, Silent())
+    assert [path.name for path in mine.rglob("*")] == [
+        "bundle", "manifests", "mltj.clusterserviceversion.yaml"
+    ]  # fmt: skip
+
+
+def test_what_was_rejected_or_not_graded_sets_the_last_graded_record_aside(
+    stage: Stage, request_: GradeRequest
+) -> None:
+    grade(request_, Silent())
+    before = (request_.out / "bundle" / "manifest.json").read_bytes()
+    for trouble in (BadSubmission("x", file="x"), InfraFault("etcd ended"), KeyError("uid")):
+        stage.acts = [fails(trouble)]
+        grade(request_, Silent())
+        assert (request_.out / "earlier" / "bundle" / "manifest.json").read_bytes() == before
+        assert not (request_.out / "bundle" / "manifest.json").exists()
 
 
 def test_a_request_that_cannot_be_meant_leaves_the_bundle_of_an_earlier_one(
@@ -300,7 +343,7 @@ def test_a_request_that_cannot_be_meant_leaves_the_bundle_of_an_earlier_one(
     with pytest.raises(UsageError):
         grade(request_, Silent())
     assert (request_.out / "bundle" / "manifest.json").read_bytes() == before
-    assert [path.name for path in request_.out.iterdir()] == ["bundle"]
+    assert {path.name for path in request_.out.iterdir()} == {"bundle", MARKER}
 
 
 # --- the learner's fault ---------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from graders.faults import CourseError, UsageError
 from graders.gradekey import GradeKey
 from graders.judgement import judge_bundle
 from graders.model import Capability
+from graders.outfolder import OutFolder
 from graders.progress import Silent
-from graders.reports import write_reports
+from graders.reports import REPORTS, write_reports
 from graders.selftest import Case, Row, SelfTest, Source, Trust, run_selftest
 from graders.selftest import run as selftest_run
 from graders.selftest.cases import cases_of, overlay
@@ -125,7 +126,7 @@ def test_a_patch_that_no_longer_fits_is_refused_before_anything_starts(
     with pytest.raises(
         CourseError, match=r"change.patch:4: hunk @@ -1 \+1 @@ no longer fits mltj_operator/pods"
     ):
-        run_selftest(SelfTest(poor, tmp_path, focus=True), Silent())
+        run_selftest(SelfTest(poor, tmp_path / "out", focus=True), Silent())
 
 
 # --- comparing -------------------------------------------------------------------------------------
@@ -135,8 +136,13 @@ def report(lab: Lab, folder: Path, mutate: Mutation, only: tuple[str, ...] = ())
     """The report.json of the reference's record after a change, as the self-test reads it."""
     recording = reference()
     mutate(recording)
-    bundle = recording.store(folder / "bundle")
-    files = write_reports(judge_bundle(lab, bundle.folder, only=only), None, folder)
+    results = OutFolder(folder, REPORTS)
+    results.begin()
+    results.recording.parent.mkdir(exist_ok=True)
+    recording.store(results.recording)
+    results.replace()
+    files = write_reports(judge_bundle(lab, results.bundle, only=only), None, folder)
+    results.settle(graded=True)
     found: dict[str, Any] = json.loads(files["json"].read_text(), parse_float=Decimal)
     return found
 
