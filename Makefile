@@ -1,11 +1,18 @@
 # `make help` says what there is. Every target sets up what it needs; a second run finds it done.
 
 lab ?= 1
-submission ?= solutions/lab$(lab)/reference
+submission ?= solutions/$(if $(filter lab% assessment,$(GIVEN_LAB)),$(GIVEN_LAB),lab$(GIVEN_LAB))/reference
 args ?=
 
-LAB := $(if $(filter lab% assessment,$(lab)),$(lab),lab$(lab))
-KUBEPROOF := .venv/bin/kubeproof
+# What somebody typed reaches programs by the environment: neither make nor a shell reads what is in it.
+typed = $(if $(filter file,$(origin $(1))),$($(1)),$(value $(1)))
+export GIVEN_LAB := $(call typed,lab)
+export GIVEN_SUBMISSION := $(call typed,submission)
+export GIVEN_ARGS := $(call typed,args)
+unexport lab submission args
+
+KUBEPROOF := .venv/bin/python scripts/with-args.py .venv/bin/kubeproof
+PYTEST := .venv/bin/python scripts/with-args.py .venv/bin/pytest
 READY := .venv/.ready
 LINTED := graders tests
 # Side by side, a test goes to whoever is free.
@@ -20,35 +27,35 @@ help: ## Say what there is
 	@echo '  make grade lab=1 submission=DIR args="--only retries --keep"'
 
 setup: $(READY) ## Have everything ready: environment, control plane, Python and Go for learners
-	@$(KUBEPROOF) setup $(args)
+	@$(KUBEPROOF) setup
 
 grade: $(READY) ## Grade a submission: lab=1 submission=DIR args="..."
-	@$(KUBEPROOF) grade $(LAB) $(submission) $(args)
+	@$(KUBEPROOF) grade -- "$$GIVEN_LAB" "$$GIVEN_SUBMISSION"
 
 doctor: $(READY) ## Say what this machine can do, and how to fix what it cannot
-	@$(KUBEPROOF) doctor $(args)
+	@$(KUBEPROOF) doctor
 
 test: lint ## Lint and all tests but the attacks (builds the binaries if they are not there)
-	@$(KUBEPROOF) setup
-	.venv/bin/pytest $(SPREAD) tests/unit tests/conformance tests/cluster tests/e2e -m "not adversarial" $(args)
+	@.venv/bin/kubeproof setup
+	$(PYTEST) $(SPREAD) tests/unit tests/conformance tests/cluster tests/e2e -m "not adversarial"
 
 test-fast: lint ## Lint and the tests that need no cluster: three minutes on two cores
-	.venv/bin/pytest $(SPREAD) tests/unit tests/conformance -m "not cluster and not adversarial" $(args)
+	$(PYTEST) $(SPREAD) tests/unit tests/conformance -m "not cluster and not adversarial"
 
 test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, sudden deaths
-	@$(KUBEPROOF) setup
-	.venv/bin/pytest $(SPREAD) tests/conformance tests/adversarial -m adversarial $(args)
+	@.venv/bin/kubeproof setup
+	$(PYTEST) $(SPREAD) tests/conformance tests/adversarial -m adversarial
 
 test-kind: $(READY) ## Real nodes and pods: the kind provider, in-cluster runs (root may lack a Docker engine)
 	@sh scripts/kind-needs.sh
-	@$(KUBEPROOF) setup
-	.venv/bin/pytest tests/kind tests/conformance -m kind $(args)
+	@.venv/bin/kubeproof setup
+	$(PYTEST) tests/kind tests/conformance -m kind
 
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
-	@$(KUBEPROOF) selftest $(LAB) $(args)
+	@$(KUBEPROOF) selftest -- "$$GIVEN_LAB"
 
 bench: $(READY) ## Measure the start of a cluster, beside kwokctl's, and what the fault proxy costs
-	@$(KUBEPROOF) bench $(args)
+	@$(KUBEPROOF) bench
 
 lint: $(READY) ## ruff, mypy, import-linter
 	.venv/bin/ruff check $(LINTED)
