@@ -24,6 +24,7 @@ from graders.progress import Progress
 from graders.recording import RecordRequest, record, scenario_of
 from graders.reports import REPORTS
 from graders.submissions import load_submission
+from graders.submissions.leftout import told
 from graders.version import version
 
 ATTEMPTS = 2
@@ -75,6 +76,8 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
                 learner_id=request.learner_id,
                 scratch=scratch.path,
             )
+            if left_out := told(submission.left_out):
+                progress.say(left_out)
             scenario_of(request.lab.id).examine(submission)
             for attempt in range(1, ATTEMPTS + 1):
                 report = _attempt(request, submission, scratch.path / f"attempt-{attempt}", progress)

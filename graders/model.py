@@ -58,7 +58,8 @@ class Submission:
     """One learner's hand-in, checked and safe to read.
 
     `manifest` is the lab's own part of submission.yaml, parsed by the model the lab names.
-    `digest` is `sha256:<hex>` over every file's path, mode and content.
+    `digest` is `sha256:<hex>` over every file's path, mode and content. `left_out` stood in its folder and
+    is no part of it.
     """
 
     learner_id: str
@@ -67,6 +68,7 @@ class Submission:
     digest: str
     manifest: Any
     submitted_at: datetime | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class RealNodes(Protocol):

@@ -5,7 +5,8 @@ Everything in a submission is hostile until it went through here: archives, link
 
 from graders.submissions.block import LabBlock, SubmissionPath
 from graders.submissions.limits import SubmissionLimits
-from graders.submissions.load import MANIFEST, SCHEMA, digest_of, load_submission, snapshot
+from graders.submissions.load import SCHEMA, digest_of, load_submission, snapshot
+from graders.submissions.survey import MANIFEST
 
 __all__ = [
     "MANIFEST",

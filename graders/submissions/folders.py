@@ -13,7 +13,8 @@ from pathlib import Path
 
 from graders.documents.wording import file_name
 from graders.faults import BadSubmission, InfraFault, UsageError
-from graders.submissions.limits import SubmissionLimits, is_ignored
+from graders.submissions.leftout import CACHE, CACHE_SIGNATURE, MARKS, is_ignored
+from graders.submissions.limits import SubmissionLimits
 from graders.submissions.tree import Tree
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,7 +30,7 @@ _KINDS = {
 
 
 def read_folder(root: Path, tree: Tree, limits: SubmissionLimits) -> None:
-    """Feed every file under `root` to `tree`, in order of name; what `is_ignored` names is left out.
+    """Feed every file under `root` to `tree`, in order of name; what is no part of a submission is left out.
 
     Raises:
         BadSubmission: something in the folder breaks a rule, with its path inside the folder.
@@ -99,7 +100,9 @@ class _Walk:
                         file=file_name(prefix + entry.name),
                         fix="leave out generated files, environments and data",
                     )
-                if not is_ignored(entry.name):
+                if is_ignored(entry.name):
+                    self._tree.leave_out(prefix + entry.name)
+                else:
                     names.append(entry.name)
         return sorted(names)
 
@@ -108,10 +111,13 @@ class _Walk:
         if stat.S_ISLNK(found.st_mode):
             self._tree.link(path, os.readlink(name, dir_fd=parent))
         elif stat.S_ISDIR(found.st_mode):
-            self._tree.folder(path)
             handle = os.open(name, _FOLDER, dir_fd=parent)
             try:
-                self.folder(handle, f"{path}/")
+                if any(_bears(handle, mark) for mark in MARKS):
+                    self._tree.leave_out(path)
+                else:
+                    self._tree.folder(path)
+                    self.folder(handle, f"{path}/")
             finally:
                 os.close(handle)
         else:
@@ -128,6 +134,17 @@ class _Walk:
                 self._names.setdefault(inode, []).append(path)
                 self._names_wanted[inode] = found.st_nlink
             self._tree.file(path, stream, executable=bool(found.st_mode & stat.S_IXUSR))
+
+
+def _bears(folder: int, mark: str) -> bool:
+    """Whether the open `folder` has the file `mark`, one of `MARKS`."""
+    try:
+        with os.fdopen(os.open(mark, _FILE, dir_fd=folder), "rb") as stream:
+            plain = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            begins = stream.read(len(CACHE_SIGNATURE)) if plain and mark == CACHE else CACHE_SIGNATURE
+    except OSError:
+        return False
+    return plain and begins == CACHE_SIGNATURE
 
 
 def check_kind(mode: int, path: str) -> None:

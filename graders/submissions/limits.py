@@ -1,4 +1,4 @@
-"""What a submission may hold, and what in it is not looked at."""
+"""How much a submission may hold."""
 
 from __future__ import annotations
 
@@ -16,45 +16,10 @@ class SubmissionLimits:
     """
 
     files: int = 5_000
-    file_bytes: int = 16 * MEBIBYTE
-    total_bytes: int = 64 * MEBIBYTE
+    file_bytes: int = 64 * MEBIBYTE
+    total_bytes: int = 128 * MEBIBYTE
     depth: int = 32
     name_bytes: int = 255
     skipped: int = 50_000
-    archive_bytes: int = 64 * MEBIBYTE
-    unpacked_bytes: int = 256 * MEBIBYTE
-
-
-IGNORED = frozenset(
-    {
-        ".git",
-        ".hg",
-        ".svn",
-        ".jj",
-        ".venv",
-        "venv",
-        "node_modules",
-        "__pycache__",
-        "__MACOSX",
-        ".cache",
-        ".direnv",
-        ".eggs",
-        ".hypothesis",
-        ".idea",
-        ".ipynb_checkpoints",
-        ".mypy_cache",
-        ".nox",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".terraform",
-        ".tox",
-        ".vscode",
-        ".DS_Store",
-    }
-)
-"""Names of version control, environments, caches and editors: neither checked, copied nor digested."""
-
-
-def is_ignored(name: str) -> bool:
-    """Whether nothing of that name belongs to a submission; `._x` and `.#x` are left by macOS and Emacs."""
-    return name in IGNORED or name.startswith(("._", ".#"))
+    archive_bytes: int = 128 * MEBIBYTE
+    unpacked_bytes: int = 512 * MEBIBYTE

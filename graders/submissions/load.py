@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,17 +17,17 @@ from graders.documents import Document, load_document, parse
 from graders.documents.wording import file_name, quote, show
 from graders.faults import BadSubmission, UsageError
 from graders.model import Submission
-from graders.submissions.archives import SUFFIXES, is_archive, read_archive
+from graders.outfolder import MARKER
+from graders.submissions.archives import SUFFIXES, is_archive, other_format, read_archive
 from graders.submissions.block import LabBlock
 from graders.submissions.folders import read_folder
+from graders.submissions.leftout import ENVIRONMENT, is_environment
 from graders.submissions.limits import SubmissionLimits
+from graders.submissions.survey import MANIFEST, NEAR
 from graders.submissions.tree import Tree
 
 SCHEMA = "kubeproof/submission/v1"
 """What submission.yaml must say under `schema`."""
-
-MANIFEST = "submission.yaml"
-"""The file at the root of every submission."""
 
 
 def load_submission(
@@ -48,23 +50,25 @@ def load_submission(
         InfraFault: the copy cannot be written.
     """
     _expect_readable(root)
-    if root.is_dir():
-        _expect_manifest(root)
-        found = root if scratch is None else scratch / "submission"
-        digest = digest_of(root) if scratch is None else snapshot(root, found)
-    elif is_archive(root):
+    packed = not root.is_dir()
+    if packed:
+        _expect_archive(root)
         if scratch is None:
             raise ValueError("an archive needs a scratch folder")
-        found, digest = _unpack(root, scratch / "submission")
     else:
-        problem = f"is neither a folder nor an archive ({', '.join(SUFFIXES)})"
-        raise BadSubmission(
-            problem, file=file_name(root), fix="hand in a folder, or pack it as .zip or .tar.gz"
-        )
+        _expect_manifest(root)
+    limits, destination = SubmissionLimits(), scratch / "submission" if scratch is not None else None
+    tree = Tree(destination, limits, same_case=packed)
+    with _whole_or_gone(destination):
+        (read_archive if packed else read_folder)(root, tree, limits)
+        digest = tree.finish()
+    found = destination or root
     document = _without_head(load_document(found / MANIFEST, shown_as=MANIFEST), lab)
-    settings = parse(document, block, context={"root": found})
+    settings = parse(document, block, context={"root": found, "left_out": tree.left_out})
     manifest = settings.settled() if isinstance(settings, LabBlock) else settings
-    return Submission(learner_id=learner_id, lab=lab, root=found, digest=digest, manifest=manifest)
+    return Submission(
+        learner_id=learner_id, lab=lab, root=found, digest=digest, manifest=manifest, left_out=tree.left_out
+    )
 
 
 def snapshot(submission_root: Path, destination: Path, *, limits: SubmissionLimits | None = None) -> str:
@@ -78,12 +82,9 @@ def snapshot(submission_root: Path, destination: Path, *, limits: SubmissionLimi
     """
     limits = limits or SubmissionLimits()
     tree = Tree(destination, limits)
-    try:
+    with _whole_or_gone(destination):
         read_folder(submission_root, tree, limits)
         return tree.finish()
-    except BaseException:
-        shutil.rmtree(destination, ignore_errors=True)
-        raise
 
 
 def digest_of(submission_root: Path, *, limits: SubmissionLimits | None = None) -> str:
@@ -98,23 +99,14 @@ def digest_of(submission_root: Path, *, limits: SubmissionLimits | None = None) 
     return tree.finish()
 
 
-def _unpack(archive: Path, destination: Path) -> tuple[Path, str]:
-    """Unpack, and step into the one folder that packing a whole folder puts around everything."""
-    limits = SubmissionLimits()
-    tree = Tree(destination, limits, same_case=True)
+@contextlib.contextmanager
+def _whole_or_gone(copy: Path | None) -> Iterator[None]:
     try:
-        read_archive(archive, tree, limits)
-        digest = tree.finish()
-        inside = sorted(destination.iterdir())
-        if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink():
-            destination_inside = inside[0]
-            _expect_manifest(destination_inside)
-            return destination_inside, digest_of(destination_inside)
-        _expect_manifest(destination)
+        yield
     except BaseException:
-        shutil.rmtree(destination, ignore_errors=True)
+        if copy is not None:
+            shutil.rmtree(copy, ignore_errors=True)
         raise
-    return destination, digest
 
 
 def _expect_readable(root: Path) -> None:
@@ -134,11 +126,29 @@ def _expect_readable(root: Path) -> None:
         raise UsageError("the submission may not be read", file=file_name(root), fix=fix)
 
 
+def _expect_archive(file: Path) -> None:
+    if not is_archive(file) and not other_format(file):
+        problem = f"is neither a folder nor an archive ({', '.join(SUFFIXES)})"
+        raise BadSubmission(
+            problem, file=file_name(file), fix="hand in a folder, or pack it as .zip or .tar.gz"
+        )
+
+
 def _expect_manifest(folder: Path) -> None:
+    if (folder / ENVIRONMENT).is_file():
+        raise is_environment()
     if (folder / MANIFEST).exists():
         return
-    near = [path.name for path in (folder / "submission.yml", folder / "Submission.yaml") if path.exists()]
-    fix = f"rename {near[0]} to {MANIFEST}" if near else f"write a {MANIFEST} at the root of the submission"
+    near = [name for name in NEAR if (folder / name).exists()]
+    within = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    if (folder / MARKER).is_file():
+        fix = "this folder holds results of a grading: name the submission's own folder"
+    elif near:
+        fix = f"rename {near[0]} to {MANIFEST}"
+    elif within:
+        fix = f"grade the folder {file_name(folder / within[0])}, which has one"
+    else:
+        fix = f"write a {MANIFEST} at the root of the submission"
     raise BadSubmission("is missing", file=MANIFEST, fix=fix)
 
 

@@ -11,7 +11,7 @@ from graders.documents import Document, Location, load_documents
 from graders.documents.wording import file_name, quote
 from graders.faults import BadSubmission
 from graders.submissions import kustomize
-from graders.submissions.limits import is_ignored
+from graders.submissions.leftout import is_ignored
 
 MOST_MANIFESTS = 200
 _SUFFIXES = (".yaml", ".yml", ".json")

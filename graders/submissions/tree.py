@@ -22,6 +22,9 @@ from graders.submissions.limits import MEBIBYTE, SubmissionLimits
 _CHUNK = 256 * 1024
 _FOLLOWED = 40
 _LONGEST_TARGET = 4096
+_PROGRAMS = (b"#!", b"\x7fELF")
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the text after them around, so that a name reads as another."""
 
 
 class Tree:
@@ -43,9 +46,20 @@ class Tree:
         self._links: dict[str, str] = {}
         self._taken: dict[str, str] = {}
         self._total_bytes = 0
+        self._left_out: dict[str, None] = {}
         if destination is not None:
             destination.mkdir()
             destination.chmod(0o755)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What was found where the submission came from and is no part of it."""
+        return tuple(self._left_out)
+
+    def leave_out(self, path: str) -> None:
+        """Take note of something that is no part of the submission."""
+        if len(self._left_out) <= self._limits.files:
+            self._left_out[path] = None
 
     def folder(self, path: str) -> None:
         """Add a folder and those it stands in.
@@ -62,8 +76,10 @@ class Tree:
                 (self._destination / path).mkdir()
                 (self._destination / path).chmod(0o755)
 
-    def file(self, path: str, content: IO[bytes], *, executable: bool) -> None:
+    def file(self, path: str, content: IO[bytes], *, executable: bool | None) -> None:
         """Add a regular file, reading `content` to its end or to the limit.
+
+        Where nobody knows if it is `executable` (None), its first bytes say so: `#!`, or a program's.
 
         Raises:
             BadSubmission: the path breaks a rule or the content is too large.
@@ -78,8 +94,9 @@ class Tree:
                 with _writing(path):
                     # The destination is new and holds no links yet, so a path in it is what it says.
                     out = stack.enter_context((self._destination / path).open("xb", buffering=0))
-                    os.fchmod(out.fileno(), 0o755 if executable else 0o644)
             while chunk := content.read(_CHUNK):
+                if executable is None:
+                    executable = chunk.startswith(_PROGRAMS)
                 size_bytes += len(chunk)
                 self._total_bytes += len(chunk)
                 self._check_size(path, size_bytes)
@@ -87,7 +104,10 @@ class Tree:
                 while out is not None and chunk:
                     with _writing(path):
                         chunk = chunk[out.write(chunk) :]
-        self._files[path] = (executable, summed.digest())
+            if out is not None:
+                with _writing(path):
+                    os.fchmod(out.fileno(), 0o755 if executable else 0o644)
+        self._files[path] = (bool(executable), summed.digest())
 
     def link(self, path: str, target: str) -> None:
         """Add a symbolic link; where it leads is judged by `finish`.
@@ -140,7 +160,7 @@ class Tree:
 
     def _claim(self, path: str) -> None:
         shown = file_name(path)
-        key = unicodedata.normalize("NFC", path).casefold() if self._same_case else path
+        key = _looks(path) if self._same_case else path
         if key in self._taken:
             other = self._taken[key]
             same = (
@@ -212,8 +232,8 @@ def path_problem(path: str, limits: SubmissionLimits) -> str:
     parts = path.split("/")
     if path.startswith("/") or ".." in parts:
         return "is a path that leads out of the submission"
-    if _odd_character(path):
-        return "has control or unreadable characters, or a backslash, in its name"
+    if odd := _odd_character(path):
+        return f"has control or unreadable characters, or a backslash, in its name (U+{ord(odd):04X})"
     if len(parts) > limits.depth:
         return f"stands over {limits.depth} folders deep"
     if any(len(part.encode()) > limits.name_bytes for part in parts):
@@ -221,9 +241,17 @@ def path_problem(path: str, limits: SubmissionLimits) -> str:
     return ""
 
 
-def _odd_character(text: str) -> bool:
-    # Cc control, Cf format (among them the marks that turn text around), Cs undecodable, Zl and Zp line ends
-    return "\\" in text or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in text)
+def _odd_character(text: str) -> str:
+    # Cc control, Cs undecodable, Zl and Zp line ends. Of Cf, format, joiners belong to how people write.
+    refused = ("Cc", "Cs", "Zl", "Zp")
+    odd = (c for c in text if c == "\\" or c in _TURNING or unicodedata.category(c) in refused)
+    return next(odd, "")
+
+
+def _looks(path: str) -> str:
+    """What names have in common that cannot be told apart everywhere."""
+    seen = "".join(c for c in path if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFC", seen).casefold()
 
 
 @contextlib.contextmanager

@@ -171,13 +171,13 @@ class TestNumbersAndSizes:
     def test_large_files_without_content(self, root: Path, scratch: Path) -> None:
         with (root / "sparse").open("wb") as out:
             out.truncate(1 << 40)
-        assert "sparse: is larger than 16 MiB" in refused(root, scratch)
+        assert "sparse: is larger than 64 MiB" in refused(root, scratch)
 
     def test_many_large_files(self, root: Path, scratch: Path) -> None:
-        for number in range(5):
+        for number in range(3):
             with (root / f"sparse{number}").open("wb") as out:
-                out.truncate(15 * 1024 * 1024)
-        assert "sparse4: the submission is larger than 64 MiB in all" in refused(root, scratch)
+                out.truncate(50 * 1024 * 1024)
+        assert "sparse2: the submission is larger than 128 MiB in all" in refused(root, scratch)
 
     def test_deep_paths(self, root: Path, scratch: Path) -> None:
         (root / "/".join(["d"] * 40)).mkdir(parents=True)
@@ -241,7 +241,7 @@ class TestTreesThatChange:
             def read(self, size: int = -1) -> bytes:
                 return b"x" * size
 
-        with pytest.raises(BadSubmission, match="log: is larger than 16 MiB"):
+        with pytest.raises(BadSubmission, match="log: is larger than 64 MiB"):
             Tree(None, SubmissionLimits()).file("log", Endless(), executable=False)  # type: ignore[arg-type]
 
 
@@ -393,8 +393,8 @@ class TestTar:
         assert "a: is there twice" in unpack(content, ".tar")
 
     def test_a_gzip_bomb(self, unpack: Unpack) -> None:
-        big = tar_of((member("zeros"), bytes(17 * 1024 * 1024)))
-        assert "zeros: is larger than 16 MiB" in unpack(gzip.compress(big, 9), ".tgz")
+        big = tar_of((member("zeros"), bytes(65 * 1024 * 1024)))
+        assert "zeros: is larger than 64 MiB" in unpack(gzip.compress(big, 9), ".tgz")
 
     def test_a_gzip_bomb_among_what_is_ignored(self, tmp_path: Path) -> None:
         archive = tmp_path / "ada.tar.gz"
@@ -462,18 +462,18 @@ class TestZip:
         assert "x: is there twice" in unpack(zip_of(("x", b"1"), ("x", b"2")), ".zip")
 
     def test_a_bomb_that_tells_its_size(self, unpack: Unpack) -> None:
-        assert "zeros: is larger than 16 MiB" in unpack(zip_of(("zeros", bytes(17 * 1024**2))), ".zip")
+        assert "zeros: is larger than 64 MiB" in unpack(zip_of(("zeros", bytes(65 * 1024**2))), ".zip")
 
     def test_a_bomb_that_lies_about_its_size(self, unpack: Unpack) -> None:
-        honest = struct.pack("<L", 17 * 1024**2)
-        content = zip_of(("zeros", bytes(17 * 1024**2)))
+        honest = struct.pack("<L", 65 * 1024**2)
+        content = zip_of(("zeros", bytes(65 * 1024**2)))
         assert content.count(honest) == 2
         assert "is damaged" in unpack(content.replace(honest, struct.pack("<L", 10)), ".zip")
 
     def test_many_members_on_one_body(self, unpack: Unpack) -> None:
         """Entries that overlap make little into much; what comes out is counted, not what is declared."""
-        bodies = [(f"z{number}", bytes(15 * 1024**2)) for number in range(5)]
-        assert "the submission is larger than 64 MiB in all" in unpack(zip_of(*bodies), ".zip")
+        bodies = [(f"z{number}", bytes(50 * 1024**2)) for number in range(3)]
+        assert "the submission is larger than 128 MiB in all" in unpack(zip_of(*bodies), ".zip")
 
     def test_an_archive_in_an_archive_stays_a_file(self, tmp_path: Path, scratch: Path) -> None:
         archive = tmp_path / "ada.zip"
@@ -518,8 +518,8 @@ class TestZip:
 def test_an_archive_over_the_limit_is_not_opened(tmp_path: Path, scratch: Path) -> None:
     archive = tmp_path / "ada.zip"
     with archive.open("wb") as out:
-        out.truncate(65 * 1024 * 1024)
-    assert "is larger than 64 MiB" in refused(archive, scratch)
+        out.truncate(129 * 1024 * 1024)
+    assert "is larger than 128 MiB" in refused(archive, scratch)
 
 
 def test_a_folder_that_may_not_be_opened_is_the_caller_s_affair(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -320,6 +321,17 @@ def test_a_folder_that_holds_what_is_not_ours_is_refused_before_anything_is_read
     assert [path.name for path in mine.rglob("*")] == [
         "bundle", "manifests", "mltj.clusterserviceversion.yaml"
     ]  # fmt: skip
+
+
+def test_a_submission_is_the_same_whatever_was_written_into_its_folder(
+    stage: Stage, lab: Lab, tmp_path: Path
+) -> None:
+    root = shutil.copytree(STARTER, tmp_path / "mine")
+    request = GradeRequest(lab, root, root / "out" / "lab1", provider="stand-in", sandbox="stand-in")
+    first, progress = grade(request, Silent()), Silent()
+    second = grade(request, progress)
+    assert first.submission["digest"] == second.submission["digest"]
+    assert any(said == 'no part of the submission: "out/lab1"' for said in progress.said)
 
 
 def test_what_was_rejected_or_not_graded_sets_the_last_graded_record_aside(

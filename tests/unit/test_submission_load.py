@@ -111,7 +111,7 @@ class TestLoading:
     ) -> None:
         (handed_in / "deploy" / "link").symlink_to("../run.sh")
         (handed_in / ".venv").mkdir()
-        (handed_in / ".venv" / "x").write_text("x")
+        (handed_in / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin")
         archive = pack(handed_in, tmp_path / f"ada{suffix}", "ada/" if wrapped else "")
         scratch = tmp_path / "scratch"
         scratch.mkdir()
@@ -273,12 +273,15 @@ class TestRefusals:
                 "correct the path",
             ),
             ("[deploy/]", "[deploy, ./deploy/]", '"deploy" is named twice', "once"),
-            ("[deploy/]", "[.venv/x]", "is in a folder that is never looked at", "correct"),
+            ("[deploy/]", "[.git/x]", '".git/x" is in ".git", which is no part of a submission', "move it"),
+            ("[deploy/]", "[Deploy/CRD.yaml]", '"Deploy/CRD.yaml" does not exist', 'write "deploy/crd.yaml"'),
+            ("[deploy/]", "['deploy\\crd.yaml']", "or a backslash, in its name", 'write "deploy/crd.yaml"'),
             ("[deploy/]", "[.]", "names the whole submission", "name the files"),
         ],
     )
     def test_of_a_manifest(self, handed_in: Path, old: str, new: str, says: str, fix: str) -> None:
         assert old in MANIFEST
+        (handed_in / ".git").mkdir()
         message = refused(handed_in, MANIFEST.replace(old, new, 1))
         assert message.startswith("submission.yaml:")
         assert says in message
