@@ -39,11 +39,15 @@ _PLAIN_KEYS = frozenset(
         "generatorOptions",
         "sortOptions",
         "buildMetadata",
+        "vars",
     }
 )
-_FILE_KEYS = frozenset(
-    {"resources", "components", "patches", "replacements", "configMapGenerator", "secretGenerator"}
-)
+_RESOURCES = ("resources", "bases", "components")
+_PATCHES = ("patches", "patchesJson6902", "replacements")
+_PATHS = ("configurations", "crds")
+_GENERATORS = ("configMapGenerator", "secretGenerator")
+_MERGES = "patchesStrategicMerge"
+_FILE_KEYS = frozenset({*_RESOURCES, *_PATCHES, *_PATHS, *_GENERATORS, _MERGES})
 _MOST_READ = 100
 _REMOTE = (":", "github.com", "git@", ".git", "_git", "?")
 """Marks by which kustomize takes a text for an address."""
@@ -109,9 +113,10 @@ class _Reading:
                 raise document.refusal(
                     f"the key {quote(key)} of a kustomization is not supported",
                     (key,),
-                    fix=f"remove it; supported are {', '.join(sorted(_FILE_KEYS | _PLAIN_KEYS))}",
+                    fix="remove it, or name under manifests a file with what `kubectl kustomize` makes of it; "
+                    f"supported are {', '.join(sorted(_FILE_KEYS | _PLAIN_KEYS))}",
                 )
-        for key in ("resources", "components"):
+        for key in _RESOURCES:
             for at, entry in enumerate(_listed(document, key)):
                 path = self._local(document, entry, (key, at))
                 if not path.is_dir():
@@ -175,27 +180,43 @@ def _listed(document: Document, key: str) -> list[Any]:
 
 
 def _named_files(document: Document) -> Iterator[tuple[Any, Location]]:
-    """Files that patches, replacements and generators read."""
-    for key in ("patches", "replacements"):
+    """Files that patches, replacements, generators and configurations read."""
+    for key in _PATHS:
         for at, entry in enumerate(_listed(document, key)):
-            if isinstance(entry, dict) and "path" in entry:
+            yield entry, (key, at)
+    for at, entry in enumerate(_listed(document, _MERGES)):
+        if not _is_inline(entry):
+            yield entry, (_MERGES, at)
+    for key in _PATCHES:
+        for at, entry in _mappings(document, key):
+            if "path" in entry:
                 yield entry["path"], (key, at, "path")
-            if not isinstance(entry, dict):
-                raise document.refusal(
-                    f"{quote(key)} has an entry that is no mapping", (key, at), fix="see kustomize"
-                )
-    for key in ("configMapGenerator", "secretGenerator"):
-        for at, entry in enumerate(_listed(document, key)):
-            if not isinstance(entry, dict):
-                raise document.refusal(
-                    f"{quote(key)} has an entry that is no mapping", (key, at), fix="see kustomize"
-                )
+    for key in _GENERATORS:
+        for at, entry in _mappings(document, key):
             for field in ("files", "envs", "env"):
                 named = entry.get(field) or []
                 for index, path in enumerate(named if isinstance(named, list) else [named]):
                     # files: [key=path]
                     plain = path.partition("=")[2] or path if isinstance(path, str) else path
                     yield plain, (key, at, field, index)
+
+
+def _mappings(document: Document, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for at, entry in enumerate(_listed(document, key)):
+        if not isinstance(entry, dict):
+            raise document.refusal(
+                f"{quote(key)} has an entry that is no mapping",
+                (key, at),
+                fix="write one, as in `- path: patch.yaml`"
+                if key in _PATCHES
+                else "write one, as in `- name: x`",
+            )
+        yield at, entry
+
+
+def _is_inline(entry: Any) -> bool:
+    """Whether an entry is a patch itself; kustomize takes it for an address only if it is one line."""
+    return isinstance(entry, str) and "\n" in entry.strip() and "://" not in entry.splitlines()[0]
 
 
 def _run(kubectl: Path, folder: Path, file: str) -> bytes:
@@ -216,7 +237,8 @@ def _run(kubectl: Path, folder: Path, file: str) -> bytes:
         problem = f"{kubectl} ended with status {status} on {file}"
         raise InfraFault(f"{problem}: {printable(printed_text(said), longest=400)}")
     if status:
-        last = printed_text(said).strip().removeprefix("error: ")
+        lines = printed_text(said).strip().splitlines()
+        last = "\n".join(line for line in lines if not line.startswith("# Warning")).removeprefix("error: ")
         raise BadSubmission(
             f"kustomize refuses it: {printable(last, longest=400)}",
             file=file,

@@ -105,11 +105,17 @@ def _files(root: Path, folder: Path) -> Iterator[str]:
             raise BadSubmission(
                 "is a kustomization in a folder that has none itself",
                 file=file_name(shown),
-                fix=f"name {quote(entry.parent.relative_to(root).as_posix())} under manifests, "
+                fix=f"name {quote(_meant(root, folder).relative_to(root).as_posix())} under manifests, "
                 "or put a kustomization.yaml at the top",
             )
         elif entry.suffix in _SUFFIXES:
             yield shown
+
+
+def _meant(root: Path, folder: Path) -> Path:
+    """The folder that somebody likely wants rendered: kubebuilder's `default`, where there is one."""
+    around = (place / "default" for place in (folder, *folder.parents) if place.is_relative_to(root))
+    return next((place for place in around if kustomize.find(place)), folder)
 
 
 def _in_file(root: Path, file: str) -> Iterator[Manifest]:

@@ -186,6 +186,67 @@ class TestKustomize:
         with pytest.raises(BadSubmission, match=r"kustomization\.yaml: kustomize refuses it"):
             load_manifests(tree, ["config/default"], kubectl=kubectl)
 
+    def test_older_ways_to_patch(self, tree: Path, kubectl: Path) -> None:
+        put(
+            tree,
+            "old/kustomization.yaml",
+            "bases: [../config/base]\npatchesStrategicMerge:\n- p.yaml\n- |\n"
+            "  apiVersion: apps/v1\n  kind: Deployment\n  metadata: {name: op}\n  spec: {paused: true}\n"
+            "patchesJson6902:\n- path: j.yaml\n  target: {kind: Role, name: r}\n"
+            "configurations: [c.yaml]\n"
+            "vars:\n- name: NS\n  objref: {kind: Namespace, name: mltj-system, apiVersion: v1}\n",
+        )
+        put(tree, "old/p.yaml", named("Deployment", "op", version="apps/v1") + "spec: {replicas: 3}\n")
+        put(tree, "old/j.yaml", '[{"op": "add", "path": "/rules", "value": []}]')
+        put(tree, "old/c.yaml", "namePrefix: []\n")
+        role, deployment = load_manifests(tree, ["old"], kubectl=kubectl)[1:]
+        assert deployment.data["spec"] == {"replicas": 3, "paused": True}
+        assert role.data["rules"] == []
+
+    def test_the_layout_of_kubebuilder(self, tmp_path: Path, kubectl: Path) -> None:
+        """As `kubebuilder init` and `create api` leave it, made short."""
+        layout = {
+            "default/kustomization.yaml": (
+                "namespace: mltj-system\nnamePrefix: mltj-\n#labels:\n#- includeSelectors: true\n"
+                "resources:\n- ../crd\n- ../rbac\n- ../manager\n#- ../webhook\n- metrics_service.yaml\n"
+                "patches:\n- path: manager_metrics_patch.yaml\n  target:\n    kind: Deployment\n"
+            ),
+            "default/metrics_service.yaml": named("Service", "metrics", "system"),
+            "default/manager_metrics_patch.yaml": '- {op: add, path: "/spec/replicas", value: 1}\n',
+            "crd/kustomization.yaml": (
+                "resources:\n- bases/x.yaml\n# +kubebuilder:scaffold:crdkustomizeresource\n\npatches:\n"
+                "# +kubebuilder:scaffold:crdkustomizewebhookpatch\n\n#configurations:\n#- config.yaml\n"
+            ),
+            "crd/bases/x.yaml": named("CustomResourceDefinition", "x.y.z", version="apiextensions.k8s.io/v1"),
+            "rbac/kustomization.yaml": "resources:\n- service_account.yaml\n- role.yaml\n",
+            "rbac/service_account.yaml": named("ServiceAccount", "controller-manager", "system"),
+            "rbac/role.yaml": named("ClusterRole", "manager-role", version="rbac.authorization.k8s.io/v1"),
+            "manager/kustomization.yaml": (
+                "resources:\n- manager.yaml\n"
+                "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+                "images:\n- name: controller\n  newName: controller\n  newTag: v1\n"
+            ),
+            "manager/manager.yaml": named("Namespace", "system")
+            + "---\n"
+            + named("Deployment", "controller-manager", "system", "apps/v1")
+            + "spec: {template: {spec: {containers: [{name: manager, image: controller:latest}]}}}\n",
+            "prometheus/kustomization.yaml": "resources:\n- monitor.yaml\n",
+            "prometheus/monitor.yaml": named("ServiceMonitor", "m", "system", "monitoring.coreos.com/v1"),
+            "samples/kustomization.yaml": "resources:\n- x.yaml\n",
+        }
+        for path, text in layout.items():
+            put(tmp_path, f"config/{path}", text)
+        found = load_manifests(tmp_path, ["config/default"], kubectl=kubectl)
+        assert [(m.kind, m.name) for m in found] == [
+            ("Namespace", "mltj-system"),
+            ("CustomResourceDefinition", "x.y.z"),
+            ("ServiceAccount", "mltj-controller-manager"),
+            ("ClusterRole", "mltj-manager-role"),
+            ("Service", "mltj-metrics"),
+            ("Deployment", "mltj-controller-manager"),
+        ]
+        assert 'name "config/default" under manifests' in refused(tmp_path, "config")
+
     def test_without_kubectl_the_machine_is_at_fault(self, tree: Path) -> None:
         with pytest.raises(InfraFault, match="needs kubectl to be rendered"):
             load_manifests(tree, ["config/default"])
@@ -224,6 +285,14 @@ class TestKustomize:
             ),
             ("secretGenerator: [{name: c, envs: [../../secret]}]", "leads out of the submission"),
             ("secretGenerator: [{name: c, env: /etc/shadow}]", "is not a path inside"),
+            ("bases: ['github.com/a/b?ref=x']", "is not a path inside"),
+            ("bases: [none]", '"none" does not exist'),
+            ("patchesStrategicMerge: ['https://x/y.yaml']", '"https://x/y.yaml" is not a path inside'),
+            ('patchesStrategicMerge: ["https://x/y\\n"]', "is not a path inside"),
+            ('patchesStrategicMerge: ["https://x/y\\na: b"]', "is not a path inside"),
+            ("patchesJson6902: [{path: ../../secret}]", "leads out of the submission"),
+            ("configurations: [/etc/passwd]", "is not a path inside"),
+            ("crds: ['https://x/y.json']", "is not a path inside"),
             ("helmCharts: [{name: x}]", 'the key "helmCharts" of a kustomization is not supported'),
             ("generators: [g.yaml]", 'the key "generators" of a kustomization is not supported'),
             ("transformers: [g.yaml]", "is not supported"),
