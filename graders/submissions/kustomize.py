@@ -113,7 +113,7 @@ class _Reading:
                 raise document.refusal(
                     f"the key {quote(key)} of a kustomization is not supported",
                     (key,),
-                    fix="remove it, or name under manifests a file with what `kubectl kustomize` makes of it; "
+                    fix="remove it, or name under manifests a file of what `kubectl kustomize` makes; "
                     f"supported are {', '.join(sorted(_FILE_KEYS | _PLAIN_KEYS))}",
                 )
         for key in _RESOURCES:
