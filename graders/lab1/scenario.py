@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from graders.clusters.binaries.build import pinned_go_version
 from graders.clusters.provider import Claims
 from graders.evidence.bundle import TrackResult
 from graders.faults import InfraFault
@@ -23,7 +24,7 @@ from graders.lab1.attendance import restart, wait_operator
 from graders.lab1.built import built_submission, go_tools
 from graders.lab1.harm import attributed
 from graders.lab1.incluster import run as incluster
-from graders.lab1.manifest import Lab1Block, Lab1Manifest
+from graders.lab1.manifest import Lab1Block, Lab1Manifest, Language
 from graders.lab1.stage import Stage
 from graders.lab1.story import IN_CLUSTER, RUN
 from graders.lab1.tracks import (
@@ -45,6 +46,7 @@ from graders.lab1.world import World
 from graders.lab1.worlds import Place, Setting, open_world, sandbox_spec
 from graders.model import Submission
 from graders.sandbox.environments import check_requirements, ensure_environment
+from graders.sandbox.goversion import accept_patches, check_go_version
 from graders.sandbox.protocol import Limits, SandboxSpec
 from graders.scenario.calibration import calibrate
 from graders.scenario.pace import wait_turn
@@ -111,14 +113,16 @@ _PARTS = {
 
 
 def examine(submission: Submission) -> None:
-    """See that the manifests can be read and hold what is needed.
+    """See that the manifests can be read and hold what is needed, and that what is here can run the rest.
 
     Raises:
         BadSubmission: names the file and line.
     """
     install.check_kinds(_manifests(submission), submission.manifest)
-    if _is_python(submission):
+    if _is_in("python", submission):
         check_requirements(submission.root)
+    if _is_in("go", submission):
+        check_go_version(submission.root, pinned_go_version())
 
 
 def claims(submission: Submission) -> Claims:
@@ -137,14 +141,17 @@ def record(run: Run) -> Recorded:
     Raises:
         BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
     """
-    if _is_python(run.submission):
+    if _is_in("go", run.submission):
+        for asked in accept_patches(run.submission.root, pinned_go_version()):
+            run.progress.say(f"go.mod asks for Go {asked}: it is built with {pinned_go_version()}")
+    if _is_in("python", run.submission):
         run = replace(run, runtime=ensure_environment(run.runtime, run.submission.root, run.progress))
     return _Recording(run).record()
 
 
-def _is_python(submission: Submission) -> bool:
+def _is_in(language: Language, submission: Submission) -> bool:
     wanted: Lab1Manifest = submission.manifest
-    return wanted.operator.language == "python"
+    return wanted.operator.language == language
 
 
 def _manifests(submission: Submission) -> tuple[Manifest, ...]:

@@ -23,9 +23,6 @@ _FETCH_S = 600.0
 _PARSE_S = 30.0
 _MOST_MODULES = 2000
 _LINES = 6
-_FIX = (
-    "make `go mod tidy && go build ./...` succeed on your own machine, with the Go version the lab text names"
-)
 
 _LEARNERS = re.compile(
     r"go\.(mod|sum):\d+|errors parsing go\.(mod|sum)|checksum mismatch|SECURITY ERROR|missing go\.sum"
@@ -67,16 +64,23 @@ def fetch_modules(runtime: GoRuntime, submission: Path, scratch: Path, progress:
         return
     said = _first_lines(done.stderr, scratch)
     if _LEARNERS.search(done.stderr):
-        raise BadSubmission(f"its modules cannot be had: {said}", file="go.mod", fix=_FIX)
+        raise BadSubmission(f"its modules cannot be had: {said}", file="go.mod", fix=_fix(runtime))
     raise InfraFault(
         f"Go modules cannot be fetched: {said}", fix="check that this machine reaches a Go module proxy"
     )
 
 
+def _fix(runtime: GoRuntime) -> str:
+    """What to try at home; the go command fetches that very toolchain itself."""
+    return f"make `go mod tidy && go build ./...` succeed on your machine with GOTOOLCHAIN={runtime.version}"
+
+
 def _described(runtime: GoRuntime, folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     parsed = _go(runtime, ("mod", "edit", "-json"), folder, variables, _PARSE_S)
     if parsed.returncode != 0:
-        raise BadSubmission(f"cannot be read: {_first_lines(parsed.stderr, folder)}", file="go.mod", fix=_FIX)
+        raise BadSubmission(
+            f"cannot be read: {_first_lines(parsed.stderr, folder)}", file="go.mod", fix=_fix(runtime)
+        )
     described: dict[str, Any] = json.loads(parsed.stdout)
     return described
 

@@ -53,6 +53,11 @@ class GoRuntime:
         return self.root / "bin" / "go"
 
     @property
+    def version(self) -> str:
+        """Its version as Go spells it, such as go1.27.3."""
+        return (self.root / "VERSION").read_text("utf-8").split()[0]
+
+    @property
     def mounts(self) -> tuple[Mount, ...]:
         """What a sandbox needs in its view to build."""
         return tuple(Mount(str(folder), folder) for folder in (self.root, self.modules, self.builds))

@@ -37,6 +37,7 @@ class Harness:
         go.parent.mkdir(parents=True)
         go.write_text(GO)
         go.chmod(0o755)
+        (folder / "root" / "VERSION").write_text("go1.27.3\ntime 2030-01-01T00:00:00Z\n")
         self.told, self.says = folder / "told", folder / "says"
         self.says.write_text("")
         monkeypatch.setenv("TOLD", str(self.told))
@@ -110,6 +111,7 @@ def test_wrong_files_are_the_learners_business(harness: Harness, said: str) -> N
     with pytest.raises(BadSubmission, match="its modules cannot be had") as refused:
         harness.fetch()
     assert said[:40] in str(refused.value)
+    assert "succeed on your machine with GOTOOLCHAIN=go1.27.3" in refused.value.fix
 
 
 def test_a_network_that_is_away_is_not(harness: Harness) -> None:

