@@ -1,6 +1,6 @@
 """Grading, from a submission to a report: the straight line through everything else.
 
-submission ─▶ cluster + sandbox ─▶ scenario acts, recorders witness ─▶ bundle ─▶ checks ─▶ rubric ─▶ report
+submission ─▶ programs ─▶ cluster ─▶ scenario acts, recorders witness ─▶ bundle ─▶ checks ─▶ rubric ─▶ report
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graders.model import Cluster, Fault, GradeReport, Outcome, Status, Submissi
 from graders.outfolder import OutFolder
 from graders.ownership import OwnedFolder, sweep
 from graders.progress import Progress
-from graders.recording import RecordRequest, record, scenario_of
+from graders.recording import Preparing, RecordRequest, record, scenario_of
 from graders.reports import REPORTS
 from graders.submissions import load_submission
 from graders.submissions.leftout import told
@@ -66,7 +66,7 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     out = request.folder
     out.check()
     sweep(progress.say)
-    started = time.monotonic()
+    started, preparing = time.monotonic(), Preparing()
     try:
         with done_before_the_end(out.discard), OwnedFolder("grade", request.lab.id) as scratch:
             submission = load_submission(
@@ -80,7 +80,8 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
                 progress.say(left_out)
             scenario_of(request.lab.id).examine(submission)
             for attempt in range(1, ATTEMPTS + 1):
-                report = _attempt(request, submission, scratch.path / f"attempt-{attempt}", progress)
+                folder = scratch.path / f"attempt-{attempt}"
+                report = _attempt(request, submission, folder, progress, preparing)
                 if report.verdict is not Verdict.UNGRADED or report.problem.startswith("grader:"):
                     break
                 if attempt < ATTEMPTS:
@@ -99,7 +100,8 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
         problem = f"grader: {error!r}" if fault is None else str(fault)
         report = ended(request, Verdict.UNGRADED, problem, outcomes=(detail,))
     _put_in_place(out)
-    return timed(report, total=time.monotonic() - started)
+    total = time.monotonic() - started - preparing.seconds
+    return timed(report, prepare=preparing.seconds, total=total)
 
 
 def _put_in_place(out: OutFolder) -> None:
@@ -121,7 +123,9 @@ def ended(
     return GradeReport(request.lab.id, verdict, submission, outcomes, None, provenance, problem=problem)
 
 
-def _attempt(request: GradeRequest, submission: Submission, folder: Path, progress: Progress) -> GradeReport:
+def _attempt(
+    request: GradeRequest, submission: Submission, folder: Path, progress: Progress, preparing: Preparing
+) -> GradeReport:
     """One recording on one cluster, judged.
 
     Raises:
@@ -142,7 +146,7 @@ def _attempt(request: GradeRequest, submission: Submission, folder: Path, progre
         hold=request.hold,
     )
     try:
-        record(wanted, submission, folder, progress)
+        record(wanted, submission, folder, progress, preparing)
     except InfraFault as error:
         return ended(request, Verdict.UNGRADED, str(error))
     with progress.task("judging"):

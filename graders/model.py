@@ -224,7 +224,8 @@ class GradeReport:
     """Everything a person or another system needs to know about one grading.
 
     `provenance` names versions, digests, provider, sandbox, seed and scale; `timing` holds seconds by
-    stage; `problem` says in words why a report is UNGRADED or REJECTED.
+    stage, where `total` leaves out `prepare`: fetching and building what was not there yet; `problem` says in
+    words why a report is UNGRADED or REJECTED.
     """
 
     lab: str

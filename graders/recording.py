@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -25,7 +25,7 @@ from graders.model import Cluster, Submission
 from graders.progress import Progress
 from graders.sandbox import Limits, sandbox_named
 from graders.sandbox.runtime import ensure_runtime
-from graders.scenario.spec import Run, Scenario
+from graders.scenario.spec import Plan, Run, Scenario
 from graders.version import version
 
 
@@ -53,11 +53,29 @@ def scenario_of(lab: str) -> Scenario:
     return cast(Scenario, import_module(f"graders.{lab}.scenario"))
 
 
-def record(request: RecordRequest, submission: Submission, folder: Path, progress: Progress) -> None:
-    """Start everything, act, and leave a finished bundle at `request.bundle`; `folder` is for scratch.
+@dataclass
+class Preparing:
+    """Adds up the time in which things are fetched and built, in all attempts: it is not time of grading."""
+
+    seconds: float = 0.0
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic() - self._since
+
+
+def record(
+    request: RecordRequest, submission: Submission, folder: Path, progress: Progress, preparing: Preparing
+) -> None:
+    """Make everything ready, start it, act, and leave a finished bundle at `request.bundle`.
+
+    `folder` is for scratch; `preparing` takes the time that is none of grading.
 
     Raises:
-        BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
+        BadSubmission: what was handed in cannot be built, or the cluster refuses it.
+        InfraFault: the harness failed.
     """
     lab, scenario = request.lab, scenario_of(request.lab.id)
     provider = provider_named(request.provider, request.options)
@@ -66,21 +84,38 @@ def record(request: RecordRequest, submission: Submission, folder: Path, progres
         raise InfraFault(problem)
     if sandbox.caution:
         progress.say(f"warning: sandbox {sandbox.name!r} confines nothing: learner code runs as you")
-    runtime = ensure_runtime(progress)
     wanted = request.tracks if request.tracks is not None else frozenset(scenario.TRACKS)
     seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
-    started = time.monotonic()
-    with BundleWriter(request.bundle) as writer:
+    spec = ClusterSpec(
+        name=lab.id,
+        nodes=tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes),
+        before_controllers=lambda kube: scenario.install_early(kube, submission),
+        needs=lab.needs,
+        claims=scenario.claims(submission),
+    )
+    with ExitStack() as ready:
+        with preparing:
+            engine = ready.enter_context(provider.ready(spec, progress))
+            plan = Plan(
+                submission=submission,
+                sandbox=sandbox,
+                runtime=ensure_runtime(progress),
+                limits=Limits(**vars(lab.operator_limits)),
+                tool_limits=Limits(**vars(lab.tool_limits)),
+                tracks=wanted,
+                folder=folder,
+                seed=seed,
+                deadline_s=lab.deadline_s,
+                progress=progress,
+                engine=engine,
+                several=provider.several,
+                at=request.at,
+                workers=request.options.workers,
+            )
+            acting = ready.enter_context(scenario.prepare(plan))
+        started = time.monotonic()
+        writer = ready.enter_context(BundleWriter(request.bundle))
         recording = Recording(writer)
-        audit = AuditRecorder(recording)
-        spec = ClusterSpec(
-            name=lab.id,
-            nodes=tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes),
-            on_audit=audit,
-            before_controllers=lambda kube: scenario.prepare(kube, submission),
-            needs=lab.needs,
-            claims=scenario.claims(submission),
-        )
 
         @contextmanager
         def another(name: str, *, workers: int | None = None) -> Iterator[tuple[Cluster, AuditRecorder]]:
@@ -91,17 +126,12 @@ def record(request: RecordRequest, submission: Submission, folder: Path, progres
             with provider.provision(its_spec, progress) as one_more:
                 yield one_more, its_audit
 
-        with provider.provision(spec, progress) as cluster:
+        audit = AuditRecorder(recording)
+        with provider.provision(replace(spec, on_audit=audit), progress) as cluster:
             check_needs(lab.needs, cluster.capabilities, provider.name)
             up = time.monotonic()
-            limits, tool_limits = Limits(**vars(lab.operator_limits)), Limits(**vars(lab.tool_limits))
-            recorded = scenario.record(
-                Run(
-                    submission, cluster, sandbox, runtime, limits, tool_limits, recording, audit, wanted,
-                    folder, seed, lab.deadline_s, progress, another if cluster.guest is None else None,
-                    provider.several, request.at, request.options.workers,
-                )
-            )  # fmt: skip
+            more = another if cluster.guest is None else None
+            recorded = acting(Run.of(plan, cluster, recording, audit, more))
             acted = time.monotonic()
             if request.hold is not None:
                 request.hold(cluster)
@@ -124,7 +154,11 @@ def record(request: RecordRequest, submission: Submission, folder: Path, progres
                 **recorded.submission,
             },
             tracks=recorded.tracks,
-            timing={"cluster_start": round(up - started, 3), "scenario": round(acted - up, 3)},
+            timing={
+                "prepare": round(preparing.seconds, 3),
+                "cluster_start": round(up - started, 3),
+                "scenario": round(acted - up, 3),
+            },
             warnings=tuple(filter(None, [sandbox.caution, provider.caution])),
         )
         writer.close(manifest)

@@ -64,6 +64,12 @@ class EmbeddedProvider:
         del progress
         return contextlib.nullcontext({})
 
+    def ready(self, spec: ClusterSpec, progress: Progress) -> contextlib.AbstractContextManager[str]:
+        """Have the programs; there is no engine."""
+        del spec
+        ensure_binaries(progress)
+        return contextlib.nullcontext("")
+
     @contextlib.contextmanager
     def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:
         """Start a cluster; its processes and folder are gone when the block ends.

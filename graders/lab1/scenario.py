@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from graders.clusters.binaries.build import pinned_go_version
 from graders.clusters.provider import Claims
@@ -21,10 +19,10 @@ from graders.kube.client import Kube, kube_of
 from graders.lab1 import claims as claimed
 from graders.lab1 import goquality, install, quality
 from graders.lab1.attendance import restart, wait_operator
-from graders.lab1.built import built_submission, go_tools
 from graders.lab1.harm import attributed
 from graders.lab1.incluster import run as incluster
-from graders.lab1.manifest import Lab1Block, Lab1Manifest, Language
+from graders.lab1.manifest import Lab1Block, Lab1Manifest
+from graders.lab1.preparing import QUALITY, Prepared, is_in, manifests_of, prepared
 from graders.lab1.stage import Stage
 from graders.lab1.story import IN_CLUSTER, RUN
 from graders.lab1.tracks import (
@@ -45,14 +43,12 @@ from graders.lab1.tracks import (
 from graders.lab1.world import World
 from graders.lab1.worlds import Place, Setting, open_world, sandbox_spec
 from graders.model import Submission
-from graders.sandbox.environments import check_requirements, ensure_environment
-from graders.sandbox.goversion import accept_patches, check_go_version
-from graders.sandbox.protocol import Limits, SandboxSpec
+from graders.sandbox.environments import check_requirements
+from graders.sandbox.goversion import check_go_version
 from graders.scenario.calibration import calibrate
 from graders.scenario.pace import wait_turn
-from graders.scenario.spec import Recorded, Run
+from graders.scenario.spec import Acting, Plan, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
-from graders.submissions.manifests import Manifest, load_manifests
 
 BLOCK = Lab1Block
 
@@ -95,7 +91,6 @@ _TRACKS: tuple[Track[Stage], ...] = (
 )
 """They begin in this order: those that take longest come first, and nobody waits for them in the end."""
 
-QUALITY = "quality"
 TRACKS = (*(track.name for track in _TRACKS), IN_CLUSTER, QUALITY, RUN)
 
 ROOMY = 4
@@ -118,69 +113,51 @@ def examine(submission: Submission) -> None:
     Raises:
         BadSubmission: names the file and line.
     """
-    install.check_kinds(_manifests(submission), submission.manifest)
-    if _is_in("python", submission):
+    install.check_kinds(manifests_of(submission), submission.manifest)
+    if is_in("python", submission):
         check_requirements(submission.root)
-    if _is_in("go", submission):
+    if is_in("go", submission):
         check_go_version(submission.root, pinned_go_version())
 
 
 def claims(submission: Submission) -> Claims:
     """What a cluster of somebody's has to allow, and must not have yet."""
-    return claimed.claims(_manifests(submission), submission.manifest)
+    return claimed.claims(manifests_of(submission), submission.manifest)
 
 
-def prepare(kube: Kube, submission: Submission) -> None:
-    """Apply the CRDs early; what is wrong with them is said when everything is installed."""
-    install.apply_early(kube, _manifests(submission))
-
-
-def record(run: Run) -> Recorded:
-    """Act out lab 1 on a running cluster.
+@contextmanager
+def prepare(plan: Plan) -> Iterator[Acting]:
+    """Have everything ready; gives what acts out lab 1 on a running cluster.
 
     Raises:
-        BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
+        BadSubmission: what was handed in cannot be built. InfraFault: something cannot be had.
     """
-    if _is_in("go", run.submission):
-        for asked in accept_patches(run.submission.root, pinned_go_version()):
-            run.progress.say(f"go.mod asks for Go {asked}: it is built with {pinned_go_version()}")
-    if _is_in("python", run.submission):
-        run = replace(run, runtime=ensure_environment(run.runtime, run.submission.root, run.progress))
-    return _Recording(run).record()
+    with prepared(plan) as ready:
+        yield lambda run: _Recording(replace(run, runtime=ready.runtime), ready).record()
 
 
-def _is_in(language: Language, submission: Submission) -> bool:
-    wanted: Lab1Manifest = submission.manifest
-    return wanted.operator.language == language
-
-
-def _manifests(submission: Submission) -> tuple[Manifest, ...]:
-    wanted: Lab1Manifest = submission.manifest
-    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    kubectl = shutil.which("kubectl", path=beside)
-    return load_manifests(submission.root, wanted.manifests, kubectl=Path(kubectl) if kubectl else None)
+def install_early(kube: Kube, submission: Submission) -> None:
+    """Apply the CRDs early; what is wrong with them is said when everything is installed."""
+    install.apply_early(kube, manifests_of(submission))
 
 
 @dataclass(frozen=True)
 class _Recording:
     run: Run
+    ready: Prepared
     starting: threading.Lock = field(default_factory=threading.Lock)
     """Held while a cluster starts: two at once slow each other and everything that is timed meanwhile."""
 
     def record(self) -> Recorded:
         run = self.run
         wanted: Lab1Manifest = run.submission.manifest
-        # Built, if they have to be, before anything is timed.
-        root = built_submission(run, wanted.operator, self._spec("build", run.tool_limits))
-        manifests = _manifests(run.submission)
+        manifests = self.ready.manifests
+        real = incluster.real_run(run, manifests, self._namespace_of_real_jobs(), self.ready.image)
         results: dict[str, TrackResult] = {}
-        with (
-            incluster.prepared(run, manifests, self._namespace_of_real_jobs()) as real,
-            ThreadPoolExecutor(8) as aside,
-        ):
+        with ThreadPoolExecutor(8) as aside:
             scale = calibrate(kube_of(run.cluster), run.cluster.own_namespace)
             deadline_s = round(run.deadline_s * scale, 3)
-            setting = Setting(run, manifests, root, scale, deadline_s)
+            setting = Setting(run, manifests, self.ready.root, scale, deadline_s)
             checking = aside.submit(self._quality) if QUALITY in run.tracks else None
             together, apart = self._shared_out()
             elsewhere = [aside.submit(self._elsewhere, setting, track) for track in apart]
@@ -277,23 +254,17 @@ class _Recording:
         """Of the same kind as those of `_namespaces`."""
         return f"team-{random.Random(self.run.seed ^ 1).randrange(16**6):06x}"  # noqa: S311  (names, not secrets)
 
-    def _spec(self, name: str, limits: Limits) -> SandboxSpec:
-        """A sandbox for tools; the command is theirs to say."""
-        return sandbox_spec(self.run, name, self.run.folder / name, (), limits)
-
     def _quality(self) -> TrackResult:
         run = self.run
         started = run.recording.clock.now()
         status, problem = "done", ""
-        language = run.submission.manifest.operator.language
         try:
             with run.progress.task("code quality, aside") as task:
-                spec = self._spec("quality", run.tool_limits)
-                if language == "python":
+                spec = sandbox_spec(run, QUALITY, run.folder / QUALITY, (), run.tool_limits)
+                if is_in("python", run.submission):
                     quality.run_tools(run.sandbox, spec, run.runtime.course, run.recording, task)
-                elif language == "go":
-                    tools = go_tools(run, spec.folder / "modules")
-                    goquality.run_go_tools(run.sandbox, spec, tools, run.recording, task)
+                elif self.ready.go is not None:
+                    goquality.run_go_tools(run.sandbox, spec, self.ready.go, run.recording, task)
         except InfraFault as error:
             status, problem = "failed", str(error)
         return TrackResult(status, started, run.recording.clock.now(), problem)

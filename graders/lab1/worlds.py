@@ -22,7 +22,7 @@ from graders.lab1.operator import Launch, Operator, environment
 from graders.lab1.world import QUIET_S, World
 from graders.model import Capability, Cluster
 from graders.sandbox.protocol import Limits, Mount, SandboxSpec, View
-from graders.scenario.spec import Run
+from graders.scenario.spec import Plan, Run
 from graders.submissions.manifests import Manifest
 
 _WATCHED = {"pods": "/api/v1/pods", "services": "/api/v1/services", "events": "/api/v1/events"}
@@ -110,16 +110,18 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
         )
 
 
-def sandbox_spec(run: Run, name: str, folder: Path, command: tuple[str, ...], limits: Limits) -> SandboxSpec:
+def sandbox_spec(
+    plan: Plan, name: str, folder: Path, command: tuple[str, ...], limits: Limits
+) -> SandboxSpec:
     """A command over the submission, with the learner runtime."""
-    beneath = run.runtime.beneath
+    beneath = plan.runtime.beneath
     return SandboxSpec(
-        submission=run.submission.root,
+        submission=plan.submission.root,
         command=command,
         folder=folder,
-        venv=run.runtime.venv,
-        python=run.runtime.python,
-        base=run.runtime.base,
+        venv=plan.runtime.venv,
+        python=plan.runtime.python,
+        base=plan.runtime.base,
         name=name,
         limits=limits,
         mounts=(Mount(str(beneath), beneath),) if beneath else (),

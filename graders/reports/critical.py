@@ -163,6 +163,8 @@ class _Chain:
         apart = any(each.instance.startswith(f"{track}-operator-") for each in self.bundle.processes)
         begun = min([t for t in installs if cluster <= t <= now], default=now)
         installed = max(min(spaces, default=now), begun)
+        # Older bundles have it in the recording, and no time of preparing.
+        built = "" if "prepare" in self.bundle.manifest.timing else "building the submission and "
         there = f"in the cluster that {one_line(track, 40)} has to itself" if apart else ""
         stages = (
             (installed, now, "starting the operator, up to its first successful request for jobs"),
@@ -171,7 +173,7 @@ class _Chain:
                 installed,
                 "starting another cluster, and installing there" if apart else "installing the manifests",
             ),
-            (cluster, begun, "building the submission and measuring the machine"),
+            (cluster, begun, f"{built}measuring the machine"),
             (0.0, cluster, "starting the cluster"),
         )
         for start, end, what in stages:

@@ -35,7 +35,7 @@ def check_go_version(root: Path, here: str) -> None:
 
 
 def accept_patches(root: Path, here: str) -> list[str]:
-    """Have no go.mod of the copy at `root` ask for a later patch than Go `here`; gives what they asked for."""
+    """Have no go.mod of the copy at `root` ask for a later patch than `here`; gives what they asked for."""
     asked = []
     for path, text, found in _go_mods(sorted(root.rglob("go.mod"))):
         if _version(found)[:2] == _parsed(here)[:2] and _version(found) > _parsed(here):

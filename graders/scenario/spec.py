@@ -30,34 +30,60 @@ class AnotherCluster(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Run:
-    """One recording of one submission on one running cluster.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One recording to be made of one submission, as it is known before any cluster runs.
 
     `tracks` are the tracks to run, `folder` a private scratch folder, `deadline_s` the base of T.
     """
 
     submission: Submission
-    cluster: Cluster
     sandbox: Sandbox
     runtime: Runtime
     limits: Limits
     tool_limits: Limits
-    recording: Recording
-    audit: AuditRecorder
     tracks: Collection[str]
     folder: Path
     seed: int
     deadline_s: float
     progress: Progress
-    another_cluster: AnotherCluster | None = None
-    """Starts one more cluster beside the first; None where the provider has but one."""
+    engine: str = ""
+    """Address of the Docker engine that holds the real nodes; empty where there are none."""
     several: bool = False
     """Whether clusters cost so little that what disturbs everybody gets one of its own."""
     at: int | None = None
     """The one disturbance of a series to act out, counted from 1; None for all of them."""
     workers: int = 0
     """How many workers a cluster of real nodes has beside its control plane."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Plan):
+    """One recording of one submission on one running cluster."""
+
+    cluster: Cluster
+    recording: Recording
+    audit: AuditRecorder
+    another_cluster: AnotherCluster | None = None
+    """Starts one more cluster beside the first; None where the provider has but one."""
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        cluster: Cluster,
+        recording: Recording,
+        audit: AuditRecorder,
+        another_cluster: AnotherCluster | None = None,
+    ) -> Run:
+        """The plan, carried out on `cluster`."""
+        return cls(
+            **vars(plan),
+            cluster=cluster,
+            recording=recording,
+            audit=audit,
+            another_cluster=another_cluster,
+        )
 
 
 @dataclass(frozen=True)
@@ -70,6 +96,18 @@ class Recorded:
     deadline_s: float
     submission: Mapping[str, object]
     """What judging may need to know of the hand-in."""
+
+
+class Acting(Protocol):
+    """What a scenario does once all is ready."""
+
+    def __call__(self, run: Run) -> Recorded:
+        """Act, while recorders witness.
+
+        Raises:
+            BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
+        """
+        ...
 
 
 class Scenario(Protocol):
@@ -92,13 +130,13 @@ class Scenario(Protocol):
         """What acting will do in a cluster, for one that belongs to somebody."""
         ...
 
-    def prepare(self, kube: Kube, submission: Submission) -> None:
-        """Put in place what the cluster's controllers should know from their start, as far as it goes."""
-
-    def record(self, run: Run) -> Recorded:
-        """Act, while recorders witness.
+    def prepare(self, plan: Plan) -> AbstractContextManager[Acting]:
+        """Fetch, build and install all that acting needs; what is to go again goes when the block ends.
 
         Raises:
-            BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
+            BadSubmission: what was handed in cannot be built. InfraFault: something cannot be had.
         """
         ...
+
+    def install_early(self, kube: Kube, submission: Submission) -> None:
+        """Put in place what the cluster's controllers should know from their start, as far as it goes."""

@@ -367,6 +367,16 @@ def test_two_clusters_run_beside_each_other_and_leave_nothing(running: Running, 
     assert running.kube.get("/api/v1/namespaces/default")
 
 
+def test_what_is_made_ready_is_the_engine_of_its_nodes_and_leaves_nothing(
+    running: Running, state: Path
+) -> None:
+    before = set(state.iterdir())
+    with running.provider.ready(ClusterSpec(name="second"), Silent()) as engine:
+        nodes = running.cluster.real_nodes
+        assert engine == (nodes.docker_host if nodes is not None else "")
+    assert set(state.iterdir()) == before
+
+
 def _needs(running: Running, capability: Capability) -> None:
     if capability not in running.cluster.capabilities:
         pytest.skip(f"{running.provider.name} has no {capability}")

@@ -32,7 +32,7 @@ from graders.outfolder import MARKER
 from graders.paths import REPOSITORY
 from graders.progress import Progress, Silent
 from graders.sandbox.runtime import Runtime
-from graders.scenario.spec import Recorded, Run
+from graders.scenario.spec import Acting, Plan, Recorded, Run
 from tests.unit.lab1_recording import Recording, reference
 
 STARTER = REPOSITORY / "labs" / "lab1" / "starter"
@@ -53,6 +53,9 @@ class Stage:
     runs: list[Run] = field(default_factory=list)
     trouble: Exception | None = None
     problem: str = ""
+    unprepared: list[Exception] = field(default_factory=list)
+    """What goes wrong with preparing, one for each attempt."""
+    events: list[str] = field(default_factory=list)
 
     # --- provider ---
 
@@ -68,8 +71,15 @@ class Stage:
         return contextlib.nullcontext({})
 
     @contextlib.contextmanager
+    def ready(self, spec: ClusterSpec, progress: Progress) -> Iterator[str]:
+        self.events.append("programs")
+        yield "unix:///engine"
+        self.events.append("programs may go")
+
+    @contextlib.contextmanager
     def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:
         self.provisioned += 1
+        self.events.append("cluster")
         if self.trouble is not None:
             raise self.trouble
         assert spec.on_audit is not None
@@ -90,10 +100,19 @@ class Stage:
     def claims(self, submission: Submission) -> Claims:
         return lab1.claims(submission)
 
-    def prepare(self, kube: Any, submission: Submission) -> None:
-        """Nothing to prepare."""
+    @contextlib.contextmanager
+    def prepare(self, plan: Plan) -> Iterator[Acting]:
+        self.events.append(f"prepared with {plan.engine}")
+        if self.unprepared:
+            raise self.unprepared.pop(0)
+        yield self.record
+        self.events.append("what was prepared may go")
+
+    def install_early(self, kube: Any, submission: Submission) -> None:
+        """Nothing is installed."""
 
     def record(self, run: Run) -> Recorded:
+        self.events.append("acts")
         self.runs.append(run)
         act = self.acts[min(len(self.runs), len(self.acts)) - 1]
         return act(run)
@@ -183,7 +202,7 @@ def test_a_report_names_what_it_rests_on(stage: Stage, request_: GradeRequest) -
     assert said["rubric_sha256"] == request_.lab.rubric.sha256
     assert report.submission["digest"].startswith("sha256:")
     assert report.warnings == ("nothing ran in it",)
-    assert {"cluster_start", "scenario", "judge", "total"} <= report.timing.keys()
+    assert list(report.timing) == ["prepare", "cluster_start", "scenario", "judge", "total"]
 
 
 def test_the_bundle_gives_the_same_report_again(stage: Stage, request_: GradeRequest) -> None:
@@ -229,6 +248,37 @@ def test_the_cluster_is_held_before_it_goes(stage: Stage, lab: Lab, tmp_path: Pa
 def test_nothing_is_left_of_a_run(stage: Stage, request_: GradeRequest, tmp_path: Path) -> None:
     grade(request_, Silent())
     assert left_behind(tmp_path) == []
+
+
+# --- ready before anything starts -------------------------------------------------------------------
+
+
+def test_all_is_made_ready_before_a_cluster_starts_and_kept_until_it_is_gone(
+    stage: Stage, request_: GradeRequest
+) -> None:
+    grade(request_, Silent())
+    assert stage.events == [
+        "programs",
+        "prepared with unix:///engine",
+        "cluster",
+        "acts",
+        "what was prepared may go",
+        "programs may go",
+    ]
+
+
+def test_what_cannot_be_built_is_rejected_before_any_cluster(stage: Stage, request_: GradeRequest) -> None:
+    stage.unprepared = [BadSubmission("`go build` exited with code 1", file="submission.yaml", fix="mend it")]
+    report = grade(request_, Silent())
+    assert report.verdict is Verdict.REJECTED
+    assert list(report.timing) == ["prepare", "total"]
+    assert stage.provisioned == 0
+
+
+def test_what_cannot_be_fetched_gets_one_more_try(stage: Stage, request_: GradeRequest) -> None:
+    stage.unprepared = [InfraFault("the proxy of Go modules does not answer")]
+    assert grade(request_, Silent()).verdict is Verdict.GRADED
+    assert stage.provisioned == 1
 
 
 # --- the machine's fault ---------------------------------------------------------------------------

@@ -15,19 +15,20 @@ from typing import Any
 
 import pytest
 
-from graders.evidence.bundle import BundleWriter
+from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.recorders import Recording
 from graders.faults import InfraFault
 from graders.lab1.incluster import program
 from graders.lab1.incluster.deployment import deployments, image_of, operators, with_image
 from graders.lab1.incluster.diagnosis import deployment_state, exit_codes, pod_state, reasons, users_of
-from graders.lab1.incluster.image import OperatorImage
-from graders.lab1.incluster.run import RealRun, prepared
+from graders.lab1.incluster.image import OperatorImage, image_for
+from graders.lab1.incluster.run import RealRun, real_run
 from graders.lab1.incluster.training import own_pod, told_job, training_job
 from graders.lab1.manifest import Lab1Manifest, Operator
 from graders.lab1.policies import compliant_template
 from graders.model import Capability
 from graders.submissions.manifests import Manifest
+from tests.unit.synthetic_bundle import make_manifest
 
 # --- what is deployed ------------------------------------------------------------------------------
 
@@ -165,17 +166,14 @@ def test_a_pod_ends_as_its_annotation_says(tmp_path: Path, monkeypatch: pytest.M
 # --- whether it is run at all ------------------------------------------------------------------------
 
 
-class Nodes:
-    docker_host = "unix:///nowhere"
-
-
 @dataclass
 class AskedFor:
-    """What `prepared` looks at of a run."""
+    """What is looked at of a plan, and of a run."""
 
     tracks: tuple[str, ...] = ("in-cluster",)
+    engine: str = "unix:///nowhere"
     capabilities: frozenset[Capability] = frozenset({Capability.REAL_PODS})
-    nodes: object = Nodes()
+    real_nodes: object = object()
     another_cluster: object = object()
     recording: Any = None
 
@@ -183,44 +181,56 @@ class AskedFor:
     def cluster(self) -> AskedFor:
         return self
 
-    @property
-    def real_nodes(self) -> object:
-        return self.nodes
+
+@pytest.mark.parametrize("plan", [AskedFor(tracks=("scaling",)), AskedFor(engine="")])
+def test_nothing_is_built_where_it_is_not_asked_for_or_there_is_no_engine(plan: Any) -> None:
+    with image_for(plan) as image:
+        assert image is None
 
 
 @pytest.mark.parametrize(
     "run",
     [
-        AskedFor(tracks=("scaling",)),
         AskedFor(capabilities=frozenset({Capability.SIMULATED_NODES})),
-        AskedFor(nodes=None),
+        AskedFor(real_nodes=None),
         AskedFor(another_cluster=None),
     ],
 )
-def test_nothing_is_built_where_it_is_not_asked_for_or_cannot_be_shown(run: Any) -> None:
-    with prepared(run, [], "team-a") as real:
-        assert real is None
+def test_nothing_is_run_where_it_cannot_be_shown(run: Any) -> None:
+    assert real_run(run, [], "team-a", OperatorImage("operator", "training")) is None
 
 
 def test_an_engine_that_fails_is_the_tracks_trouble_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def failing(run: object, host: str) -> Iterator[None]:
+    def failing(plan: object) -> Iterator[None]:
         raise InfraFault("the engine has no classic builder")
         yield
 
-    monkeypatch.setattr("graders.lab1.incluster.run.operator_image", failing)
+    monkeypatch.setattr("graders.lab1.incluster.image.operator_image", failing)
     with BundleWriter(tmp_path / "bundle") as writer:
         run: Any = AskedFor(recording=Recording(writer))
-        with prepared(run, [], "team-a") as real:
+        with image_for(run) as image:
+            real = real_run(run, [], "team-a", image)
             assert real is not None
             result = real.act()["in-cluster"]
     assert (result.status, result.problem) == ("failed", "the engine has no classic builder")
 
 
-def test_without_an_image_no_cluster_is_started(tmp_path: Path) -> None:
+def test_without_an_image_no_cluster_is_started_and_the_build_is_on_record(tmp_path: Path) -> None:
     with BundleWriter(tmp_path / "bundle") as writer:
         run: Any = AskedFor(recording=Recording(writer))
-        result = RealRun(run, [], "team-a", OperatorImage("", "training")).act()["in-cluster"]
+        image = OperatorImage(
+            "", "training", "image-failed", {"problem": "it exited with 1"}, "no such file\n"
+        )
+        result = RealRun(run, [], "team-a", image).act()["in-cluster"]
+        writer.close(make_manifest())
     assert result.status == "done"
+    (mark,) = Bundle(tmp_path / "bundle").marks
+    assert (mark.track, mark.name, mark.data) == (
+        "in-cluster",
+        "image-failed",
+        {"problem": "it exited with 1"},
+    )
+    assert (tmp_path / "bundle" / "logs" / "image-build.log").read_text() == "no such file\n"

@@ -28,7 +28,9 @@ def wait(
     return Wait(t, t_end, track, kind, what, by)
 
 
-def bundle_of(folder: Path, tracks: dict[str, tuple[float, float]], *records: object) -> Bundle:
+def bundle_of(
+    folder: Path, tracks: dict[str, tuple[float, float]], *records: object, **timing: float
+) -> Bundle:
     """Tracks from 10 s on; the cluster is up at 4 s, the run over at 60 s."""
     writer = BundleWriter(folder / "bundle")
     for record in records:
@@ -39,7 +41,7 @@ def bundle_of(folder: Path, tracks: dict[str, tuple[float, float]], *records: ob
     writer.close(
         make_manifest(
             tracks={name: TrackResult("done", *times) for name, times in tracks.items()},
-            timing={"cluster_start": 4.0, "scenario": 56.0},
+            timing={**timing, "cluster_start": 4.0, "scenario": 56.0},
         )
     )
     return Bundle(folder / "bundle")
@@ -69,6 +71,14 @@ def test_it_leads_from_the_start_of_the_cluster_to_the_judging_without_a_gap(tmp
             70.0,
         ),
     ]
+
+
+def test_what_was_made_ready_beforehand_is_no_part_of_it(tmp_path: Path) -> None:
+    bundle = bundle_of(tmp_path, {"a": (10.0, 58.0)}, wait("a", 10.0, 58.0), prepare=99.0)
+    told_first = [(step.what, step.start) for step in path_of(bundle, prepare=99.0, judge=2.0, total=70.0)][
+        :2
+    ]
+    assert told_first == [("starting the cluster", 0.0), ("measuring the machine", 4.0)]
 
 
 def test_the_track_that_ended_last_decides_and_the_others_waits_count_for_nothing(tmp_path: Path) -> None:

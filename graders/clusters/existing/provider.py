@@ -69,6 +69,11 @@ class ExistingProvider:
         del progress
         return contextlib.nullcontext({})
 
+    def ready(self, spec: ClusterSpec, progress: Progress) -> contextlib.AbstractContextManager[str]:
+        """Nothing: what simulated nodes take is seen to once the cluster has been looked at."""
+        del spec, progress
+        return contextlib.nullcontext("")
+
     @contextlib.contextmanager
     def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:
         """Look whether the cluster can be used, bring along what is needed, and take it away in the end.

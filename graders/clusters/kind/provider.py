@@ -51,6 +51,18 @@ class KindProvider:
         self._node_image = node_image
 
     @contextlib.contextmanager
+    def ready(self, spec: ClusterSpec, progress: Progress) -> Iterator[str]:
+        """Have an engine with the node image in it, and the programs; gives the address of the engine."""
+        with contextlib.ExitStack() as running:
+            host = answering_engine() or running.enter_context(running_engine(progress))
+            ensure_kind(progress)
+            if not self._node_image:
+                ensure_node_image(host, progress)
+            if spec.nodes:
+                ensure_binaries(progress)
+            yield host
+
+    @contextlib.contextmanager
     def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:
         """Start a cluster; its containers, their volumes and its network are gone when the block ends.
 

@@ -1,4 +1,4 @@
-"""The operator's image: built from the learner's Dockerfile, before anything is timed.
+"""The operator's image: built from the learner's Dockerfile, before any cluster starts.
 
 A Dockerfile that cannot be taken, or a build that fails, costs in-cluster alone: it goes on record.
 """
@@ -6,15 +6,16 @@ A Dockerfile that cannot be taken, or a build that fails, costs in-cluster alone
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from graders.faults import BadSubmission
+from graders.evidence.recorders import Recording
+from graders.faults import BadSubmission, InfraFault
 from graders.images.order import BuildLimits
 from graders.lab1.built import go_runtime
 from graders.lab1.story import IN_CLUSTER
-from graders.scenario.spec import Run
+from graders.scenario.spec import Plan
 
 BUILD_LOG = "image-build.log"
 _LAST_LINES = 12
@@ -22,18 +23,48 @@ _LAST_LINES = 12
 
 @dataclass(frozen=True)
 class OperatorImage:
-    """Names of images in the engine.
+    """Names of images in the engine, and what became of the build.
 
     `reference` is what was built, empty if nothing was; `training` is what jobs of the grader's run in.
+    `problem` says how the engine failed, if it did.
     """
 
     reference: str
     training: str
+    mark: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    printed: str = ""
+    problem: str = ""
+
+    def record(self, recording: Recording) -> None:
+        """Put on record what became of the build."""
+        if self.printed:
+            (recording.writer.folder / "logs" / BUILD_LOG).write_text(self.printed, encoding="utf-8")
+        if self.mark:
+            recording.mark(IN_CLUSTER, self.mark, **self.facts)
 
 
 @contextlib.contextmanager
-def operator_image(run: Run, host: str) -> Iterator[OperatorImage]:
-    """Build the submission's image in the engine at `host`; it is gone when the block ends.
+def image_for(plan: Plan) -> Iterator[OperatorImage | None]:
+    """The submission's image in the engine of `plan`, gone when the block ends; None if nobody asks for it.
+
+    Nor is it built where there are no real nodes: its check says so by itself.
+    """
+    if IN_CLUSTER not in plan.tracks or not plan.engine:
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            image = stack.enter_context(operator_image(plan))
+        except InfraFault as fault:
+            # The engine's trouble is this track's alone.
+            image = OperatorImage("", "", problem=str(fault))
+        yield image
+
+
+@contextlib.contextmanager
+def operator_image(plan: Plan) -> Iterator[OperatorImage]:
+    """Build the submission's image in the engine of `plan`; it is gone when the block ends.
 
     Raises:
         InfraFault: the engine failed, or what images start from cannot be had.
@@ -43,44 +74,39 @@ def operator_image(run: Run, host: str) -> Iterator[OperatorImage]:
     from graders.images.dockerfile import read_dockerfile  # noqa: PLC0415
     from graders.images.workshop import Workshop  # noqa: PLC0415
 
-    def mark(name: str, **data: Any) -> None:
-        run.recording.mark(IN_CLUSTER, name, **data)
-
-    root, none = run.submission.root, OperatorImage("", bases.TRAINING)
+    root = plan.submission.root
     with contextlib.ExitStack() as stack:
         try:
             dockerfile = read_dockerfile(root, bases.offered())
-            bases.have_bases(host, {*dockerfile.bases, bases.TRAINING}, run.progress)
+            bases.have_bases(plan.engine, {*dockerfile.bases, bases.TRAINING}, plan.progress)
             there = bases.bases_for(
-                root, dockerfile.bases, lambda: go_runtime(run), run.folder / "image", run.progress
+                root, dockerfile.bases, lambda: go_runtime(plan), plan.folder / "image", plan.progress
             )
-            shop = stack.enter_context(Workshop(host, run.progress))
-            limits = _limits(run)
-            tag, built = shop.build(f"{run.submission.lab}-operator", root, dockerfile, there, limits)
-        except BadSubmission as refused:
-            mark(
-                "image-refused",
-                problem=refused.problem,
-                file=refused.file,
-                line=refused.line,
-                fix=refused.fix,
-            )
-            yield none
+            shop = stack.enter_context(Workshop(plan.engine, plan.progress))
+            limits = _limits(plan)
+            tag, built = shop.build(f"{plan.submission.lab}-operator", root, dockerfile, there, limits)
+        except BadSubmission as no:
+            facts: dict[str, object] = {
+                "problem": no.problem,
+                "file": no.file,
+                "line": no.line,
+                "fix": no.fix,
+            }
+            yield OperatorImage("", bases.TRAINING, "image-refused", facts)
             return
-        (run.recording.writer.folder / "logs" / BUILD_LOG).write_text(built.printed, encoding="utf-8")
         seconds = round(built.seconds, 1)
         if built.problem:
             tail = "\n".join(built.printed.strip().splitlines()[-_LAST_LINES:])
-            mark("image-failed", problem=built.problem, seconds=seconds, printed=tail)
-            yield none
+            facts = {"problem": built.problem, "seconds": seconds, "printed": tail}
+            yield OperatorImage("", bases.TRAINING, "image-failed", facts, built.printed)
             return
-        mark("image-built", image=tag, seconds=seconds, size_bytes=built.size_bytes)
-        yield replace(none, reference=tag)
+        facts = {"image": tag, "seconds": seconds, "size_bytes": built.size_bytes}
+        yield OperatorImage(tag, bases.TRAINING, "image-built", facts, built.printed)
 
 
-def _limits(run: Run) -> BuildLimits:
+def _limits(plan: Plan) -> BuildLimits:
     """Those of the lab's other tools, as far as a build has the same."""
-    tools = run.tool_limits
+    tools = plan.tool_limits
     return BuildLimits(
         memory_bytes=tools.memory_bytes,
         pids=tools.pids,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graders.evidence.bundle import TrackResult
 from graders.evidence.records import Wait
 from graders.faults import InfraFault
 from graders.lab1.harm import attributed
-from graders.lab1.incluster.image import OperatorImage, operator_image
+from graders.lab1.incluster.image import OperatorImage
 from graders.lab1.incluster.stage import RealStage
 from graders.lab1.incluster.world import open_real_world
 from graders.lab1.story import IN_CLUSTER
@@ -30,19 +29,15 @@ TRACK: Track[RealStage] = Track(
 
 @dataclass(frozen=True)
 class RealRun:
-    """All that the track needs; `namespace` is where its jobs go.
-
-    `image` is None where the engine failed, and `problem` says how.
-    """
+    """All that the track needs; `namespace` is where its jobs go."""
 
     run: Run
     manifests: Sequence[Manifest]
     namespace: str
-    image: OperatorImage | None
-    problem: str = ""
+    image: OperatorImage
 
     def act(self) -> dict[str, TrackResult]:
-        """Run the track; without an image nothing is started, for then the record says enough.
+        """Run the track; without an image nothing is started, for then what became of its build says enough.
 
         Raises:
             BadSubmission: the cluster refuses what was handed in.
@@ -50,8 +45,9 @@ class RealRun:
         run = self.run
         started = run.recording.clock.now()
         assert run.another_cluster is not None
-        if self.image is None:
-            return {TRACK.name: TrackResult("failed", started, started, self.problem)}
+        self.image.record(run.recording)
+        if self.image.problem:
+            return {TRACK.name: TrackResult("failed", started, started, self.image.problem)}
         if not self.image.reference:
             return {TRACK.name: TrackResult("done", started, started)}
         try:
@@ -71,23 +67,12 @@ class RealRun:
             return {TRACK.name: TrackResult("failed", started, run.recording.clock.now(), str(error))}
 
 
-@contextlib.contextmanager
-def prepared(run: Run, manifests: Sequence[Manifest], namespace: str) -> Iterator[RealRun | None]:
-    """The track with its image, which is there while the block runs; None where it is not asked for.
-
-    Nor where it cannot be shown: its check says so by itself.
-    """
+def real_run(
+    run: Run, manifests: Sequence[Manifest], namespace: str, image: OperatorImage | None
+) -> RealRun | None:
+    """The track with its image; None where it is not asked for, or this cluster cannot show it."""
     cluster = run.cluster
     able = cluster.capabilities >= TRACK.needs and cluster.real_nodes is not None
-    if TRACK.name not in run.tracks or not able or run.another_cluster is None:
-        yield None
-        return
-    assert cluster.real_nodes is not None
-    with contextlib.ExitStack() as stack:
-        try:
-            image = stack.enter_context(operator_image(run, cluster.real_nodes.docker_host))
-        except InfraFault as fault:
-            # The engine's trouble is this track's alone.
-            yield RealRun(run, manifests, namespace, None, str(fault))
-            return
-        yield RealRun(run, manifests, namespace, image)
+    if image is None or not able or run.another_cluster is None:
+        return None
+    return RealRun(run, manifests, namespace, image)
