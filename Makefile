@@ -14,12 +14,12 @@ unexport lab submission args
 KUBEPROOF := .venv/bin/python scripts/with-args.py .venv/bin/kubeproof
 PYTEST := .venv/bin/python scripts/with-args.py .venv/bin/pytest
 READY := .venv/.ready
-LINTED := graders tests
+LINTED := graders tests scripts
 # Side by side, a test goes to whoever is free.
 SPREAD := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grade doctor test test-fast test-attacks test-kind selftest bench lint lock clean
+.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind selftest bench lint lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,21 +35,25 @@ grade: $(READY) ## Grade a submission: lab=1 submission=DIR args="..."
 doctor: $(READY) ## Say what this machine can do, and how to fix what it cannot
 	@$(KUBEPROOF) doctor
 
-test: lint ## Lint and all tests but the attacks (builds the binaries if they are not there)
-	@.venv/bin/kubeproof setup
-	$(PYTEST) $(SPREAD) tests/unit tests/conformance tests/cluster tests/e2e -m "not adversarial"
+test: test-fast test-cluster ## Lint and all tests but the attacks (builds the binaries if they are not there)
 
-test-fast: lint ## Lint and the tests that need no cluster: three minutes on two cores
+test-fast: lint ## Lint and the tests that need no cluster
 	$(PYTEST) $(SPREAD) tests/unit tests/conformance -m "not cluster and not adversarial"
+
+test-cluster: $(READY) ## The tests that need a cluster, and one solution after another from command to report
+	@.venv/bin/kubeproof setup
+	$(PYTEST) $(SPREAD) tests/unit tests/conformance tests/cluster tests/e2e -m "cluster and not adversarial and not kind"
 
 test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, sudden deaths
 	@.venv/bin/kubeproof setup
 	$(PYTEST) $(SPREAD) tests/conformance tests/adversarial -m adversarial
+	@[ -n "$$GIVEN_ARGS" ] || .venv/bin/python scripts/stages.py note attacks
 
 test-kind: $(READY) ## Real nodes and pods: the kind provider, in-cluster runs (root may lack a Docker engine)
 	@sh scripts/kind-needs.sh
 	@.venv/bin/kubeproof setup
 	$(PYTEST) tests/kind tests/conformance -m kind
+	@[ -n "$$GIVEN_ARGS" ] || .venv/bin/python scripts/stages.py note kind
 
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
 	@$(KUBEPROOF) selftest -- "$$GIVEN_LAB"

@@ -95,6 +95,7 @@ Printed = Callable[..., str]
 # Files.
 
 
+@pytest.mark.smoke
 def test_host_files_are_not_there(printed: Printed, tmp_path: Path) -> None:
     secret = tmp_path / "results.json"
     secret.write_text("total: 100")
@@ -252,6 +253,7 @@ def test_no_secret_of_the_harness_is_in_any_environment(
 # Network.
 
 
+@pytest.mark.smoke
 def test_there_is_no_interface_but_loopback(printed: Printed) -> None:
     code = """
         import socket
@@ -333,6 +335,7 @@ def test_it_is_nobody_and_cannot_become_anybody(printed: Printed) -> None:
     assert said[1:] == ["CapInh 0", "CapPrm 0", "CapEff 0", "CapAmb 0", "NoNewPrivs 1", "Seccomp 2"]
 
 
+@pytest.mark.smoke
 def test_root_of_the_host_never_runs_learner_code(start: Start) -> None:
     process = start("import time; print('up'); time.sleep(600)")
     eventually(lambda: "up" in process.log_tail())

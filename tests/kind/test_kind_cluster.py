@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from graders.polling import NotYet, wait_for
 from tests.kind.machinery import READY_WITHIN_S, Machinery, Node, wait_until_ready
 
@@ -44,6 +46,7 @@ print(urllib.request.urlopen("http://web.default.svc/hostname", timeout=10).read
 """
 
 
+@pytest.mark.smoke
 def test_the_node_is_ready_and_so_is_all_of_the_control_plane(node: Node) -> None:
     names = wait_until_ready(node, "--namespace=kube-system")
     for part in (

@@ -1,0 +1,92 @@
+"""Says whether a stage of tests was proven for the code at hand, and notes that it was.
+
+`tests/proven.json` has, for each stage, the digest of all that it tested when it last passed as a whole: its
+tests, the modules they import and run with all that these import, the files those name, and the locks. While
+the digest is the same, one smoke of the stage is enough.
+
+    python scripts/stages.py check kind     # ends with 0 if it is proven
+    python scripts/stages.py note kind      # it passed as a whole
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from graders.closure import closure_of, modules_below
+from graders.evidence.bundle import write_json
+from graders.paths import REPOSITORY
+
+PROVEN = REPOSITORY / "tests" / "proven.json"
+SCHEMA = "kubeproof/proven/v1"
+
+_COMMAND = ("graders.cli.grade", "graders.recording", "graders.lab1.scenario", "graders.clusters.embedded")
+STAGES = {
+    "attacks": (("tests/adversarial", "tests/conformance", "tests/e2e/command.py"), _COMMAND),
+    "kind": (("tests/kind", "tests/conformance"), (*_COMMAND, "graders.clusters.kind.provider")),
+}
+"""For each stage where its tests are, and what they run without importing it."""
+
+
+def key(stage: str) -> str:
+    """The digest of all that a stage tests."""
+    places, roots = STAGES[stage]
+    known = modules_below("graders")
+    tests = sorted({file for place in places for file in _tests_of(REPOSITORY / place)})
+    imported = {name for file in tests for name in _imports(file)}
+    closure = closure_of({*roots, *(known & imported)})
+    others = ("requirements.lock", "labs/lab1/lab.yaml", "labs/lab1/policies", "solutions/lab1/reference")
+    return closure.digest(*tests, *(REPOSITORY / name for name in others))
+
+
+def _tests_of(place: Path) -> Iterator[Path]:
+    """The tests of a file or folder, and the modules of tests/ that they import, however far."""
+    to_visit = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    found: set[Path] = set()
+    while to_visit:
+        file = to_visit.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for name in _imports(file):
+            helper = REPOSITORY.joinpath(*name.split(".")).with_suffix(".py")
+            if name.startswith("tests.") and helper.is_file():
+                to_visit.append(helper)
+    yield from found
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def _proven() -> dict[str, str]:
+    if not PROVEN.exists():
+        return {}
+    found: dict[str, str] = json.loads(PROVEN.read_text(encoding="utf-8"))["stages"]
+    return found
+
+
+def main() -> int:
+    """Check or note one stage; 1 means not proven, 2 a mistaken command line."""
+    if len(sys.argv) != 3 or sys.argv[1] not in ("check", "note") or sys.argv[2] not in STAGES:
+        print(__doc__, file=sys.stderr)
+        return 2
+    _, verb, stage = sys.argv
+    now = key(stage)
+    if verb == "check":
+        return 0 if _proven().get(stage) == now else 1
+    stages = dict(sorted({**_proven(), stage: now}.items()))
+    write_json(PROVEN, {"schema": SCHEMA, "stages": stages})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
