@@ -183,7 +183,13 @@ class Operator:
                 return
             if not self._killed.is_set():
                 self._ends.append((self._recording.clock.now(), str(status), self.log_tail(6).strip()))
-                self._record("exited", status=str(status), code=status.code, signal=status.signal)
+                self._record(
+                    "exited",
+                    status=str(status),
+                    reason=status.reason.value,
+                    code=status.code,
+                    signal=status.signal,
+                )
                 if time.monotonic() - began > STABLE_AFTER_S:
                     delays = list(RESTART_DELAYS_S)
                 self._stopping.wait(delays[0])

@@ -24,6 +24,7 @@ from graders.lab1.incluster import run as incluster
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.lab1.preparing import QUALITY, Prepared, is_in, manifests_of, prepared
 from graders.lab1.stage import Stage
+from graders.lab1.starting import HANDED_IN, handed_in
 from graders.lab1.story import IN_CLUSTER, RUN
 from graders.lab1.tracks import (
     absence,
@@ -153,6 +154,8 @@ class _Recording:
         wanted: Lab1Manifest = run.submission.manifest
         manifests = self.ready.manifests
         real = incluster.real_run(run, manifests, self._namespace_of_real_jobs(), self.ready.image)
+        brought = handed_in(run.submission.root, installed=is_in("python", run.submission))
+        run.recording.mark(RUN, HANDED_IN, **brought)
         results: dict[str, TrackResult] = {}
         with ThreadPoolExecutor(8) as aside:
             scale = calibrate(kube_of(run.cluster), run.cluster.own_namespace)

@@ -12,6 +12,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, Object, Request, Sighting
 from graders.faults import InfraFault, Unmet
 from graders.lab1.api import JOB_NAME, PLURAL, REPLICA_INDEX, controller_uid
+from graders.lab1.starting import ended_by_itself, stopped_for, why_not_ready
 
 GRADER = "kubeproof-grader"
 KUBELET = "kwok"
@@ -177,7 +178,13 @@ class Story:
         return sightings_by_place(self.bundle)
 
 
+_CREATE = "create"
+"""The track of creates-pods itself."""
+
 _NEVER = "No pod was there at all: first make creates-pods pass."
+_ENDED = "the operator's process ended"
+"""How what a track saw tells of an operator that ended by itself meanwhile."""
+
 _LATE = (
     "Other jobs got pods, this one none in time. Some sixty jobs are there at once: no job may have to wait"
     " for all others, so see to them side by side, and leave alone what is as it should be."
@@ -200,16 +207,14 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
             raise Unmet(
                 "an operator that starts and reads the jobs",
                 seen + (f"; it printed last: {log[-600:]}" if log else "; it printed nothing"),
-                hint="Start it by hand with KUBECONFIG set; the whole log is in bundle/logs.",
+                hint=why_not_ready(bundle, log),
             )
     story = Story(bundle, track)
     for mark in story.all("missed"):
         if str(mark.data["seen"]).startswith("0 pods"):
-            served = _served(bundle)
-            if not served:
-                hint = _NEVER
-            elif served.isdisjoint(story.spaces.values()):
-                hint = _LATE
+            hint = _podless(story, mark.t) or hint
+        elif _ENDED in str(mark.data["seen"]):
+            hint = stopped_for(bundle, mark.t) or hint
         raise Unmet(
             str(mark.data["waiting_for"])
             + (f", within {mark.data['within_s']:g} s" if "within_s" in mark.data else ""),
@@ -217,6 +222,15 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
             hint=hint,
         )
     return story
+
+
+def _podless(story: Story, t: float) -> str:
+    """The next step of a track whose job had no pod at time `t`; empty where that of its check is as good."""
+    served = _served(story.bundle)
+    if not served:
+        ended = stopped_for(story.bundle, t) or ended_by_itself(story.bundle, t)
+        return ended if ended or story.track == _CREATE else _NEVER
+    return _LATE if served.isdisjoint(story.spaces.values()) else ""
 
 
 def _served(bundle: Bundle) -> set[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from graders.model import Status
+from graders.model import Outcome, Status
 from tests.unit.lab1_flaws import Flaw, assert_costs, every, outcomes_of
 from tests.unit.lab1_recording import Mutation, Recording
 
@@ -97,6 +98,43 @@ CRD_FLAWS = (
         for case in ("image", "label", "removal")
     ),
 )
+
+
+def _edit_hint(case: str, tmp_path: Path, *, rule: bool = True, pruned: bool = False) -> Outcome:
+    """The outcome for an edit of the template that passed, with or without the reference's rule."""
+
+    def flawed(r: Recording) -> None:
+        answer = r.request("crd", f"edit-{case}")
+        labels = {} if pruned else {"added": "later"}
+        template = {"metadata": {"labels": labels}}
+        answer.update(code=200, response={"spec": {"trainer": {"template": template}}})
+        if not rule:
+            crd = r.request("crd", "crd")["response"]
+            text = json.dumps(crd["spec"]).replace("x-kubernetes-validations", "x-other")
+            crd["spec"] = json.loads(text)
+
+    return outcomes_of(flawed, tmp_path)[CRD]
+
+
+def test_a_label_that_the_crd_prunes_is_named_and_no_rule_asked_for(tmp_path: Path) -> None:
+    outcome = _edit_hint("label", tmp_path, pruned=True)
+    assert "the label is gone: the CRD prunes it" in outcome.observed
+    assert "Keep template.metadata whole" in outcome.hint
+    assert "CEL rule" not in outcome.hint
+
+
+@pytest.mark.parametrize("case", ["image", "label", "removal"])
+def test_whoever_has_no_rule_is_told_to_write_one(case: str, tmp_path: Path) -> None:
+    assert "immutable with a CEL rule" in _edit_hint(case, tmp_path, rule=False).hint
+
+
+@pytest.mark.parametrize(
+    ("case", "says"), [("image", "compares all of it"), ("label", "compares all"), ("removal", "as required")]
+)
+def test_whoever_has_a_rule_is_told_what_it_does_not_do(case: str, says: str, tmp_path: Path) -> None:
+    hint = _edit_hint(case, tmp_path).hint
+    assert "The rule 'self == oldSelf'" in hint
+    assert says in hint
 
 
 def _touch(track: str, verb: str, pod: str, **more: object) -> Mutation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graders.evidence.bundle import Bundle
@@ -40,7 +40,8 @@ EDITS = ("image", "label", "removal")
 def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
     """The CRD is structural, has status and defaults, refuses bad specs and edits of the template."""
     with Findings() as found:
-        _expect_definition(found, request(bundle, "crd", "crd").response)
+        definition = request(bundle, "crd", "crd").response
+        _expect_definition(found, definition)
         smallest = request(bundle, "crd", "create-smallest")
         if found.expect(smallest.code == 201, "the smallest job accepted", _answer(smallest)):
             for path, wanted in DEFAULTS.items():
@@ -58,8 +59,8 @@ def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
                 refused += found.expect(
                     answer.code == 422,
                     f"422 for a change of the template ({case})",
-                    _answer(answer),
-                    "Make the template immutable with a CEL rule, and required: try null, too.",
+                    "200, and the label is gone: the CRD prunes it" if _pruned(answer) else _answer(answer),
+                    _about_edit(answer, case, definition),
                 )
             through_main = request(bundle, "crd", "status-through-main")
             found.expect(
@@ -85,6 +86,43 @@ def _expect_definition(found: Findings, crd: Mapping[str, Any]) -> None:
             "the CRD does not declare it",
             "Add subresources: {status: {}} to the version.",
         )
+
+
+_ADDED = "spec.trainer.template.metadata.labels.added"
+
+
+def _pruned(answer: Request) -> bool:
+    """Whether the API server took a label of the template and kept nothing of it."""
+    sent, kept = _dig(answer.body, _ADDED), _dig(answer.response, _ADDED)
+    return answer.code == 200 and sent is not None and kept is None
+
+
+def _about_edit(answer: Request, case: str, definition: Mapping[str, Any]) -> str:
+    """What to do about an edit of the template that passed; nothing that the CRD has already."""
+    if _pruned(answer):
+        return (
+            "Keep template.metadata whole, by x-kubernetes-preserve-unknown-fields: true or declared "
+            "labels and annotations: no rule sees what is pruned before."
+        )
+    rule = next(_transition_rules(_dig(definition, "spec.versions")), "")
+    if not rule:
+        return "Make the template immutable with a CEL rule, and required: try null, too."
+    if case == "removal":
+        return f"The rule {rule!r} is not asked when its field goes: list template as required."
+    return f"The rule {rule!r} lets it pass: have one on template that compares all of it, self == oldSelf."
+
+
+def _transition_rules(schema: Any) -> Iterator[str]:
+    """The CEL rules, anywhere in a schema, that compare with what was."""
+    if isinstance(schema, Mapping):
+        for rule in schema.get("x-kubernetes-validations") or ():
+            if isinstance(rule, Mapping) and "oldSelf" in str(rule.get("rule")):
+                yield " ".join(str(rule["rule"]).split())[:80]
+        for value in schema.values():
+            yield from _transition_rules(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _transition_rules(value)
 
 
 def _answer(answer: Request) -> str:

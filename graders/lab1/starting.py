@@ -1,0 +1,111 @@
+"""Why an operator does not run: what was handed in, how its process ended and what it printed last.
+
+The recording side notes what a submission brings; the judging side reads that from the bundle. Both are here,
+for each means nothing without the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+
+HANDED_IN = "handed-in"
+"""The mark that says what of a submission decides whether Python finds its modules."""
+
+_RUN = "run"
+_READ = "requirements.txt"
+_UNREAD = (
+    "pyproject.toml", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "setup.py",
+    "setup.cfg", "environment.yml", "requirements.in",
+)  # fmt: skip
+"""Files that name packages, too, and that the grader does not install from."""
+
+_MOST_MODULES = 200
+_CANNOT_START = re.compile(r"^cannot start .*\n  fix: (.+)$", re.MULTILINE)
+_NO_MODULE = re.compile(r"No module named '?([A-Za-z_][\w.]*)'?")
+
+_LIMITS: Mapping[str, str] = {
+    "log": "It prints far too much, and is stopped for it: print a line for each thing that happens, at "
+    "level info, and nothing in a loop.",
+    "memory": "It uses too much memory, and is stopped for it: keep no copies of what the API server has.",
+    "cpu": "It uses too much CPU time, and is stopped for it: wait for events, and do not poll in a loop.",
+    "pids": "It starts too many processes and threads, and is stopped for it: use a pool of a few.",
+}
+"""For a reason why a sandbox ended a process, what to do."""
+
+_ENDED = "Its process ended by itself: mend what it printed last; the whole log is in bundle/logs."
+_BY_HAND = "Start it by hand with KUBECONFIG set; the whole log is in bundle/logs."
+
+
+def handed_in(root: Path, *, installed: bool) -> dict[str, Any]:
+    """What the submission at `root` brings; `installed` says whether the grader reads its requirements."""
+    return {
+        "read": _READ if installed and (root / _READ).is_file() else "",
+        "unread": [name for name in _UNREAD if (root / name).is_file()],
+        "modules": sorted(islice(_modules(root), _MOST_MODULES)),
+        "src": sorted(islice(_modules(root / "src"), _MOST_MODULES)),
+    }
+
+
+def _modules(folder: Path) -> Iterator[str]:
+    """The names that `import` finds in `folder`."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix == ".py" and path.stem.isidentifier():
+            yield path.stem
+        elif path.is_dir() and path.name.isidentifier() and next(path.glob("*.py"), None) is not None:
+            yield path.name
+
+
+def why_not_ready(bundle: Bundle, said: str) -> str:
+    """The next step for an operator that never read a job; `said` is what it printed last."""
+    if unstartable := _CANNOT_START.search(said):
+        return unstartable[1]
+    if limit := stopped_for(bundle):
+        return limit
+    names = _NO_MODULE.findall(said)
+    if names and (found := _about_module(names[-1], _brought(bundle))):
+        return found
+    return _ENDED if _ends(bundle) and said.strip() else _BY_HAND
+
+
+def stopped_for(bundle: Bundle, before: float = float("inf")) -> str:
+    """What to do about the limit that the operator last broke; empty if it broke none before then."""
+    reasons = [reason for t, reason in _ends(bundle) if t <= before]
+    return _LIMITS.get(reasons[-1], "") if reasons else ""
+
+
+def ended_by_itself(bundle: Bundle, before: float) -> str:
+    """What to do about a process that ended by itself before then; empty if none did."""
+    return _ENDED if any(t <= before for t, _ in _ends(bundle)) else ""
+
+
+def _ends(bundle: Bundle) -> list[tuple[float, str]]:
+    return [(p.t, str(p.data.get("reason", ""))) for p in bundle.processes if p.event == "exited"]
+
+
+def _brought(bundle: Bundle) -> Mapping[str, Any]:
+    marks = (mark.data for mark in bundle.marks if (mark.track, mark.name) == (_RUN, HANDED_IN))
+    return next(marks, {})
+
+
+def _about_module(name: str, brought: Mapping[str, Any]) -> str:
+    """What to do about a module that Python did not find; empty where nobody noted what was handed in."""
+    if not brought:
+        return ""
+    top = name.partition(".")[0]
+    if top in brought["modules"]:
+        return f"{top} is handed in, and {name} not found in it: see that every file is, with that spelling."
+    if top in brought["src"]:
+        return (
+            f"{top} lies in src/, where Python does not look: set PYTHONPATH to src in operator.environment."
+        )
+    if brought["read"]:
+        return f"{brought['read']} was read, and brings no module {name}: add the package that does."
+    unread = ", ".join(brought["unread"])
+    instead = f"{unread}: not read for packages; " if unread else f"there is no {_READ}: "
+    return f"{instead}name the package that brings {name} in {_READ}."
