@@ -37,6 +37,9 @@ _HEADER = struct.Struct("!HHQ")
 _CHUNK_BYTES = 1 << 20
 _LINES = 8
 _LONGEST_LINE = 300
+_NO_NETWORK = (
+    "network, so what it needs has to be in your folder; or hand in what it makes, and no operator.build"
+)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,13 @@ def _judge(build: Build, status: ExitStatus | None, said: str, problem: str, rec
             f"the sandbox of the build was lost: {status.detail if status else 'it does not end'}"
         )
     if problem:
-        raise BadSubmission(f"`{shown}` made what cannot be taken over: {problem}", file="submission.yaml")
+        limits = build.handover
+        raise BadSubmission(
+            f"`{shown}` made what cannot be taken over: {problem}",
+            file="submission.yaml",
+            fix="have it leave nothing running and, removing at its end what only building needs, at most "
+            f"{limits.files} files, each {limits.file_bytes // MIB} MiB, {limits.total_bytes // MIB} MiB in all",
+        )
     if status.code == 0 and received:
         return
     how = str(status) if status.code != 0 else "handed nothing over"
@@ -138,7 +147,7 @@ def _judge(build: Build, status: ExitStatus | None, said: str, problem: str, rec
         f"`{shown}` {how}: {_first_lines(said)}",
         file="submission.yaml",
         fix="run operator.build in a fresh copy of your folder and mend what it says; the sandbox has no "
-        "network, and go.mod and go.sum must be complete",
+        + ("network, and go.mod and go.sum must be complete" if build.go else _NO_NETWORK),
     )
 
 

@@ -18,7 +18,8 @@ from graders.once import one_at_a_time, remove_tree, scratch_folder, write_atomi
 from graders.paths import cache_folder
 from graders.progress import Progress
 from graders.sandbox.fetching import Wish, fetch
-from graders.sandbox.requirements import RUNNING, TESTING, Wanted, read_requirements, satisfied
+from graders.sandbox.project import passed_over, running_requirements
+from graders.sandbox.requirements import TESTING, Wanted, read_requirements, satisfied
 from graders.sandbox.runtime import LOCK, Runtime, make_venv
 
 _STAMP = "complete.json"
@@ -31,8 +32,8 @@ def check_requirements(root: Path) -> None:
     Raises:
         BadSubmission: names file and line.
     """
-    for name in (RUNNING, TESTING):
-        read_requirements(root, name)
+    running_requirements(root)
+    read_requirements(root, TESTING)
 
 
 def ensure_environment(course: Runtime, root: Path, progress: Progress) -> Runtime:
@@ -45,6 +46,8 @@ def ensure_environment(course: Runtime, root: Path, progress: Progress) -> Runti
         BadSubmission: a requirement cannot be read, or cannot be had as a wheel.
         InfraFault: the index cannot be reached, or the machine cannot make environments.
     """
+    if twice := passed_over(root):
+        progress.say(twice)
     wish = _wish(root)
     if wish is None:
         return course
@@ -65,7 +68,7 @@ def missing_packages(root: Path) -> Wish | None:
     Raises:
         BadSubmission: a requirement cannot be read.
     """
-    running = read_requirements(root, RUNNING)
+    running = running_requirements(root)
     fulfilled = satisfied(running.wanted, running.constraints, _course_pins())
     missing = any(each not in fulfilled for each in running.wanted)
     return Wish(running.wanted, running.constraints) if missing else None
@@ -73,7 +76,7 @@ def missing_packages(root: Path) -> Wish | None:
 
 def _wish(root: Path) -> Wish | None:
     """What has to be installed; None if the course's environment has it all."""
-    running, testing = (read_requirements(root, name) for name in (RUNNING, TESTING))
+    running, testing = running_requirements(root), read_requirements(root, TESTING)
     bounds = (*running.constraints, *testing.constraints)
     fulfilled = satisfied((*running.wanted, *testing.wanted), bounds, _course_pins())
     # What runs is resolved as a whole, by what its author wrote. A test tool that is there is good enough.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +60,6 @@ _WORTH_TELLING = re.compile(r"^(ERROR|THESE PACKAGES|The conflict|.* depends on 
 _OUR_FILES = re.compile(
     r"; for help visit.*|: for help visit.*|-[rc] \S+ \(line \d+\)( and)? ?|\(from -[rc] [^)]*\)+ ?"
 )
-_FIX = "see that `pip install --only-binary :all: -r requirements.txt` succeeds on a Linux machine"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def fetch(
         watch=_limits((scratch, packages)),
     )
     if run.status != 0 or run.stopped:
-        raise _fault(run, wish, scratch / "log")
+        raise _fault(run, wish, scratch / "log", _python(machine))
     report: dict[str, Any] = json.loads((scratch / "report.json").read_text("utf-8"))
     return sorted(_installed(report["install"], wish))
 
@@ -156,7 +156,13 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _fault(run: PipRun, wish: Wish, log: Path) -> BadSubmission | InfraFault:
+def _python(machine: Sequence[str]) -> str:
+    """The version of Python that packages are fetched for."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return machine[machine.index("--python-version") + 1] if machine else here
+
+
+def _fault(run: PipRun, wish: Wish, log: Path, python: str) -> BadSubmission | InfraFault:
     """Whose fault it is that pip failed or was stopped."""
     network, searches = _noted(log)
     network = network or next((line for line in run.lines if _NETWORK.search(line)), "")
@@ -176,8 +182,12 @@ def _fault(run: PipRun, wish: Wish, log: Path) -> BadSubmission | InfraFault:
     if not any(_LEARNERS.search(line) for line in run.lines):
         return InfraFault(f"pip failed (exit {run.status}): {_gist(run)}", fix="run `kubeproof doctor`")
     at = _named_in(run, wish.wanted)
+    all_of_it = f"-r {at.file}" if at.file.endswith(".txt") else f"'{at.requirement}'"
     return BadSubmission(
-        f"cannot be installed from wheels: {_gist(run)}", file=at.file, line=at.line, fix=_FIX
+        f"cannot be installed from wheels: {_gist(run)}",
+        file=at.file,
+        line=at.line,
+        fix=f"see that `pip install --only-binary :all: {all_of_it}` succeeds with Python {python} on Linux",
     )
 
 

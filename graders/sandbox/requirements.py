@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,17 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)(?:\s+|\s*=\s*|(?<=-[rc]))(\S.*)$")
 _ADDRESS = re.compile(r"^\w[\w+.-]*://|^[./~\\]|\.(whl|zip|tar\.\w+|tgz)$", re.IGNORECASE)
+_EDITABLE = re.compile(r"(-e|--editable)[\s=]+\.(\[|/?\s*$)")
 _NAMES_ONLY = "name packages and their versions, as in `kopf>=1.45,<1.46`"
+_PUBLISHED = (
+    "name a published package and its version, or put its source into the submission and, in "
+    "submission.yaml, its folder into PYTHONPATH of operator.environment"
+)
+_YOURSELF = (
+    "remove the line: nothing is installed of the submission itself; if its code is in src/, write "
+    "`environment: {PYTHONPATH: src}` under operator in submission.yaml"
+)
+_NO_OPTION = "remove it: packages are fetched as wheels, from the index that the course names"
 
 
 @dataclass(frozen=True)
@@ -99,14 +110,14 @@ class _Reader:
                 constrains = is_constraint or include[1] in ("-c", "--constraint")
                 self.read(target, is_constraint=constrains, above=(*above, name))
                 continue
-            found = _requirement(line, str(name), number)
+            found = read_requirement(line, str(name), number)
             (self.constraints if is_constraint else self.wanted).append(found)
             if len(self.wanted) + len(self.constraints) > MOST_REQUIREMENTS:
                 raise _bad(f"over {MOST_REQUIREMENTS} requirements", name, number, "require what you use")
 
     def _included(self, name: PurePosixPath, written: str, number: int) -> PurePosixPath:
         target = PurePosixPath(written.strip("\"'"))
-        path = self._inside(name.parent / target)
+        path = _inside(self._root, name.parent / target)
         if "://" in written or target.is_absolute() or path is None:
             problem = f"includes {quote(written)}, which is no file of the submission"
             raise _bad(problem, name, number, "put that file into the submission")
@@ -115,28 +126,40 @@ class _Reader:
             raise _bad(problem, name, number, "hand it in, or remove the line")
         return PurePosixPath(path.relative_to(self._root))
 
-    def _inside(self, name: PurePosixPath) -> Path | None:
-        """Where `name` leads, if that is inside the submission and something can be there."""
-        try:
-            path = (self._root / name).resolve()
-            path.is_file()
-        except (OSError, RuntimeError, ValueError):  # a name that is too long, a circle of links
-            return None
-        return path if path.is_relative_to(self._root) else None
-
     def _text(self, name: PurePosixPath) -> str:
-        path = self._inside(name)
-        if path is None or not path.is_file():
-            raise _bad("is no file of the submission", name, None, "make it a plain file")
-        with path.open("rb") as stream:
-            raw = stream.read(self._most_bytes + 1)
-        if len(raw) > self._most_bytes:
-            raise _bad(f"is over {self._most_bytes // 1024} KiB long", name, None, "require what you use")
-        try:
-            return raw.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = raw[: error.start].count(b"\n") + 1
-            raise _bad("is not UTF-8", name, line, "save it as UTF-8") from error
+        return read_text(self._root, str(name), self._most_bytes)
+
+
+def read_text(root: Path, name: str, most_bytes: int) -> str:
+    """The text of the file `name` of the submission at `root`, which has no links any more.
+
+    Raises:
+        BadSubmission: it is no file inside, too long, or no text.
+    """
+    path = _inside(root, PurePosixPath(name))
+    if path is None or not path.is_file():
+        raise _bad("is no file of the submission", name, None, "make it a plain file")
+    with path.open("rb") as stream:
+        raw = stream.read(most_bytes + 1)
+    if len(raw) > most_bytes:
+        raise _bad(f"is over {most_bytes // 1024} KiB long", name, None, "require what you use")
+    # What `pip freeze > requirements.txt` makes in a PowerShell.
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise _bad("is not UTF-8", name, line, "save it as UTF-8") from error
+
+
+def _inside(root: Path, name: PurePosixPath) -> Path | None:
+    """Where `name` leads, if that is inside the submission and something can be there."""
+    try:
+        path = (root / name).resolve()
+        path.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, a circle of links
+        return None
+    return path if path.is_relative_to(root) else None
 
 
 def _lines(text: str, file: str) -> Iterator[tuple[int, str]]:
@@ -144,9 +167,8 @@ def _lines(text: str, file: str) -> Iterator[tuple[int, str]]:
     joined, began = "", 0
     for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.rstrip("\r")
-        acting = next((c for c in line if not c.isprintable() and c != "\t"), None)
-        if acting is not None:
-            raise _bad(f"holds the character {ord(acting):#x}", file, number, "remove it")
+        if odd := _acting(line):
+            raise _bad(f"holds the character {ord(odd):#x}", file, number, "remove it")
         began = began or number
         if line.endswith("\\") and not line.lstrip().startswith("#"):
             joined += line[:-1] + " "
@@ -159,7 +181,18 @@ def _lines(text: str, file: str) -> Iterator[tuple[int, str]]:
         yield began, joined.strip()
 
 
-def _requirement(line: str, file: str, number: int) -> Wanted:
+def _acting(text: str) -> str:
+    return next((c for c in text if not c.isprintable() and c != "\t"), "")
+
+
+def read_requirement(line: str, file: str, number: int) -> Wanted:
+    """One requirement that stands at line `number` of `file`.
+
+    Raises:
+        BadSubmission: it is anything else.
+    """
+    if odd := _acting(line):
+        raise _bad(f"holds the character {ord(odd):#x}", file, number, "remove it")
     if "$" in line:
         raise _bad(f"{quote(line)}: variables are not filled in", file, number, _NAMES_ONLY)
     hashes = frozenset(match[1] for match in _HASH.finditer(line))
@@ -167,16 +200,18 @@ def _requirement(line: str, file: str, number: int) -> Wanted:
         raise _bad(f"{quote(wrong)} is no SHA-256 hash", file, number, "write `--hash=sha256:` and 64 digits")
     text = _HASH.sub("", line).strip()
     if text.startswith("-"):
-        raise _bad(f"{quote(text)}: options of pip are not taken", file, number, _NAMES_ONLY)
-    if _ADDRESS.search(text.split(";")[0].strip()):
-        raise _bad(f"{quote(text)} is an address or a path", file, number, _NAMES_ONLY)
+        fix = _YOURSELF if _EDITABLE.match(text) else _NO_OPTION
+        raise _bad(f"{quote(text)}: options of pip are not taken", file, number, fix)
+    if _ADDRESS.search(text.split(";", maxsplit=1)[0].strip()):
+        fix = _YOURSELF if re.fullmatch(r"\.(\[.*\])?/?", text) else _PUBLISHED
+        raise _bad(f"{quote(text)} is an address or a path", file, number, fix)
     try:
         too_much = len(text) > _MOST_CHARACTERS or text.count("(") > _MOST_PARENTHESES
         requirement = Requirement("" if too_much else text)
     except InvalidRequirement as error:
         raise _bad(f"{quote(text)} is no requirement", file, number, _NAMES_ONLY) from error
     if requirement.url is not None:
-        raise _bad(f"{quote(text)} names an address", file, number, _NAMES_ONLY)
+        raise _bad(f"{quote(text)} names an address", file, number, _PUBLISHED)
     found = Wanted(requirement, file, number, hashes)
     try:
         _ = found.applies

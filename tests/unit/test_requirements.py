@@ -9,7 +9,8 @@ import pytest
 from graders.faults import BadSubmission
 from graders.paths import REPOSITORY
 from graders.progress import Silent
-from graders.sandbox.environments import ensure_environment
+from graders.sandbox.environments import ensure_environment, missing_packages
+from graders.sandbox.project import passed_over, running_requirements
 from graders.sandbox.requirements import (
     MOST_BYTES,
     MOST_FILES,
@@ -215,3 +216,86 @@ def test_what_the_course_itself_hands_out_needs_nothing_more(
     assert (REPOSITORY / folder / NAME).is_file()
     assert ensure_environment(course, REPOSITORY / folder, Silent()) is course
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+def test_what_a_powershell_writes_is_read(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    found = read(tmp_path, f"{mark}kopf==1.45.0\r\npyyaml\r\n".encode(encoding))
+    assert [str(each) for each in found.wanted] == ["kopf==1.45.0", "pyyaml"]
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("-e .", "remove the line: nothing is installed of the submission itself"),
+        ("--editable=.[dev]", "PYTHONPATH: src"),
+        (".", "PYTHONPATH: src"),
+        (".[test]", "PYTHONPATH: src"),
+        ("-e git+https://example.com/x", "remove it: packages are fetched as wheels"),
+        ("--index-url https://example.com/simple", "remove it: packages are fetched as wheels"),
+        ("./vendored", "put its source into the submission"),
+        ("kopf @ file:///tmp/build/kopf", "name a published package and its version"),
+        ("kopf=1", "as in `kopf>=1.45,<1.46`"),
+    ],
+)
+def test_a_refusal_says_what_to_do_instead(tmp_path: Path, line: str, remedy: str) -> None:
+    with pytest.raises(BadSubmission) as caught:
+        read(tmp_path, line)
+    assert remedy in caught.value.fix
+
+
+def project(root: Path, text: str) -> Requirements:
+    (root / "pyproject.toml").write_text(text)
+    return running_requirements(root)
+
+
+class TestProjectFile:
+    """Without a requirements.txt the dependencies of pyproject.toml are read, under the same rules."""
+
+    TEXT = '[project]\nname = "mltj"\ndependencies = [\n  "kopf>=1.45,<1.46",\n  "httpx==0.28.1",\n]\n'
+
+    def test_its_dependencies_are_read(self, tmp_path: Path) -> None:
+        found = project(tmp_path, self.TEXT)
+        assert shown(found.wanted) == [
+            ("kopf<1.46,>=1.45", "pyproject.toml", 4), ("httpx==0.28.1", "pyproject.toml", 5)
+        ]  # fmt: skip
+        assert passed_over(tmp_path) == ""
+        wish = missing_packages(tmp_path)
+        assert wish is not None
+        assert wish.requirements_txt == "httpx==0.28.1\nkopf<1.46,>=1.45\n"
+
+    def test_requirements_txt_comes_first_and_that_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / NAME).write_text("pyyaml\n")
+        assert shown(project(tmp_path, self.TEXT).wanted) == [("pyyaml", NAME, 1)]
+        assert passed_over(tmp_path).startswith("packages are read from requirements.txt, not from")
+        for text in ("[tool.ruff]\n", "[["):
+            assert project(tmp_path, text).wanted
+            assert passed_over(tmp_path) == ""
+
+    @pytest.mark.parametrize("text", ["", "[tool.ruff]\n", '[project]\nname = "x"\n', "project = 1\n"])
+    def test_without_any_nothing_is_asked_for(self, tmp_path: Path, text: str) -> None:
+        assert project(tmp_path, text) == Requirements()
+
+    @pytest.mark.parametrize(
+        ("text", "says", "line"),
+        [
+            ("[project\n", "is not valid TOML", None),
+            ("x = " + "[" * 50_000, "is not valid TOML", None),
+            ("x = " + "9" * 5_000, "is not valid TOML", None),
+            ("[project]\ndependencies = 'kopf'\n", "dependencies is text", 2),
+            ("[project]\n\ndependencies = [5]\n", "dependencies holds a number", 3),
+            ("[project]\ndependencies = ['kopf @ https://evil.example/k.whl']\n", "is an address", 2),
+            ("[project]\ndependencies = [\n'kopf',\n'-e .']\n", "options of pip are not taken", 4),
+            ('[project]\ndependencies = ["kopf\\u0000"]\n', "holds the character 0x0", 2),
+            ("[project]\ndependencies = [" + "'a'," * 201 + "]\n", "over 200 requirements", 2),
+            ("#" * 300_000, "is over 256 KiB long", None),
+        ],
+    )
+    def test_everything_else_is_refused(self, tmp_path: Path, text: str, says: str, line: int | None) -> None:
+        with pytest.raises(BadSubmission) as caught:
+            project(tmp_path, text)
+        assert says in caught.value.problem
+        assert (caught.value.file, caught.value.line) == ("pyproject.toml", line)
+        assert caught.value.fix
+        assert str(caught.value).replace("\n", "").isprintable()
