@@ -18,14 +18,27 @@ from graders.model import Guest
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.submissions.manifests import Manifest
 
-ALLOWED = frozenset(
-    {
-        "ClusterRole", "ClusterRoleBinding", "ConfigMap", "CustomResourceDefinition", "Deployment",
-        "LimitRange", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "ResourceQuota",
-        "Role", "RoleBinding", "Secret", "Service", "ServiceAccount",
-    }
-)  # fmt: skip
-"""Kinds a submission may install. Webhooks and aggregated APIs would let it stand in the grader's way."""
+_RBAC = "rbac.authorization.k8s.io/v1"
+ALLOWED: Mapping[str, str] = {
+    "ClusterRole": _RBAC,
+    "ClusterRoleBinding": _RBAC,
+    "ConfigMap": "v1",
+    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
+    "Deployment": "apps/v1",
+    "LimitRange": "v1",
+    "Namespace": "v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "PriorityClass": "scheduling.k8s.io/v1",
+    "ResourceQuota": "v1",
+    "Role": _RBAC,
+    "RoleBinding": _RBAC,
+    "Secret": "v1",
+    "Service": "v1",
+    "ServiceAccount": "v1",
+}
+"""Kinds a submission may install, with their apiVersion. Webhooks and aggregated APIs would let it stand in
+the grader's way."""
 
 DRY_RUN = frozenset({"Deployment"})
 """Checked by the API server but not stored: simulated pods of the operator would take places."""
@@ -50,7 +63,15 @@ def check_kinds(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> None:
                 f"{manifest.kind} {manifest.name} may not be installed by a submission",
                 file=manifest.file,
                 line=manifest.line,
-                fix=f"take it out; allowed are {', '.join(sorted(ALLOWED))}",
+                fix=f"take it out; allowed are {', '.join(ALLOWED)}",
+            )
+        version = ALLOWED[manifest.kind]
+        if manifest.data["apiVersion"] != version:
+            raise BadSubmission(
+                f"{manifest.kind} {manifest.name} is of {manifest.data['apiVersion']}, which no cluster has",
+                file=manifest.file,
+                line=manifest.line,
+                fix=f'write "apiVersion: {version}"',
             )
         namespace = _namespace(manifest)
         if re.fullmatch(r"kube-.*", namespace) or (
@@ -62,19 +83,39 @@ def check_kinds(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> None:
                 line=manifest.line,
                 fix=f"use the operator's own namespace, {wanted.operator.namespace}",
             )
-    account = (wanted.operator.namespace, wanted.operator.service_account)
-    if not any(m.kind == "ServiceAccount" and (_namespace(m), m.name) == account for m in manifests):
+    _expect_account(manifests, wanted)
+    crds = [m for m in manifests if m.kind == "CustomResourceDefinition"]
+    if not any(m.name == CRD for m in crds):
+        there = f"; there is {', '.join(m.name for m in crds)}" if crds else ""
         raise BadSubmission(
-            f"the manifests hold no ServiceAccount {account[1]} in namespace {account[0]}",
-            file="submission.yaml",
-            fix="add it to the manifests, or correct operator.namespace and operator.serviceAccount",
+            f"the manifests hold no CustomResourceDefinition {CRD}{there}",
+            file=crds[0].file if crds else "submission.yaml",
+            line=crds[0].line if crds else None,
+            fix=f"call it {CRD}" if crds else "add the CRD's file to `manifests`",
         )
-    if not any(m.kind == "CustomResourceDefinition" and m.name == CRD for m in manifests):
-        raise BadSubmission(
-            f"the manifests hold no CustomResourceDefinition {CRD}",
-            file="submission.yaml",
-            fix="add the CRD's file to `manifests`",
-        )
+
+
+def _expect_account(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> None:
+    namespace, name = wanted.operator.namespace, wanted.operator.service_account
+    accounts = [m for m in manifests if m.kind == "ServiceAccount"]
+    if any((_namespace(m), m.name) == (namespace, name) for m in accounts):
+        return
+    problem = f"the manifests hold no ServiceAccount {name} in namespace {namespace}"
+    for found in accounts:
+        if found.name == name:
+            there = f"is in {_namespace(found)}" if _namespace(found) else "has no namespace"
+            raise BadSubmission(
+                f"{problem}: this one {there}",
+                file=found.file,
+                line=found.line,
+                fix=f'write "namespace: {namespace}" in its metadata, or correct operator.namespace',
+            )
+    others = ", ".join(f"{m.name} in {_namespace(m) or 'no namespace'}" for m in accounts)
+    raise BadSubmission(
+        problem + (f"; there is {others}" if others else ""),
+        file="submission.yaml",
+        fix="add it to the manifests, or correct operator.namespace and operator.serviceAccount",
+    )
 
 
 def namespaces_of(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> frozenset[str]:
@@ -118,7 +159,8 @@ def install(
                 f"the API server refused {manifest.kind} {manifest.name}: {answer.message}",
                 file=manifest.file,
                 line=manifest.line,
-                fix="mend the manifest; `kubectl apply --dry-run=server` shows the same answer",
+                fix="mend the manifest; `kubectl apply --dry-run=server` shows the same answer, "
+                "for instance on the cluster of `kubeproof cluster up`",
             )
     _wait_established(kube, manifests, deadline_s)
     _wait_served(kube, deadline_s)
@@ -212,7 +254,7 @@ def _wait_established(kube: Kube, manifests: Sequence[Manifest], deadline_s: flo
             f"the CRD {CRD} is not Established after {deadline_s:g} s: {error}",
             file=source.file,
             line=source.line,
-            fix="look at the CRD's names and versions",
+            fix="mend its names and versions; `kubectl describe crd` on a cluster tells their state",
         ) from error
 
 

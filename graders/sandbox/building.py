@@ -137,8 +137,8 @@ def _judge(build: Build, status: ExitStatus | None, said: str, problem: str, rec
         raise BadSubmission(
             f"`{shown}` made what cannot be taken over: {problem}",
             file="submission.yaml",
-            fix="have it leave nothing running and, removing at its end what only building needs, at most "
-            f"{limits.files} files, each {limits.file_bytes // MIB} MiB, {limits.total_bytes // MIB} MiB in all",
+            fix="have it leave nothing running and, without what only building needs, at most "
+            f"{limits.files} files, {limits.total_bytes // MIB} MiB in all, {limits.file_bytes // MIB} each",
         )
     if status.code == 0 and received:
         return
