@@ -129,6 +129,7 @@ class _Place:
             input=json.dumps(dataclasses.asdict(errand)),
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
         if done.returncode:

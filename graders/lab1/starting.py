@@ -73,6 +73,12 @@ def why_not_ready(bundle: Bundle, said: str) -> str:
     return _ENDED if _ends(bundle) and said.strip() else _BY_HAND
 
 
+def without_fix(said: str) -> str:
+    """What it printed, less the fix that `why_not_ready` gives."""
+    found = _CANNOT_START.search(said)
+    return said.replace(f"\n  fix: {found[1]}", "") if found else said
+
+
 def stopped_for(bundle: Bundle, before: float = float("inf")) -> str:
     """What to do about the limit that the operator last broke; empty if it broke none before then."""
     reasons = [reason for t, reason in _ends(bundle) if t <= before]

@@ -12,7 +12,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, Object, Request, Sighting
 from graders.faults import InfraFault, Unmet
 from graders.lab1.api import JOB_NAME, PLURAL, REPLICA_INDEX, controller_uid
-from graders.lab1.starting import ended_by_itself, stopped_for, why_not_ready
+from graders.lab1.starting import ended_by_itself, stopped_for, why_not_ready, without_fix
 
 GRADER = "kubeproof-grader"
 KUBELET = "kwok"
@@ -206,7 +206,7 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
             log = str(mark.data.get("log", "")).strip()
             raise Unmet(
                 "an operator that starts and reads the jobs",
-                seen + (f"; it printed last: {log[-600:]}" if log else "; it printed nothing"),
+                seen + (f"; it printed last: {without_fix(log)[-600:]}" if log else "; it printed nothing"),
                 hint=why_not_ready(bundle, log),
             )
     story = Story(bundle, track)

@@ -82,11 +82,17 @@ def _problem() -> str:
     if shutil.which("bwrap") is None:
         return f"{_MISSING[0]}\n  fix: {_MISSING[1]}"
     probe = ["bwrap", *_NAMESPACES, *_user_namespace(), "--ro-bind", "/", "/", "--proc", "/proc", "true"]
-    done = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=30)
-    if done.returncode == 0:
+    try:
+        done = subprocess.run(
+            probe, capture_output=True, text=True, errors="replace", check=False, timeout=30
+        )
+        said = (done.stderr.strip() or f"it ended with {done.returncode}") if done.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if not said:
         return ""
     return (
-        f"bubblewrap cannot make a sandbox here: {done.stderr.strip()}\n"
+        f"bubblewrap cannot make a sandbox here: {said}\n"
         "  fix: allow user namespaces: sysctl -w user.max_user_namespaces=65536 and, on Ubuntu 24.04 and "
         "later, sysctl -w kernel.apparmor_restrict_unprivileged_userns=0; in a container, run it with "
         "--security-opt seccomp=unconfined --security-opt systempaths=unconfined"

@@ -125,7 +125,9 @@ def make_venv(folder: Path) -> None:
     python = getattr(sys, "_base_executable", None) or sys.executable
     command = [python, "-I", "-m", "venv", "--without-pip", str(folder)]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=_VENV_TIMEOUT_S, check=False)
+        run = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_VENV_TIMEOUT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InfraFault(f"{python} cannot make a virtual environment: {error}", fix=_VENV_FIX) from error
     if run.returncode != 0:

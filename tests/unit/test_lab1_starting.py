@@ -11,7 +11,7 @@ import pytest
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark, ProcessEvent
 from graders.judging.catalogue import collect_checks
-from graders.lab1.starting import handed_in, why_not_ready
+from graders.lab1.starting import handed_in, why_not_ready, without_fix
 from graders.model import Outcome, Status
 from tests.unit.lab1_flaws import outcomes_of
 from tests.unit.lab1_recording import Recording
@@ -57,6 +57,8 @@ def test_a_record_that_says_nothing_of_what_was_handed_in_still_has_a_next_step(
 def test_a_command_that_cannot_start_brings_its_own_fix() -> None:
     said = "cannot start './run.sh': it is not executable\n  fix: chmod +x ./run.sh\n"
     assert next_step(said) == "chmod +x ./run.sh"
+    assert without_fix(said) == "cannot start './run.sh': it is not executable\n"
+    assert without_fix("  fix: none") == "  fix: none"
 
 
 def test_an_operator_that_says_nothing_is_to_be_started_by_hand() -> None:

@@ -84,7 +84,9 @@ def usual_engine() -> Engine | None:
         return None
     command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN_S, check=False)
+        run = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_ANSWER_WITHIN_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     engine = Engine(run.stdout.strip() or "unix:///var/run/docker.sock")

@@ -130,5 +130,7 @@ def _chain(rule: str) -> str:
 
 
 def _run(*command: str) -> str:
-    run = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    run = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=True
+    )
     return run.stdout

@@ -63,7 +63,12 @@ def _minor(program: Path) -> str:
     """The version of a kind without its patch level, such as v0.33; empty if it does not say."""
     try:
         run = subprocess.run(
-            [program, "version"], capture_output=True, text=True, timeout=_ANSWERS_WITHIN_S, check=False
+            [program, "version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWERS_WITHIN_S,
+            check=False,
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return ""
