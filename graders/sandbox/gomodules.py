@@ -21,7 +21,7 @@ from graders.sandbox.goruntime import GoRuntime, host_environment
 
 _FETCH_S = 600.0
 _PARSE_S = 30.0
-_MOST_MODULES = 2000
+MOST_MODULES = 2000
 _LINES = 6
 
 _LEARNERS = re.compile(
@@ -53,9 +53,9 @@ def fetch_modules(runtime: GoRuntime, submission: Path, scratch: Path, progress:
     described = _described(runtime, scratch, variables)
     for local in _local_replacements(described):
         _copy(submission, scratch, local)
-    if len(described.get("Require") or ()) > _MOST_MODULES:
+    if len(described.get("Require") or ()) > MOST_MODULES:
         raise BadSubmission(
-            f"requires over {_MOST_MODULES} modules", file="go.mod", fix="require what you use"
+            f"requires over {MOST_MODULES} modules", file="go.mod", fix="require what you use"
         )
     with progress.task("fetching the submission's Go modules"):
         proxies = _without_direct(_go(runtime, ("env", "GOPROXY"), scratch, variables, _PARSE_S).stdout)
