@@ -98,8 +98,8 @@ def _there() -> Iterator[str]:
     yield f"| Python | the grader's own, {python} or later |"
     yield f"| packages for Python | {', '.join(_pinned())} |"
     yield (
-        "| where others come from | as wheels, the package index that `pip` on the grader's machine is set to; "
-        "the module proxy that `go` there is set to, never a repository itself |"
+        "| where others come from | as wheels, the package index that `pip` on the grader's machine uses; "
+        "the module proxy that `go` there uses, never a repository itself |"
     )
 
 
