@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from graders.faults import BadSubmission, InfraFault
 from graders.sandbox.enclosure import shared_folder
-from graders.sandbox.goruntime import LAYER, GoRuntime
+from graders.sandbox.goruntime import FLAGS, LAYER, GoRuntime
 from graders.sandbox.protocol import (
     MIB,
     ExitStatus,
@@ -31,6 +31,9 @@ from graders.sandbox.protocol import (
 )
 
 HANDOVER = Path(__file__).with_name("handover.py")
+_FRONT = "front"
+"""The folder in HOME with the go command that a build finds first."""
+
 _POLL_S = 0.1
 _IDLE_S = 30.0
 _HEADER = struct.Struct("!HHQ")
@@ -105,15 +108,22 @@ def _free_port() -> int:
 def _spec(build: Build, port: int) -> SandboxSpec:
     command, go = build.command, build.go
 
-    def files(_: View) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in (HANDOVER, LAYER)}
+    def files(view: View) -> dict[str, bytes]:
+        own = {path.name: path.read_bytes() for path in (HANDOVER, LAYER, FLAGS)}
+        if go:
+            words = (f"{build.base.venv}/bin/python", "-I", f"{view.files}/{FLAGS.name}", str(go.go))
+            own["go"] = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'.encode()
+        return own
 
     def environment(view: View) -> dict[str, str]:
         own = go.environment(view, build.base.venv) if go else {}
+        if go:
+            own["PATH"] = f"{view.home}/{_FRONT}:{own['PATH']}"
         return {**own, "FILES": view.files}
 
     begin = ["exec nice -n 5", 'python -I "$FILES/handover.py"', str(port)]
     if go:
+        begin.insert(0, f'install -D -m 755 "$FILES/go" "$HOME/{_FRONT}/go" &&')
         begin += ['python -I "$FILES/golayer.py"', shlex.quote(str(go.builds)), '"$GOCACHE"']
     return replace(
         build.base,

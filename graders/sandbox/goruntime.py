@@ -2,7 +2,8 @@
 
 All three are read-only in every sandbox, at the paths they have outside: Go's cache keys name the folders of
 module sources. A build writes into a cache of its own that begins as a layer of links over the shared one
-(`golayer`), so no learner can change what another one's build, or a later one of their own, finds.
+(`golayer`), so no learner can change what another one's build, or a later one of their own, finds. Flags that
+would miss all of it, and make no other program, are left out of a build (`goflags`).
 
 The shared cache is filled once, from the pinned modules of `gowarm` and never from a submission. Submissions
 only ever add modules, which the Go checksum database and go.sum vouch for.
@@ -27,6 +28,7 @@ from graders.progress import Progress
 from graders.sandbox.protocol import Mount, View
 
 LAYER = Path(__file__).with_name("golayer.py")
+FLAGS = Path(__file__).with_name("goflags.py")
 WARM = Path(__file__).with_name("gowarm")
 _TAIL_LINES = 8
 
@@ -139,13 +141,14 @@ def _warm(runtime: GoRuntime, progress: Progress) -> None:
             continue  # without a C compiler there is no race detector either
         variables = {**host_environment(runtime), "CGO_ENABLED": cgo}
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        with progress.task(title) as task:
-            command: list[str | Path] = ["nice", "-n", "10", runtime.go, *arguments]
-            with printing(command, environment=variables, folder=WARM) as (process, lines):
-                for count, line in enumerate(lines, start=1):
-                    tail.append(line.strip())
-                    task.update(done=count, detail=tail[-1])
-                status = process.wait()
+        with (
+            progress.task(title) as task,
+            printing([runtime.go, *arguments], environment=variables, folder=WARM) as (process, lines),
+        ):
+            for count, line in enumerate(lines, start=1):
+                tail.append(line.strip())
+                task.update(done=count, detail=tail[-1])
+            status = process.wait()
         if status != 0:
             raise InfraFault(
                 f"go {arguments[0]} failed (exit {status}):\n    " + "\n    ".join(tail),

@@ -84,7 +84,7 @@ def _run(go: GoRuntime, command: list[str], folder: Path, more: dict[str, str] |
     environment["PATH"] = f"{go.root}/bin:{environment.get('PATH', '')}"
     try:
         done = subprocess.run(
-            ["nice", "-n", "10", *command],
+            command,
             cwd=folder,
             env=environment,
             capture_output=True,
