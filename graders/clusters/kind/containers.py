@@ -51,6 +51,7 @@ class Containers:
 
         if not answers(host):
             raise InfraFault(f"no Docker engine of this machine answers at {host}", fix=_FIX)
+        self.host = host
         with _mapped(f"the Docker engine at {host} does not take us"):
             self._client: Any = docker.DockerClient(base_url=host, version="auto", timeout=timeout_s)
 

@@ -52,15 +52,15 @@ class KindProvider:
 
     @contextlib.contextmanager
     def ready(self, spec: ClusterSpec, progress: Progress) -> Iterator[str]:
-        """Have an engine with the node image in it, and the programs; gives the address of the engine."""
+        """Have an engine with the node image in it, and the programs; gives the address of the engine.
+
+        Raises:
+            InfraFault, UsageError: as for `provision`.
+        """
         with contextlib.ExitStack() as running:
-            host = answering_engine() or running.enter_context(running_engine(progress))
-            ensure_kind(progress)
-            if not self._node_image:
-                ensure_node_image(host, progress)
-            if spec.nodes:
-                ensure_binaries(progress)
-            yield host
+            containers = self._containers(spec, running, progress)
+            self._parts(spec, containers, progress)
+            yield containers.host
 
     @contextlib.contextmanager
     def provision(self, spec: ClusterSpec, progress: Progress) -> Iterator[Cluster]:
@@ -70,28 +70,37 @@ class KindProvider:
             InfraFault: there is no engine, the machine cannot run nodes, or the cluster does not get ready.
             UsageError: the lab needs what no kind cluster has.
         """
-        check_needs(spec.needs, self.capabilities, self.name)
         with contextlib.ExitStack() as running:
-            host = answering_engine() or running.enter_context(running_engine(progress))
-            if not host.startswith(UNIX):
-                raise InfraFault(
-                    f"the Docker engine at {host} may be on another machine, which cannot see our files",
-                    fix="name an engine of this machine by its socket: DOCKER_HOST=unix:///var/run/docker.sock",
-                )
-            containers = running.enter_context(Containers(host))
-            facts = containers.facts()
-            check(facts, 1 + spec.workers)
+            containers = self._containers(spec, running, progress)
             remove_orphans(containers, progress.say)
-            parts = Parts(
-                containers=containers,
-                binary=ensure_kind(progress),
-                image=self._node_image or ensure_node_image(host, progress),
-                kwok=ensure_binaries(progress).path("kwok") if spec.nodes else None,
-                old_cgroups=facts.cgroups < 2,
-            )
+            parts = self._parts(spec, containers, progress)
             folder = running.enter_context(OwnedFolder(KIND, spec.name))
-            starting = Starting(spec, parts, Kind(parts.binary, host, folder.path), folder, running)
+            kind = Kind(parts.binary, containers.host, folder.path)
+            starting = Starting(spec, parts, kind, folder, running)
             yield starting.run(progress)
+
+    def _containers(self, spec: ClusterSpec, running: contextlib.ExitStack, progress: Progress) -> Containers:
+        """An engine of this machine that can run such a cluster, until `running` unwinds."""
+        check_needs(spec.needs, self.capabilities, self.name)
+        host = answering_engine() or running.enter_context(running_engine(progress))
+        if not host.startswith(UNIX):
+            raise InfraFault(
+                f"the Docker engine at {host} may be on another machine, which cannot see our files",
+                fix="name an engine of this machine by its socket: DOCKER_HOST=unix:///var/run/docker.sock",
+            )
+        containers = running.enter_context(Containers(host))
+        check(containers.facts(), 1 + spec.workers)
+        return containers
+
+    def _parts(self, spec: ClusterSpec, containers: Containers, progress: Progress) -> Parts:
+        """What a cluster is made of, fetched and built if it is not there."""
+        return Parts(
+            containers=containers,
+            binary=ensure_kind(progress),
+            image=self._node_image or ensure_node_image(containers.host, progress),
+            kwok=ensure_binaries(progress).path("kwok") if spec.nodes else None,
+            old_cgroups=containers.facts().cgroups < 2,
+        )
 
     @contextlib.contextmanager
     def shared(self, progress: Progress) -> Iterator[Mapping[str, str]]:
