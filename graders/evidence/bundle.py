@@ -23,7 +23,7 @@ import dataclasses
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -209,6 +209,16 @@ class Bundle:
         return self._read(AuditEvent)
 
     @cached_property
+    def audit_by_place(self) -> Mapping[tuple[str, str], Sequence[AuditEvent]]:
+        """The same by resource and namespace."""
+        return _by_place(self.audit)
+
+    @cached_property
+    def sightings_by_place(self) -> Mapping[tuple[str, str], Sequence[Sighting]]:
+        """What the grader's own watches saw, by resource and namespace."""
+        return _by_place(self.sightings)
+
+    @cached_property
     def sightings(self) -> tuple[Sighting, ...]:
         """What the grader's own watches saw."""
         return self._read(Sighting)
@@ -255,6 +265,16 @@ class Bundle:
         with path.open(encoding="utf-8") as lines:
             records = [kind(**json.loads(line)) for line in lines if line.strip()]
         return tuple(sorted(records, key=lambda record: record.t))  # type: ignore[attr-defined]
+
+
+P = TypeVar("P", AuditEvent, Sighting)
+
+
+def _by_place(records: Iterable[P]) -> dict[tuple[str, str], list[P]]:
+    places: dict[tuple[str, str], list[P]] = {}
+    for record in records:
+        places.setdefault((record.resource, record.namespace), []).append(record)
+    return places
 
 
 def write_json(path: Path, data: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from graders.evidence.bundle import Bundle
@@ -98,7 +97,7 @@ class Story:
         """Every object of a resource that ever was in the namespace, in order of appearance."""
         space = namespace or self.namespace
         by_uid: dict[str, list[Sighting]] = {}
-        for sighting in self._sightings.get((resource, space), ()):
+        for sighting in self.bundle.sightings_by_place.get((resource, space), ()):
             by_uid.setdefault(sighting.uid, []).append(sighting)
         return [
             Life(
@@ -145,10 +144,8 @@ class Story:
         space = namespace or self.namespace
         return [
             event
-            for event in self.bundle.audit
-            if event.resource == resource
-            and event.did == deed
-            and event.namespace == space
+            for event in self.bundle.audit_by_place.get((resource, space), ())
+            if event.did == deed
             and event.ok
             and event.is_write
             and not event.subresource
@@ -172,10 +169,6 @@ class Story:
         """How often each pod of a job went; see `member`."""
         lives = self.pods(job, namespace)
         return Counter(member(life.last, life.name) for life in lives if life.gone is not None)
-
-    @cached_property
-    def _sightings(self) -> dict[tuple[str, str], list[Sighting]]:
-        return sightings_by_place(self.bundle)
 
 
 _CREATE = "create"
@@ -251,17 +244,6 @@ def of_the_house(user: str) -> bool:
         or user.startswith("system:serviceaccount:kube-system:")
         or (user.startswith("system:") and not user.startswith("system:serviceaccount:"))
     )
-
-
-def sightings_by_place(bundle: Bundle) -> dict[tuple[str, str], list[Sighting]]:
-    """The sightings of a bundle by resource and namespace; made once per bundle."""
-    places: dict[tuple[str, str], list[Sighting]] | None = bundle.__dict__.get("_by_place")
-    if places is None:
-        places = {}
-        for sighting in bundle.sightings:
-            places.setdefault((sighting.resource, sighting.namespace), []).append(sighting)
-        bundle.__dict__["_by_place"] = places
-    return places
 
 
 def request(bundle: Bundle, track: str, name: str) -> Request:

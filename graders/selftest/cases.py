@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -36,21 +36,27 @@ class Case:
         return self.flaw.losses(capabilities) if self.flaw is not None else ()
 
 
-def cases_of(lab: Lab, scratch: Path, *, focus: bool) -> Iterator[Case]:
-    """All solutions of `lab`, made as a whole under `scratch`; with `focus`, flaws for their flaw alone.
+def cases_of(lab: Lab, scratch: Path, *, focus: bool, only: Collection[str] = ()) -> Iterator[Case]:
+    """The solutions of `lab`, or those of them named in `only`, made as a whole under `scratch`.
+
+    With `focus`, flaws are to be graded for their flaw alone.
 
     Raises:
         CourseError: a patch does not fit. InfraFault: there is no git on this machine.
     """
     for reference in lab.references:
-        yield Case(reference.name, reference, "nothing")
-    yield Case(STARTER, lab.folder / STARTER, f"all but {STARTER_BELOW} %")
+        if not only or reference.name in only:
+            yield Case(reference.name, reference, "nothing")
+    if not only or STARTER in only:
+        yield Case(STARTER, lab.folder / STARTER, f"all but {STARTER_BELOW} %")
     checks = {criterion.id: criterion.checks for criterion in lab.rubric.criteria}
     for expected in (*lab.flawed, *lab.sound):
+        if only and expected.name not in only:
+            continue
         root = overlay(lab.solutions / expected.base, expected, scratch / expected.name)
         behind = tuple(name for lost in expected.everything for name in checks[lost])
-        only = behind if focus and not expected.whole else ()
-        yield Case(expected.name, root, "exactly these", expected, only)
+        asked = behind if focus and not expected.whole else ()
+        yield Case(expected.name, root, "exactly these", expected, asked)
 
 
 def names_of(lab: Lab) -> list[str]:

@@ -74,18 +74,14 @@ def run_selftest(test: SelfTest, progress: Progress) -> list[Row]:
     """
     lab = test.lab
     expect_a_flaw_for_every_criterion(lab)
+    if unknown := [name for name in test.only if name not in names_of(lab)]:
+        raise UsageError(
+            f"lab {lab.id} has no solution {', '.join(unknown)}",
+            fix=f"there are: {', '.join(names_of(lab))}",
+        )
     OutFolder(test.out).check()
     with OwnedFolder("selftest", lab.id) as scratch:
-        cases = [
-            case
-            for case in cases_of(lab, scratch.path, focus=test.focus)
-            if not test.only or case.name in test.only
-        ]
-        if not cases:
-            raise UsageError(
-                f"lab {lab.id} has no solution {', '.join(test.only)}",
-                fix=f"there are: {', '.join(names_of(lab))}",
-            )
+        cases = list(cases_of(lab, scratch.path, focus=test.focus, only=test.only))
         recordings, ledger = Recordings(lab.id), load_ledger(lab.solutions)
         keys = {
             case.name: grade_key(lab, lab.rubric, digest_of(case.root), test.provider, case.only)

@@ -27,7 +27,7 @@ ARCHIVE = Path(__file__).parent / "bundles" / "lab1-reference.tar.xz"
 
 Record = dict[str, Any]
 
-_PARTS = tuple(name.removesuffix(".jsonl") for name in FILES.values())
+PARTS = tuple(name.removesuffix(".jsonl") for name in FILES.values())
 _PROPERTIES = {"objects": "sightings"}
 _HOUSE_READS = ("get", "list", "watch")
 _NOISE = {"volumes", "tolerations", "dnsPolicy", "schedulerName", "enableServiceLinks", "preemptionPolicy"}
@@ -202,17 +202,17 @@ class Recording:
         bundle = Bundle(folder)
         for kind, file in FILES.items():
             part = file.removesuffix(".jsonl")
-            records = sorted((kind(**record) for record in self.parts[part]), key=lambda record: record.t)
-            bundle.__dict__[_PROPERTIES.get(part, part)] = tuple(records)
+            records = _read(kind, self.parts[part]) if part in self.parts else _untouched(kind, part)
+            bundle.__dict__[_PROPERTIES.get(part, part)] = records
         return bundle
 
     def store(self, folder: Path) -> Bundle:
         """Write the bundle and open it."""
         folder.mkdir()
-        counts = {f"{part}.jsonl": len(records) for part, records in self.parts.items()}
+        counts = {f"{part}.jsonl": len(self.parts[part]) for part in PARTS}
         (folder / "manifest.json").write_text(json.dumps({**self.manifest, "records": counts}))
-        for part, records in self.parts.items():
-            lines = "".join(json.dumps(record) + "\n" for record in records)
+        for part in PARTS:
+            lines = "".join(json.dumps(record) + "\n" for record in self.parts[part])
             (folder / f"{part}.jsonl").write_text(lines)
         return Bundle(folder)
 
@@ -222,14 +222,33 @@ Mutation = Callable[[Recording], object]
 
 def reference() -> Recording:
     """The recording of the reference; change it as you like, the next caller gets another one."""
-    texts = _archived()
-    parts = {
-        part: json.loads(f"[{','.join(texts.get(f'{part}.jsonl', '').splitlines())}]") for part in _PARTS
-    }
-    manifest = json.loads(texts["manifest.json"])
+    manifest = json.loads(_archived()["manifest.json"])
     # It was recorded with an audit log, before that was a capability with a name.
     manifest["capabilities"] = sorted({*manifest["capabilities"], "audit-log"})
-    return Recording(manifest, parts)
+    return Recording(manifest, _Parts())
+
+
+class _Parts(dict[str, list[Record]]):
+    """The archived records by part; a part is read when somebody first asks for it, to look or to change."""
+
+    def __missing__(self, part: str) -> list[Record]:
+        self[part] = _parsed(part)
+        return self[part]
+
+
+def _parsed(part: str) -> list[Record]:
+    found: list[Record] = json.loads(f"[{','.join(_archived().get(f'{part}.jsonl', '').splitlines())}]")
+    return found
+
+
+def _read(kind: type, records: list[Record]) -> tuple[Any, ...]:
+    return tuple(sorted((kind(**record) for record in records), key=lambda record: record.t))
+
+
+@cache
+def _untouched(kind: type, part: str) -> tuple[Any, ...]:
+    """A part that nobody changed; checks change nothing either, so bundles share it."""
+    return _read(kind, _parsed(part))
 
 
 def condition(job: Record, kind: str) -> Record:
@@ -249,7 +268,7 @@ def pack(bundle: Path, archive: Path = ARCHIVE) -> None:
     }
     with tarfile.open(archive, "w:xz", preset=9) as tar:
         _add(tar, "manifest.json", json.dumps(manifest, indent=1))
-        for part in _PARTS:
+        for part in PARTS:
             lines = (bundle / f"{part}.jsonl").read_text().splitlines()
             kept = [_slim(part, json.loads(line), manifest, whole) for line in lines]
             _add(tar, f"{part}.jsonl", "".join(f"{json.dumps(each)}\n" for each in kept if each))

@@ -123,10 +123,11 @@ def test_a_patch_that_no_longer_fits_is_refused_before_anything_starts(
     monkeypatch.setattr(selftest_run, "grading_processes", lambda *_: pytest.fail("it started something"))
     stale = flawed(tmp_path, PODS.replace("operator", "mltj_operator"))
     poor = dataclasses.replace(lab, flawed=(*lab.flawed, stale))
+    assert stale.name not in {each.name for each in lab.flawed}
     with pytest.raises(
         CourseError, match=r"change.patch:4: hunk @@ -1 \+1 @@ no longer fits mltj_operator/pods"
     ):
-        run_selftest(SelfTest(poor, tmp_path / "out", focus=True), Silent())
+        run_selftest(SelfTest(poor, tmp_path / "out", focus=True, only=(stale.name,)), Silent())
 
 
 # --- comparing -------------------------------------------------------------------------------------
