@@ -20,6 +20,7 @@ from graders.judging import tracks_for
 from graders.model import Cluster, Fault, GradeReport, Outcome, Status, Submission, Verdict
 from graders.outfolder import OutFolder
 from graders.ownership import OwnedFolder, sweep
+from graders.paths import require_room
 from graders.progress import Progress
 from graders.recording import Preparing, RecordRequest, record, scenario_of
 from graders.reports import REPORTS
@@ -69,6 +70,7 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
     started, preparing = time.monotonic(), Preparing()
     try:
         with done_before_the_end(out.discard), OwnedFolder("grade", request.lab.id) as scratch:
+            require_room(scratch.path)
             submission = load_submission(
                 request.submission,
                 lab=request.lab.id,

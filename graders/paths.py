@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from graders.faults import InfraFault
 REPOSITORY = Path(__file__).resolve().parent.parent
 """The checkout this package runs from: labs/, rubrics/ and solutions/ stand here."""
 
+
+_LEAST_FREE_MIB = 128
+"""etcd alone sets 64 MiB aside for its log."""
 
 _CACHE_FIX = "set HOME or KUBEPROOF_CACHE to a folder of your own that can be written"
 
@@ -35,6 +39,20 @@ def cache_folder() -> Path:
             f"the cache folder {folder} cannot be made: {error.strerror}", fix=_CACHE_FIX
         ) from error
     return folder
+
+
+def require_room(folder: Path) -> None:
+    """See that a run has the room that it needs in `folder`; a database without it ends obscurely.
+
+    Raises:
+        InfraFault: it has not.
+    """
+    free_mib = shutil.disk_usage(folder).free // 2**20
+    if free_mib < _LEAST_FREE_MIB:
+        raise InfraFault(
+            f"the disk that holds {folder} has {free_mib} MiB free, and a run needs {_LEAST_FREE_MIB}",
+            fix="free some space, or set TMPDIR or KUBEPROOF_STATE to a folder on another disk",
+        )
 
 
 def state_folder() -> Path:

@@ -26,6 +26,7 @@ def results_in(folder: Path, progress: Progress) -> Iterator[None]:
     Raises:
         UsageError: it is no folder, or not one that can be written.
     """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         make_folder(folder)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -38,6 +39,12 @@ def results_in(folder: Path, progress: Progress) -> Iterator[None]:
     try:
         _lock(handle, folder, progress)
         yield
+    except BaseException:
+        # Whoever asked for what cannot be finds no folder that says something came of it.
+        for each in made:
+            with contextlib.suppress(OSError):
+                each.rmdir()
+        raise
     finally:
         os.close(handle)
 

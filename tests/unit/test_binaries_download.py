@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,16 @@ def test_programs_come_from_the_releases_and_stay_in_the_cache(tmp_path: Path) -
         assert ensure_binaries(Silent(), sources=sources) == binaries
         assert asked == []
     assert find_binaries() == binaries
+
+
+@pytest.mark.skipif(find_spec("socksio") is not None, reason="this httpx speaks SOCKS")
+def test_a_proxy_that_no_download_can_take_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no bug of ours: the programs are built instead."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    progress = Silent()
+    with serving(releases()) as servers, pytest.raises(InfraFault, match="the go command was run"):
+        ensure_binaries(progress, sources=Sources(servers, no_go(tmp_path)))
+    assert any("SOCKS proxy, which ALL_PROXY names" in line for line in progress.said)
 
 
 def test_kwokctl_comes_only_when_it_is_wanted(tmp_path: Path) -> None:

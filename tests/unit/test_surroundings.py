@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -165,6 +166,16 @@ def test_what_a_machine_runs_out_of_is_no_bug(number: int) -> None:
     assert machine_fault(FileNotFoundError(errno.ENOENT, "none")) is None
 
 
+def test_a_disk_without_room_is_said_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.require_room(tmp_path)
+    monkeypatch.setattr(paths.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**20))
+    with pytest.raises(InfraFault, match="has 3 MiB free, and a run needs 128") as said:
+        paths.require_room(tmp_path)
+    assert "TMPDIR or KUBEPROOF_STATE" in said.value.fix
+
+
 # --- results -----------------------------------------------------------------------------------------
 
 
@@ -209,6 +220,12 @@ def test_where_a_file_system_has_no_locks_nobody_waits(
     monkeypatch.setattr(fcntl, "flock", refuses)
     with results_in(tmp_path / "out", Silent()):
         assert (tmp_path / "out").is_dir()
+
+
+def test_nothing_is_left_where_nothing_came_of_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError), results_in(tmp_path / "out" / "lab1", Silent()):
+        raise UsageError("what was asked for cannot be")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_results_that_would_lie_in_a_file_are_refused(tmp_path: Path) -> None:
