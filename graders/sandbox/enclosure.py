@@ -151,7 +151,7 @@ def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) 
         "environment": environment,
         "folder": view.working_folder,
         "copy": (view.submission, view.working_folder) if copied else None,
-        "readable": [view.submission, *(f"{view.files}/{name}" for name in files)],
+        "readable": [*_of_the_house(spec), view.submission, *(f"{view.files}/{name}" for name in files)],
         "writable": [view.home, enclosure.temporary],
         "limits": {
             "cpu_s": limits.cpu_s,
@@ -174,6 +174,12 @@ def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) 
             fix="shorten operator.command or operator.environment",
         )
     supervised.run(message, START_S)
+
+
+def _of_the_house(spec: SandboxSpec) -> list[str]:
+    """What is the harness's own in the view: it may have been made where nobody else should read it."""
+    mounted = (mount.target for mount in spec.mounts if mount.source is not None)
+    return [str(spec.base), str(spec.venv), str(spec.python), *mounted]
 
 
 def _base_environment(spec: SandboxSpec, view: View, enclosure: Enclosure) -> dict[str, str]:

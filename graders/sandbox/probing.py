@@ -73,6 +73,8 @@ def _bars(name: str, environment: dict[str, str]) -> str:
         place = os.path.join(folder, name)
         if os.path.isfile(place):
             if os.statvfs(place).f_flag & os.ST_NOEXEC:
-                return f"no program can be started from {place}: it is mounted noexec\n{_NOEXEC}"
+                return (
+                    f"{place} lies on a file system mounted noexec: nothing there can be started\n{_NOEXEC}"
+                )
             break
     return ""

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -35,6 +36,7 @@ from graders.sandbox import (
     SandboxedProcess,
     SandboxSpec,
     View,
+    probing,
     sandbox_named,
 )
 from graders.sandbox.identities import SLOTS, identity
@@ -269,6 +271,41 @@ def test_what_the_program_cannot_read_is_the_fault_of_the_harness_and_named(
     ) as said:
         start("print('ran')", files={"kubeconfig": b"cluster"})
     assert "chmod -R a+rX" in said.value.fix
+
+
+def test_a_runtime_that_only_its_owner_can_read_is_the_fault_of_the_harness(
+    submission: Path, tmp_path: Path
+) -> None:
+    """As one is that was made under a narrow umask: the learner's `python` would not be found."""
+    if os.getuid() != 0:
+        pytest.skip("only where root starts it is it somebody else's")
+    (submission / "main.py").touch()
+    beneath = tmp_path / "environment"
+    beneath.mkdir(mode=0o700)
+    spec = SandboxSpec(
+        submission=submission,
+        command=("python", "main.py"),
+        folder=tmp_path / "scratch",
+        mounts=(Mount(str(beneath), beneath),),
+        **runtime(),
+    )
+    with pytest.raises(
+        InfraFault, match="environment cannot be had in the sandbox: Permission denied"
+    ) as said:
+        sandbox_named("bubblewrap").start(spec)
+    assert said.value.fix.endswith("chmod -R a+rX")
+
+
+@pytest.mark.parametrize(("flag", "says"), [(0, ""), (os.ST_NOEXEC, "lies on a file system mounted noexec")])
+def test_where_no_program_can_be_started_that_is_the_fault_of_the_harness(
+    flag: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").touch()
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flag))
+    environment = {"PATH": str(tmp_path)}
+    job = {"readable": [], "writable": [], "command": ["run"], "environment": environment}
+    assert says in probing.lacking(job)
+    assert bool(probing.lacking(job)) is bool(says)
 
 
 def test_sigterm_gives_the_command_time_to_end_well(start: Start) -> None:
