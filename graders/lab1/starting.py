@@ -18,9 +18,14 @@ HANDED_IN = "handed-in"
 """The mark that says what of a submission decides whether Python finds its modules."""
 
 _RUN = "run"
-_READ = "requirements.txt"
+_READ: Mapping[str, str] = {
+    "requirements.txt": "requirements.txt",
+    "pyproject.toml": "[project] dependencies in pyproject.toml",
+}
+"""Files that packages are installed from, the first that is there; and what of them is read."""
+
 _UNREAD = (
-    "pyproject.toml", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "setup.py",
+    "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "setup.py",
     "setup.cfg", "environment.yml", "requirements.in",
 )  # fmt: skip
 """Files that name packages, too, and that the grader does not install from."""
@@ -45,7 +50,7 @@ _BY_HAND = "Start it by hand with KUBECONFIG set; the whole log is in bundle/log
 def handed_in(root: Path, *, installed: bool) -> dict[str, Any]:
     """What the submission at `root` brings; `installed` says whether the grader reads its requirements."""
     return {
-        "read": _READ if installed and (root / _READ).is_file() else "",
+        "read": next((what for name, what in _READ.items() if installed and (root / name).is_file()), ""),
         "unread": [name for name in _UNREAD if (root / name).is_file()],
         "modules": sorted(islice(_modules(root), _MOST_MODULES)),
         "src": sorted(islice(_modules(root / "src"), _MOST_MODULES)),
@@ -111,7 +116,7 @@ def _about_module(name: str, brought: Mapping[str, Any]) -> str:
             f"{top} lies in src/, where Python does not look: set PYTHONPATH to src in operator.environment."
         )
     if brought["read"]:
-        return f"{brought['read']} was read, and brings no module {name}: add the package that does."
+        return f"{brought['read']} was read, and names no package with {name}: add the one that has it."
     unread = ", ".join(brought["unread"])
-    instead = f"{unread}: not read for packages; " if unread else f"there is no {_READ}: "
-    return f"{instead}name the package that brings {name} in {_READ}."
+    instead = f"{unread}: not read for packages; " if unread else "there is no requirements.txt: "
+    return f"{instead}name the package that brings {name} in requirements.txt."

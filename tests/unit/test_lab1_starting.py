@@ -34,8 +34,8 @@ def next_step(said: str, *, reason: str = "exited", brought: dict[str, Any] | No
     [
         ({"src": ["mltj"]}, "mltj lies in src/, where Python does not look: set PYTHONPATH to src"),
         ({"modules": ["mltj"]}, "mltj is handed in, and mltj.api not found in it"),
-        ({"read": "requirements.txt"}, "requirements.txt was read, and brings no module mltj.api"),
-        ({"unread": ["pyproject.toml", "uv.lock"]}, "pyproject.toml, uv.lock: not read for packages"),
+        ({"read": "requirements.txt"}, "requirements.txt was read, and names no package with mltj.api"),
+        ({"unread": ["Pipfile", "uv.lock"]}, "Pipfile, uv.lock: not read for packages"),
         ({}, "there is no requirements.txt: name the package that brings mltj.api"),
     ],
 )
@@ -74,11 +74,13 @@ def test_what_is_handed_in_is_seen(tmp_path: Path) -> None:
     (tmp_path / "src" / "mltj").mkdir(parents=True)
     (tmp_path / "src" / "mltj" / "__init__.py").touch()
     (tmp_path / "src" / "assets").mkdir()
-    for name in ("main.py", "pyproject.toml", "requirements.txt"):
+    for name in ("main.py", "pyproject.toml", "requirements.txt", "uv.lock"):
         (tmp_path / name).touch()
-    seen = {"read": "requirements.txt", "unread": ["pyproject.toml"], "modules": ["main"], "src": ["mltj"]}
+    seen = {"read": "requirements.txt", "unread": ["uv.lock"], "modules": ["main"], "src": ["mltj"]}
     assert handed_in(tmp_path, installed=True) == seen
     assert handed_in(tmp_path, installed=False) == {**seen, "read": ""}
+    (tmp_path / "requirements.txt").unlink()
+    assert handed_in(tmp_path, installed=True)["read"] == "[project] dependencies in pyproject.toml"
 
 
 # --- in the outcomes of checks -----------------------------------------------------------------------
