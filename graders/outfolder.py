@@ -26,6 +26,7 @@ EARLIER = "earlier"
 _OURS = ".kubeproof-"
 _NEW = f"{_OURS}new"
 _MOST_NAMED = 3
+_OLD = ", or remove this one if it holds nothing but results of an older kubeproof, which marked nothing"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class OutFolder:
                 f"holds what kubeproof did not write ({named.encode('unicode_escape').decode()}); "
                 "nothing in it was changed",
                 file=self.path,
-                fix="name a new folder with --out",
+                fix="name a new folder with --out" + (_OLD if self._may_be_older() else ""),
             )
 
     def begin(self, *names: str) -> None:
@@ -122,6 +123,11 @@ class OutFolder:
         if graded:
             remove_tree(self.path / EARLIER)
         self._list(name for name in _listed(self.path) if (self.path / name).exists())
+
+    def _may_be_older(self) -> bool:
+        """Whether results are here that say nothing of whose they are."""
+        results = (self.path / "report.json", self.bundle / "manifest.json")
+        return not (self.path / MARKER).exists() and any(file.is_file() for file in results)
 
     def _was_graded(self) -> bool:
         """Whether there is a whole record that no report calls anything but graded."""

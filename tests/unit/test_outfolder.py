@@ -179,3 +179,16 @@ def test_what_stands_beside_the_reports_stays(out: OutFolder) -> None:
     record(out, "two", "rejected", whole=False)
     out.check()
     assert (out.path / "log.txt").read_text() == "mine and yours"
+
+
+def test_results_of_a_kubeproof_that_marked_nothing_may_be_removed(out: OutFolder) -> None:
+    out.path.mkdir(parents=True)
+    (out.path / "x").touch()
+    for remedy in (
+        "name a new folder with --out",
+        "remove this one if it holds nothing but results of an older",
+    ):
+        with pytest.raises(UsageError) as caught:
+            out.check()
+        assert remedy in caught.value.fix
+        (out.path / "report.json").touch()
