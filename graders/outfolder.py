@@ -46,6 +46,11 @@ class OutFolder:
         """The bundle of the last grading, if that came to one."""
         return self.path / BUNDLE
 
+    @property
+    def earlier(self) -> Path:
+        """Where the last graded record is while the one in `bundle` is not."""
+        return self.path / EARLIER
+
     def check(self, *, judged: Path | None = None) -> None:
         """See that the folder holds nothing that somebody else put there; `judged` may be in it.
 
@@ -90,7 +95,7 @@ class OutFolder:
 
         One that was not graded is removed; what is in `earlier` then stays.
         """
-        earlier = self.path / EARLIER
+        earlier = self.earlier
         # The bundle first: reports can be made from it again.
         there = [name for name in (BUNDLE, *self.reports) if os.path.lexists(self.path / name)]
         kept = self._was_graded()
@@ -121,7 +126,7 @@ class OutFolder:
     def settle(self, *, graded: bool) -> None:
         """All is written: an earlier record has had its day if this one was graded."""
         if graded:
-            remove_tree(self.path / EARLIER)
+            remove_tree(self.earlier)
         self._list(name for name in _listed(self.path) if (self.path / name).exists())
 
     def _may_be_older(self) -> bool:

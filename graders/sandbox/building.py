@@ -144,11 +144,12 @@ def _judge(build: Build, status: ExitStatus | None, said: str, problem: str, rec
         )
     if problem:
         limits = build.handover
+        in_all, each = limits.total_bytes // MIB, limits.file_bytes // MIB
         raise BadSubmission(
             f"`{shown}` made what cannot be taken over: {problem}",
             file="submission.yaml",
             fix="have it leave nothing running and, without what only building needs, at most "
-            f"{limits.files} files, {limits.total_bytes // MIB} MiB in all, {limits.file_bytes // MIB} each",
+            f"{limits.files} files, {in_all} MiB in all, {each} MiB each",
         )
     if status.code == 0 and received:
         return

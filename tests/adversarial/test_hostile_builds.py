@@ -74,6 +74,7 @@ def test_a_build_that_fails_shows_the_compilers_first_lines(attempt: Try) -> Non
     assert "`python build.py` exited with code 2: ./main.go:3:8: first error / " in words
     assert "second error" in words
     assert "\x1b" not in words
+    assert "so what it needs has to be in your folder" in refused.value.fix
 
 
 def test_a_build_that_never_ends_is_ended(attempt: Try) -> None:
@@ -243,7 +244,8 @@ def test_a_forged_handover_is_refused(attempt: Try, tmp_path: Path, name: str) -
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall({stream!r})
     """
-    with pytest.raises(BadSubmission, match=f"made what cannot be taken over: .*{words}"):
+    with pytest.raises(BadSubmission, match=f"made what cannot be taken over: .*{words}") as refused:
         attempt(program, handover=HandoverLimits(files=10))
+    assert "at most 10 files, 768 MiB in all, 512 MiB each" in refused.value.fix
     assert not list(tmp_path.rglob("evil"))
     assert threading.active_count() < 50

@@ -76,6 +76,7 @@ def test_nothing_is_built(learner: Learner) -> None:
         learner.environment("tiny\nsourceonly==1.0\n")
     assert (caught.value.file, caught.value.line) == ("requirements.txt", 2)
     assert "sourceonly" in caught.value.problem
+    assert "pip install --only-binary :all: -r requirements.txt` succeeds with Python 3." in caught.value.fix
     assert learner.made() == []
 
 

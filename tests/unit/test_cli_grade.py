@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from graders import cli, grading
 from graders.cli import app, main
-from graders.faults import CourseError, InfraFault
+from graders.faults import CourseError, InfraFault, UsageError
 from graders.grading import GradeRequest
 from graders.judgement import judge_bundle
 from graders.model import GradeReport, Verdict
@@ -210,6 +210,21 @@ def test_a_verdict_has_its_exit_code_and_is_never_a_zero(
         None,
         None,
     )
+
+
+def test_it_is_said_where_the_last_graded_record_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grading, "grade", Graded(report(Verdict.REJECTED, "the reason")))
+    (tmp_path / "earlier").mkdir()
+    done = CliRunner().invoke(app, ["grade", "lab1", STARTER, "--out", str(tmp_path)])
+    assert f"the last graded record and its reports are in {tmp_path / 'earlier'}\n" in done.stderr
+
+
+def test_a_judgement_goes_beside_nothing_of_anybody_s(tmp_path: Path) -> None:
+    (bundle(tmp_path).parent / "report.html").write_text("mine")
+    done = CliRunner().invoke(app, ["judge", str(tmp_path / "bundle")])
+    assert isinstance(done.exception, UsageError)
+    assert "holds what kubeproof did not write (report.html)" in str(done.exception)
+    assert (tmp_path / "report.html").read_text() == "mine"
 
 
 def test_a_graded_submission_is_exit_code_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
