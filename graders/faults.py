@@ -91,6 +91,7 @@ _MACHINES = {
     errno.ENOSPC: "free some space, or have TMPDIR and --out on another disk",
     errno.EDQUOT: "free some of your quota, or have TMPDIR and --out elsewhere",
     errno.EROFS: "name folders that can be written: TMPDIR, KUBEPROOF_CACHE, KUBEPROOF_STATE, --out",
+    errno.EFBIG: "raise the limit of a file's size: ulimit -f unlimited",
     errno.EIO: "see what the kernel's log says of the disk",
     errno.ESTALE: "mount the network file system anew",
     errno.EMFILE: "raise the limit of open files: ulimit -n 65536",

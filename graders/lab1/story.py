@@ -175,6 +175,9 @@ _CREATE = "create"
 """The track of creates-pods itself."""
 
 _NEVER = "No pod was there at all: first make creates-pods pass."
+_REFUSED = (400, 403, 422)
+"""Answers that trying again does not change."""
+
 _ENDED = "the operator's process ended"
 """How what a track saw tells of an operator that ended by itself meanwhile."""
 
@@ -221,9 +224,20 @@ def _podless(story: Story, t: float) -> str:
     """The next step of a track whose job had no pod at time `t`; empty where that of its check is as good."""
     served = _served(story.bundle)
     if not served:
-        ended = stopped_for(story.bundle, t) or ended_by_itself(story.bundle, t)
-        return ended if ended or story.track == _CREATE else _NEVER
+        cause = stopped_for(story.bundle, t) or _refusal(story.bundle) or ended_by_itself(story.bundle, t)
+        return cause if cause or story.track == _CREATE else _NEVER
     return _LATE if served.isdisjoint(story.spaces.values()) else ""
+
+
+def _refusal(bundle: Bundle) -> str:
+    """What the API server says to pods that the operator asks for in vain; empty if it refused none."""
+    for event in bundle.audit:
+        mine = event.user == bundle.manifest.operator and event.resource == "pods" and not event.subresource
+        if mine and event.verb in ("create", "patch") and event.code in _REFUSED:
+            body = event.response if isinstance(event.response, dict) else {}
+            said = str(body.get("message") or f"code {event.code}")[:300]
+            return f"The API server refuses the operator's pods, and says why: {said}"
+    return ""
 
 
 def _served(bundle: Bundle) -> set[str]:

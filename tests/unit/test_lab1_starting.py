@@ -101,6 +101,19 @@ def podless(tmp_path: Path, *, reason: str = "") -> dict[str, Outcome]:
     return outcomes_of(flawed, tmp_path)
 
 
+def test_pods_that_the_api_server_refuses_are_told_with_what_it_says(tmp_path: Path) -> None:
+    """Rights that the manifests do not grant are the usual reason, and no other check's business."""
+    words = 'pods is forbidden: cannot create resource "pods"'
+
+    def forbidden(r: Recording) -> None:
+        r.miss("create", "4 pods, Running", "0 pods: none")
+        for event in r.audit:
+            if (event["verb"], event["resource"]) == ("create", "pods"):
+                event.update(code=403, response={"kind": "Status", "message": words})
+
+    assert outcomes_of(forbidden, tmp_path)[PODS].hint.endswith(words)
+
+
 def test_no_check_is_its_own_remedy(tmp_path: Path) -> None:
     outcomes = podless(tmp_path)
     assert outcomes["suspend"].hint == "No pod was there at all: first make creates-pods pass."

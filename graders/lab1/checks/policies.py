@@ -141,7 +141,9 @@ def _expect_unweakened(found: Findings, story: Story, subjects: list[Mark]) -> N
         pods,
         "a pod made from a compliant template",
         f"none; the API server refused: {_at(refused[0].response, 'message')}" if refused else "none",
-        "No pod was there to judge: first make creates-pods pass.",
+        "Mend what the refusal names."
+        if refused
+        else "No pod was there to judge: first make creates-pods pass.",
     )
     template = compliant_template()["spec"]
     lost: dict[tuple[str, ...], dict[str, None]] = {}
