@@ -38,7 +38,7 @@ _PICKED_WITHIN_S = 300.0
 
 
 def add_packages(root: Path, into: Path, progress: Progress) -> bool:
-    """Fetch what requirements.txt asks for and the course's environment lacks; False if that is nothing.
+    """Fetch what the operator asks for and the course's environment lacks; False if that is nothing.
 
     Raises:
         BadSubmission: it cannot be had as wheels. InfraFault: it cannot be fetched.

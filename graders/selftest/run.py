@@ -79,7 +79,9 @@ def run_selftest(test: SelfTest, progress: Progress) -> list[Row]:
             f"lab {lab.id} has no solution {', '.join(unknown)}",
             fix=f"there are: {', '.join(names_of(lab))}",
         )
-    OutFolder(test.out).check()
+    results = OutFolder(test.out)
+    results.check()
+    results.begin()
     with OwnedFolder("selftest", lab.id) as scratch:
         cases = list(cases_of(lab, scratch.path, focus=test.focus, only=test.only))
         recordings, ledger = Recordings(lab.id), load_ledger(lab.solutions)

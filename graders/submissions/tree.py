@@ -178,7 +178,11 @@ class Tree:
     def _check_size(self, path: str, size_bytes: int) -> None:
         if size_bytes > self._limits.file_bytes:
             problem = f"is larger than {_size(self._limits.file_bytes)}"
-            raise BadSubmission(problem, file=file_name(path), fix="leave it out, or make it smaller")
+            raise BadSubmission(
+                problem,
+                file=file_name(path),
+                fix="leave it out, or make it smaller: a program, for instance, by `strip`",
+            )
         if self._total_bytes > self._limits.total_bytes:
             raise BadSubmission(
                 f"the submission is larger than {_size(self._limits.total_bytes)} in all",

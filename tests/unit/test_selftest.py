@@ -478,3 +478,12 @@ class TestTrust:
         assert len(drawn("one commit")) == 3
         assert drawn("one commit") == drawn("one commit")
         assert len({drawn(f"commit {at}") for at in range(20)}) > 10
+
+
+def test_a_folder_that_holds_what_is_not_ours_is_refused(own: Lab, tmp_path: Path, graded: list[str]) -> None:
+    mine = tmp_path / "out" / "reference" / "essay.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match=r"holds what kubeproof did not write \(reference\)"):
+        run(own, tmp_path, "starter")
+    assert (mine.read_text(), graded) == ("mine", [])
