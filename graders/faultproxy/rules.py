@@ -149,7 +149,10 @@ class Delay(Rule):
 
 
 class Meanwhile(Rule):
-    """While a request is held `action` changes the world; it is answered then, or else forwarded."""
+    """While a request is held `action` changes the world; it is answered then, or else forwarded.
+
+    Only a request with `carrying` in its body is meant.
+    """
 
     def __init__(
         self,
@@ -158,17 +161,19 @@ class Meanwhile(Rule):
         action: Callable[[Asked, bytes], None],
         *,
         answer: Answer | None = None,
+        carrying: bytes = b"",
         times: int | None = 1,
     ) -> None:
         super().__init__(name, match, times=times)
         self._action = action
         self._answer = answer
+        self._carrying = carrying
         self.error: BaseException | None = None
         """What `action` raised; the scenario looks."""
 
     async def before(self, request: InFlight) -> Answer | None:
         """Act in another thread, for acting means asking the API server."""
-        if not self._apply(
+        if self._carrying not in request.body or not self._apply(
             request,
             "held while others wrote" + (f", then answered {self._answer.code}" if self._answer else ""),
         ):

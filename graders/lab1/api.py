@@ -22,6 +22,15 @@ REPLICA_INDEX = f"{GROUP}/replica-index"
 EXIT_CODE = "kubeproof.dev/exit-code"
 """The annotation that tells a simulated pod how to end."""
 
+INIT_EXIT_CODE = "kubeproof.dev/init-exit-code"
+"""The annotation by which its init containers end so, before any other starts."""
+
+DIES = "kubeproof.dev/dies"
+"""The annotation of a pod that fails with this code once it is deleted, and goes when the annotation does."""
+
+QUEUE = "kueue.x-k8s.io/queue-name"
+"""The label by which Kueue takes a job into a queue."""
+
 GPU = "nvidia.com/gpu"
 """The extended resource that limits the room of gangs."""
 

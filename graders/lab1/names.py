@@ -1,4 +1,4 @@
-"""Names that tracks give and checks look for."""
+"""Jobs and marks that tracks act with and checks look for, by their names; pure."""
 
 from __future__ import annotations
 
@@ -12,3 +12,21 @@ FOREIGN_LABEL = "audit.example/reviewed"
 FOREIGN_FINALIZER = "audit.example/keep"
 FOREIGN_CONDITION = "Audited"
 """What somebody else puts on a job between the operator's read and its write."""
+
+LEAST = "least"
+"""A job that leaves out all it may, the metadata of its template too."""
+
+DEADLINE_S = 5
+TTL_S = 5
+
+UNTOUCHED = "untouched"
+"""A job with a deadline, of which nobody hears before it."""
+
+AT_ONCE = "at-once"
+"""A job with a time to live of nothing."""
+
+STRICT = "strict"
+"""A job that may not fail at all."""
+
+BESIDE, BEFORE, SIGNALLED = "beside", "before", "signalled"
+"""Jobs that fail by a container which is not the first, by an init container, and by signals too often."""

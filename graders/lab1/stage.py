@@ -12,6 +12,7 @@ from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.lab1.api import (
     EXIT_CODE,
+    INIT_EXIT_CODE,
     PLURAL,
     controller_uid,
     is_terminating,
@@ -99,10 +100,25 @@ class Stage:
         self.mark("delete-job", namespace=namespace, job=name)
         self.kube.delete(jobs_path(namespace, name), propagationPolicy="Background")
 
-    def end_pod(self, namespace: str, name: str, code: str) -> None:
-        """Let a running pod end: `"0"`, another exit code, or `"none"` for a node that was lost."""
-        self.mark("end-pod", namespace=namespace, pod=name, code=code)
-        patch = {"metadata": {"annotations": {EXIT_CODE: code}}}
+    def end_pod(self, namespace: str, name: str, code: str, **own: str) -> None:
+        """Let a running pod end: `"0"`, another exit code, or `"none"` for a node that was lost.
+
+        `"evicted"` is what a kubelet does that is short of something: the pod stays. `own` are the codes of
+        containers that end with another one.
+        """
+        self.mark("end-pod", namespace=namespace, pod=name, code=code, **({"own": own} if own else {}))
+        self.annotate_pod(
+            namespace, name, {EXIT_CODE: code, **{f"{EXIT_CODE}.{each}": own[each] for each in own}}
+        )
+
+    def fail_init(self, namespace: str, name: str, code: str) -> None:
+        """Let a pod fail because its init containers end with `code`; no other container was started."""
+        self.mark("end-pod", namespace=namespace, pod=name, code=code, init=True)
+        self.annotate_pod(namespace, name, {EXIT_CODE: code, INIT_EXIT_CODE: code})
+
+    def annotate_pod(self, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:
+        """Tell the simulated kubelet something about a pod."""
+        patch = {"metadata": {"annotations": dict(annotations)}}
         self._pod_act(lambda: self.kube.patch(pods_path(namespace, name), patch))
 
     def delete_pod(self, namespace: str, name: str) -> None:

@@ -241,6 +241,16 @@ class TestMeanwhile:
             assert create(served.http(), name).status_code == 201
         assert isinstance(rule.error, ValueError)
 
+    def test_only_what_carries_something_may_be_meant(self, served: Served, name: str) -> None:
+        acted: list[str] = []
+        rule = Meanwhile("picky", MAPS, lambda asked, body: acted.append(asked.name), carrying=b"wanted")
+        with served.world.proxy.disturb(rule):
+            assert create(served.http(), name).status_code == 201
+            assert not acted
+            wanted = config_map(f"{name}-wanted", a="1")
+            assert served.http().post(maps(), json=wanted).status_code == 201
+        assert (len(acted), rule.applied) == (1, 1)
+
     def test_it_may_answer_itself(self, served: Served, name: str) -> None:
         rule = Meanwhile("ours", MAPS, lambda asked, body: None, answer=Answer(409, "Conflict"))
         with served.world.proxy.disturb(rule):

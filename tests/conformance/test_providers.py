@@ -42,16 +42,20 @@ class Running:
     kube: Kube
     audit: list[dict[str, Any]] = field(default_factory=list)
 
-    def pod(self, **metadata: object) -> str:
+    def pod(
+        self, *, containers: tuple[str, ...] = ("main",), init: tuple[str, ...] = (), **metadata: object
+    ) -> str:
         """Create a pod; gives its path."""
         name = f"pod-{next(_number)}"
+        groups = {"containers": containers, "initContainers": init}
+        spec = {group: [{"name": each, "image": "any"} for each in names] for group, names in groups.items()}
         self.kube.create(
             self.pods,
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {"name": name, **metadata},
-                "spec": {"containers": [{"name": "main", "image": "any"}]},
+                "spec": spec,
             },
         )
         return f"{self.pods}/{name}"
@@ -263,6 +267,54 @@ def test_the_annotation_none_ends_a_pod_with_no_code_known(running: Running) -> 
 
     states = [container["state"] for container in pod["status"].get("containerStatuses", ())]
     assert not any("terminated" in state for state in states)
+
+
+def test_each_container_may_end_with_a_code_of_its_own(running: Running) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    codes = {"kubeproof.dev/exit-code": "137", "kubeproof.dev/exit-code.first": "0"}
+    path = running.pod(annotations=codes, containers=("first", "second"))
+
+    pod = running.until(path, lambda pod: pod["status"]["phase"] == "Failed")
+
+    states = {each["name"]: each["state"]["terminated"] for each in pod["status"]["containerStatuses"]}
+    assert {name: state["exitCode"] for name, state in states.items()} == {"first": 0, "second": 137}
+
+
+def test_an_init_container_may_end_with_a_code_and_no_other_starts(running: Running) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    codes = {"kubeproof.dev/exit-code": "3", "kubeproof.dev/init-exit-code": "3"}
+    path = running.pod(annotations=codes, init=("fetch",))
+
+    pod = running.until(path, lambda pod: pod["status"]["phase"] == "Failed")
+
+    (fetch,), (main,) = pod["status"]["initContainerStatuses"], pod["status"]["containerStatuses"]
+    assert (fetch["name"], fetch["state"]["terminated"]["exitCode"]) == ("fetch", 3)
+    assert "waiting" in main["state"]
+
+
+def test_a_pod_may_be_evicted_as_a_kubelet_does_it(running: Running) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    path = running.pod(annotations={"kubeproof.dev/exit-code": "evicted"})
+
+    pod = running.until(path, lambda pod: pod["status"]["phase"] == "Failed")
+
+    assert pod["status"]["reason"] == "Evicted"
+    assert {c["type"]: c["status"] for c in pod["status"]["conditions"]}["DisruptionTarget"] == "True"
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
+
+
+def test_a_pod_may_fail_while_it_is_being_deleted(running: Running) -> None:
+    _needs(running, Capability.SIMULATED_NODES)
+    path = running.pod(annotations={"kubeproof.dev/dies": "143"})
+    running.until(path, lambda pod: pod["status"]["phase"] == "Running")
+    running.kube.delete(path)
+
+    pod = running.until(path, lambda pod: pod["status"]["phase"] == "Failed")
+
+    assert pod["metadata"]["deletionTimestamp"]
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 143
+    running.kube.patch(path, {"metadata": {"annotations": {"kubeproof.dev/dies": None}}})
+    running.until_gone(path)
 
 
 def test_a_deleted_pod_goes(running: Running) -> None:

@@ -32,8 +32,8 @@ _PROPERTIES = {"objects": "sightings"}
 _HOUSE_READS = ("get", "list", "watch")
 _NOISE = {"volumes", "tolerations", "dnsPolicy", "schedulerName", "enableServiceLinks", "preemptionPolicy"}
 _CONTAINER_NOISE = {"volumeMounts", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}
-WHOLE_PODS = "policies"
-"""The track whose check compares pods field by field with the template they are made from."""
+WHOLE_PODS = ("policies", "create")
+"""The tracks whose checks compare pods field by field with the template they are made from."""
 
 
 class Recording:
@@ -264,7 +264,7 @@ def pack(bundle: Path, archive: Path = ARCHIVE) -> None:
     whole = {
         str(mark["data"]["namespace"])
         for mark in marks
-        if (mark["track"], mark["name"]) == (WHOLE_PODS, "namespace")
+        if mark["track"] in WHOLE_PODS and mark["name"] == "namespace"
     }
     with tarfile.open(archive, "w:xz", preset=9) as tar:
         _add(tar, "manifest.json", json.dumps(manifest, indent=1))

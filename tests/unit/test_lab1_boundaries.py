@@ -57,7 +57,21 @@ def _status_written(r: Recording) -> None:
     r.request("crd", "status-through-main")["response"]["status"] = {"restarts": 77}
 
 
+def _no_gang_default(r: Recording) -> None:
+    del r.request("crd", "create-in-a-class")["response"]["spec"]["runPolicy"]["schedulingPolicy"][
+        "minAvailable"
+    ]
+
+
+def _pruned(r: Recording) -> None:
+    """Of the template's metadata nothing is kept, so that a new label is no change of it."""
+    r.request("crd", "create-stored")["response"]["spec"]["trainer"]["template"]["metadata"] = {}
+    r.request("crd", "edit-label").update(code=200)
+
+
 CRD_FLAWS = (
+    Flaw(CRD, "no default of minAvailable", _no_gang_default, "schedulingPolicy.minAvailable: None"),
+    Flaw(CRD, "template's metadata pruned", _pruned, "metadata.annotations.example.com/data-set is null"),
     Flaw(CRD, "not established", _crd_condition("Established", "False"), "the CRD Established"),
     Flaw(CRD, "non-structural", _crd_condition("NonStructuralSchema", "True"), "a structural schema"),
     Flaw(CRD, "cluster-scoped", _scope, "scope Namespaced"),
@@ -195,6 +209,12 @@ ISOLATION_FLAWS = (
 @every(CRD_FLAWS)
 def test_a_flawed_crd_costs_the_crd_contract(flaw: Flaw, tmp_path: Path) -> None:
     assert_costs(flaw, tmp_path)
+
+
+def test_of_what_the_schema_prunes_no_rule_is_asked(tmp_path: Path) -> None:
+    hint = outcomes_of(_pruned, tmp_path)[CRD].hint
+    assert "x-kubernetes-preserve-unknown-fields" in hint
+    assert "CEL" not in hint
 
 
 @every(ISOLATION_FLAWS)

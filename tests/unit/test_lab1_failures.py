@@ -76,6 +76,15 @@ RETRIES_FLAWS = (
         _status(RETRIES, "flaky", completionTime=None),
         "completionTime is empty",
     ),
+    Flaw(
+        RETRIES, "limit of 0 not kept", _again(RETRIES, "strict-0"), "strict: pod creates (backoffLimit 0): 3"
+    ),
+    Flaw(
+        RETRIES,
+        "never Failed with a limit of 0",
+        lambda r: r.miss(RETRIES, "the job strict: Failed is True"),
+        "strict: Failed is True",
+    ),
     Flaw(RETRIES, "pod left running", _left_running(RETRIES, "flaky-1"), "flaky-1 still ran"),
     Flaw(
         RETRIES,
@@ -101,7 +110,27 @@ CODES_FLAWS = (
         "permanent: pod creates (exit code 1 is permanent): 2",
     ),
     Flaw(CODES, "Never retried", _again(CODES, "never-0"), "never: pod creates (restartPolicy is Never): 2"),
-    Flaw(CODES, "137 not retried", _one_create_less(CODES, "retried-0"), "(137 and no code are retried): 2"),
+    Flaw(
+        CODES,
+        "137 not retried",
+        _one_create_less(CODES, "retried-0"),
+        "(137, 128 and no code are retried): 3",
+    ),
+    Flaw(CODES, "second container unasked", _again(CODES, "beside-0"), "the second with 127): 2"),
+    Flaw(CODES, "init container unasked", _again(CODES, "before-0"), "its init container ended with 127): 2"),
+    Flaw(
+        CODES,
+        "code of the second container not Failed",
+        _last_condition(CODES, "beside", "Failed", status="False"),
+        "beside: Failed is not True",
+    ),
+    Flaw(CODES, "retried without a limit", _again(CODES, "signalled-0"), "signalled: at most one pod more"),
+    Flaw(
+        CODES,
+        "limit on signals not kept",
+        lambda r: r.miss(CODES, "the job signalled: Failed is True"),
+        "signalled: Failed is True",
+    ),
     Flaw(CODES, "not counted", _status(CODES, "retried", restarts=0), "retried: status.restarts 0"),
     Flaw(
         CODES,
@@ -147,16 +176,34 @@ def _other_name(pods: Record) -> None:
 
 
 LOSS_FLAWS = (
-    Flaw(LOSS, "two in place of one", _again(LOSS, "lossy-1"), "2 in place of lost ones): 6"),
+    Flaw(
+        LOSS,
+        "two in place of one",
+        _again(LOSS, "lossy-1"),
+        "lossy: pod creates (3 at first, 2 in place of lost ones): 6",
+    ),
     Flaw(LOSS, "other index", _after(0, _other_name), "pods with index 1 after one was deleted: 0"),
-    Flaw(LOSS, "evicted one not back", _after(1, lambda pods: pods.pop("lossy-0")), "was evicted: 0"),
+    Flaw(LOSS, "evicted one not back", _after(2, lambda pods: pods.pop("lossy-0")), "was evicted: 0"),
+    Flaw(
+        LOSS,
+        "evicted by its kubelet and not back",
+        _after(1, lambda pods: pods.pop("starved-1")),
+        "after one was evicted by its kubelet: 0",
+    ),
+    Flaw(
+        LOSS,
+        "failed on its way out and not back",
+        _after(3, lambda pods: pods.pop("starved-0")),
+        "after one was deleted, and Failed before it went: 0",
+    ),
     Flaw(
         LOSS,
         "others replaced",
         _after(0, lambda p: p["lossy-2"].update(uid="new")),
         "another pod was replaced",
     ),
-    Flaw(LOSS, "counted", _status(LOSS, "lossy", restarts=1), "restarts is 1"),
+    Flaw(LOSS, "counted", _status(LOSS, "lossy", restarts=1), "lossy: restarts is 1"),
+    Flaw(LOSS, "kubelet's eviction counted", _status(LOSS, "starved", restarts=1), "starved: restarts is 1"),
     Flaw(
         LOSS, "taken for a failure", _last_condition(LOSS, "lossy", "Failed", status="True"), "backoffLimit 0"
     ),
@@ -173,7 +220,7 @@ def test_a_pod_of_any_name_is_judged_by_its_index_label(tmp_path: Path) -> None:
     """A name of its own is the business of creates-pods; here the index counts."""
 
     def rename(r: Recording) -> None:
-        pods = r.mark(LOSS, "after-loss", 1)["data"]["pods"]
+        pods = r.mark(LOSS, "after-loss", 2)["data"]["pods"]
         pods["lossy-zxc"] = pods.pop("lossy-0")
 
     assert outcomes_of(rename, tmp_path)[LOSS].status is Status.PASSED
@@ -182,9 +229,9 @@ def test_a_pod_of_any_name_is_judged_by_its_index_label(tmp_path: Path) -> None:
 # --- deadlines -------------------------------------------------------------------------------------
 
 
-def _failed_after(seconds: float) -> Mutation:
+def _failed_after(seconds: float, name: str = "overdue") -> Mutation:
     def mutate(r: Recording) -> None:
-        job = r.last("deadline", "overdue")
+        job = r.last("deadline", name)
         began = datetime.fromisoformat(job["status"]["startTime"])
         ended = (began + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         condition(job, "Failed")["lastTransitionTime"] = ended
@@ -204,6 +251,14 @@ def _removed_after(seconds: float) -> Mutation:
 
 def _not_removed(r: Recording) -> None:
     r.remove("objects", r.seen("ttl", "mltrainingjobs", "short-lived")[-1])
+
+
+def _stays(r: Recording) -> None:
+    r.remove("objects", r.seen("ttl", "mltrainingjobs", "at-once")[-1])
+
+
+def _never_done(r: Recording) -> None:
+    r.set_condition("ttl", "at-once", "Complete", "False")
 
 
 def _told_late(r: Recording) -> None:
@@ -237,6 +292,15 @@ DEADLINES_FLAWS = (
     ),
     Flaw(DEADLINES, "no startTime", _status("deadline", "overdue", startTime=None), "None and "),
     Flaw(DEADLINES, "pod left running", _left_running("deadline", "overdue-0"), "overdue-0 still ran"),
+    Flaw(DEADLINES, "too early untouched", _failed_after(3, "untouched"), "untouched: Failed after 3 s"),
+    Flaw(
+        DEADLINES,
+        "sleeps through it",
+        lambda r: r.miss("deadline", "the job untouched, which nobody touches: Failed is True"),
+        "which nobody touches",
+    ),
+    Flaw(DEADLINES, "time of 0 not kept", _stays, "at-once: Complete, and still there"),
+    Flaw(DEADLINES, "removed unfinished with a time of 0", _never_done, "removed before it was Complete"),
     Flaw(DEADLINES, "removed early", _removed_after(1.0), "short-lived: removed 1."),
     Flaw(DEADLINES, "removed late", _removed_after(90.0), "short-lived: removed 90."),
     Flaw(DEADLINES, "told late, removed by the start", _told_late, "short-lived: removed 0."),

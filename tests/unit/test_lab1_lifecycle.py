@@ -36,6 +36,29 @@ def _env(name: str, value: str | None, container: int = 0) -> Mutation:
     return _bert(change)
 
 
+def _metadata(field: str, key: str = "") -> Mutation:
+    """All labels or annotations of a pod are lost, or one."""
+
+    def change(pod: Record) -> None:
+        kept = {each: value for each, value in (pod["metadata"].get(field) or {}).items() if each != key}
+        pod["metadata"][field] = kept if key else {}
+
+    return _bert(change)
+
+
+def _spec(field: str, value: object) -> Mutation:
+    return _bert(lambda pod: pod["spec"].update({field: value}))
+
+
+def _least_named_otherwise(r: Recording) -> None:
+    for sighting in r.seen("create", "pods", "least-0"):
+        sighting["name"] = sighting["object"]["metadata"]["name"] = "least-x7"
+
+
+def _out_of_the_queue(r: Recording) -> None:
+    r.last("create", "bert")["metadata"]["labels"] = {}
+
+
 def _label(name: str, value: str) -> Mutation:
     return _bert(lambda pod: pod["metadata"]["labels"].update({f"training.mod201.dev/{name}": value}))
 
@@ -113,8 +136,31 @@ CREATES_FLAWS = (
     ),
     Flaw(CREATES, "no port", _env("PET_MASTER_PORT", None), "PET_MASTER_PORT a port number"),
     Flaw(CREATES, "port in words", _env("PET_MASTER_PORT", "http"), "PET_MASTER_PORT 'http'"),
-    Flaw(CREATES, "template's own variables lost", _env("LEARNING_RATE", None), "LEARNING_RATE None"),
-    Flaw(CREATES, "sidecar's own variables lost", _env("ROLE", None, 1), "ROLE None"),
+    Flaw(CREATES, "template's own variables lost", _env("LEARNING_RATE", None), "env[LEARNING_RATE] is null"),
+    Flaw(CREATES, "sidecar's own variables lost", _env("ROLE", None, 1), "env[ROLE] is null"),
+    Flaw(CREATES, "variable from elsewhere lost", _env("EPOCHS", ""), "env[EPOCHS].valueFrom is null"),
+    Flaw(CREATES, "variable of no value lost", _env("VERBOSE", None), "env[VERBOSE] is null"),
+    Flaw(
+        CREATES,
+        "init container uninformed",
+        _bert(lambda pod: pod["spec"]["initContainers"][0].pop("env")),
+        "container fetch: PET_NNODES None",
+    ),
+    Flaw(CREATES, "init container lost", _bert(lambda p: p["spec"].pop("initContainers")), "initContainers"),
+    Flaw(CREATES, "annotations lost", _metadata("annotations"), "metadata.annotations.example.com/data-set"),
+    Flaw(CREATES, "empty annotation lost", _metadata("annotations", "example.com/note"), "example.com/note"),
+    Flaw(CREATES, "template's labels lost", _metadata("labels", "team"), "metadata.labels.team is null"),
+    Flaw(CREATES, "volumes lost", _bert(lambda pod: pod["spec"].pop("volumes")), "volumes is null"),
+    Flaw(CREATES, "grace period of its own", _spec("terminationGracePeriodSeconds", 30), "30 and not 7"),
+    Flaw(CREATES, "host aliases lost", _spec("hostAliases", None), "hostAliases is null"),
+    Flaw(CREATES, "least job named otherwise", _least_named_otherwise, "pods of least: least-x7"),
+    Flaw(
+        CREATES,
+        "no pod for the least job",
+        lambda r: r.miss("create", "1 pods of least, Running", "0 pods: none"),
+        "1 pods of least",
+    ),
+    Flaw(CREATES, "queue left", _out_of_the_queue, "the job's own label kueue.x-k8s.io/queue-name"),
     Flaw(CREATES, "no Service", _no_service, "a Service bert"),
     Flaw(CREATES, "Service with an address", _cluster_ip, "clusterIP 10.0.0.7"),
 )
@@ -228,6 +274,35 @@ def _set_status(track: str, job: str, **fields: object) -> Mutation:
     return lambda r: r.last(track, job)["status"].update(fields)
 
 
+def _condemned(job: str, index: int) -> Mutation:
+    """A pod of a job that is over is deleted."""
+
+    def mutate(r: Recording) -> None:
+        last = r.seen(COMPLETION, "pods", f"{job}-{index}")[-1]
+        r.objects.append({**last, "type": "DELETED", "t": last["t"] + 0.5})
+
+    return mutate
+
+
+def _counts(job: str, **counts: int) -> Mutation:
+    return lambda r: r.last(COMPLETION, job)["status"]["replicaStatuses"].update(counts)
+
+
+def _not_running_meanwhile(r: Recording) -> None:
+    since = r.mark(COMPLETION, "some-succeeded", 0)["t"] - 0.9
+    r.set_condition(COMPLETION, "keeps", "Running", "False", until=since)
+
+
+def _left_by_a_change(r: Recording) -> None:
+    ended = r.mark(COMPLETION, "changed-after-failure")["t"]
+    r.set_condition(COMPLETION, "fails-none", "Suspended", "True", since=ended)
+
+
+def _created_after_failure(r: Recording) -> None:
+    ended = r.mark(COMPLETION, "changed-after-failure")["t"]
+    r.again(r.creates(COMPLETION, "fails-none-0")[0], t=ended + 0.1)
+
+
 COMPLETION_FLAWS = (
     Flaw(COMPLETION, "Complete too early", _complete_early, "not Complete before the last pod succeeded"),
     Flaw(COMPLETION, "Complete taken back", _not_final, "keeps was Complete and then was not"),
@@ -254,6 +329,30 @@ COMPLETION_FLAWS = (
         lambda r: r.last(COMPLETION, "keeps")["status"]["replicaStatuses"].update(succeeded=2),
         "replicaStatuses.succeeded 2",
     ),
+    Flaw(COMPLETION, "cleans in spite of Running", _condemned("stops", 1), "stops: deleted stops-1"),
+    Flaw(
+        COMPLETION,
+        "a failed job's finished pod cleaned under None",
+        _condemned("fails-none", 0),
+        "fails-none: deleted fails-none-0",
+    ),
+    Flaw(
+        COMPLETION,
+        "a failed job's failed pod cleaned under Running",
+        _condemned("fails-running", 1),
+        "fails-running: deleted fails-running-1",
+    ),
+    Flaw(
+        COMPLETION,
+        "a failed job's pods kept under All",
+        lambda r: r.revive(COMPLETION, "fails-all-0"),
+        "pods left under cleanPodPolicy All, Failed: fails-all-0",
+    ),
+    Flaw(COMPLETION, "failed forgotten", _counts("fails-all", failed=0), "replicaStatuses.failed 0"),
+    Flaw(COMPLETION, "succeeded forgotten", _counts("fails-none", succeeded=0), "succeeded 0"),
+    Flaw(COMPLETION, "not running with some succeeded", _not_running_meanwhile, "Running was not True with"),
+    Flaw(COMPLETION, "failed job suspended", _left_by_a_change, "fails-none: Suspended became True"),
+    Flaw(COMPLETION, "pod created when failed", _created_after_failure, "no pod created after the end"),
     Flaw(
         COMPLETION, "counts forgotten", _drop_status(COMPLETION, "keeps", "replicaStatuses"), "succeeded None"
     ),
@@ -366,6 +465,9 @@ SUSPEND_FLAWS = (
     Flaw(SUSPEND, "pods for a job born suspended", _born_with_pods, "born suspended"),
     Flaw(SUSPEND, "start of a job born suspended", _born_started, "a job that never started"),
     Flaw(SUSPEND, "one pod not back", _one_pod_less, "replica indices of the pods after resume: 2"),
+    Flaw(
+        SUSPEND, "forgives failures", _set_status(SUSPEND, "partly", restarts=0), "restarts while suspended"
+    ),
     Flaw(SUSPEND, "counted as restarts", _set_status(SUSPEND, "paused", restarts=3), "restarts is 3"),
     Flaw(SUSPEND, "ignored", lambda r: r.miss(SUSPEND, "0 pods of paused", "3 pods"), "0 pods of paused"),
 )

@@ -10,6 +10,7 @@ from graders.evidence.records import WRITE_VERBS, Request
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import controller_uid, is_true, status_field
 from graders.lab1.story import Story, of_the_house, request, told
+from graders.lab1.template import lost
 
 DEFAULTS: Mapping[str, object] = {
     "runPolicy.suspend": False,
@@ -31,6 +32,11 @@ BAD = (
 
 EDITS = ("image", "label", "removal")
 
+_PRUNES = (
+    "The schema does not know these fields, so the API server prunes them: under `template`, in metadata as "
+    "well, write x-kubernetes-preserve-unknown-fields: true."
+)
+
 
 @check(
     "crd-contract",
@@ -46,6 +52,9 @@ def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
         if found.expect(smallest.code == 201, "the smallest job accepted", _answer(smallest)):
             for path, wanted in DEFAULTS.items():
                 found.equal(f"default of spec.{path}:", wanted, _dig(smallest.response, f"spec.{path}"))
+        for in_a_class in (r for r in bundle.requests if (r.track, r.name) == ("crd", "create-in-a-class")):
+            path = "runPolicy.schedulingPolicy.minAvailable"
+            found.equal(f"default of spec.{path}:", 1, _dig(in_a_class.response, f"spec.{path}"))
         refused = 0
         for case in BAD:
             answer = request(bundle, "crd", f"bad-{case}")
@@ -54,6 +63,7 @@ def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
             )
         stored = request(bundle, "crd", "create-stored")
         if found.expect(stored.code == 201, "a suspended job accepted", _answer(stored)):
+            _expect_kept(found, stored)
             for case in EDITS:
                 answer = request(bundle, "crd", f"edit-{case}")
                 refused += found.expect(
@@ -69,6 +79,18 @@ def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
                 "a write to the main resource changed the status",
             )
     facts["refused"] = refused
+
+
+def _expect_kept(found: Findings, stored: Request) -> None:
+    """The CRD drops nothing of the template."""
+    wanted, kept = (_dig(job, "spec.trainer.template") for job in (stored.body, stored.response))
+    pruned = lost(wanted, kept) if isinstance(wanted, Mapping) and isinstance(kept, Mapping) else []
+    found.expect(
+        not pruned,
+        "a CRD that keeps all of spec.trainer.template",
+        f"of a stored job {'; '.join(pruned[:3])}",
+        _PRUNES,
+    )
 
 
 def _expect_definition(found: Findings, crd: Mapping[str, Any]) -> None:

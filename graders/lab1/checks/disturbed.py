@@ -16,17 +16,20 @@ from graders.lab1.story import Life, Story, member, of_the_house, told
 @check(
     "conflicts",
     tracks=("conflicts",),
-    hint="After a 409 read again, and decide again; write only the fields that are yours.",
+    hint="Name the resourceVersion that you read, and after a 409 read again; write only what is yours.",
 )
 def check_conflicts(bundle: Bundle, facts: Facts) -> None:
-    """A write that meets a conflict is tried again within T, and what others wrote survives."""
-    story = told(bundle, "conflicts", hint="A write was answered 409 just before: read again and retry.")
+    """What others wrote just before a write survives it, and what was to be written is, within T."""
+    story = told(
+        bundle, "conflicts", hint="Others had written just before: after a 409 read again and retry."
+    )
     contested = story.all("contested")
     for mark in contested:
         facts[f"met {mark.data['what']}"] = mark.data["applied"]
     job = story.job("contested").last
     metadata = job["metadata"]
-    with Findings(hint="Merge into what is there: never send back a list you read before.") as found:
+    hint = "Never send back a list that you read before without the resourceVersion it was read at."
+    with Findings(hint=hint) as found:
         for mark in contested:
             found.expect(
                 mark.data["applied"],

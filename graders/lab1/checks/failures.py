@@ -6,10 +6,8 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import Object
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, is_terminating, is_true, phase, status_field
+from graders.lab1.names import AT_ONCE, BEFORE, BESIDE, DEADLINE_S, SIGNALLED, TTL_S, UNTOUCHED
 from graders.lab1.story import Story, index_name, stamp, told
-
-DEADLINE_S = 5
-TTL_S = 5
 
 
 @check("retries", tracks=("retries",), hint="Keep the count of failures in the status, not in memory.")
@@ -36,6 +34,11 @@ def check_retries(bundle: Bundle, facts: Facts) -> None:
                     "Failed was True already",
                 )
         _expect_failed(found, story, "flaky")
+        for only in story.all("only-failure"):
+            name = str(only.data["job"])
+            creates = story.pod_creates(name)
+            found.equal(f"{name}: pod creates (backoffLimit 0):", 2, len(creates))
+            _expect_failed(found, story, name)
 
 
 @check(
@@ -49,12 +52,32 @@ def check_exit_codes(bundle: Bundle, facts: Facts) -> None:
             found.equal(f"{name}: pod creates ({why}):", 1, len(story.pod_creates(name)))
             _expect_failed(found, story, name)
         retried = story.job("retried").last
+        end = story.mark("end").data
+        times = int(end.get("retried", 2))
+        codes = "137, 128 and no code" if "retried" in end else "137 and no code"
         found.equal(
-            "retried: pod creates (137 and no code are retried):", 3, len(story.pod_creates("retried"))
+            f"retried: pod creates ({codes} are retried):", times + 1, len(story.pod_creates("retried"))
         )
-        found.equal("retried: status.restarts", 2, status_field(retried, "restarts"))
+        found.equal("retried: status.restarts", times, status_field(retried, "restarts"))
         found.expect(not is_true(retried, "Failed"), "the retried job not Failed", "Failed is True")
+        if "retried" in end:
+            _expect_of_several(found, story)
     facts["retries"] = len(story.pod_creates("retried")) - 1
+
+
+def _expect_of_several(found: Findings, story: Story) -> None:
+    """The first non-zero code of all containers decides, and backoffLimit bounds signals, too."""
+    for name, why in (
+        (BESIDE, "of its containers the first ended with 0, the second with 127"),
+        (BEFORE, "its init container ended with 127"),
+    ):
+        found.equal(f"{name}: pod creates ({why}):", 1, len(story.pod_creates(name)))
+        _expect_failed(found, story, name)
+    creates = len(story.pod_creates(SIGNALLED))
+    found.expect(
+        creates <= 2, f"{SIGNALLED}: at most one pod more, for backoffLimit is 1", f"{creates} pod creates"
+    )
+    _expect_failed(found, story, SIGNALLED)
 
 
 def _expect_failed(found: Findings, story: Story, name: str) -> None:
@@ -89,10 +112,12 @@ def _is_active(pod: Object) -> bool:
 def check_pod_loss(bundle: Bundle, facts: Facts) -> None:
     """A deleted or evicted pod comes back once under its index, and is no failure."""
     story = told(bundle, "pod-loss")
-    job = story.job("lossy").last
+    lossy = story.job("lossy").name
+    losses = [story.mark("before-loss"), *story.all("before-loss")[1:]]
     with Findings() as found:
-        for nth, kind in enumerate(("deleted", "evicted")):
-            before, after = story.mark("before-loss", nth), story.mark("after-loss", nth)
+        for nth, before in enumerate(losses):
+            kind = before.data.get("how") or ("deleted", "evicted")[nth]
+            after = story.mark("after-loss", nth)
             victim = before.data["victim"]
             index = index_name(victim, before.data["pods"][victim]["index"])
             back = [
@@ -102,15 +127,27 @@ def check_pod_loss(bundle: Bundle, facts: Facts) -> None:
             others = {n: p["uid"] for n, p in before.data["pods"].items() if n != victim}
             kept = {n: p["uid"] for n, p in after.data["pods"].items() if n in others}
             found.expect(others == kept, "the other pods untouched", "another pod was replaced too")
-        creates = len(story.pod_creates("lossy"))
-        found.equal("pod creates (3 at first, 2 in place of lost ones):", 5, creates)
-        found.expect(
-            not status_field(job, "restarts"),
-            "lost pods not counted as restarts",
-            f"restarts is {status_field(job, 'restarts')}",
-        )
-        found.expect(not is_true(job, "Failed"), "the job not Failed", "Failed is True with backoffLimit 0")
-    facts["pod_creates"] = creates
+        for name in dict.fromkeys((lossy, *(str(before.data["job"]) for before in losses))):
+            facts[f"pod_creates {name}"] = _expect_made_good(
+                found, story, name, sum(before.data["job"] == name for before in losses)
+            )
+
+
+def _expect_made_good(found: Findings, story: Story, name: str, lost: int) -> int:
+    """Each lost pod was re-created once, and none was a failure; gives the creates."""
+    job, creates = story.job(name).last, len(story.pod_creates(name))
+    found.equal(f"{name}: pod creates (3 at first, {lost} in place of lost ones):", 3 + lost, creates)
+    found.expect(
+        not status_field(job, "restarts"),
+        f"{name}: lost pods not counted as restarts",
+        f"{name}: restarts is {status_field(job, 'restarts')}",
+    )
+    found.expect(
+        not is_true(job, "Failed"),
+        f"{name}: the job not Failed",
+        f"{name}: Failed is True with backoffLimit 0",
+    )
+    return creates
 
 
 @check(
@@ -124,28 +161,55 @@ def check_deadlines(bundle: Bundle, facts: Facts) -> None:
     short = told(bundle, "ttl")
     limit = bundle.manifest.deadline_s + _stretched(late) + _stretched(short)
     with Findings() as found:
-        job = late.job("overdue").last
-        failed = conditions(job).get("Failed", {})
-        found.equal("overdue: reason of Failed", "DeadlineExceeded", failed.get("reason"))
-        began, ended = stamp(status_field(job, "startTime")), stamp(failed.get("lastTransitionTime"))
-        if found.expect(
-            began is not None and ended is not None,
-            "overdue: startTime and lastTransitionTime of Failed as RFC 3339 stamps",
-            f"{status_field(job, 'startTime')!r} and {failed.get('lastTransitionTime')!r}",
-        ):
-            assert began is not None
-            assert ended is not None
-            took = ended - began
-            facts["failed_after_s"] = took
-            # Both stamps are whole seconds, so their difference is short by up to one.
-            found.expect(
-                DEADLINE_S - 1 < took <= DEADLINE_S + limit,
-                f"overdue: Failed between {DEADLINE_S} s and {DEADLINE_S + limit:g} s after startTime",
-                f"overdue: Failed after {took:g} s",
-            )
-        running = [life.name for life in late.pods("overdue") if life.gone is None and _is_active(life.last)]
-        found.expect(not running, "overdue: no pod left running", f"overdue: {', '.join(running)} still ran")
+        if _created(late, UNTOUCHED):
+            _expect_overdue(found, late, UNTOUCHED, limit)
+        facts["failed_after_s"] = _expect_overdue(found, late, "overdue", limit)
         _expect_ttl(found, short, limit, facts)
+        if _created(short, AT_ONCE):
+            _expect_at_once(found, short)
+
+
+def _created(story: Story, name: str) -> bool:
+    """Whether the track has this job; older records lack some."""
+    return any(mark.data["job"] == name for mark in story.all("create"))
+
+
+def _expect_overdue(found: Findings, story: Story, name: str, limit: float) -> float | None:
+    """The job failed at its deadline, and nothing of it runs on; gives the seconds it took."""
+    job = story.job(name).last
+    failed = conditions(job).get("Failed", {})
+    found.equal(f"{name}: reason of Failed", "DeadlineExceeded", failed.get("reason"))
+    began, ended = stamp(status_field(job, "startTime")), stamp(failed.get("lastTransitionTime"))
+    running = [life.name for life in story.pods(name) if life.gone is None and _is_active(life.last)]
+    found.expect(not running, f"{name}: no pod left running", f"{name}: {', '.join(running)} still ran")
+    if not found.expect(
+        began is not None and ended is not None,
+        f"{name}: startTime and lastTransitionTime of Failed as RFC 3339 stamps",
+        f"{status_field(job, 'startTime')!r} and {failed.get('lastTransitionTime')!r}",
+    ):
+        return None
+    assert began is not None
+    assert ended is not None
+    took = ended - began
+    # Both stamps are whole seconds, so their difference is short by up to one.
+    found.expect(
+        DEADLINE_S - 1 < took <= DEADLINE_S + limit,
+        f"{name}: Failed between {DEADLINE_S} s and {DEADLINE_S + limit:g} s after startTime",
+        f"{name}: Failed after {took:g} s",
+    )
+    return took
+
+
+def _expect_at_once(found: Findings, story: Story) -> None:
+    """A job whose time to live is 0 is removed when it is over, and not before."""
+    life = story.job(AT_ONCE)
+    done = any(is_true(s.object, "Complete") for s in life.seen)
+    found.expect(
+        done and life.gone is not None,
+        f"{AT_ONCE}: Complete, then removed, for its time to live is 0",
+        f"{AT_ONCE}: " + ("Complete, and still there" if done else "removed before it was Complete"),
+        "A time to live of 0 is one that is set.",
+    )
 
 
 def _stretched(story: Story) -> float:

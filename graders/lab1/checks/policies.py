@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from graders.evidence.bundle import Bundle
@@ -13,14 +12,12 @@ from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.policies import compliant_template
 from graders.lab1.story import Story, request, told
+from graders.lab1.template import lost
 
 TRACK = "policies"
 
 VIOLATIONS = "pod-security.kubernetes.io/audit-violations"
 """The audit annotation of a request that Pod Security would have refused."""
-
-_OPERATORS_OWN = frozenset({"restartPolicy", "hostname", "subdomain", "schedulingGates", "env"})
-"""What the operator sets over the template; other criteria look at it."""
 
 _DENIED = frozenset({403, 422})
 _POLICY = re.compile(
@@ -145,35 +142,18 @@ def _expect_unweakened(found: Findings, story: Story, subjects: list[Mark]) -> N
         if refused
         else "No pod was there to judge: first make creates-pods pass.",
     )
-    template = compliant_template()["spec"]
-    lost: dict[tuple[str, ...], dict[str, None]] = {}
+    template = {"spec": compliant_template()["spec"]}
+    weakened: dict[tuple[str, ...], dict[str, None]] = {}
     for life in pods:
-        lost.setdefault(tuple(_lost(template, life.first.get("spec"), "")), {})[life.name] = None
-    for fields, names in lost.items():
+        # Variables are no matter of policy.
+        weakened.setdefault(tuple(lost(template, life.first, aside={"env"})), {})[life.name] = None
+    for fields, names in weakened.items():
         found.expect(
             not fields,
             "pods to keep all that their template sets",
             f"{', '.join(names)}: {'; '.join(fields[:4])}{' …' if len(fields) > 4 else ''}",
             "Copy the template's pod spec as a whole, and add to it.",
         )
-
-
-def _lost(wanted: Any, made: Any, where: str) -> Iterator[str]:
-    """What of `wanted` is not in `made`, in words; more than wanted is fine."""
-    if isinstance(wanted, Mapping) and isinstance(made, Mapping):
-        for key, value in wanted.items():
-            if key not in _OPERATORS_OWN:
-                yield from _lost(value, made.get(key), f"{where}.{key}" if where else key)
-    elif _named(wanted) and isinstance(made, list):
-        others = {each.get("name"): each for each in made if isinstance(each, Mapping)}
-        for each in wanted:
-            yield from _lost(each, others.get(each["name"]), f"{where}[{each['name']}]")
-    elif wanted != made:
-        yield f"{where} is {json.dumps(made)[:120]} and not {json.dumps(wanted)[:120]}"
-
-
-def _named(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, Mapping) and "name" in each for each in value)
 
 
 def _message(answer: Request) -> str:

@@ -28,10 +28,16 @@ def crd_contract(stage: Stage) -> None:
     stage.ask("crd", "GET", resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=CRD))
     smallest = job_manifest(namespace, name, nodes=None)
     stage.ask("create-smallest", "POST", jobs_path(namespace), body=smallest, query={"dryRun": "All"})
+    in_a_class = job_manifest(
+        namespace, name, nodes=None, run_policy={"schedulingPolicy": {"priorityClass": "high"}}
+    )
+    stage.ask("create-in-a-class", "POST", jobs_path(namespace), body=in_a_class, query={"dryRun": "All"})
     # Stored suspended, so that what the operator does with it is the business of other tracks.
     stored = job_manifest(
         namespace, name, nodes=None, run_policy={"suspend": True, "activeDeadlineSeconds": 3600}
     )
+    metadata = {"labels": {"team": "research"}, "annotations": {"example.com/data-set": "digits"}}
+    stored["spec"]["trainer"]["template"]["metadata"] = metadata
     stage.ask("create-stored", "POST", jobs_path(namespace), body=stored)
     for case, body in bad_jobs(namespace).items():
         stage.ask(f"bad-{case}", "POST", jobs_path(namespace), body=body, query={"dryRun": "All"})

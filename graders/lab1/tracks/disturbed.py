@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from graders.faultproxy import Answer, Asked, HeldFrames, LateFrames, Match, Meanwhile
+from graders.faultproxy import Asked, HeldFrames, LateFrames, Match, Meanwhile
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.lab1.api import (
@@ -32,15 +31,12 @@ LATE_S = 5.0
 On a machine that has no time for it, five others would be over before it has done anything.
 """
 
-_CONFLICT = Answer(
-    409,
-    "Conflict",
-    "the object has been modified; please apply your changes to the latest version and try again",
-)
-
 
 def conflicts(stage: Stage) -> None:
-    """Between the operator's read and its write somebody else writes: three times, three things."""
+    """Between the operator's read and its write somebody else writes: three times, three things.
+
+    A write that says what it was decided on meets a conflict; any other is carried out as it is.
+    """
     namespace, name = stage.namespace(), "contested"
 
     def label(asked: Asked, body: bytes) -> None:
@@ -60,7 +56,7 @@ def conflicts(stage: Stage) -> None:
         stage.wait_pods(namespace, name, 2)
         _wait_true(stage, namespace, name, "Running")
     stage.settle(namespace)
-    with _contested(stage, "a foreign status condition", condition):
+    with _contested(stage, "a foreign status condition", condition, carrying=b"conditions"):
         victim = stage.pod_names(namespace, name)[0]
         uid = stage.pods(namespace, name)[victim]["metadata"]["uid"]
         stage.end_pod(namespace, victim, "137")
@@ -253,8 +249,13 @@ def _have_news(stage: Stage, namespace: str, meant: Match) -> None:
 
 
 @contextlib.contextmanager
-def _contested(stage: Stage, what: str, act: Any) -> Iterator[None]:
-    """The operator's first write to a job in the block is held, `act` writes, and the answer is 409."""
+def _contested(
+    stage: Stage, what: str, act: Callable[[Asked, bytes], None], *, carrying: bytes = b""
+) -> Iterator[None]:
+    """The operator's first write to a job in the block is held, `act` writes, and then it goes on.
+
+    With `carrying` it is the first one that has this in its body.
+    """
     rule = Meanwhile(
         f"conflicts: {what}",
         Match(
@@ -263,7 +264,7 @@ def _contested(stage: Stage, what: str, act: Any) -> Iterator[None]:
             namespaces=frozenset({stage.namespace()}),
         ),
         act,
-        answer=_CONFLICT,
+        carrying=carrying,
     )
     with stage.world.proxy.disturb(rule):
         yield

@@ -4,26 +4,59 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
-from graders.lab1.api import is_true, job_manifest, jobs_path, status_field
+from graders.lab1.api import (
+    DIES,
+    container,
+    is_finished,
+    is_terminating,
+    is_true,
+    job_manifest,
+    jobs_path,
+    phase,
+    status_field,
+)
+from graders.lab1.names import AT_ONCE, BEFORE, BESIDE, DEADLINE_S, SIGNALLED, STRICT, TTL_S, UNTOUCHED
 from graders.lab1.stage import Stage, describe
 from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
 from graders.polling import NotYet
 
-DEADLINE_S = 5
-TTL_S = 5
+CONTAINERS = ("first", "second", "third")
+PERMANENT = (BESIDE, BEFORE)
+
+Code = tuple[str, Mapping[str, str]]
+"""How a pod ends: a code, and those of containers that end with another."""
+
+FAILURES: tuple[Mapping[str, Code], ...] = (
+    {"retried": ("137", {}), SIGNALLED: ("255", {})},
+    {"retried": ("1", {"first": "128"}), SIGNALLED: ("255", {})},
+    {"retried": ("none", {})},
+)
+"""One after the other, how the pods of jobs end that are tried again."""
+
+TRIED_AGAIN = 3
+"""How often the pod of the job `retried` is."""
 
 
 def retries(stage: Stage) -> None:
-    """BackoffLimit 2, three failures, and a restart of the operator after the first is settled."""
+    """BackoffLimit 2, three failures, and a restart of the operator after the first is settled.
+
+    Before, a job that may not fail at all fails.
+    """
     namespace, name = stage.namespace(), "flaky"
+    stage.create(job_manifest(namespace, STRICT, nodes=2, run_policy={"backoffLimit": 0}))
     stage.create(job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 2}))
-    stage.wait_running(namespace, name, 2)
+    for each in (STRICT, name):
+        stage.wait_running(namespace, each, 2)
     stage.settle(namespace)
+    stage.mark("only-failure", namespace=namespace, job=STRICT)
+    stage.end_pod(namespace, stage.pod_names(namespace, STRICT)[0], "1")
     _fail_and_wait(stage, namespace, name, which=0)
+    stage.wait_job(namespace, STRICT, "Failed is True", lambda job: is_true(job, "Failed"))
+    _wait_none_active(stage, namespace, STRICT)
     stage.through_restart()
     _fail_and_wait(stage, namespace, name, which=1)
     victim = stage.pod_names(namespace, name)[0]
@@ -36,56 +69,154 @@ def retries(stage: Stage) -> None:
 
 
 def exit_codes(stage: Stage) -> None:
-    """RestartPolicy ExitCode with 1, with 137, with no code known; and restartPolicy Never."""
+    """RestartPolicy ExitCode with codes of both kinds, with none, and of several containers; and Never."""
     namespace = stage.namespace()
-    for name, policy in (("permanent", "ExitCode"), ("retried", "ExitCode"), ("never", "Never")):
-        policy_fields = {"backoffLimit": 5}
-        stage.create(job_manifest(namespace, name, nodes=1, run_policy=policy_fields, restart_policy=policy))
-    for name in ("permanent", "retried", "never"):
+    names = ("permanent", "retried", "never", *PERMANENT, SIGNALLED)
+    for name in names:
+        _create(stage, name)
+    for name in names:
         stage.wait_running(namespace, name, 1)
     stage.settle(namespace)
-    stage.end_pod(namespace, stage.pod_names(namespace, "permanent")[0], "1")
-    stage.end_pod(namespace, stage.pod_names(namespace, "never")[0], "137")
-    for code in ("137", "none"):
-        before = stage.pods(namespace, "retried")
-        stage.end_pod(namespace, next(iter(before)), code)
-        uid = next(iter(before.values()))["metadata"]["uid"]
-        wait_replaced(stage, namespace, "retried", uid, 1)
-        stage.settle(namespace)
-    for name in ("permanent", "never"):
+    only = {name: stage.pod_names(namespace, name)[0] for name in names}
+    stage.end_pod(namespace, only["permanent"], "1")
+    stage.end_pod(namespace, only["never"], "137")
+    stage.end_pod(namespace, only[BESIDE], "137", first="0", second="127")
+    stage.fail_init(namespace, only[BEFORE], "127")
+    for codes in FAILURES:
+        _fail_again(stage, codes)
+    for name in ("permanent", "never", *PERMANENT, SIGNALLED):
         stage.wait_job(namespace, name, "Failed is True", lambda job: is_true(job, "Failed"))
+    times = TRIED_AGAIN
     stage.wait_job(
-        namespace, "retried", "status.restarts is 2", lambda job: status_field(job, "restarts") == 2
+        namespace,
+        "retried",
+        f"status.restarts is {times}",
+        lambda job: status_field(job, "restarts") == times,
     )
     stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+    stage.mark("end", namespace=namespace, retried=times)
+
+
+def _create(stage: Stage, name: str) -> None:
+    job = job_manifest(
+        stage.namespace(),
+        name,
+        nodes=1,
+        run_policy={"backoffLimit": 1 if name == SIGNALLED else 5},
+        restart_policy="Never" if name == "never" else "ExitCode",
+        containers=[container(each) for each in CONTAINERS],
+    )
+    if name == BEFORE:
+        job["spec"]["trainer"]["template"]["spec"]["initContainers"] = [container("fetch")]
+    stage.create(job)
+
+
+def _fail_again(stage: Stage, codes: Mapping[str, Code]) -> None:
+    """The one pod of each of these jobs fails, and another takes its place, or the job is over.
+
+    Who ended one at its limit already has lost retries by that.
+    """
+    namespace = stage.namespace()
+    failing: dict[str, str] = {}
+    for name, (code, own) in codes.items():
+        pods = stage.pods(namespace, name)
+        if pods and not is_finished(stage.the_job(namespace, name)):
+            victim, before = next(iter(pods.items()))
+            failing[name] = before["metadata"]["uid"]
+            stage.end_pod(namespace, victim, code, **own)
+
+    def replaced() -> None:
+        for name, uid in failing.items():
+            job, pods = stage.the_job(namespace, name), stage.pods(namespace, name).values()
+            new = [pod for pod in pods if pod["metadata"]["uid"] != uid and phase(pod) == "Running"]
+            if not new and not is_finished(job):
+                raise NotYet(f"{name}: {describe(job)}")
+
+    stage.wait(f"other pods in place of the failed ones of {', '.join(codes)}", replaced)
+    stage.settle(namespace)
 
 
 def pod_loss(stage: Stage) -> None:
-    """Delete one running pod and evict another, with no failure allowed."""
-    namespace, name = stage.namespace(), "lossy"
-    stage.create(job_manifest(namespace, name, nodes=3, run_policy={"backoffLimit": 0}))
-    stage.wait_pods(namespace, name, 3)
-    for lose in (stage.delete_pod, stage.evict_pod):
-        stage.noticed(namespace, name, "that it runs", lambda job: is_true(job, "Running"))
+    """Running pods are deleted, evicted by a drain and by their kubelet, with no failure allowed.
+
+    One that is deleted fails before it goes.
+    """
+    namespace = stage.namespace()
+    for name in LOSING:
+        stage.create(job_manifest(namespace, name, nodes=3, run_policy={"backoffLimit": 0}))
+    for name in LOSING:
+        stage.wait_pods(namespace, name, 3)
+    for losses in LOSSES:
+        _settle_running(stage)
+        lost = {}
+        for name, (how, index, lose) in losses.items():
+            victim = stage.pod_names(namespace, name)[index]
+            lost[name] = (victim, stage.pods(namespace, name)[victim]["metadata"]["uid"])
+            stage.mark("before-loss", victim=victim, how=how, **snapshot(stage, namespace, name))
+            lose(stage, namespace, victim)
+        for name, (_, uid) in lost.items():
+            wait_replaced(stage, namespace, name, uid, 3)
+        _settle_running(stage)
+        for name, (victim, _) in lost.items():
+            stage.mark("after-loss", victim=victim, **snapshot(stage, namespace, name))
+
+
+def _settle_running(stage: Stage) -> None:
+    for name in LOSING:
+        stage.noticed(stage.namespace(), name, "that it runs", lambda job: is_true(job, "Running"))
+    stage.settle(stage.namespace())
+
+
+def _starve(stage: Stage, namespace: str, victim: str) -> None:
+    """The pod is evicted by a kubelet that is short of memory: it fails, and stays."""
+    stage.end_pod(namespace, victim, "evicted")
+
+
+def _kill(stage: Stage, namespace: str, victim: str) -> None:
+    """The pod is deleted, fails as SIGTERM has it, and is there for a while yet."""
+    stage.annotate_pod(namespace, victim, {DIES: "143"})
+    try:
+        stage.delete_pod(namespace, victim)
+
+        def failed() -> None:
+            found = stage.world.watches.objects("pods", namespace).get(victim)
+            if found is not None and is_terminating(found) and phase(found) != "Failed":
+                raise NotYet(f"{victim} is {phase(found)}")
+
+        stage.wait(f"{victim} to fail while it is being deleted", failed)
         stage.settle(namespace)
-        pods = stage.pod_names(namespace, name)
-        victim = pods[1] if lose == stage.delete_pod else pods[0]
-        uid = stage.pods(namespace, name)[victim]["metadata"]["uid"]
-        stage.mark("before-loss", victim=victim, **snapshot(stage, namespace, name))
-        lose(namespace, victim)
-        wait_replaced(stage, namespace, name, uid, 3)
-        stage.noticed(namespace, name, "that it runs", lambda job: is_true(job, "Running"))
-        stage.settle(namespace)
-        stage.mark("after-loss", victim=victim, **snapshot(stage, namespace, name))
+    finally:
+        stage.annotate_pod(namespace, victim, {DIES: None})
+
+
+LOSING = ("lossy", "starved")
+
+Loss = tuple[str, int, Callable[[Stage, str, str], None]]
+"""How a pod is lost: in words, which of the job's pods, and the deed."""
+
+LOSSES: tuple[Mapping[str, Loss], ...] = (
+    {"lossy": ("deleted", 1, Stage.delete_pod), "starved": ("evicted by its kubelet", 1, _starve)},
+    {"lossy": ("evicted", 0, Stage.evict_pod), "starved": ("deleted, and Failed before it went", 0, _kill)},
+)
 
 
 def deadline(stage: Stage) -> None:
-    """A job that may run for five seconds, poked every second as it runs, with a restart of the operator."""
+    """A job that may run for five seconds, poked every second as it runs, with a restart of the operator.
+
+    Before, one that nobody touches.
+    """
     namespace, name = stage.namespace(), "overdue"
+    policy = {"activeDeadlineSeconds": DEADLINE_S}
+    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=policy))
+    stage.wait_pods(namespace, UNTOUCHED, 1)
+    stage.wait(
+        f"the job {UNTOUCHED}, which nobody touches: Failed is True",
+        lambda: _failed(stage, namespace, UNTOUCHED),
+        timeout_s=DEADLINE_S + stage.deadline_s + 2,
+    )
 
     def start() -> None:
-        stage.create(job_manifest(namespace, name, nodes=2, run_policy={"activeDeadlineSeconds": DEADLINE_S}))
+        stage.create(job_manifest(namespace, name, nodes=2, run_policy=policy))
         stage.wait_pods(namespace, name, 2)
         pokes.enter_context(poked(stage, namespace, name))
 
@@ -102,8 +233,12 @@ def deadline(stage: Stage) -> None:
 
 
 def ttl(stage: Stage) -> None:
-    """A job that runs longer than its own time to live, ends, and is due to be removed five seconds on."""
+    """A job that runs longer than its own time to live, ends, and is due to be removed five seconds on.
+
+    Before, one that is due as soon as it ends.
+    """
     namespace, name = stage.namespace(), "short-lived"
+    _remove_at_once(stage)
     stage.create(job_manifest(namespace, name, nodes=1, run_policy={"ttlSecondsAfterFinished": TTL_S}))
     stage.wait_pods(namespace, name, 1)
     created = stage.now()
@@ -127,6 +262,20 @@ def ttl(stage: Stage) -> None:
         f"the finished job to be removed after {TTL_S} s", removed, timeout_s=TTL_S + stage.deadline_s + 2
     )
     stage.mark("end", namespace=namespace)
+
+
+def _remove_at_once(stage: Stage) -> None:
+    namespace = stage.namespace()
+    stage.create(job_manifest(namespace, AT_ONCE, nodes=1, run_policy={"ttlSecondsAfterFinished": 0}))
+    stage.wait_running(namespace, AT_ONCE, 1)
+    stage.settle(namespace)
+    stage.end_pod(namespace, stage.pod_names(namespace, AT_ONCE)[0], "0")
+
+    def removed() -> None:
+        if stage.job(namespace, AT_ONCE) is not None:
+            raise NotYet(describe(stage.the_job(namespace, AT_ONCE)))
+
+    stage.wait("the finished job whose time to live is 0 to be removed", removed)
 
 
 def _fail_and_wait(stage: Stage, namespace: str, name: str, which: int) -> None:

@@ -1,0 +1,128 @@
+"""Children and owners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import Object
+from graders.judging import Facts, Findings, check
+from graders.lab1.api import JOB_NAME, QUEUE, REPLICA_INDEX
+from graders.lab1.names import LEAST
+from graders.lab1.story import Story, told
+from graders.lab1.template import lost
+
+
+@check("creates-pods", tracks=("create",), hint="Name pods <job>-<index>, from 0 to numNodes-1.")
+def check_creates_pods(bundle: Bundle, facts: Facts) -> None:
+    """A job of four nodes gets exactly its four pods, with labels and variables, and a headless Service."""
+    story = told(bundle, "create", hint="Look at what the operator does when it first sees a job.")
+    creates = [event for event in story.pod_creates() if event not in story.pod_creates(LEAST)]
+    facts["pod_creates"] = len(creates)
+    pods = {life.name: life.first for life in story.pods("bert")}
+    wanted = [f"bert-{index}" for index in range(4)]
+    with Findings(hint="The lab text lists names, labels and variables under Children.") as found:
+        found.equal("pods", ", ".join(wanted), ", ".join(sorted(pods)))
+        found.equal(
+            "successful pod creates:", 4, len(creates), "Create each index once; look before you create."
+        )
+        for index, name in enumerate(wanted):
+            if name in pods:
+                _expect_pod(found, pods[name], index)
+        _expect_service(found, story)
+        if any(mark.data["job"] == LEAST for mark in story.all("create")):
+            found.equal(f"pods of {LEAST}:", f"{LEAST}-0", ", ".join(p.name for p in story.pods(LEAST)))
+        for asked in story.all("asked"):
+            _expect_template(found, asked.data["job"]["spec"]["trainer"]["template"], pods)
+            queue = asked.data["job"]["metadata"]["labels"][QUEUE]
+            labels = story.job("bert").last["metadata"].get("labels") or {}
+            found.equal(f"the job's own label {QUEUE}", queue, labels.get(QUEUE))
+
+
+def _expect_pod(found: Findings, pod: Object, index: int) -> None:
+    name, spec = pod["metadata"]["name"], pod["spec"]
+    labels = pod["metadata"].get("labels") or {}
+    found.equal(f"{name}: label {JOB_NAME}", "bert", labels.get(JOB_NAME))
+    found.equal(f"{name}: label {REPLICA_INDEX}", str(index), labels.get(REPLICA_INDEX))
+    found.equal(f"{name}: restartPolicy", "Never", spec.get("restartPolicy"))
+    found.expect(
+        spec.get("hostname") and spec.get("subdomain"),
+        f"{name} with hostname and subdomain set",
+        f"{name} has hostname {spec.get('hostname')!r}, subdomain {spec.get('subdomain')!r}",
+    )
+    found.equal(f"{name}: containers", ["trainer", "sidecar"], [c["name"] for c in spec["containers"]])
+    for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
+        env = _environment(container)
+        where = f"{name}, container {container['name']}:"
+        found.equal(
+            f"{where} PET_NNODES",
+            "4",
+            env.get("PET_NNODES"),
+            "The operator's value wins over the template's.",
+        )
+        found.equal(f"{where} PET_NODE_RANK", str(index), env.get("PET_NODE_RANK"))
+        found.expect(
+            str(env.get("PET_MASTER_ADDR", "")).startswith("bert-0.bert"),
+            f"{where} PET_MASTER_ADDR beginning with bert-0.bert",
+            f"{where} PET_MASTER_ADDR {env.get('PET_MASTER_ADDR')!r}",
+        )
+        found.expect(
+            str(env.get("PET_MASTER_PORT", "")).isdigit(),
+            f"{where} PET_MASTER_PORT a port number",
+            f"{where} PET_MASTER_PORT {env.get('PET_MASTER_PORT')!r}",
+        )
+
+
+def _expect_template(found: Findings, template: Mapping[str, Any], pods: Mapping[str, Object]) -> None:
+    """What the operator does not set itself is as in the template."""
+    missing: dict[str, list[str]] = {}
+    for name, pod in sorted(pods.items()):
+        for words in lost(template, pod):
+            missing.setdefault(words, []).append(name)
+    for words, names in missing.items():
+        found.miss(
+            f"{', '.join(names)}: {words}",
+            "all that the template sets, unchanged in the pods",
+            "Copy the template as a whole, its metadata and each variable too, and add to it.",
+        )
+
+
+def _environment(container: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables a kubelet would set: of two of one name the later wins."""
+    return {entry["name"]: entry.get("value") for entry in container.get("env") or ()}
+
+
+def _expect_service(found: Findings, story: Story) -> None:
+    services = {life.name: life.first for life in story.lives("services")}
+    if found.expect("bert" in services, "a Service bert", f"Services: {', '.join(services) or 'none'}"):
+        spec = services["bert"]["spec"]
+        found.equal(
+            "Service bert: clusterIP", "None", spec.get("clusterIP"), "A headless Service has clusterIP None."
+        )
+
+
+@check("owner-gc", tracks=("delete",), hint="Set a controller owner reference to the job on every child.")
+def check_owner_gc(bundle: Bundle, facts: Facts) -> None:
+    """Pods and Service are owned by their job and go with it."""
+    story = told(
+        bundle, "delete", hint="Children go by garbage collection when they carry an owner reference."
+    )
+    job = story.job("gone")
+    deleted = story.mark("delete-job").t
+    children = story.lives("pods") + story.lives("services")
+    with Findings() as found:
+        for child in children:
+            kind = child.first.get("kind") or ("Pod" if "containers" in child.first["spec"] else "Service")
+            owners = child.first["metadata"].get("ownerReferences") or []
+            found.expect(
+                any(o.get("uid") == job.uid and o.get("controller") for o in owners),
+                f"{kind} {child.name} with a controller owner reference to the job",
+                f"{kind} {child.name} has owner references {[o.get('kind') for o in owners]}, not that",
+            )
+        found.expect(
+            len(story.lives("pods")) >= 2 and story.lives("services"),
+            "two pods and a Service to judge by",
+            "children " + (", ".join(child.name for child in children) or "none"),
+        )
+    facts["gone_after_s"] = round(max(child.gone or 0.0 for child in children) - deleted, 2)
