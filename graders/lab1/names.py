@@ -28,5 +28,8 @@ AT_ONCE = "at-once"
 STRICT = "strict"
 """A job that may not fail at all."""
 
+CROWD, CROWD_NODES = "crowd", 5
+"""A job whose pods all fail at once, one more than may."""
+
 BESIDE, BEFORE, SIGNALLED = "beside", "before", "signalled"
 """Jobs that fail by a container which is not the first, by an init container, and by signals too often."""

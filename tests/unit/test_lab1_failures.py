@@ -81,6 +81,12 @@ RETRIES_FLAWS = (
     ),
     Flaw(
         RETRIES,
+        "several at once taken for one",
+        lambda r: r.miss(RETRIES, "the job crowd: Failed is True"),
+        "crowd: Failed is True",
+    ),
+    Flaw(
+        RETRIES,
         "never Failed with a limit of 0",
         lambda r: r.miss(RETRIES, "the job strict: Failed is True"),
         "strict: Failed is True",

@@ -19,7 +19,18 @@ from graders.lab1.api import (
     phase,
     status_field,
 )
-from graders.lab1.names import AT_ONCE, BEFORE, BESIDE, DEADLINE_S, SIGNALLED, STRICT, TTL_S, UNTOUCHED
+from graders.lab1.names import (
+    AT_ONCE,
+    BEFORE,
+    BESIDE,
+    CROWD,
+    CROWD_NODES,
+    DEADLINE_S,
+    SIGNALLED,
+    STRICT,
+    TTL_S,
+    UNTOUCHED,
+)
 from graders.lab1.stage import Stage, describe
 from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
 from graders.polling import NotYet
@@ -44,19 +55,23 @@ TRIED_AGAIN = 3
 def retries(stage: Stage) -> None:
     """BackoffLimit 2, three failures, and a restart of the operator after the first is settled.
 
-    Before, a job that may not fail at all fails.
+    Before, a job that may not fail at all fails, and one whose pods do it all at once.
     """
     namespace, name = stage.namespace(), "flaky"
+    crowd = {"backoffLimit": CROWD_NODES - 1}
+    stage.create(job_manifest(namespace, CROWD, nodes=CROWD_NODES, run_policy=crowd))
     stage.create(job_manifest(namespace, STRICT, nodes=2, run_policy={"backoffLimit": 0}))
     stage.create(job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 2}))
-    for each in (STRICT, name):
-        stage.wait_running(namespace, each, 2)
+    for each, nodes in ((CROWD, CROWD_NODES), (STRICT, 2), (name, 2)):
+        stage.wait_running(namespace, each, nodes)
     stage.settle(namespace)
     stage.mark("only-failure", namespace=namespace, job=STRICT)
-    stage.end_pod(namespace, stage.pod_names(namespace, STRICT)[0], "1")
+    for pod in (*stage.pod_names(namespace, CROWD), stage.pod_names(namespace, STRICT)[0]):
+        stage.end_pod(namespace, pod, "1")
     _fail_and_wait(stage, namespace, name, which=0)
-    stage.wait_job(namespace, STRICT, "Failed is True", lambda job: is_true(job, "Failed"))
-    _wait_none_active(stage, namespace, STRICT)
+    for each in (CROWD, STRICT):
+        stage.wait_job(namespace, each, "Failed is True", lambda job: is_true(job, "Failed"))
+        _wait_none_active(stage, namespace, each)
     stage.through_restart()
     _fail_and_wait(stage, namespace, name, which=1)
     victim = stage.pod_names(namespace, name)[0]
