@@ -19,6 +19,7 @@ from graders.kube.client import Kube, kube_of
 from graders.lab1 import claims as claimed
 from graders.lab1 import goquality, install, quality
 from graders.lab1.attendance import restart, wait_operator
+from graders.lab1.clearing import clear
 from graders.lab1.harm import attributed
 from graders.lab1.incluster import run as incluster
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
@@ -230,7 +231,9 @@ class _Recording:
         together = [track for track in chosen if not track.alone]
         members = {track.name for track in together if track.joins_restart}
         others = {track.name for track in together if track.needs_operator} - members
-        gate = RestartGate(members, others, lambda: restart(world, gate.while_down))
+        gate = RestartGate(
+            members, others, lambda: restart(world, gate.while_down), partial(clear, world, frozenset(others))
+        )
         stages = {track.name: Stage(track.name, world, gate) for track in together}
         pace = partial(wait_turn, world.control)
         results = run_tracks(together, stages, gate, world.recording, self.run.progress, pace)

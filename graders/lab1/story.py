@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from graders.evidence.bundle import Bundle
@@ -20,6 +22,9 @@ IN_CLUSTER = "in-cluster"
 
 RUN = "run"
 """A track of no acting: the audit of the whole run, and what the manifests grant."""
+
+CLEARED = "cleared"
+"""The mark after which the record of its namespace tells nothing: the grader took away what was there."""
 
 OPERATOR_NOT_READY = "operator-not-ready"
 """The mark of an operator that never read a job."""
@@ -98,6 +103,8 @@ class Story:
         space = namespace or self.namespace
         by_uid: dict[str, list[Sighting]] = {}
         for sighting in self.bundle.sightings_by_place.get((resource, space), ()):
+            if sighting.t >= self._end(space):
+                break
             by_uid.setdefault(sighting.uid, []).append(sighting)
         return [
             Life(
@@ -136,6 +143,11 @@ class Story:
 
     # --- requests --------------------------------------------------------------------------------
 
+    @cached_property
+    def audit(self) -> list[AuditEvent]:
+        """All requests of the run, but those in a namespace that was cleared."""
+        return [event for event in self.bundle.audit if event.t < self._end(event.namespace)]
+
     def writes(self, resource: str, deed: str, namespace: str | None = None) -> list[AuditEvent]:
         """Accepted writes by anybody but the grader, the simulated kubelet and the control plane.
 
@@ -145,12 +157,21 @@ class Story:
         return [
             event
             for event in self.bundle.audit_by_place.get((resource, space), ())
-            if event.did == deed
+            if event.t < self._end(space)
+            and event.did == deed
             and event.ok
             and event.is_write
             and not event.subresource
             and not of_the_house(event.user)
         ]
+
+    def _end(self, namespace: str) -> float:
+        """When what was in a namespace was taken away, its track being over: what is later tells nothing."""
+        return self._ends.get(namespace, math.inf)
+
+    @cached_property
+    def _ends(self) -> dict[str, float]:
+        return {str(mark.data["namespace"]): mark.t for mark in self.bundle.marks if mark.name == CLEARED}
 
     def pod_creates(self, job: str | None = None, namespace: str | None = None) -> list[AuditEvent]:
         """Pods successfully created, for one job if it is named: the name or the label tells."""

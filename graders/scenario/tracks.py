@@ -65,17 +65,22 @@ class _Steps:
 class RestartGate:
     """Where tracks meet to have the operator restarted once for all of them.
 
-    The gate opens when every other track is over and every member has arrived; then all members
-    prepare side by side, the restart happens, all members look at it, and everybody goes on. `restart`
-    calls `while_down` at the moment when nobody runs.
+    The gate opens when every other track is over and every member has arrived; then `clear` takes away
+    what the others left behind, all members prepare side by side, the restart happens, all members look at
+    it, and everybody goes on. `restart` calls `while_down` at the moment when nobody runs.
     """
 
     def __init__(
-        self, members: Collection[str], others: Collection[str], restart: Callable[[], None]
+        self,
+        members: Collection[str],
+        others: Collection[str],
+        restart: Callable[[], None],
+        clear: Callable[[], None] = lambda: None,
     ) -> None:
         self._members = set(members)
         self._others = set(others)
         self._restart = restart
+        self._clear = clear
         self._changed = threading.Condition()
         self._arrived: dict[str, _Steps] = {}
         self._done = False
@@ -108,7 +113,7 @@ class RestartGate:
         `after` runs when it is back, before anybody goes on.
 
         Raises:
-            whatever this track's own `before`, `during` or `after` raised, or the restart itself.
+            whatever this track's own `before`, `during` or `after` raised, or what was done for all.
         """
         with self._changed:
             self._arrived[track] = _Steps(before, during, after)
@@ -142,8 +147,9 @@ class RestartGate:
         return not self._others and self._members <= self._arrived.keys()
 
     def _open(self) -> None:
-        self._all(lambda steps: steps.before)
         try:
+            self._clear()
+            self._all(lambda steps: steps.before)
             self._restart()
         except Exception as error:  # (handed to every member, who raises it)
             self._errors[""] = error

@@ -233,7 +233,7 @@ SLOW = settings(
 def _changed(bundle: Bundle, part: str, records: list[Any]) -> Bundle:
     """The bundle with other records of one kind; the rest is shared."""
     fresh = copy.copy(bundle)
-    for name in ("_by_place", part):
+    for name in ("audit_by_place", "sightings_by_place", part):
         fresh.__dict__.pop(name, None)
     fresh.__dict__[part] = tuple(records)
     return fresh

@@ -197,6 +197,20 @@ def test_the_restart_waits_until_all_others_are_over_and_all_members_are_there(r
     assert log.lines.count("restart") == 1
 
 
+def test_what_the_others_left_is_cleared_when_they_are_over_and_before_anybody_prepares(
+    recording: Recording,
+) -> None:
+    log = Log()
+    acts: dict[str, Act] = {
+        "other": lambda _: log("over"),
+        "member": lambda gate: gate.pass_through("member", before=lambda: log("before")),
+    }
+    gate = Gate({"member"}, {"other"}, lambda: log("restart"), lambda: log("clear"))
+    tracks = [Track(name, act, name) for name, act in acts.items()]
+    run_tracks(tracks, dict.fromkeys(acts, gate), gate, recording, Silent())
+    assert log.lines == ["over", "clear", "before", "restart"]
+
+
 def test_all_prepare_before_the_restart_and_all_look_before_anybody_goes_on(recording: Recording) -> None:
     log = Log()
 

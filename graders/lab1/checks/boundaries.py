@@ -193,7 +193,7 @@ def _expect_left_alone(found: Findings, story: Story) -> None:
         gone = next((life.gone for life in lives if life.uid == mark.data["uid"]), None)
         touched = [
             f"{event.verb} at {event.t:.1f} s"
-            for event in story.bundle.audit
+            for event in story.audit
             if event.resource == "pods"
             and event.namespace == mark.data["namespace"]
             and event.name == mark.data["pod"]

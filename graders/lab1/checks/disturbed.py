@@ -160,7 +160,7 @@ def _mutations(story: Story) -> list[AuditEvent]:
     """Every write of the operator's in the track's namespace, refused or not; Leases and Events aside."""
     return [
         event
-        for event in story.bundle.audit
+        for event in story.audit
         if event.namespace == story.namespace
         and event.is_write
         and event.resource not in ("leases", "events")

@@ -102,7 +102,7 @@ def _take_answer(refusals: _Refusals, bundle: Bundle, subject: Mark) -> None:
 
 def _take_annotations(refusals: _Refusals, story: Story) -> None:
     """The API server's own admission judged every request for a pod as it came from the operator."""
-    for event in story.bundle.audit:
+    for event in story.audit:
         if event.user != story.bundle.manifest.operator or event.namespace != story.namespace:
             continue
         if event.resource == "pods" and (violations := event.annotations.get(VIOLATIONS)):
@@ -128,7 +128,7 @@ def _expect_unweakened(found: Findings, story: Story, subjects: list[Mark]) -> N
     pods = [life for life in story.lives("pods") if life.uid in made]
     refused = [
         event
-        for event in story.bundle.audit
+        for event in story.audit
         if (event.user, event.namespace) == (story.bundle.manifest.operator, story.namespace)
         and event.resource == "pods"
         and event.verb in ("create", "patch")

@@ -59,7 +59,7 @@ def _mutating(story: Story, since: float, until: float) -> list[AuditEvent]:
     return sorted(
         (
             event
-            for event in story.bundle.audit
+            for event in story.audit
             if event.namespace == story.namespace
             and event.is_write
             and event.resource not in NOT_COUNTED
@@ -83,7 +83,7 @@ def _stirred(story: Story, since: float, first: float) -> str:
             mine = sighting.namespace == story.namespace and sighting.resource in ("pods", PLURAL)
             if mine and since <= sighting.t < first:
                 return f"somebody: {sighting.type} {sighting.resource} {sighting.name} at {sighting.t:.1f} s"
-    for event in story.bundle.audit:
+    for event in story.audit:
         mine = event.namespace == story.namespace and event.resource in ("pods", PLURAL)
         if mine and since <= event.t < first and event.ok and event.is_write and of_the_house(event.user):
             return f"{event.user}: {event.verb} {event.resource} {event.name} at {event.t:.1f} s"
