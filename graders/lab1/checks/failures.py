@@ -45,7 +45,9 @@ def check_retries(bundle: Bundle, facts: Facts) -> None:
 
 
 @check(
-    "exit-codes", tracks=("exit-codes",), hint="Read the exit code from containerStatuses[].state.terminated."
+    "exit-codes",
+    tracks=("exit-codes",),
+    hint="Read state.terminated of all initContainerStatuses, then containerStatuses: the first code but 0.",
 )
 def check_exit_codes(bundle: Bundle, facts: Facts) -> None:
     """ExitCode: 1-127 fail the job at once, 128-255 or no known code are retried; Never never retries."""
@@ -156,7 +158,7 @@ def _expect_made_good(found: Findings, story: Story, name: str, lost: int) -> in
 @check(
     "deadlines",
     tracks=("deadline", "ttl"),
-    hint="Compute what is due from startTime and completionTime at every visit; keep no timer of its own.",
+    hint="Compute what is due from startTime and completionTime at every visit, and come back when it is.",
 )
 def check_deadlines(bundle: Bundle, facts: Facts) -> None:
     """The limits activeDeadlineSeconds and ttlSecondsAfterFinished hold, poked and restarted or not."""
