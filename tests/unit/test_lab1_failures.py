@@ -87,6 +87,12 @@ RETRIES_FLAWS = (
     ),
     Flaw(
         RETRIES,
+        "all at once and not Failed",
+        _last_condition(RETRIES, "crowd", "Failed", status="False"),
+        "crowd: Failed is not True",
+    ),
+    Flaw(
+        RETRIES,
         "never Failed with a limit of 0",
         lambda r: r.miss(RETRIES, "the job strict: Failed is True"),
         "strict: Failed is True",
