@@ -23,7 +23,8 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
     focus: Annotated[
         bool,
         typer.Option(
-            help="Run for each flawed solution but those marked `whole` only the tracks of what it must lose."
+            help="Grade a flawed solution for what it must lose alone, unless it is known from a whole grading "
+            "or marked `whole`."
         ),
     ] = False,
     jobs: Annotated[
@@ -122,6 +123,11 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
         for row in rows[name]:
             if not row.ok:
                 console.print(Text(f"{row.name}: {row.problem}", style="red"))
+    alone = [row.name for each in rows.values() for row in each if row.flaw_alone]
+    if alone:
+        console.print(
+            f"{len(alone)} were graded for their flaw alone: that they lose nothing else is unproven"
+        )
     unlike = compare(rows)
     if table is not None:
         table.write_text(unlike.page(found.id, focus=focus), encoding="utf-8")

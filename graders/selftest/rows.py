@@ -35,6 +35,8 @@ class Row:
     statuses: Mapping[str, str] = field(default_factory=dict)
     """How each check that was judged ended, by its id."""
     source: Source = Source.LIVE
+    flaw_alone: bool = False
+    """Whether only the checks behind what it must lose were run."""
 
     @property
     def ok(self) -> bool:
@@ -58,6 +60,7 @@ def row_of(case: Case, report: Mapping[str, Any], seconds: float, source: Source
         _problem(case, report, expected, lost, percent),
         {outcome["check"]: outcome["status"] for outcome in report["outcomes"]},
         source,
+        bool(case.only),
     )  # fmt: skip
 
 

@@ -40,9 +40,9 @@ LOGS = "logs"
 class SelfTest:
     """What to test, and how.
 
-    `only` are names of solutions, none all. `focus` grades a flaw for what it must lose alone. `again`
-    counts no kept record. `trust` relies on the ledger; `writes_ledger` notes in it what was proven, row by
-    row. `out` takes the reports.
+    `only` are names of solutions, none all. `focus` grades a flaw that is not known for what it must lose
+    alone. `again` counts no kept record. `trust` relies on the ledger; `writes_ledger` notes in it what was
+    proven, row by row. `out` takes the reports.
     """
 
     lab: Lab
@@ -85,10 +85,8 @@ def run_selftest(test: SelfTest, progress: Progress) -> list[Row]:
     with OwnedFolder("selftest", lab.id) as scratch:
         cases = list(cases_of(lab, scratch.path, focus=test.focus, only=test.only))
         recordings, ledger = Recordings(lab.id), load_ledger(lab.solutions)
-        keys = {
-            case.name: grade_key(lab, lab.rubric, digest_of(case.root), test.provider, case.only)
-            for case in cases
-        }
+        # Of whole gradings: one of a few checks is neither kept nor noted.
+        keys = {case.name: grade_key(lab, lab.rubric, digest_of(case.root), test.provider) for case in cases}
         planned = plan(cases, keys, recordings, ledger, again=test.again, trust=test.trust, jobs=test.jobs)
         found: dict[str, Row] = {}
         for row in _rows(test, planned, keys, recordings, ledger, progress):
@@ -207,8 +205,9 @@ def _graded(
         grading_processes(test.provider, progress) as grader,
         ThreadPoolExecutor(test.jobs) as pool,
     ):
-        for done, row in enumerate(pool.map(lambda case: _grade(test, case, grader, progress), cases), 1):
-            if row.percent is not None and row.source is Source.LIVE and row.statuses:
+        rows = pool.map(lambda case: _grade(test, case, grader, progress), cases)
+        for done, (case, row) in enumerate(zip(cases, rows, strict=True), 1):
+            if row.percent is not None and not case.only:
                 recordings.keep(keys[row.name].record, test.out / row.name / "bundle")
             task.update(done=done)
             yield row

@@ -398,6 +398,24 @@ def test_what_was_proven_is_in_the_ledger_and_what_was_not_is_out_of_it(
     assert entries["never-shrinks"].outcomes["scaling"] == "failed"
 
 
+def test_what_is_known_as_a_whole_is_not_graded_for_its_flaw_alone(
+    own: Lab, tmp_path: Path, graded: list[str]
+) -> None:
+    run(own, tmp_path, "never-shrinks")
+    row = run(own, tmp_path, "never-shrinks", focus=True)["never-shrinks"]
+    assert (row.source, len(row.statuses)) == (Source.KEPT, len(own.checks))
+    assert graded == ["never-shrinks"]
+
+
+def test_a_grading_of_its_flaw_alone_is_no_record_of_a_solution(
+    own: Lab, tmp_path: Path, graded: list[str]
+) -> None:
+    first = run(own, tmp_path, "never-shrinks", focus=True)["never-shrinks"]
+    assert first.statuses == {"scaling": "failed"}
+    assert run(own, tmp_path, "never-shrinks")["never-shrinks"].source is Source.LIVE
+    assert graded == ["never-shrinks", "never-shrinks"]
+
+
 @pytest.mark.parametrize(
     ("options", "writes"),
     [
