@@ -23,8 +23,8 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
     focus: Annotated[
         bool,
         typer.Option(
-            help="Grade a flawed solution for what it must lose alone, unless it is known from a whole grading "
-            "or marked `whole`."
+            help="Grade a flawed solution for what it must lose alone, unless it is known from a whole "
+            "grading or marked `whole`."
         ),
     ] = False,
     jobs: Annotated[
