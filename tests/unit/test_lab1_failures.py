@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from graders.model import Status
 from tests.unit.lab1_flaws import Flaw, assert_costs, every, outcomes_of
 from tests.unit.lab1_recording import Mutation, Record, Recording, condition
@@ -328,3 +330,24 @@ DEADLINES_FLAWS = (
 @every(DEADLINES_FLAWS)
 def test_a_wrong_clock_costs_deadlines(flaw: Flaw, tmp_path: Path) -> None:
     assert_costs(flaw, tmp_path)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(48, Status.PASSED), (60, Status.FAILED)])
+def test_a_deadline_that_others_held_up_counts_from_the_restart(
+    seconds: float, status: Status, tmp_path: Path
+) -> None:
+    def held_up(r: Recording) -> None:
+        _failed_after(seconds)(r)
+        created = next(
+            mark["t"]
+            for mark in r.marks
+            if (mark["track"], mark["name"], mark["data"].get("job")) == ("deadline", "create", "overdue")
+        )
+        back = next(
+            each
+            for each in r.processes
+            if each["event"] == "started" and each["instance"].startswith("operator-") and each["t"] > created
+        )
+        back["t"] = created + 40
+
+    assert outcomes_of(held_up, tmp_path)[DEADLINES].status is status
