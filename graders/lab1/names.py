@@ -21,6 +21,8 @@ TTL_S = 5
 
 UNTOUCHED = "untouched"
 """A job with a deadline, of which nobody hears before it."""
+UNTOUCHED_DEADLINE_S = 12
+"""Later than the last news of its pods reaches an operator that has much else to do."""
 
 AT_ONCE = "at-once"
 """A job with a time to live of nothing."""

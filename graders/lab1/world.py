@@ -11,6 +11,7 @@ from graders.evidence.records import Object
 from graders.faultproxy import FaultProxy
 from graders.kube.client import Kube
 from graders.lab1.operator import Operator
+from graders.lab1.samples import Samples
 from graders.model import Guest
 from graders.sandbox.starvation import Scheduled
 
@@ -52,6 +53,7 @@ class World:
     """An operator that has not written for so long is taken to be done with what it saw."""
     deployments: tuple[Object, ...] = ()
     """Those of the submission, as they were handed in."""
+    samples: Samples = field(default_factory=Samples)
     standby: Operator | None = None
     """A second replica, in the one track that has it."""
     own_namespace: str = "default"

@@ -19,6 +19,7 @@ from graders.lab1.fronts import Front, open_front
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.namespaces import create_namespaces
 from graders.lab1.operator import Launch, Operator, environment
+from graders.lab1.samples import read_samples
 from graders.lab1.world import QUIET_S, World
 from graders.model import Capability, Cluster
 from graders.sandbox.protocol import Limits, Mount, SandboxSpec, View
@@ -105,6 +106,7 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
                 for each in setting.manifests
                 if (each.data["apiVersion"], each.kind) == ("apps/v1", "Deployment")
             ),
+            samples=read_samples(setting.root),
             own_namespace=cluster.own_namespace,
             guest=cluster.guest,
         )

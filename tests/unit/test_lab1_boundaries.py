@@ -69,7 +69,19 @@ def _pruned(r: Recording) -> None:
     r.request("crd", "edit-label").update(code=200)
 
 
+def _samples(places: list[str], problem: str = "") -> Mutation:
+    return lambda r: r.mark("crd", "samples")["data"].update(places=places, problem=problem)
+
+
+def _sample_refused(r: Recording) -> None:
+    first = r.mark("crd", "samples")["data"]["places"][0]
+    r.request("crd", f"sample {first}").update(code=422, response={"message": "numNodes: must be over 0"})
+
+
 CRD_FLAWS = (
+    Flaw(CRD, "no samples", _samples([]), "at least one MLTrainingJob in samples/*.yaml"),
+    Flaw(CRD, "samples that are no YAML", _samples([], "samples/a.yaml:1: no YAML"), "can be read"),
+    Flaw(CRD, "a sample refused", _sample_refused, "samples/distributed.yaml:2 accepted"),
     Flaw(CRD, "no default of minAvailable", _no_gang_default, "schedulingPolicy.minAvailable: None"),
     Flaw(CRD, "template's metadata pruned", _pruned, "metadata.annotations.example.com/data-set is null"),
     Flaw(CRD, "not established", _crd_condition("Established", "False"), "the CRD Established"),

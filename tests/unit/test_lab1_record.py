@@ -158,7 +158,7 @@ def test_an_operator_that_never_starts_keeps_what_needs_none(tmp_path: Path) -> 
     said = outcomes["creates-pods"].observed
     assert "the process ended 2 times, first it exited with 1" in said
     assert "it printed last: ModuleNotFoundError" in said
-    assert "mend what it printed last" in outcomes["creates-pods"].hint
+    assert "names no package with kopf" in outcomes["creates-pods"].hint
 
 
 def test_an_operator_that_is_silent_and_idle_is_said_to_be(tmp_path: Path) -> None:

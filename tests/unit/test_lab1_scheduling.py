@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ class Tale(Recording):
     def job(self, t: float, track: str, name: str) -> None:
         self.sight(t, track, name, {"kind": "MLTrainingJob", "spec": {}}, "ADDED")
 
+    def is_running(self, t: float, track: str, name: str, status: str = "True") -> None:
+        conditions = [{"type": "Running", "status": status}]
+        self.sight(
+            t, track, name, {"kind": "MLTrainingJob", "spec": {}, "status": {"conditions": conditions}}
+        )
+
     def pod(self, t: float, track: str, name: str, state: str, uid: str = "", **spec: Any) -> None:
         metadata = {
             "uid": uid or f"uid-{name}",
@@ -83,6 +90,10 @@ def gangs() -> Tale:
     survivors = {f"wide-{index}": f"uid-wide-{index}" for index in range(3)}
     tale.note(9.0, "gang", "one-failed", survivors=survivors)
     tale.pod(10.0, "gang", "wide-3", "Running", uid="uid-again")
+    tale.gang("gang", "loose", 4, created=11.0, runs=12.0)
+    tale.is_running(6.5, "gang", "wide")
+    tale.is_running(12.5, "gang", "loose")
+    tale.note(13.0, "gang", "in-part", job="loose")
     tale.gang("rival-gangs", "red", 3, created=1.0, runs=6.0)
     tale.gang("rival-gangs", "blue", 3, created=1.0, runs=12.0)
     tale.note(5.0, "rival-gangs", "room")
@@ -163,6 +174,14 @@ GANG_FLAWS: dict[str, tuple[Change, str]] = {
         lambda tale: tale.pod(10.0, "rival-gangs", "red-1", "Pending"),
         "pods of red that run until they are done: 2",
     ),
+    "two are not enough": (
+        lambda tale: [tale.pod(12.8, "gang", f"loose-{index}", "Pending") for index in (2, 3)],
+        "at least 3 of loose's 5 pods to run, with minAvailable 3 and 4 places | 2 ran",
+    ),
+    "it runs and does not say so": (
+        lambda tale: tale.is_running(12.8, "gang", "loose", "False"),
+        "loose: Running True, for at least minAvailable of its pods run | loose: it was not, with 4",
+    ),
     "both wait forever": (
         lambda tale: tale.miss("rival-gangs", "one of the two gangs to run", "2 pods of red run"),
         "one of the two gangs to run, within 10 s | 2 pods of red run",
@@ -177,6 +196,27 @@ def test_a_gang_in_part_is_told_in_words(change: Change, says: str, tmp_path: Pa
     with pytest.raises(Unmet) as unmet:
         check_gang(tale.held(tmp_path / "bundle"), Facts())
     assert says in f"{unmet.value.expected} | {unmet.value.observed}"
+
+
+def test_an_operator_that_never_says_running_loses_that_elsewhere(tmp_path: Path) -> None:
+    tale = gangs()
+    for name in ("wide", "loose"):
+        for seen in tale.seen("gang", "mltrainingjobs", name):
+            seen["object"].pop("status", None)
+    check_gang(tale.held(tmp_path / "bundle"), Facts())
+
+
+def test_either_gang_may_be_the_first(tmp_path: Path) -> None:
+    tale = gangs()
+    for seen in tale.objects:
+        if seen["namespace"] == "rival-gangs":
+            text = json.dumps(seen).replace("red", "other").replace("blue", "red").replace("other", "blue")
+            seen.clear()
+            seen.update(json.loads(text))
+    tale.mark("rival-gangs", "first-ends")["data"].update(first="blue", second="red")
+    facts = Facts()
+    check_gang(tale.held(tmp_path / "bundle"), facts)
+    assert facts["first"] == "blue"
 
 
 def test_a_record_without_the_moment_of_room_is_no_learners_fault(tmp_path: Path) -> None:

@@ -78,7 +78,24 @@ def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
                 "a status that only the status subresource can write",
                 "a write to the main resource changed the status",
             )
+        _expect_samples(found, bundle)
     facts["refused"] = refused
+
+
+def _expect_samples(found: Findings, bundle: Bundle) -> None:
+    """At least one sample is there, and each is a job that the submission's own CRD takes."""
+    for mark in (mark for mark in bundle.marks if (mark.track, mark.name) == ("crd", "samples")):
+        problem = str(mark.data["problem"])
+        found.expect(not problem, "samples/*.yaml that can be read", problem)
+        found.expect(
+            mark.data["places"] or problem,
+            "at least one MLTrainingJob in samples/*.yaml",
+            "there is none",
+            "Write the job that somebody would try first.",
+        )
+    for tried in bundle.requests:
+        if tried.track == "crd" and tried.name.startswith("sample "):
+            found.expect(tried.code == 201, f"the {tried.name} accepted by the CRD", _answer(tried))
 
 
 def _expect_kept(found: Findings, stored: Request) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Object
 from graders.judging import Facts, Findings, check
-from graders.lab1.api import GPU, is_terminating, phase
+from graders.lab1.api import GPU, is_terminating, is_true, phase
 from graders.lab1.story import Life, Story, told
 
 GANG = "wide"
+LOOSE, ENOUGH = "loose", 3
+"""The gang that may run in part, and its minAvailable."""
 RIVALS = ("red", "blue")
 SPREAD, PLAIN = "spread", "plain"
 SKEW = 1
@@ -31,6 +33,7 @@ def check_gang(bundle: Bundle, facts: Facts) -> None:
         running = [life.name for life in alone.pods(GANG) if _runs(life.at(alone.mark("gang-runs").t))]
         found.equal("pods that run once there is room:", 4, len(running))
         _expect_undisturbed(found, alone)
+        _expect_in_part(found, alone)
         for name in RIVALS:
             _expect_none_ran(found, rivals, name, rivals.mark("room").t, "with two places for three pods")
         ends = rivals.mark("first-ends")
@@ -71,6 +74,28 @@ def _expect_undisturbed(found: Findings, story: Story) -> None:
         f"{', '.join(sorted(stopped))} did not",
         "Only a gang that has not started yet starts as a whole.",
     )
+
+
+def _expect_in_part(found: Findings, story: Story) -> None:
+    """A gang with places for four of its five pods runs with them, for it needs three."""
+    for mark in story.all("in-part"):
+        running = [life.name for life in story.pods(LOOSE) if _runs(life.at(mark.t))]
+        found.expect(
+            len(running) >= ENOUGH,
+            f"at least {ENOUGH} of {LOOSE}'s 5 pods to run, with minAvailable {ENOUGH} and 4 places",
+            f"{len(running)} ran",
+        )
+        # Whether Running is said of any gang is the business of conditions.
+        whole, part = story.job(GANG).at(story.mark("gang-runs").t), story.job(LOOSE).at(mark.t)
+        found.expect(
+            not _said(whole) or len(running) < ENOUGH or _said(part),
+            f"{LOOSE}: Running True, for at least minAvailable of its pods run",
+            f"{LOOSE}: it was not, with {len(running)} of them running",
+        )
+
+
+def _said(job: Object | None) -> bool:
+    return job is not None and is_true(job, "Running")
 
 
 def _runs(pod: Object | None) -> bool:

@@ -23,7 +23,7 @@ from graders.polling import NotYet
 
 
 def crd_contract(stage: Stage) -> None:
-    """Read the CRD, store the smallest job, try everything that must be refused."""
+    """Read the CRD, store the smallest job, try the samples and everything that must be refused."""
     namespace, name = stage.namespace(), "smallest"
     stage.ask("crd", "GET", resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=CRD))
     smallest = job_manifest(namespace, name, nodes=None)
@@ -66,6 +66,20 @@ def crd_contract(stage: Stage) -> None:
         query={"dryRun": "All"},
     )
     stage.ask("status", "GET", jobs_path(namespace, name, "status"))
+    _try_samples(stage, namespace)
+
+
+def _try_samples(stage: Stage, namespace: str) -> None:
+    """Have the API server look at what was handed in as samples, in whatever namespace they are meant for."""
+    samples = stage.world.samples
+    places = [f"{each.file}:{each.line}" for each in samples.jobs]
+    stage.mark("samples", places=places, problem=samples.problem)
+    for each, place in zip(samples.jobs, places, strict=True):
+        metadata = each.data.get("metadata")
+        body = each.data
+        if isinstance(metadata, dict):
+            body = {**body, "metadata": {**metadata, "namespace": namespace}}
+        stage.ask(f"sample {place}", "POST", jobs_path(namespace), body=body, query={"dryRun": "All"})
 
 
 def bad_jobs(namespace: str) -> dict[str, dict[str, Any]]:

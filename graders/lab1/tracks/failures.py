@@ -30,6 +30,7 @@ from graders.lab1.names import (
     STRICT,
     TTL_S,
     UNTOUCHED,
+    UNTOUCHED_DEADLINE_S,
 )
 from graders.lab1.stage import Stage, describe
 from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
@@ -222,12 +223,13 @@ def deadline(stage: Stage) -> None:
     """
     namespace, name = stage.namespace(), "overdue"
     policy = {"activeDeadlineSeconds": DEADLINE_S}
-    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=policy))
+    later = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S}
+    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=later))
     stage.wait_pods(namespace, UNTOUCHED, 1)
     stage.wait(
         f"the job {UNTOUCHED}, which nobody touches: Failed is True",
         lambda: _failed(stage, namespace, UNTOUCHED),
-        timeout_s=DEADLINE_S + stage.deadline_s + 2,
+        timeout_s=UNTOUCHED_DEADLINE_S + stage.deadline_s + 2,
     )
 
     def start() -> None:
