@@ -51,6 +51,7 @@ class World:
     kube: Kube
     writer: Remembering
     recording: Recording
+    audit: AuditRecorder
     proxy: FaultProxy
     folder: Path
     token: str
@@ -236,7 +237,8 @@ def proxied(folder: Path, name: str, stand_in: Remembering | None = None) -> Ite
     """
     with Remembering(folder / "bundle") as writer:
         recording = Recording(writer)
-        spec = ClusterSpec(name=name, on_audit=AuditRecorder(recording))
+        audit = AuditRecorder(recording)
+        spec = ClusterSpec(name=name, on_audit=audit)
         with provider_named("embedded").provision(spec, Silent()) as cluster:
             kube = Kube(cluster.kubeconfig)
             ca = folder / "ca.crt"
@@ -264,7 +266,7 @@ def proxied(folder: Path, name: str, stand_in: Remembering | None = None) -> Ite
             serving = Serving(kube.server, ca, *cluster.serving)
             notary = _notary(recording, stand_in) if stand_in is not None else None
             with FaultProxy(serving, recording, notary) as proxy:
-                yield World(cluster, kube, writer, recording, proxy, folder, worker, powerless)
+                yield World(cluster, kube, writer, recording, audit, proxy, folder, worker, powerless)
                 assert proxy.fault is None, repr(proxy.fault)
 
 

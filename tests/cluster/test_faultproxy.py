@@ -21,19 +21,13 @@ from graders.faultproxy import Match, Serving
 from graders.faultproxy.proxy import FaultProxy
 from graders.kube.client import Kube
 from graders.polling import NotYet, wait_for
-from tests.cluster.proxied import WITHIN_S, Served, Watching, World, config_map, maps, proxied
+from tests.cluster.proxied import WITHIN_S, Served, Watching, World, config_map, maps
 from tests.unit.synthetic_bundle import make_manifest
 
 pytestmark = pytest.mark.cluster
 
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with proxied(tmp_path_factory.mktemp("proxied"), "proxied") as world:
-        yield world
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from graders.faultproxy import (
 )
 from graders.kube.client import Kube
 from graders.polling import NotYet, wait_for
-from tests.cluster.proxied import WITHIN_S, Served, Watching, World, config_map, maps, proxied
+from tests.cluster.proxied import WITHIN_S, Served, Watching, World, config_map, maps
 
 pytestmark = pytest.mark.cluster
 
@@ -38,12 +38,6 @@ MAPS = Match(resources=frozenset({"configmaps"}))
 IN_DEFAULT = Match(resources=frozenset({"configmaps"}), namespaces=frozenset({"default"}))
 EVERYWHERE = "/api/v1/configmaps"
 LOST = (httpx.RemoteProtocolError, httpx.ReadError)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with proxied(tmp_path_factory.mktemp("disturbed"), "disturbed") as world:
-        yield world
 
 
 @pytest.fixture

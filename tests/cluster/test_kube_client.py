@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graders.clusters.provider import ClusterSpec
-from graders.clusters.registry import provider_named
-from graders.evidence.bundle import BundleWriter
 from graders.evidence.recorders import AuditRecorder, Recording, WatchRecorder
 from graders.faults import InfraFault
 from graders.kube.client import JSON_PATCH, ApiRefused, Kube
 from graders.kube.paths import resource_path
-from graders.model import Cluster
 from graders.polling import NotYet, wait_for
-from graders.progress import Silent
-from tests.unit.synthetic_bundle import make_manifest
+from tests.cluster.proxied import World
 from tests.unit.tiny_api import kubeconfig
 
 pytestmark = pytest.mark.cluster
@@ -27,29 +21,14 @@ pytestmark = pytest.mark.cluster
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
-    with BundleWriter(tmp_path_factory.mktemp("bundle")) as writer:
-        yield Recording(writer)
-        writer.close(make_manifest())
+@pytest.fixture
+def recording(world: World) -> Recording:
+    return world.recording
 
 
-@pytest.fixture(scope="module")
-def audit(recording: Recording) -> AuditRecorder:
-    return AuditRecorder(recording)
-
-
-@pytest.fixture(scope="module")
-def cluster(audit: AuditRecorder) -> Iterator[Cluster]:
-    with provider_named("embedded").provision(
-        ClusterSpec(name="client", on_audit=audit), Silent()
-    ) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def kube(cluster: Cluster) -> Kube:
-    return Kube(cluster.kubeconfig)
+@pytest.fixture
+def audit(world: World) -> AuditRecorder:
+    return world.audit
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from graders.clusters.provider import ClusterSpec
-from graders.clusters.registry import provider_named
 from graders.documents import load_documents
 from graders.kube.client import Kube
 from graders.lab1.policies import (
@@ -25,7 +23,6 @@ from graders.lab1.policies import (
 )
 from graders.paths import REPOSITORY
 from graders.polling import NotYet, wait_for
-from graders.progress import Silent
 
 pytestmark = pytest.mark.cluster
 
@@ -100,12 +97,6 @@ SAMPLES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "nothing right in a pod": (_pod(_bare), set(policy_names()) - {"deployments-have-probes"}),
     "nothing right in a Deployment": (_deployment(_bare), set(policy_names())),
 }
-
-
-@pytest.fixture(scope="module")
-def kube() -> Iterator[Kube]:
-    with provider_named("embedded").provision(ClusterSpec(name="policies"), Silent()) as cluster:
-        yield Kube(cluster.kubeconfig)
 
 
 @pytest.fixture(scope="module")
