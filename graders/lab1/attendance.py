@@ -9,7 +9,7 @@ from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.lab1.api import PLURAL
 from graders.lab1.harm import harm_done
-from graders.lab1.story import OPERATOR_NOT_READY, RUN
+from graders.lab1.names import OPERATOR_NOT_READY, RUN
 from graders.lab1.world import World
 from graders.polling import NotYet, TimedOut, wait_for
 

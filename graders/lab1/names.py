@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+IN_CLUSTER = "in-cluster"
+"""The track on a cluster of real nodes."""
+
+RUN = "run"
+"""A track of no acting: the audit of the whole run, and what the manifests grant."""
+
+CLEARED = "cleared"
+"""The mark after which the record of its namespace tells nothing: the grader took away what was there."""
+
+OPERATOR_NOT_READY = "operator-not-ready"
+"""The mark of an operator that never read a job."""
+
+HANDED_IN = "handed-in"
+"""The mark that says what of a submission decides whether Python finds its modules."""
+
 MORTAL_JOB = "mortal"
 """The job whose operator dies after every write."""
 

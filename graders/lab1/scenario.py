@@ -20,13 +20,13 @@ from graders.lab1 import claims as claimed
 from graders.lab1 import goquality, install, quality
 from graders.lab1.attendance import restart, wait_operator
 from graders.lab1.clearing import clear
+from graders.lab1.handedin import handed_in
 from graders.lab1.harm import attributed
 from graders.lab1.incluster import run as incluster
 from graders.lab1.manifest import Lab1Block, Lab1Manifest
+from graders.lab1.names import HANDED_IN, IN_CLUSTER, RUN
 from graders.lab1.preparing import QUALITY, Prepared, is_in, manifests_of, prepared
 from graders.lab1.stage import Stage
-from graders.lab1.starting import HANDED_IN, handed_in
-from graders.lab1.story import IN_CLUSTER, RUN
 from graders.lab1.tracks import (
     absence,
     boundaries,

@@ -1,36 +1,14 @@
-"""Why an operator does not run: what was handed in, how its process ended and what it printed last.
-
-The recording side notes what a submission brings; the judging side reads that from the bundle. Both are here,
-for each means nothing without the other.
-"""
+"""Why an operator does not run: what was handed in, how its process ended and what it printed last; pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import islice
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.lab1.names import HANDED_IN, RUN
 
-HANDED_IN = "handed-in"
-"""The mark that says what of a submission decides whether Python finds its modules."""
-
-_RUN = "run"
-_READ: Mapping[str, str] = {
-    "requirements.txt": "requirements.txt",
-    "pyproject.toml": "[project] dependencies in pyproject.toml",
-}
-"""Files that packages are installed from, the first that is there; and what of them is read."""
-
-_UNREAD = (
-    "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "setup.py",
-    "setup.cfg", "environment.yml", "requirements.in",
-)  # fmt: skip
-"""Files that name packages, too, and that the grader does not install from."""
-
-_MOST_MODULES = 200
 _CANNOT_START = re.compile(r"^cannot start .*\n  fix: (.+)$", re.MULTILINE)
 _NO_MODULE = re.compile(r"No module named '?([A-Za-z_][\w.]*)'?")
 
@@ -45,25 +23,6 @@ _LIMITS: Mapping[str, str] = {
 
 _ENDED = "Its process ended by itself: mend what it printed last; the whole log is in bundle/logs."
 _BY_HAND = "Start it by hand with KUBECONFIG set; the whole log is in bundle/logs."
-
-
-def handed_in(root: Path, *, installed: bool) -> dict[str, Any]:
-    """What the submission at `root` brings; `installed` says whether the grader reads its requirements."""
-    return {
-        "read": next((what for name, what in _READ.items() if installed and (root / name).is_file()), ""),
-        "unread": [name for name in _UNREAD if (root / name).is_file()],
-        "modules": sorted(islice(_modules(root), _MOST_MODULES)),
-        "src": sorted(islice(_modules(root / "src"), _MOST_MODULES)),
-    }
-
-
-def _modules(folder: Path) -> Iterator[str]:
-    """The names that `import` finds in `folder`."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.suffix == ".py" and path.stem.isidentifier():
-            yield path.stem
-        elif path.is_dir() and path.name.isidentifier() and next(path.glob("*.py"), None) is not None:
-            yield path.name
 
 
 def why_not_ready(bundle: Bundle, said: str) -> str:
@@ -100,7 +59,7 @@ def _ends(bundle: Bundle) -> list[tuple[float, str]]:
 
 
 def _brought(bundle: Bundle) -> Mapping[str, Any]:
-    marks = (mark.data for mark in bundle.marks if (mark.track, mark.name) == (_RUN, HANDED_IN))
+    marks = (mark.data for mark in bundle.marks if (mark.track, mark.name) == (RUN, HANDED_IN))
     return next(marks, {})
 
 

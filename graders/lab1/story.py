@@ -13,21 +13,12 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, Object, Request, Sighting
 from graders.faults import InfraFault, Unmet
 from graders.lab1.api import JOB_NAME, PLURAL, REPLICA_INDEX, controller_uid
+from graders.lab1.names import CLEARED, OPERATOR_NOT_READY, RUN
+from graders.lab1.pace import own_pace
 from graders.lab1.starting import ended_by_itself, stopped_for, why_not_ready, without_fix
 
 GRADER = "kubeproof-grader"
 KUBELET = "kwok"
-IN_CLUSTER = "in-cluster"
-"""The track on a cluster of real nodes."""
-
-RUN = "run"
-"""A track of no acting: the audit of the whole run, and what the manifests grant."""
-
-CLEARED = "cleared"
-"""The mark after which the record of its namespace tells nothing: the grader took away what was there."""
-
-OPERATOR_NOT_READY = "operator-not-ready"
-"""The mark of an operator that never read a job."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +223,8 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
             hint = _podless(story, mark.t) or hint
         elif _ENDED in str(mark.data["seen"]):
             hint = stopped_for(bundle, mark.t) or hint
+        elif pace := own_pace(bundle, mark.t - float(mark.data.get("within_s", 0)), mark.t):
+            hint = str(pace)
         raise Unmet(
             str(mark.data["waiting_for"])
             + (f", within {mark.data['within_s']:g} s" if "within_s" in mark.data else ""),

@@ -60,13 +60,17 @@ class Telling:
 
     def judge(self, function: Callable[[Bundle, Facts], None], folder: Path, **manifest: Any) -> Facts:
         """Let a check look at what was told; gives its facts, and raises what it raises."""
+        facts = Facts()
+        function(self.bundle(folder, **manifest), facts)
+        return facts
+
+    def bundle(self, folder: Path, **manifest: Any) -> Bundle:
+        """What was told, written and opened."""
         writer = BundleWriter(folder / "bundle")
         for record in sorted(self.told, key=lambda each: each.t):
             writer.add(record)
         writer.close(make_manifest(**manifest))
-        facts = Facts()
-        function(Bundle(folder / "bundle"), facts)
-        return facts
+        return Bundle(folder / "bundle")
 
 
 def job(name: str, space: str = "here", **status: Any) -> Object:

@@ -13,8 +13,8 @@ from graders.judging import Facts
 from graders.kube.client import Answer, ApiRefused
 from graders.lab1.api import PLURAL, jobs_path
 from graders.lab1.clearing import clear
-from graders.lab1.names import FOREIGN_FINALIZER
-from graders.lab1.story import CLEARED, RUN, Story
+from graders.lab1.names import CLEARED, FOREIGN_FINALIZER, RUN
+from graders.lab1.story import Story
 from graders.lab1.world import World
 from tests.unit.lab1_telling import Object, Telling, job, pod
 

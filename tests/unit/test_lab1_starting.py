@@ -11,7 +11,8 @@ import pytest
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark, ProcessEvent
 from graders.judging.catalogue import collect_checks
-from graders.lab1.starting import handed_in, why_not_ready, without_fix
+from graders.lab1.handedin import handed_in
+from graders.lab1.starting import why_not_ready, without_fix
 from graders.model import Outcome, Status
 from tests.unit.lab1_flaws import outcomes_of
 from tests.unit.lab1_recording import Recording

@@ -11,7 +11,8 @@ from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import index_of, is_true, status_field
 from graders.lab1.incluster.diagnosis import exit_codes, reasons, users_of
-from graders.lab1.story import IN_CLUSTER, Life, Story
+from graders.lab1.names import IN_CLUSTER
+from graders.lab1.story import Life, Story
 from graders.model import Capability
 
 T = TypeVar("T")

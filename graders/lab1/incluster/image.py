@@ -14,7 +14,7 @@ from graders.evidence.recorders import Recording
 from graders.faults import BadSubmission, InfraFault
 from graders.images.order import BuildLimits
 from graders.lab1.built import go_runtime
-from graders.lab1.story import IN_CLUSTER
+from graders.lab1.names import IN_CLUSTER
 from graders.scenario.spec import Plan
 
 BUILD_LOG = "image-build.log"

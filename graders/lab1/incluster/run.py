@@ -12,7 +12,7 @@ from graders.lab1.harm import attributed
 from graders.lab1.incluster.image import OperatorImage
 from graders.lab1.incluster.stage import RealStage
 from graders.lab1.incluster.world import open_real_world
-from graders.lab1.story import IN_CLUSTER
+from graders.lab1.names import IN_CLUSTER
 from graders.lab1.tracks.incluster import in_cluster
 from graders.model import Capability
 from graders.scenario.spec import Run
