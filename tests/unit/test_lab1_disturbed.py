@@ -146,6 +146,10 @@ FINE: dict[str, tuple[str, Mutation]] = {
     "a write of the control plane": (REPLAY, _wrote(0.5, user="system:kube-controller-manager")),
     "more labels": (CONFLICTS, _metadata("labels", {FOREIGN_LABEL: "yes", "own": "one"})),
     "more finalizers": (CONFLICTS, _metadata("finalizers", ["own/one", FOREIGN_FINALIZER])),
+    "a missed failure that is counted": (
+        MISSED,
+        lambda r: [state["status"].update(restarts=1) for state in r.jobs(MISSED, "unheard")[-2:]],
+    ),
     "an equal restart count": (STALE, lambda r: r.last(STALE, "behind")["status"].update(own="field")),
 }
 

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from graders.evidence.bundle import Bundle
 from graders.judging import judge
 from graders.judging.catalogue import collect_checks
+from graders.lab1.operator import environment
 from graders.model import Capability, Fault, Outcome, Status
+from graders.sandbox.protocol import View
 from tests.unit.lab1_flaws import LAB, judged, outcomes_of
 from tests.unit.lab1_recording import ARCHIVE, PARTS, Record, Recording, reference
 
@@ -164,6 +167,29 @@ def test_an_operator_that_never_starts_keeps_what_needs_none(tmp_path: Path) -> 
 def test_an_operator_that_is_silent_and_idle_is_said_to_be(tmp_path: Path) -> None:
     outcomes = outcomes_of(functools.partial(_never_ready, exits=False, log=""), tmp_path)
     assert outcomes["retries"].observed.endswith("the process ended 0 times; it printed nothing")
+
+
+# --- what the grader promises --------------------------------------------------------------------
+
+
+def test_every_job_of_the_grader_has_a_name_that_keeps_to_the_text() -> None:
+    names = {seen["name"] for seen in reference().objects if seen["resource"] == "mltrainingjobs"}
+    assert len(names) > 50
+    assert [name for name in names if not re.fullmatch(r"[a-z]([-a-z0-9]{0,48}[a-z0-9])?", name)] == []
+
+
+def test_every_process_has_a_pod_name_of_its_own_and_the_namespace() -> None:
+    view = View("/submission", "/submission", "/files", "/home", "127.0.0.1:1")
+    given = environment(view, "operator-2", "mltj-system", {"POD_NAME": "mine", "LOG": "debug"})
+    assert (given["POD_NAME"], given["POD_NAMESPACE"], given["LOG"]) == ("operator-2", "mltj-system", "debug")
+    started = [each["instance"] for each in reference().processes if each["event"] == "started"]
+    assert len(started) == len(set(started)) == 5
+
+
+def test_the_outage_and_the_two_replicas_have_clusters_of_their_own() -> None:
+    recording = reference()
+    apart = {each["instance"].rsplit("-", 2)[0] for each in recording.processes} - {"operator"}
+    assert {"api-outage", "leader"} <= {name.removesuffix("-operator") for name in apart}
 
 
 # --- hostile records -------------------------------------------------------------------------------

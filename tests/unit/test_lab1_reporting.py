@@ -322,6 +322,12 @@ METRICS_FLAWS = (
         _pages(lambda text: re.sub(r"# HELP mltrainingjob_jobs_active .*\n", "", text)),
         "mltrainingjob_jobs_active has no HELP text",
     ),
+    Flaw(
+        METRICS,
+        "not by namespace",
+        _pages(lambda text: re.sub(r'(jobs_\w+_total)\{namespace="[^"]*"\}', r"\1", text)),
+        "adding up to",
+    ),
     Flaw(METRICS, "created counted twice", _count("created", 1), "mltrainingjob_jobs_created_total"),
     Flaw(
         METRICS, "success of the first process lost", _count("successful", -1, "operator-1"), "adding up to 3"
@@ -360,6 +366,15 @@ METRICS_FLAWS = (
 @every(METRICS_FLAWS)
 def test_a_page_that_lies_costs_metrics(flaw: Flaw, tmp_path: Path) -> None:
     assert_costs(flaw, tmp_path)
+
+
+def test_with_two_replicas_the_page_of_the_leader_is_enough(tmp_path: Path) -> None:
+    def two(r: Recording) -> None:
+        page = next(scrape for scrape in r.scrapes if scrape["ok"])
+        text = re.sub(r"(mltrainingjob_jobs_\w+_total\{[^}]*\}) \S+", r"\1 0.0", page["text"])
+        r.scrapes.append({**page, "instance": "operator-standby-1", "text": text})
+
+    assert outcomes_of(two, tmp_path)[METRICS].status is Status.PASSED
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e999", "1e308"])
