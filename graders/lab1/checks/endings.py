@@ -34,6 +34,8 @@ def check_completion(bundle: Bundle, facts: Facts) -> None:
             for policy, name in mark.data["jobs"].items():
                 _expect_kept(found, story, name, policy, "Failed")
                 _expect_counts(found, story, name)
+        for mark in story.all("shrunk"):
+            _expect_stopped(found, story, str(mark.data["job"]), mark.t)
         ending += [(str(mark.data["job"]), mark.t) for mark in story.all("changed-after-failure")]
         final = story.job("keeps").last
         found.equal(
@@ -114,6 +116,19 @@ def _expect_kept(found: Findings, story: Story, name: str, policy: str, end: str
         f"{name}: finished pods kept under cleanPodPolicy {policy}, {end}",
         f"{name}: deleted {', '.join(gone)}",
         "Under None and Running only pods that are still active go.",
+    )
+
+
+def _expect_stopped(found: Findings, story: Story, name: str, t: float) -> None:
+    """Under Running, what is still active when the job is Complete goes; what has finished stays."""
+    _expect_kept(found, story, name, "Running", "Complete")
+    left = [life.name for life in story.pods(name) if (pod := life.at(t)) and not is_terminating(pod)]
+    active = sorted(set(left) - {life.name for life in story.pods(name) if phase(life.last) == "Succeeded"})
+    found.expect(
+        not active,
+        f"{name}: nothing left running under cleanPodPolicy Running, Complete since it was made smaller",
+        f"{name}: {', '.join(active)} still ran",
+        "Look for what still runs at the end, too, whatever its index.",
     )
 
 

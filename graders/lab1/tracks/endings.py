@@ -10,6 +10,9 @@ from graders.lab1.stage import Stage
 from graders.lab1.tracks.lifecycle import wait_observed, wait_phase
 from graders.polling import NotYet
 
+SHRINKS = "shrinks"
+"""A job whose last pod that runs is taken from its size."""
+
 FAILING: Mapping[str, Mapping[str, Any]] = {
     "None": {"restart_policy": "Never"},
     "Running": {"run_policy": {"backoffLimit": 0}},
@@ -23,15 +26,19 @@ def completion(stage: Stage) -> None:
     namespace = stage.namespace()
     stage.create(job_manifest(namespace, "keeps", nodes=3))
     stage.create(job_manifest(namespace, "cleans", nodes=2, run_policy={"cleanPodPolicy": "All"}))
-    stage.create(job_manifest(namespace, "stops", nodes=2, run_policy={"cleanPodPolicy": "Running"}))
+    for name, nodes in (("stops", 2), (SHRINKS, 3)):
+        stage.create(job_manifest(namespace, name, nodes=nodes, run_policy={"cleanPodPolicy": "Running"}))
     for policy in FAILING:
         _create_failing(stage, policy)
-    for job, nodes in {"keeps": 3, "cleans": 2, "stops": 2}.items():
+    for job, nodes in {"keeps": 3, "cleans": 2, "stops": 2, SHRINKS: 3}.items():
         stage.wait_pods(namespace, job, nodes)
     halves = {policy: stage.wait_pods(namespace, failing(policy), 3) for policy in FAILING}
     stage.settle(namespace)
     for done, _, _ in halves.values():
         stage.end_pod(namespace, done, "0")
+    for pod in stage.pod_names(namespace, SHRINKS)[:2]:
+        stage.end_pod(namespace, pod, "0")
+        wait_phase(stage, namespace, pod, "Succeeded")
     pods = stage.pod_names(namespace, "keeps")
     for number, pod in enumerate(pods[:-1], start=1):
         stage.end_pod(namespace, pod, "0")
@@ -47,6 +54,8 @@ def completion(stage: Stage) -> None:
         )
         stage.settle(namespace)
         stage.mark("some-succeeded", namespace=namespace, job="keeps", succeeded=number)
+    # Nothing is left to wait for but a pod that is one too many.
+    stage.change(namespace, SHRINKS, {"spec": {"trainer": {"numNodes": 2}}}, "shrink")
     stage.mark("last-succeeds", namespace=namespace)
     stage.end_pod(namespace, pods[-1], "0")
     for job in ("cleans", "stops"):
@@ -63,8 +72,12 @@ def completion(stage: Stage) -> None:
         for policy in FAILING
         if stage.noticed(namespace, failing(policy), "Failed", lambda job: is_true(job, "Failed"))
     ]
+    # So is whether a running job follows a change of its size.
+    shrunk = stage.noticed(namespace, SHRINKS, "Complete", lambda job: is_true(job, "Complete"))
     stage.settle(namespace)
     stage.mark("failed", namespace=namespace, jobs={policy: failing(policy) for policy in failed})
+    if shrunk:
+        stage.mark("shrunk", namespace=namespace, job=SHRINKS)
     suspended = {"spec": {"runPolicy": {"suspend": True}}}
     generation = stage.change(namespace, "keeps", suspended, "changed-after-end")
     if "None" in failed:
