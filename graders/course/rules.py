@@ -2,7 +2,7 @@
 
 `labs/<lab>/rules.yaml` lists them. A rule is proven by a solution that breaks it and loses for it, by a sound
 solution that no check may mistake for a flawed one, by a change of a recorded run that a check notices,
-or, for what the harness promises, by a test. What nothing proves yet stands apart, and is counted.
+or, for what the harness promises, by a test.
 """
 
 from __future__ import annotations
@@ -53,27 +53,20 @@ class Proof:
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that the lab text says, in its own words; without a proof it is not proven yet."""
+    """One thing that the lab text says, in its own words, the checks that judge it, and what proves that."""
 
     id: str
     sentence: str
-    checks: tuple[str, ...] = ()
-    proof: Proof | None = None
+    checks: tuple[str, ...]
+    proof: Proof
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The rules of a lab, those that something proves and the others."""
-
-    proven: tuple[Rule, ...]
-    unproven: tuple[Rule, ...]
-
-    def by_proof(self) -> Counter[ProofKind]:
-        """How many rules are proven by what."""
-        return Counter(rule.proof.kind for rule in self.proven if rule.proof is not None)
+def by_proof(rules: Iterable[Rule]) -> Counter[ProofKind]:
+    """How many rules are proven by what."""
+    return Counter(rule.proof.kind for rule in rules)
 
 
-def load_rules(lab: Lab, repository: Path = REPOSITORY) -> Rules:
+def load_rules(lab: Lab, repository: Path = REPOSITORY) -> tuple[Rule, ...]:
     """Read and cross-check the rules of a lab.
 
     Raises:
@@ -83,34 +76,30 @@ def load_rules(lab: Lab, repository: Path = REPOSITORY) -> Rules:
     file = parse(document, _RulesFile)
     text = plain((lab.folder / TEXT).read_text(encoding="utf-8"))
     ids: set[str] = set()
-    for list_name, rules in (("rules", file.rules), ("unproven", file.unproven)):
-        for at, written in enumerate(rules):
-            where: Location = (list_name, at)
-            if written.id in ids:
-                fix = "give each rule an id of its own"
-                raise document.refusal(f"there is another rule {written.id!r}", (*where, "id"), fix=fix)
-            ids.add(written.id)
-            if plain(written.sentence) not in text:
-                raise document.refusal(
-                    f"rule {written.id!r} quotes what {TEXT} does not say: {written.sentence!r}",
-                    (*where, "sentence"),
-                    fix="quote the text word for word, or follow its change",
-                )
     found = []
-    for at, proven in enumerate(file.rules):
-        _check_checks(document, ("rules", at, "checks"), proven, lab)
-        proof = Proof(*next((kind, name) for kind, name in proven.proof.named() if name))
-        rule = Rule(proven.id, plain(proven.sentence), tuple(proven.checks), proof)
-        problem = _doubt(rule, proof, lab, repository)
-        if problem:
-            where = ("rules", at, "proof", proof.kind.value)
+    for at, written in enumerate(file.rules):
+        where: Location = ("rules", at)
+        if written.id in ids:
+            fix = "give each rule an id of its own"
+            raise document.refusal(f"there is another rule {written.id!r}", (*where, "id"), fix=fix)
+        ids.add(written.id)
+        if plain(written.sentence) not in text:
+            raise document.refusal(
+                f"rule {written.id!r} quotes what {TEXT} does not say: {written.sentence!r}",
+                (*where, "sentence"),
+                fix="quote the text word for word, or follow its change",
+            )
+        _check_checks(document, (*where, "checks"), written, lab)
+        proof = Proof(*next((kind, name) for kind, name in written.proof.named() if name))
+        rule = Rule(written.id, plain(written.sentence), tuple(written.checks), proof)
+        if problem := _doubt(rule, lab, repository):
             raise document.refusal(
                 f"rule {rule.id!r} is not proven: {problem}",
-                where,
-                fix="name what proves it, or move it to `unproven`",
+                (*where, "proof", proof.kind.value),
+                fix="name what proves it",
             )
         found.append(rule)
-    return Rules(tuple(found), tuple(Rule(each.id, plain(each.sentence)) for each in file.unproven))
+    return tuple(found)
 
 
 def plain(text: str) -> str:
@@ -118,7 +107,7 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _check_checks(document: Document, where: Location, rule: _Proven, lab: Lab) -> None:
+def _check_checks(document: Document, where: Location, rule: _Rule, lab: Lab) -> None:
     known = {info.id for info in lab.checks}
     for at, name in enumerate(rule.checks):
         if name not in known:
@@ -129,11 +118,12 @@ def _check_checks(document: Document, where: Location, rule: _Proven, lab: Lab) 
             )
 
 
-def _doubt(rule: Rule, proof: Proof, lab: Lab, repository: Path) -> str:
-    """Why the proof is none; empty when it is one."""
+def _doubt(rule: Rule, lab: Lab, repository: Path) -> str:
+    """Why its proof is none; empty when it is one."""
+    proof = rule.proof
     match proof.kind:
         case ProofKind.FLAW:
-            return _doubt_flaw(rule, proof, lab)
+            return _doubt_flaw(rule, lab)
         case ProofKind.SOUND:
             there = proof.name in {each.name for each in lab.sound}
             return "" if there else f"there is no sound solution {proof.name!r}"
@@ -143,14 +133,15 @@ def _doubt(rule: Rule, proof: Proof, lab: Lab, repository: Path) -> str:
     return _doubt_test(proof, repository)
 
 
-def _doubt_flaw(rule: Rule, proof: Proof, lab: Lab) -> str:
-    flaw = next((each for each in lab.flawed if each.name == proof.name), None)
+def _doubt_flaw(rule: Rule, lab: Lab) -> str:
+    name = rule.proof.name
+    flaw = next((each for each in lab.flawed if each.name == name), None)
     if flaw is None:
-        return f"there is no flawed solution {proof.name!r}"
+        return f"there is no flawed solution {name!r}"
     lost = [criterion for criterion in lab.rubric.criteria if criterion.id in flaw.everything]
     if any(set(criterion.checks) & set(rule.checks) for criterion in lost):
         return ""
-    return f"{proof.name!r} loses {', '.join(c.id for c in lost)}, which its checks do not decide"
+    return f"{name!r} loses {', '.join(c.id for c in lost)}, which its checks do not decide"
 
 
 def _doubt_test(proof: Proof, repository: Path) -> str:
@@ -190,17 +181,13 @@ class _Proof(Strict):
         return ((kind, getattr(self, kind.value) or "") for kind in ProofKind)
 
 
-class _Unproven(Strict):
+class _Rule(Strict):
     id: Slug
     sentence: Text
-
-
-class _Proven(_Unproven):
     checks: list[Slug] = Field(default_factory=list)
     proof: Annotated[_Proof, BeforeValidator(_one)]
 
 
 class _RulesFile(Strict):
     declared: Annotated[Literal["kubeproof/rules/v1"], Field(alias="schema")]
-    rules: list[_Proven]
-    unproven: list[_Unproven] = Field(default_factory=list)
+    rules: list[_Rule]

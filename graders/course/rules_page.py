@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graders.course.course import Lab, load_course
-from graders.course.rules import TEXT, ProofKind, Rule, Rules, load_rules, plain
+from graders.course.rules import TEXT, ProofKind, Rule, by_proof, load_rules, plain
 
 _TOLD = {
     ProofKind.FLAW: "by a flawed solution that breaks it and loses for it",
@@ -16,24 +16,22 @@ _TOLD = {
 }
 
 
-def page(lab: Lab, rules: Rules) -> str:
+def page(lab: Lab, rules: Sequence[Rule]) -> str:
     """All rules in the order of the lab text, as Markdown."""
     return "\n".join(_lines(lab, rules)) + "\n"
 
 
-def _lines(lab: Lab, rules: Rules) -> Iterator[str]:
-    everything = len(rules.proven) + len(rules.unproven)
-    counted = rules.by_proof()
+def _lines(lab: Lab, rules: Sequence[Rule]) -> Iterator[str]:
+    counted = by_proof(rules)
     yield f"# {lab.id}: its rules, and what proves each"
     yield ""
     yield f"Made from `labs/{lab.id}/rules.yaml` by `python -m graders.course.rules_page {lab.id}`."
-    yield f"Of {everything} rules {len(rules.proven)} are proven and {len(rules.unproven)} are not:"
+    yield f"{len(rules)} rules, each proven:"
     yield ""
     yield from (f"- {counted[kind]} {told}" for kind, told in _TOLD.items())
-    yield f"- {len(rules.unproven)} by nothing yet"
     places = _places(lab)
     for place in dict.fromkeys(heading for heading, _ in places):
-        there = [rule for rule in rules.proven if _heading(places, rule) == place]
+        there = [rule for rule in rules if _heading(places, rule) == place]
         if there:
             yield from (
                 "",
@@ -43,13 +41,9 @@ def _lines(lab: Lab, rules: Rules) -> Iterator[str]:
                 "|---|---|---|---|",
             )
             yield from (_row(rule) for rule in there)
-    if rules.unproven:
-        yield from ("", "## Not proven yet", "", "| rule | what the text says |", "|---|---|")
-        yield from (f"| {rule.id} | {_cell(rule.sentence)} |" for rule in rules.unproven)
 
 
 def _row(rule: Rule) -> str:
-    assert rule.proof is not None
     proof = f"{rule.proof.kind}: {_cell(rule.proof.name.removeprefix('tests/'))}"
     return f"| {rule.id} | {_cell(rule.sentence)} | {', '.join(rule.checks) or '–'} | {proof} |"
 

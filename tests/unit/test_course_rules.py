@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from graders.course import Lab, load_course
-from graders.course.rules import ProofKind, Rules, load_rules
+from graders.course.rules import ProofKind, Rule, load_rules
 from graders.course.rules_page import page
 from graders.faults import CourseError
 from graders.paths import REPOSITORY
@@ -42,9 +42,10 @@ rules:
   - id: look
     sentence: Have a look at | the table | below.
     proof: {message: "tests/unit/test_course_rules.py::test_rules_are_read_with_their_proofs"}
-unproven:
   - id: stays
     sentence: It stays.
+    checks: [completion]
+    proof: {mutation: "completion: taken back"}
 """
 
 
@@ -57,12 +58,12 @@ def lab(tmp_path: Path) -> Lab:
 
 def test_rules_are_read_with_their_proofs(lab: Lab) -> None:
     rules = load_rules(lab)
-    assert [(rule.id, rule.proof.kind) for rule in rules.proven if rule.proof] == [
+    assert [(rule.id, rule.proof.kind) for rule in rules] == [
         ("label", ProofKind.MUTATION),
         ("complete", ProofKind.FLAW),
         ("look", ProofKind.MESSAGE),
+        ("stays", ProofKind.MUTATION),
     ]
-    assert [(rule.id, rule.sentence, rule.proof) for rule in rules.unproven] == [("stays", "It stays.", None)]
 
 
 @pytest.mark.parametrize(
@@ -99,32 +100,32 @@ def test_a_rule_without_a_proof_is_refused(lab: Lab, old: str, new: str, problem
 
 def test_the_page_has_all_rules_where_the_text_has_them_and_counts_them(lab: Lab) -> None:
     made = page(lab, load_rules(lab))
-    assert "Of 4 rules 3 are proven and 1 are not:" in made
-    assert "- 1 by nothing yet" in made
+    assert "4 rules, each proven:" in made
+    assert "- 2 by a change of a recorded run" in made
     _, first, last = re.split(r"(?m)^## .*$", made)
     assert "| label | Pods carry a label | creates-pods | mutation: creates-pods: no labels |" in first
     assert (
         "| look | Have a look at \\| the table \\| below. | – | message: unit/test_course_rules.py::" in first
     )
-    assert "| stays | It stays. |" in last
+    assert "| stays | It stays. | completion | mutation: completion: taken back |" in last
 
 
 @pytest.fixture(scope="module", params=list(COURSE.slugs))
-def real(request: pytest.FixtureRequest) -> tuple[Lab, Rules]:
+def real(request: pytest.FixtureRequest) -> tuple[Lab, tuple[Rule, ...]]:
     lab = COURSE.lab(request.param)
     return lab, load_rules(lab)
 
 
-def test_the_page_of_a_lab_is_up_to_date(real: tuple[Lab, Rules]) -> None:
+def test_the_page_of_a_lab_is_up_to_date(real: tuple[Lab, tuple[Rule, ...]]) -> None:
     lab, rules = real
     kept = REPOSITORY / "docs" / f"{lab.id}-rules.md"
     again = f"python -m graders.course.rules_page {lab.id} > docs/{kept.name}"
     assert kept.read_text(encoding="utf-8") == page(lab, rules), f"make it anew: {again}"
 
 
-def test_every_test_that_is_named_as_a_proof_is_run(real: tuple[Lab, Rules]) -> None:
+def test_every_test_that_is_named_as_a_proof_is_run(real: tuple[Lab, tuple[Rule, ...]]) -> None:
     lab, rules = real
-    proofs = [rule.proof for rule in rules.proven if rule.proof]
+    proofs = [rule.proof for rule in rules]
     named = {proof.name for proof in proofs if proof.node}
     mutations = {proof.name for proof in proofs if proof.kind is ProofKind.MUTATION and not proof.node}
     unit = [str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob(f"tests/unit/test_{lab.id}_*.py")]
