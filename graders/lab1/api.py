@@ -28,6 +28,9 @@ INIT_EXIT_CODE = "kubeproof.dev/init-exit-code"
 DIES = "kubeproof.dev/dies"
 """The annotation of a pod that fails with this code once it is deleted, and goes when the annotation does."""
 
+UNREADY = "kubeproof.dev/unready"
+"""The annotation of a simulated pod that runs and is not ready."""
+
 QUEUE = "kueue.x-k8s.io/queue-name"
 """The label by which Kueue takes a job into a queue."""
 

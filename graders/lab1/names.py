@@ -39,8 +39,17 @@ UNTOUCHED = "untouched"
 UNTOUCHED_DEADLINE_S = 12
 """Later than the last news of its pods reaches an operator that has much else to do."""
 
+HELD_BACK_S = 4.0
+"""How long that job is suspended at first: its deadline counts from startTime, not from its creation."""
+
+IN_TIME = "in-time"
+"""A job that is Complete before its deadline."""
+
 AT_ONCE = "at-once"
 """A job with a time to live of nothing."""
+
+SPENT = "spent"
+"""A job that fails, and has a time to live as well."""
 
 STRICT = "strict"
 """A job that may not fail at all."""

@@ -132,6 +132,14 @@ class Story:
         """Every state of the job that was sighted, with its time."""
         return [(s.t, s.object) for s in self.job(name, namespace).seen if s.type != "DELETED"]
 
+    def all_jobs(self) -> list[list[Object]]:
+        """Every state of every job of the run, whatever its track."""
+        by_uid: dict[str, list[Object]] = {}
+        for sighting in self.bundle.sightings:
+            if sighting.resource == PLURAL and sighting.type != "DELETED":
+                by_uid.setdefault(sighting.uid, []).append(sighting.object)
+        return list(by_uid.values())
+
     # --- requests --------------------------------------------------------------------------------
 
     @cached_property

@@ -28,6 +28,7 @@ def varied_template() -> dict[str, Any]:
         "spec": {
             "initContainers": [container("fetch", {"SOURCE": "digits", "PET_NODE_RANK": "99"})],
             "containers": [_trainer(), container("sidecar", {"ROLE": "sidecar"})],
+            "restartPolicy": "OnFailure",
             "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}],
             "terminationGracePeriodSeconds": 7,
             "enableServiceLinks": False,
@@ -90,12 +91,13 @@ def _lost(wanted: Any, made: Any, path: tuple[str, ...], aside: frozenset[str]) 
                 yield from _lost(each, others.get(each["name"]), place, aside)
     elif wanted != made:
         where = ".".join(path[1:] if path[0] == "spec" else path)
-        yield f"{where} is {_shown(made)} and not {_shown(wanted)}"
+        yield f"{where} is {shown(made)} and not {shown(wanted)}"
 
 
 def _named(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, Mapping) and "name" in each for each in value)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a manifest in words of bounded length."""
     return json.dumps(value)[:120]

@@ -36,6 +36,8 @@ def check_completion(bundle: Bundle, facts: Facts) -> None:
                 _expect_counts(found, story, name)
         for mark in story.all("shrunk"):
             _expect_stopped(found, story, str(mark.data["job"]), mark.t)
+        for name in ("keeps", "cleans", "stops"):
+            _expect_service(found, story, name, story.mark("end").t, "after the end")
         ending += [(str(mark.data["job"]), mark.t) for mark in story.all("changed-after-failure")]
         final = story.job("keeps").last
         found.equal(
@@ -48,6 +50,18 @@ def check_completion(bundle: Bundle, facts: Facts) -> None:
         kept = sorted(life.name for life in story.pods("keeps") if life.gone is None)
         found.equal("pods kept by cleanPodPolicy None:", finished, kept)
     facts["completions"] = 2
+
+
+def _expect_service(found: Findings, story: Story, name: str, t: float, when: str) -> None:
+    """A job's Service stays as long as the job does."""
+    services = [life for life in story.lives("services") if life.name == name]
+    # Whether there is one at all is the business of creates-pods.
+    found.expect(
+        not services or any(life.at(t) is not None for life in services),
+        f"{name}: its Service there {when}",
+        f"{name}: no Service",
+        "The Service stays until the job goes.",
+    )
 
 
 def _expect_final(found: Findings, story: Story, name: str) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Object
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, is_terminating, is_true, phase, status_field
+from graders.lab1.likeness import unlike
 from graders.lab1.names import (
     AT_ONCE,
     BEFORE,
     BESIDE,
     CROWD,
     DEADLINE_S,
+    IN_TIME,
     SIGNALLED,
+    SPENT,
     TTL_S,
     UNTOUCHED,
     UNTOUCHED_DEADLINE_S,
 )
-from graders.lab1.story import Story, index_name, stamp, told
+from graders.lab1.story import Life, Story, index_name, stamp, told
 from graders.lab1.tenure import replica_of
 
 OPERATOR = "operator"
@@ -48,6 +53,7 @@ def check_retries(bundle: Bundle, facts: Facts) -> None:
                     "Failed was True already",
                 )
         _expect_failed(found, story, "flaky")
+        _expect_alike(found, story, "flaky")
         for only in story.all("only-failure"):
             name = str(only.data["job"])
             creates = story.pod_creates(name)
@@ -56,6 +62,22 @@ def check_retries(bundle: Bundle, facts: Facts) -> None:
         if _created(story, CROWD):
             # Who sees some of the failures before the others re-creates those pods first.
             _expect_failed(found, story, CROWD)
+
+
+def _expect_alike(found: Findings, story: Story, job: str) -> None:
+    """A pod in place of a failed one is made as that was."""
+    by_name: dict[str, list[Life]] = {}
+    for life in story.pods(job):
+        by_name.setdefault(life.name, []).append(life)
+    for name, lives in by_name.items():
+        for before, after in pairwise(lives):
+            differs = unlike(before, after)
+            found.expect(
+                not differs,
+                f"{name}: made again as it was before it failed",
+                f"{name}: {'; '.join(differs[:3])}",
+                "Make every pod of an index in the same way, the first one and those after it.",
+            )
 
 
 @check(
@@ -162,6 +184,12 @@ def _expect_made_good(found: Findings, story: Story, name: str, lost: int) -> in
         f"{name}: restarts is {status_field(job, 'restarts')}",
     )
     found.expect(
+        not any(is_true(state, "Restarting") for _, state in story.statuses(name)),
+        f"{name}: Restarting never True, for nothing failed",
+        f"{name}: Restarting was True",
+        "Restarting is True from a counted failure on; a pod that was deleted or evicted is none.",
+    )
+    found.expect(
         not is_true(job, "Failed"),
         f"{name}: the job not Failed",
         f"{name}: Failed is True with backoffLimit 0",
@@ -182,12 +210,16 @@ def check_deadlines(bundle: Bundle, facts: Facts) -> None:
     with Findings() as found:
         if _created(late, UNTOUCHED):
             _expect_overdue(found, late, UNTOUCHED, UNTOUCHED_DEADLINE_S, limit)
+        if _created(late, IN_TIME):
+            _expect_in_time(found, late)
         # What other tracks prepare for the restart may keep an operator busy until then.
         limit_poked = max(0, _back_after(late, "overdue") - DEADLINE_S) + limit
         facts["failed_after_s"] = _expect_overdue(found, late, "overdue", DEADLINE_S, limit_poked)
         _expect_ttl(found, short, limit, facts)
         if _created(short, AT_ONCE):
             _expect_at_once(found, short)
+        if _created(short, SPENT):
+            _expect_spent(found, short)
 
 
 def _created(story: Story, name: str) -> bool:
@@ -246,6 +278,31 @@ def _expect_at_once(found: Findings, story: Story) -> None:
     )
 
 
+def _expect_in_time(found: Findings, story: Story) -> None:
+    """A deadline means nothing to a job that was Complete before it."""
+    states = [job for _, job in story.statuses(IN_TIME)]
+    # Whether it is called Complete at all is the business of completion.
+    failed = any(is_true(job, "Complete") for job in states) and is_true(states[-1], "Failed")
+    found.expect(
+        not failed,
+        f"{IN_TIME}: Complete for good, for it ended before its deadline",
+        f"{IN_TIME}: Failed was True after it",
+        "A job that is over has no deadline any more.",
+    )
+
+
+def _expect_spent(found: Findings, story: Story) -> None:
+    """A time to live is one of failed jobs, too."""
+    life = story.job(SPENT)
+    failed = any(is_true(s.object, "Failed") for s in life.seen)
+    found.expect(
+        not failed or life.gone is not None,
+        f"{SPENT}: removed after it Failed, for its time to live is 1 s",
+        f"{SPENT}: Failed, and still there",
+        "completionTime is set with either end, and the time to live counts from it.",
+    )
+
+
 def _stretched(story: Story) -> float:
     """Seconds by which waits of the track were stretched, because the machine kept the operator waiting."""
     return sum((float(mark.data["by_s"]) for mark in story.all("stretched")), 0.0)
@@ -259,7 +316,7 @@ def _expect_ttl(found: Findings, story: Story, limit: float, facts: Facts) -> No
     assert done is not None
     assert life.gone is not None
     facts["removed_after_s"] = round(life.gone - done.t, 2)
-    ended = story.mark("end-pod").t
+    ended = max(mark.t for mark in story.all("end-pod") if str(mark.data["pod"]).startswith("short-lived"))
     # A removal is due by the operator's own stamp, which it may write late, but not set before the pod ended.
     stamped = stamp(status_field(life.last, "completionTime"))
     finished = stamped - float(story.mark("clock").data["wall_start"]) if stamped is not None else ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -45,6 +45,8 @@ def check_conditions(bundle: Bundle, facts: Facts) -> None:
             )
         for (_, before), (_, after) in pairwise(states):
             _expect_steady(found, before, after)
+        for name in CONDITIONS:
+            _expect_moved(found, name, states)
         for _, job in story.statuses("watched"):
             observed, generation = status_field(job, "observedGeneration"), job["metadata"]["generation"]
             found.expect(
@@ -96,9 +98,32 @@ def _expect_steady(found: Findings, before: Object, after: Object) -> None:
             )
 
 
+_WHOLE_S = 1.5
+"""Stamps are whole seconds: two flips that are further apart cannot have the same one."""
+
+
+def _expect_moved(found: Findings, name: str, states: list[tuple[float, Object]]) -> None:
+    """The stamp of a condition is another one after its status flipped."""
+    since, status, moved = 0.0, "", ""
+    for t, job in states:
+        entry = conditions(job).get(name, {})
+        now, at = str(entry.get("status")), str(entry.get("lastTransitionTime"))
+        if status and now != status and t - since > _WHOLE_S:
+            found.expect(
+                at != moved,
+                "lastTransitionTime moving when the status flips",
+                f"{name} became {now}, and its lastTransitionTime stayed",
+            )
+        if now != status:
+            since, status = t, now
+        moved = at
+
+
 def _expect_settled(found: Findings, story: Story) -> None:
     """Each time the operator had come to rest (or had T to do so), what the status says is what is."""
     ended = max((mark.t for mark in story.all("end-pod") if mark.data["code"] == "0"), default=math.inf)
+    unready = min((mark.t for mark in story.all("unready")), default=math.inf)
+    failing = story.mark("failing").t
     for mark in sorted(story.all("settled") + story.all("restless"), key=lambda mark: mark.t):
         job = story.job("watched").at(mark.t)
         if job is None:
@@ -107,9 +132,8 @@ def _expect_settled(found: Findings, story: Story) -> None:
         observed = status_field(job, "observedGeneration")
         found.equal("observedGeneration once settled", generation, observed)
         last = mark.t > ended
-        wanted = (
-            {"active": 0, "ready": 0, "succeeded": 1} if last else {"active": 1, "ready": 1, "succeeded": 0}
-        )
+        ready = int(not unready <= mark.t < failing)
+        wanted = {"active": int(not last), "ready": 0 if last else ready, "succeeded": int(last)}
         found.equal("replicaStatuses once settled", wanted, replica_counts(job, wanted))
         if not last:
             found.expect(is_true(job, "Running"), "Running True while both pods run", "it was not")
@@ -157,6 +181,10 @@ def _event_count(story: Story, job: str) -> int:
     return total
 
 
+_SLACK_S = 3.0
+"""Stamps are whole seconds, and an operator may observe a little later than it writes."""
+
+
 @check("metrics", tracks=("metrics",), hint="Count in the moment a status write succeeded, and nowhere else.")
 def check_metrics(bundle: Bundle, facts: Facts) -> None:
     """The metrics page parses, follows the naming rules, and its counters equal what happened."""
@@ -185,6 +213,7 @@ def check_metrics(bundle: Bundle, facts: Facts) -> None:
                 f"{told_sum:g}",
             )
         _expect_types(found, pages[readings[-1]])
+        _expect_latencies(found, story, pages[readings[-1]])
 
 
 def _last_of_each(pages: Mapping[Scrape, Page]) -> dict[str, Page]:
@@ -232,3 +261,30 @@ def _expect_types(found: Findings, page: Page) -> None:
         "mltrainingjob_start_latency_seconds with an observation for a job that started in this process",
         f"its count is {observed:g}",
     )
+
+
+def _expect_latencies(found: Findings, story: Story, page: Page) -> None:
+    """What the histogram says of the time from startTime to Running could be so."""
+    observed = page.total("mltrainingjob_start_latency_seconds_count")
+    total = page.total("mltrainingjob_start_latency_seconds_sum")
+    if not observed or not math.isfinite(total):
+        return
+    longest = max((_start_latency(states) for states in story.all_jobs()), default=0.0)
+    mean = total / observed
+    found.expect(
+        0 <= mean <= longest + _SLACK_S,
+        f"mltrainingjob_start_latency_seconds of at most {longest + _SLACK_S:.1f} s, for no job took longer",
+        f"{mean:.1f} s in the mean",
+        "Observe seconds, from startTime to the moment of the first Running.",
+    )
+
+
+def _start_latency(states: Sequence[Object]) -> float:
+    """Seconds from startTime to the first Running of a job, by its own stamps; 0 where it has none."""
+    for job in states:
+        began = stamp(status_field(job, "startTime"))
+        running = conditions(job).get("Running", {})
+        ran = stamp(running.get("lastTransitionTime"))
+        if running.get("status") == "True" and began is not None and ran is not None:
+            return ran - began
+    return 0.0

@@ -26,7 +26,10 @@ from graders.lab1.names import (
     CROWD,
     CROWD_NODES,
     DEADLINE_S,
+    HELD_BACK_S,
+    IN_TIME,
     SIGNALLED,
+    SPENT,
     STRICT,
     TTL_S,
     UNTOUCHED,
@@ -219,12 +222,23 @@ LOSSES: tuple[Mapping[str, Loss], ...] = (
 def deadline(stage: Stage) -> None:
     """A job that may run for five seconds, poked every second as it runs, with a restart of the operator.
 
-    Before, one that nobody touches.
+    Before, one that is Complete in time, and one that is born suspended and then left alone.
     """
     namespace, name = stage.namespace(), "overdue"
     policy = {"activeDeadlineSeconds": DEADLINE_S}
     later = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S}
-    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=later))
+    stage.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=later))
+    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy={**later, "suspend": True}))
+    held_back = stage.now() + HELD_BACK_S
+    stage.wait_running(namespace, IN_TIME, 1)
+    stage.end_pod(namespace, stage.pod_names(namespace, IN_TIME)[0], "0")
+
+    def long_enough() -> None:
+        if stage.now() < held_back:
+            raise NotYet("it was not suspended for long enough")
+
+    stage.wait("a suspended job to grow older", long_enough, timeout_s=2 * HELD_BACK_S)
+    stage.change(namespace, UNTOUCHED, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
     stage.wait_pods(namespace, UNTOUCHED, 1)
     stage.wait(
         f"the job {UNTOUCHED}, which nobody touches: Failed is True",
@@ -252,7 +266,7 @@ def deadline(stage: Stage) -> None:
 def ttl(stage: Stage) -> None:
     """A job that runs longer than its own time to live, ends, and is due to be removed five seconds on.
 
-    Before, one that is due as soon as it ends.
+    Before, one that is due as soon as it ends, and one that fails.
     """
     namespace, name = stage.namespace(), "short-lived"
     _remove_at_once(stage)
@@ -284,15 +298,28 @@ def ttl(stage: Stage) -> None:
 def _remove_at_once(stage: Stage) -> None:
     namespace = stage.namespace()
     stage.create(job_manifest(namespace, AT_ONCE, nodes=1, run_policy={"ttlSecondsAfterFinished": 0}))
+    policy = {"backoffLimit": 0, "ttlSecondsAfterFinished": 1}
+    stage.create(job_manifest(namespace, SPENT, nodes=1, run_policy=policy))
     stage.wait_running(namespace, AT_ONCE, 1)
+    stage.wait_running(namespace, SPENT, 1)
     stage.settle(namespace)
     stage.end_pod(namespace, stage.pod_names(namespace, AT_ONCE)[0], "0")
+    stage.end_pod(namespace, stage.pod_names(namespace, SPENT)[0], "1")
 
-    def removed() -> None:
-        if stage.job(namespace, AT_ONCE) is not None:
-            raise NotYet(describe(stage.the_job(namespace, AT_ONCE)))
+    def removed(name: str) -> None:
+        if (job := stage.job(namespace, name)) is not None:
+            raise NotYet(describe(job))
 
-    stage.wait("the finished job whose time to live is 0 to be removed", removed)
+    def over() -> None:
+        if (job := stage.job(namespace, SPENT)) is not None and not is_true(job, "Failed"):
+            raise NotYet(describe(job))
+
+    stage.wait("the finished job whose time to live is 0 to be removed", lambda: removed(AT_ONCE))
+    # Whether a failure ends a job is the business of other tracks.
+    if stage.reached(f"the job {SPENT} to fail", over):
+        stage.wait(
+            "the failed job to be removed after 1 s", lambda: removed(SPENT), timeout_s=stage.deadline_s + 3
+        )
 
 
 def _fail_and_wait(stage: Stage, namespace: str, name: str, which: int) -> None:

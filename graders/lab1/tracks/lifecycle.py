@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graders.lab1.api import (
+    UNREADY,
     index_of,
     is_finished,
     is_true,
@@ -23,6 +24,11 @@ def conditions(stage: Stage) -> None:
     _wait_counted(stage, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
     stage.settle(namespace)
     patch = {"spec": {"runPolicy": {"activeDeadlineSeconds": 3600}}}
+    first = stage.pod_names(namespace, name)[0]
+    stage.mark("unready", namespace=namespace, pod=first)
+    stage.annotate_pod(namespace, first, {UNREADY: "true"})
+    _wait_counted(stage, namespace, name, "Running", {"active": 1, "ready": 0, "succeeded": 0})
+    stage.settle(namespace)
     generation = stage.change(namespace, name, patch, "spec-changed")
     wait_observed(stage, namespace, name, generation)
     stage.settle(namespace)

@@ -1,0 +1,45 @@
+"""Whether a pod in place of another is made like it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graders.evidence.records import Object
+from graders.lab1.story import Life
+from graders.lab1.template import shown
+
+_ASIDE = frozenset({"nodeName", "preemptionPolicy", "priority", "schedulingGates", "tolerations", "volumes"})
+"""What a place, a moment or an admission decides."""
+
+_ELSEWHERE = frozenset({"securityContext", "volumeMounts"})
+"""What another criterion judges, and what the API server adds to a container."""
+
+
+def unlike(before: Life, after: Life) -> list[str]:
+    """In what a pod differs from the one it replaces, in words: labels, annotations, owner and spec."""
+    return list(_unlike(_made(before.first), _made(after.first), ""))
+
+
+def _made(pod: Object) -> dict[str, Any]:
+    metadata, spec = pod["metadata"], pod["spec"]
+    owners = [owner.get("uid") for owner in metadata.get("ownerReferences") or ()]
+    return {
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+        "owners": owners,
+        **{key: value for key, value in spec.items() if key not in _ASIDE},
+    }
+
+
+def _unlike(before: Any, after: Any, path: str) -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted(before.keys() | after.keys()):
+            if key not in _ELSEWHERE:
+                yield from _unlike(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for nth, (old, new) in enumerate(zip(before, after, strict=True)):
+            name = old.get("name", nth) if isinstance(old, Mapping) else nth
+            yield from _unlike(old, new, f"{path}[{name}]")
+    elif before != after:
+        yield f"{path} is {shown(after)} and was {shown(before)}"
