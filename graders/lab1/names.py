@@ -45,6 +45,9 @@ HELD_BACK_S = 4.0
 IN_TIME = "in-time"
 """A job that is Complete before its deadline."""
 
+STUCK = "stuck"
+"""A job with a deadline whose pod finds no place."""
+
 AT_ONCE = "at-once"
 """A job with a time to live of nothing."""
 

@@ -153,9 +153,10 @@ class Recording:
         """Take one record out."""
         self.parts[part] = [each for each in self.parts[part] if each is not record]
 
-    def revive(self, track: str, pod: str) -> None:
-        """Let the last pod of that name live on as if nobody had deleted it."""
-        last = self.seen(track, "pods", pod)[-1]["object"]["metadata"]["uid"]
+    def revive(self, track: str, pod: str, nth: int = -1) -> None:
+        """Let the n-th pod of that name, the last, live on as if nobody had deleted it."""
+        uids = dict.fromkeys(item["metadata"]["uid"] for item in self.pods(track, pod))
+        last = list(uids)[nth]
         for sighting in self.seen(track, "pods", pod):
             metadata = sighting["object"]["metadata"]
             if metadata["uid"] == last and (

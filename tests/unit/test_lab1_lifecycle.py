@@ -428,7 +428,7 @@ def test_a_wrong_size_costs_scaling(flaw: Flaw, tmp_path: Path) -> None:
 
 
 def _finished_stays(r: Recording) -> None:
-    r.revive(SUSPEND, "partly-0")
+    r.revive(SUSPEND, "partly-0", 0)
 
 
 def _created_in_pause(r: Recording) -> None:

@@ -38,7 +38,8 @@ def check_completion(bundle: Bundle, facts: Facts) -> None:
             _expect_stopped(found, story, str(mark.data["job"]), mark.t)
         for name in ("keeps", "cleans", "stops"):
             _expect_service(found, story, name, story.mark("end").t, "after the end")
-        ending += [(str(mark.data["job"]), mark.t) for mark in story.all("changed-after-failure")]
+        changed = story.all("changed-after-failure") + story.all("grown-after-end")
+        ending += [(str(mark.data["job"]), mark.t) for mark in changed]
         final = story.job("keeps").last
         found.equal(
             "keeps: replicaStatuses.succeeded", 3, status_field(final, "replicaStatuses", "succeeded")

@@ -18,6 +18,7 @@ from graders.lab1.names import (
     IN_TIME,
     SIGNALLED,
     SPENT,
+    STUCK,
     TTL_S,
     UNTOUCHED,
     UNTOUCHED_DEADLINE_S,
@@ -210,6 +211,8 @@ def check_deadlines(bundle: Bundle, facts: Facts) -> None:
     with Findings() as found:
         if _created(late, UNTOUCHED):
             _expect_overdue(found, late, UNTOUCHED, UNTOUCHED_DEADLINE_S, limit)
+        if _created(late, STUCK):
+            _expect_overdue(found, late, STUCK, UNTOUCHED_DEADLINE_S, limit)
         if _created(late, IN_TIME):
             _expect_in_time(found, late)
         # What other tracks prepare for the restart may keep an operator busy until then.

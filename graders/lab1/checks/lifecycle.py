@@ -98,6 +98,9 @@ def check_suspend(bundle: Bundle, facts: Facts) -> None:
                 status_field(story.job("partly").last, "restarts"),
                 "Suspending is no failure, and forgives none.",
             )
+        for mark in story.all("resume-partly"):
+            again = {e.name for e in story.pod_creates("partly") if e.t > mark.t}
+            found.equal("partly: pods created by resume, in place of the finished one, too:", 2, len(again))
         for _, job in story.statuses("born-suspended"):
             found.expect(
                 not status_field(job, "startTime"),

@@ -83,7 +83,9 @@ def completion(stage: Stage) -> None:
     if "None" in failed:
         failed_generation = stage.change(namespace, failing("None"), suspended, "changed-after-failure")
         wait_observed(stage, namespace, failing("None"), failed_generation)
+    grown = stage.change(namespace, "stops", {"spec": {"trainer": {"numNodes": 3}}}, "grown-after-end")
     wait_observed(stage, namespace, "keeps", generation)
+    wait_observed(stage, namespace, "stops", grown)
     stage.settle(namespace)
     stage.delete_pod(namespace, pods[0])
     stage.wait("the deleted pod to go", lambda: _gone(stage, namespace, pods[0]))

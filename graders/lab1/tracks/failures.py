@@ -31,6 +31,7 @@ from graders.lab1.names import (
     SIGNALLED,
     SPENT,
     STRICT,
+    STUCK,
     TTL_S,
     UNTOUCHED,
     UNTOUCHED_DEADLINE_S,
@@ -229,6 +230,9 @@ def deadline(stage: Stage) -> None:
     later = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S}
     stage.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=later))
     stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy={**later, "suspend": True}))
+    stuck = job_manifest(namespace, STUCK, nodes=1, run_policy=later)
+    stuck["spec"]["trainer"]["template"]["spec"]["nodeSelector"] = {"kubeproof.dev/nowhere": "true"}
+    stage.create(stuck)
     held_back = stage.now() + HELD_BACK_S
     stage.wait_running(namespace, IN_TIME, 1)
     stage.end_pod(namespace, stage.pod_names(namespace, IN_TIME)[0], "0")
@@ -245,6 +249,8 @@ def deadline(stage: Stage) -> None:
         lambda: _failed(stage, namespace, UNTOUCHED),
         timeout_s=UNTOUCHED_DEADLINE_S + stage.deadline_s + 2,
     )
+
+    stage.wait(f"the job {STUCK}: Failed is True", lambda: _failed(stage, namespace, STUCK))
 
     def start() -> None:
         stage.create(job_manifest(namespace, name, nodes=2, run_policy=policy))

@@ -103,7 +103,11 @@ def suspend(stage: Stage) -> None:
     stage.wait_job(namespace, "born-suspended", "Suspended is True", lambda job: is_true(job, "Suspended"))
     stage.settle(namespace)
     stage.mark("suspended", namespace=namespace, job=name)
-    stage.change(namespace, name, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
+    resuming = {"spec": {"runPolicy": {"suspend": False}}}
+    stage.change(namespace, name, resuming, "resume")
+    if not is_finished(stage.the_job(namespace, "partly")):
+        stage.change(namespace, "partly", resuming, "resume-partly")
+        stage.wait_pods(namespace, "partly", 2)
     stage.wait_pods(namespace, name, 3)
     stage.wait_job(
         namespace,
