@@ -30,7 +30,8 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Gradings side by side. [default: one for two cores, with --focus one for each]"
+            min=1,
+            help="Gradings side by side. [default: one for two cores, one for each core of flaws alone]",
         ),
     ] = None,
     only: Annotated[
@@ -113,7 +114,8 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
                 only=tuple(only or ()),
                 focus=focus,
                 again=again,
-                jobs=jobs or at_once(focus=focus),
+                jobs=jobs or at_once(),
+                flaw_jobs=jobs or at_once(focus=True),
                 trust=Trust(trust, budget * 60 if budget is not None else None) if trust else None,
                 writes_ledger=name == PROVIDER and not trust and not focus,
             )

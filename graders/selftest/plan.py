@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graders.gradekey import GradeKey
@@ -36,6 +36,20 @@ class Trust:
 
 
 @dataclass(frozen=True)
+class Lanes:
+    """How many gradings run side by side: of whole solutions, and of flaws alone."""
+
+    whole: int = 1
+    flaws: int = 1
+
+
+def by_lane(cases: Sequence[Case], lanes: Lanes) -> Iterator[tuple[list[Case], int]]:
+    """The whole cases and the others, each with how many run side by side: a whole one wants two cores."""
+    yield [case for case in cases if not case.only], lanes.whole
+    yield [case for case in cases if case.only], lanes.flaws
+
+
+@dataclass(frozen=True)
 class Plan:
     """What becomes of each solution; `live` in the order in which they are graded."""
 
@@ -54,7 +68,7 @@ def plan(
     *,
     again: bool,
     trust: Trust | None,
-    jobs: int,
+    lanes: Lanes,
 ) -> Plan:
     """Say of each case whether it is graded, judged from its kept record, or taken as proven.
 
@@ -77,7 +91,7 @@ def plan(
             unknown.append(case)
     sample = _sample([*kept, *proven], trust.sample) if trust is not None else ()
     wanted = [*first, *unknown, *sample]
-    live = _in_time(wanted, ledger, trust.budget_s if trust is not None else None, jobs)
+    live = _in_time(wanted, ledger, trust.budget_s if trust is not None else None, lanes)
     return Plan(
         live=tuple(live),
         kept=tuple(case for case in kept if case not in sample),
@@ -92,16 +106,19 @@ def _sample(cases: Sequence[Case], seed: str) -> tuple[Case, ...]:
     return tuple(drawn[: math.ceil(len(cases) / SAMPLE)])
 
 
-def _in_time(cases: Sequence[Case], ledger: Ledger, budget_s: float | None, jobs: int) -> list[Case]:
-    """As many of the cases, from the first, as `jobs` side by side can grade in the budget."""
+def _in_time(cases: Sequence[Case], ledger: Ledger, budget_s: float | None, lanes: Lanes) -> list[Case]:
+    """As many of the cases, from the first of each lane, as can be graded in the budget."""
     if budget_s is None:
         return list(cases)
-    busy_s = [0.0] * jobs
-    chosen = []
-    for case in cases:
-        lane = busy_s.index(min(busy_s))
-        busy_s[lane] += FLAW_S if case.only else ledger.expected_s(case.name, GRADE_S)
-        if busy_s[lane] > budget_s:
-            break
-        chosen.append(case)
+    chosen: list[Case] = []
+    began_s = 0.0
+    for part, jobs in by_lane(cases, lanes):
+        busy_s = [began_s] * jobs
+        for case in part:
+            lane = busy_s.index(min(busy_s))
+            busy_s[lane] += FLAW_S if case.only else ledger.expected_s(case.name, GRADE_S)
+            if busy_s[lane] > budget_s:
+                break
+            chosen.append(case)
+        began_s = max(busy_s)
     return chosen

@@ -27,7 +27,7 @@ from graders.progress import Progress
 from graders.reports import REPORTS, write_reports
 from graders.selftest.cases import Case, cases_of, expect_a_flaw_for_every_criterion, names_of
 from graders.selftest.ledger import PROVIDER, Ledger, load_ledger
-from graders.selftest.plan import Plan, Trust, plan
+from graders.selftest.plan import Lanes, Plan, Trust, by_lane, plan
 from graders.selftest.recordings import Recordings
 from graders.selftest.rows import Row, Source, row_of
 from graders.submissions.load import digest_of
@@ -40,9 +40,10 @@ LOGS = "logs"
 class SelfTest:
     """What to test, and how.
 
-    `only` are names of solutions, none all. `focus` grades a flaw that is not known for what it must lose
-    alone. `again` counts no kept record. `trust` relies on the ledger; `writes_ledger` notes in it what was
-    proven, row by row. `out` takes the reports.
+    `only` are names of solutions, none all. `jobs` whole gradings run side by side. `focus` grades a flaw
+    that is not known for what it must lose alone, `flaw_jobs` at a time. `again` counts no kept record.
+    `trust` relies on the ledger; `writes_ledger` notes in it what was proven, row by row. `out` takes the
+    reports.
     """
 
     lab: Lab
@@ -52,6 +53,7 @@ class SelfTest:
     focus: bool = False
     again: bool = False
     jobs: int = 1
+    flaw_jobs: int = 1
     trust: Trust | None = None
     writes_ledger: bool = False
 
@@ -87,7 +89,8 @@ def run_selftest(test: SelfTest, progress: Progress) -> list[Row]:
         recordings, ledger = Recordings(lab.id), load_ledger(lab.solutions)
         # Of whole gradings: one of a few checks is neither kept nor noted.
         keys = {case.name: grade_key(lab, lab.rubric, digest_of(case.root), test.provider) for case in cases}
-        planned = plan(cases, keys, recordings, ledger, again=test.again, trust=test.trust, jobs=test.jobs)
+        lanes = Lanes(test.jobs, test.flaw_jobs)
+        planned = plan(cases, keys, recordings, ledger, again=test.again, trust=test.trust, lanes=lanes)
         found: dict[str, Row] = {}
         for row in _rows(test, planned, keys, recordings, ledger, progress):
             found[row.name] = row
@@ -196,21 +199,24 @@ def _graded(
     recordings: Recordings,
     progress: Progress,
 ) -> Iterator[Row]:
-    """Grade the cases, each in a process of its own, `jobs` at a time; their records are kept."""
+    """Grade the cases, each in a process of its own, the whole ones first; their records are kept."""
     if not cases:
         return
     title = f"self-test of {test.lab.id}: grading {len(cases)} solutions, {test.provider}"
     with (
         progress.task(title, len(cases)) as task,
         grading_processes(test.provider, progress) as grader,
-        ThreadPoolExecutor(test.jobs) as pool,
     ):
-        rows = pool.map(lambda case: _grade(test, case, grader, progress), cases)
-        for done, (case, row) in enumerate(zip(cases, rows, strict=True), 1):
-            if row.percent is not None and not case.only:
-                recordings.keep(keys[row.name].record, test.out / row.name / "bundle")
-            task.update(done=done)
-            yield row
+        done = 0
+        for part, jobs in by_lane(cases, Lanes(test.jobs, test.flaw_jobs)):
+            with ThreadPoolExecutor(jobs) as pool:
+                rows = pool.map(lambda case: _grade(test, case, grader, progress), part)
+                for case, row in zip(part, rows, strict=True):
+                    if row.percent is not None and not case.only:
+                        recordings.keep(keys[row.name].record, test.out / row.name / "bundle")
+                    done += 1
+                    task.update(done=done)
+                    yield row
 
 
 def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progress) -> Row:

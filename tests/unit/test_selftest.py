@@ -27,7 +27,7 @@ from graders.selftest import Case, Row, SelfTest, Source, Trust, run_selftest
 from graders.selftest import run as selftest_run
 from graders.selftest.cases import cases_of, overlay
 from graders.selftest.ledger import Entry, Ledger, load_ledger
-from graders.selftest.plan import plan
+from graders.selftest.plan import Lanes, by_lane, plan
 from graders.selftest.recordings import Recordings
 from graders.selftest.rows import row_of
 from tests.unit.lab1_recording import Mutation, Recording, reference
@@ -488,7 +488,7 @@ class TestTrust:
         def drawn(text: str) -> tuple[str, ...]:
             made = plan(
                 cases, keys, Recordings("lab1", cache=tmp_path), ledger,
-                again=False, trust=Trust(text), jobs=1,
+                again=False, trust=Trust(text), lanes=Lanes(),
             )  # fmt: skip
             assert len(made.live) + len(made.proven) == 30
             return tuple(case.name for case in made.live)
@@ -496,6 +496,16 @@ class TestTrust:
         assert len(drawn("one commit")) == 3
         assert drawn("one commit") == drawn("one commit")
         assert len({drawn(f"commit {at}") for at in range(20)}) > 10
+
+
+def test_whole_gradings_come_first_and_have_their_cores_alone(lab: Lab, tmp_path: Path) -> None:
+    cases = [
+        Case("one", tmp_path, "exactly these", lab.flawed[0], ("gang",)),
+        Case("two", tmp_path, "nothing"),
+        Case("three", tmp_path, "exactly these", lab.flawed[1], ("quiet",)),
+    ]
+    parts = [([case.name for case in part], jobs) for part, jobs in by_lane(cases, Lanes(whole=1, flaws=2))]
+    assert parts == [(["two"], 1), (["one", "three"], 2)]
 
 
 def test_a_folder_that_holds_what_is_not_ours_is_refused(own: Lab, tmp_path: Path, graded: list[str]) -> None:
