@@ -36,14 +36,12 @@ TTL_S = 5
 
 UNTOUCHED = "untouched"
 """A job with a deadline, of which nobody hears before it."""
-UNTOUCHED_DEADLINE_S = 12
-"""Later than the last news of its pods reaches an operator that has much else to do."""
-
-HELD_BACK_S = 4.0
-"""How long that job is suspended at first: its deadline counts from startTime, not from its creation."""
+UNTOUCHED_DEADLINE_S = 7
+"""Later than the last news of its pod reaches an operator that was just restarted."""
 
 IN_TIME = "in-time"
 """A job that is Complete before its deadline."""
+IN_TIME_DEADLINE_S = 12
 
 STUCK = "stuck"
 """A job with a deadline whose pod finds no place."""

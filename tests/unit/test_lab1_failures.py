@@ -310,8 +310,8 @@ DEADLINES_FLAWS = (
     Flaw(
         DEADLINES,
         "sleeps through it",
-        lambda r: r.miss("deadline", "the job untouched, which nobody touches: Failed is True"),
-        "which nobody touches",
+        lambda r: r.miss("deadline", "the job untouched: Failed is True"),
+        "the job untouched",
     ),
     Flaw(DEADLINES, "time of 0 not kept", _stays, "at-once: Complete, and still there"),
     Flaw(DEADLINES, "removed unfinished with a time of 0", _never_done, "removed before it was Complete"),

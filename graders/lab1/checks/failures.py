@@ -212,7 +212,7 @@ def check_deadlines(bundle: Bundle, facts: Facts) -> None:
         if _created(late, UNTOUCHED):
             _expect_overdue(found, late, UNTOUCHED, UNTOUCHED_DEADLINE_S, limit)
         if _created(late, STUCK):
-            _expect_overdue(found, late, STUCK, UNTOUCHED_DEADLINE_S, limit)
+            _expect_overdue(found, late, STUCK, DEADLINE_S, limit)
         if _created(late, IN_TIME):
             _expect_in_time(found, late)
         # What other tracks prepare for the restart may keep an operator busy until then.

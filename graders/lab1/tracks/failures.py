@@ -26,8 +26,8 @@ from graders.lab1.names import (
     CROWD,
     CROWD_NODES,
     DEADLINE_S,
-    HELD_BACK_S,
     IN_TIME,
+    IN_TIME_DEADLINE_S,
     SIGNALLED,
     SPENT,
     STRICT,
@@ -223,34 +223,21 @@ LOSSES: tuple[Mapping[str, Loss], ...] = (
 def deadline(stage: Stage) -> None:
     """A job that may run for five seconds, poked every second as it runs, with a restart of the operator.
 
-    Before, one that is Complete in time, and one that is born suspended and then left alone.
+    Before, one whose pod finds no place, and one that is Complete in time. One that was suspended until then
+    is left alone after the restart, when no other track has the operator look at every job again.
     """
     namespace, name = stage.namespace(), "overdue"
     policy = {"activeDeadlineSeconds": DEADLINE_S}
-    later = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S}
-    stage.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=later))
-    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy={**later, "suspend": True}))
-    stuck = job_manifest(namespace, STUCK, nodes=1, run_policy=later)
+    alone = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S, "suspend": True}
+    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=alone))
+    stuck = job_manifest(namespace, STUCK, nodes=1, run_policy=policy)
     stuck["spec"]["trainer"]["template"]["spec"]["nodeSelector"] = {"kubeproof.dev/nowhere": "true"}
     stage.create(stuck)
-    held_back = stage.now() + HELD_BACK_S
+    in_time = {"activeDeadlineSeconds": IN_TIME_DEADLINE_S}
+    stage.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=in_time))
     stage.wait_running(namespace, IN_TIME, 1)
     stage.end_pod(namespace, stage.pod_names(namespace, IN_TIME)[0], "0")
-
-    def long_enough() -> None:
-        if stage.now() < held_back:
-            raise NotYet("it was not suspended for long enough")
-
-    stage.wait("a suspended job to grow older", long_enough, timeout_s=2 * HELD_BACK_S)
-    stage.change(namespace, UNTOUCHED, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
-    stage.wait_pods(namespace, UNTOUCHED, 1)
-    stage.wait(
-        f"the job {UNTOUCHED}, which nobody touches: Failed is True",
-        lambda: _failed(stage, namespace, UNTOUCHED),
-        timeout_s=UNTOUCHED_DEADLINE_S + stage.deadline_s + 2,
-    )
-
-    stage.wait(f"the job {STUCK}: Failed is True", lambda: _failed(stage, namespace, STUCK))
+    _wait_failed(stage, namespace, STUCK, DEADLINE_S)
 
     def start() -> None:
         stage.create(job_manifest(namespace, name, nodes=2, run_policy=policy))
@@ -259,14 +246,20 @@ def deadline(stage: Stage) -> None:
 
     with contextlib.ExitStack() as pokes:
         stage.through_restart(before=start)
-        stage.wait(
-            f"the job {name}: Failed is True",
-            lambda: _failed(stage, namespace, name),
-            timeout_s=DEADLINE_S + stage.deadline_s + 2,
-        )
+        stage.change(namespace, UNTOUCHED, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
+        _wait_failed(stage, namespace, name, DEADLINE_S)
+    _wait_failed(stage, namespace, UNTOUCHED, UNTOUCHED_DEADLINE_S)
     _wait_none_active(stage, namespace, name)
     stage.settle(namespace)
     stage.mark("end", namespace=namespace)
+
+
+def _wait_failed(stage: Stage, namespace: str, name: str, due_s: float) -> None:
+    stage.wait(
+        f"the job {name}: Failed is True",
+        lambda: _failed(stage, namespace, name),
+        timeout_s=due_s + stage.deadline_s + 2,
+    )
 
 
 def ttl(stage: Stage) -> None:
