@@ -21,6 +21,7 @@ import pytest
 from graders.outfolder import OutFolder
 from graders.polling import NotYet, wait_for
 from graders.reports import REPORTS
+from graders.selftest.run import LOGS
 from tests.e2e.command import REFERENCE, ROOT, Ended, Running
 
 pytestmark = [pytest.mark.adversarial, pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -128,11 +129,11 @@ def test_a_self_test_that_is_stopped_ends_its_gradings_and_spares_what_is_there(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    earlier, log = out / "starter" / "report.json", out / "reference" / "log.txt"
+    earlier, log = out / "starter" / "report.json", out / LOGS / "reference.txt"
     OutFolder(earlier.parent, REPORTS).begin()
     earlier.write_text("of an earlier run")
     named = ["--solution", "reference", "--solution", "starter"]
-    running = Running(["selftest", "lab1", *named, "--jobs", "1", "--out", out], tmp_path / "run")
+    running = Running(["selftest", "lab1", *named, "--again", "--jobs", "1", "--out", out], tmp_path / "run")
 
     def runs() -> None:
         if not log.exists() or STAGES["tracks"][0] not in log.read_text():
