@@ -26,7 +26,10 @@ SCHEMA = "kubeproof/proven/v1"
 _COMMAND = ("graders.cli.grade", "graders.recording", "graders.lab1.scenario", "graders.clusters.embedded")
 STAGES = {
     "attacks": (("tests/adversarial", "tests/conformance", "tests/e2e/command.py"), _COMMAND),
-    "kind": (("tests/kind", "tests/conformance"), (*_COMMAND, "graders.clusters.kind.provider")),
+    "kind": (
+        ("tests/kind", "tests/conformance/test_providers.py"),
+        (*_COMMAND, "graders.clusters.kind.provider"),
+    ),
 }
 """For each stage where its tests are, and what they run without importing it."""
 
