@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graders.evidence.records import Object
+from graders.lab1.api import JOB_NAME, REPLICA_INDEX
 from graders.lab1.story import Life
-from graders.lab1.template import shown
+from graders.lab1.template import VARIABLES, shown
 
 _ASIDE = frozenset({"nodeName", "preemptionPolicy", "priority", "schedulingGates", "tolerations", "volumes"})
 """What a place, a moment or an admission decides."""
@@ -17,17 +18,19 @@ _ELSEWHERE = frozenset({"securityContext", "volumeMounts"})
 
 
 def unlike(before: Life, after: Life) -> list[str]:
-    """In what a pod differs from the one it replaces, in words: labels, annotations, owner and spec."""
+    """In what a pod differs from the one it replaces, in words: the job's labels and variables, owner, spec.
+
+    Labels, annotations and variables of the operator's own may tell the attempts apart.
+    """
     return list(_unlike(_made(before.first), _made(after.first), ""))
 
 
 def _made(pod: Object) -> dict[str, Any]:
     metadata, spec = pod["metadata"], pod["spec"]
-    owners = [owner.get("uid") for owner in metadata.get("ownerReferences") or ()]
+    labels = metadata.get("labels") or {}
     return {
-        "labels": metadata.get("labels") or {},
-        "annotations": metadata.get("annotations") or {},
-        "owners": owners,
+        "labels": {key: labels.get(key) for key in (JOB_NAME, REPLICA_INDEX)},
+        "owners": [owner.get("uid") for owner in metadata.get("ownerReferences") or ()],
         **{key: value for key, value in spec.items() if key not in _ASIDE},
     }
 
@@ -36,10 +39,18 @@ def _unlike(before: Any, after: Any, path: str) -> Iterator[str]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted(before.keys() | after.keys()):
             if key not in _ELSEWHERE:
-                yield from _unlike(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+                old, new = before.get(key), after.get(key)
+                if key == "env":
+                    old, new = _variables(old), _variables(new)
+                yield from _unlike(old, new, f"{path}.{key}" if path else key)
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for nth, (old, new) in enumerate(zip(before, after, strict=True)):
             name = old.get("name", nth) if isinstance(old, Mapping) else nth
             yield from _unlike(old, new, f"{path}[{name}]")
     elif before != after:
         yield f"{path} is {shown(after)} and was {shown(before)}"
+
+
+def _variables(env: Any) -> dict[str, Any]:
+    entries = env if isinstance(env, list) else []
+    return {each["name"]: each.get("value") for each in entries if each.get("name") in VARIABLES}
