@@ -235,6 +235,7 @@ def deadline(stage: Stage) -> None:
     stage.create(stuck)
     in_time = {"activeDeadlineSeconds": IN_TIME_DEADLINE_S}
     stage.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=in_time))
+    created = stage.now()
     stage.wait_running(namespace, IN_TIME, 1)
     stage.end_pod(namespace, stage.pod_names(namespace, IN_TIME)[0], "0")
     _wait_failed(stage, namespace, STUCK, DEADLINE_S)
@@ -249,9 +250,22 @@ def deadline(stage: Stage) -> None:
         stage.change(namespace, UNTOUCHED, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
         _wait_failed(stage, namespace, name, DEADLINE_S)
     _wait_failed(stage, namespace, UNTOUCHED, UNTOUCHED_DEADLINE_S)
+    _touch_when_due(stage, namespace, created)
     _wait_none_active(stage, namespace, name)
     stage.settle(namespace)
     stage.mark("end", namespace=namespace)
+
+
+def _touch_when_due(stage: Stage, namespace: str, created: float) -> None:
+    """Have the operator look at the job that was over in time, once its deadline would be up."""
+
+    def due() -> None:
+        if stage.now() < created + IN_TIME_DEADLINE_S + 2:
+            raise NotYet(f"the deadline of {IN_TIME} is not up yet")
+
+    stage.wait(f"the deadline of {IN_TIME}", due, timeout_s=IN_TIME_DEADLINE_S + 5)
+    poke = {"metadata": {"annotations": {"kubeproof.dev/poke": "deadline-up"}}}
+    stage.change(namespace, IN_TIME, poke, "poke")
 
 
 def _wait_failed(stage: Stage, namespace: str, name: str, due_s: float) -> None:
