@@ -6,6 +6,7 @@ found by its name: a literal in the module's source that is the name of such a f
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -35,8 +36,14 @@ class Closure:
         total = hashlib.sha256()
         for path in sorted({*self.files, *(file for each in more for file in _files_in(each))}):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
-            total.update(f"{path.relative_to(_ROOT.parent).as_posix()} {content}\n".encode())
+            total.update(f"{_place_of(path)} {content}\n".encode())
         return total.hexdigest()
+
+
+def _place_of(path: Path) -> str:
+    """Where a file lies in its course."""
+    roots = (Path(entry).parent for entry in graders.__path__)
+    return next((path.relative_to(root).as_posix() for root in roots if path.is_relative_to(root)), path.name)
 
 
 def closure_of(roots: Collection[str], *, without: Collection[str] = ()) -> Closure:
@@ -45,8 +52,7 @@ def closure_of(roots: Collection[str], *, without: Collection[str] = ()) -> Clos
     Raises:
         ValueError: a root is no module of this package.
     """
-    graph = _graph()
-    if absent := sorted(set(roots) - graph.modules):
+    if absent := sorted(root for root in roots if not _is_module(root)):
         raise ValueError(f"no modules of {PACKAGE}: {', '.join(absent)}")
     found: set[str] = set()
     to_visit = list(roots)
@@ -55,7 +61,7 @@ def closure_of(roots: Collection[str], *, without: Collection[str] = ()) -> Clos
         if module in found or module in without:
             continue
         found.add(module)
-        to_visit += graph.find_modules_directly_imported_by(module)
+        to_visit += _imported_by(module)
         to_visit += _scripts_named_in(module)
     packages = {parent for module in found for parent in _parents(module)}
     return Closure(frozenset(found), tuple(sorted(_files_of(found | packages))))
@@ -63,7 +69,30 @@ def closure_of(roots: Collection[str], *, without: Collection[str] = ()) -> Clos
 
 def modules_below(package: str) -> frozenset[str]:
     """A package and all modules in it."""
-    return frozenset({package, *_graph().find_descendants(package)})
+    if package in _graph().modules:
+        return frozenset({package, *_graph().find_descendants(package)})
+    folder = _file_of(package).parent
+    names = (path.relative_to(folder).with_suffix("").parts for path in folder.rglob("*.py"))
+    return frozenset(".".join((package, *(part for part in name if part != "__init__"))) for name in names)
+
+
+def _is_module(name: str) -> bool:
+    return name in _graph().modules or _file_of(name).is_file()
+
+
+def _imported_by(module: str) -> Iterator[str]:
+    """What a module imports of this package; one of another course's labs is not in the graph, but read."""
+    if module in _graph().modules:
+        yield from _graph().find_modules_directly_imported_by(module)
+        return
+    for node in ast.walk(ast.parse(_file_of(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.startswith(f"{PACKAGE}.") and _is_module(name))
 
 
 @cache
@@ -89,9 +118,13 @@ def _files_of(modules: Iterable[str]) -> set[Path]:
 
 
 def _file_of(module: str) -> Path:
-    path = _ROOT.parent.joinpath(*module.split("."))
-    package = path / "__init__.py"
-    return package if package.is_file() else path.with_suffix(".py")
+    parts = module.split(".")[1:]
+    for root in map(Path, graders.__path__):
+        path = root.joinpath(*parts)
+        for file in (path / "__init__.py", path.with_suffix(".py")):
+            if file.is_file():
+                return file
+    return _ROOT.joinpath(*parts).with_suffix(".py")
 
 
 @cache

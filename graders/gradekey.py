@@ -18,6 +18,7 @@ from pathlib import Path
 from graders.closure import closure_of, modules_below
 from graders.clusters.registry import MODULES
 from graders.course.files import LabSettings
+from graders.definition import lab_package
 from graders.model import Rubric
 from graders.paths import REPOSITORY
 
@@ -51,7 +52,8 @@ def grade_key(
 
 def record_key(lab: LabSettings, submission: str, provider: str, asked: Collection[str] = ()) -> str:
     """The key of a record; parameters are those of `grade_key`."""
-    roots = (*_RECORDS, f"graders.{lab.id}.scenario", MODULES[provider])
+    package = lab_package(lab.id)
+    roots = (*_RECORDS, package.module("scenario"), package.module("block"), MODULES[provider])
     given = sorted(path for path in lab.folder.iterdir() if _acts(path))
     code = closure_of(roots).digest(LOCK, *given)
     return _digest(submission, provider, *sorted(asked), _python(), code)
@@ -59,7 +61,7 @@ def record_key(lab: LabSettings, submission: str, provider: str, asked: Collecti
 
 def judge_key(lab: str) -> str:
     """The key of how a record of `lab` is judged."""
-    roots = (_JUDGES, *modules_below(f"graders.{lab}.checks"))
+    roots = (_JUDGES, *modules_below(lab_package(lab).module("checks")))
     return _digest(_python(), closure_of(roots, without=modules_below(_SCORES)).digest(LOCK))
 
 

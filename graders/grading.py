@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from graders.clusters.provider import ProviderOptions
 from graders.course import Lab
+from graders.definition import lab_package
 from graders.faults import BadSubmission, CourseError, InfraFault, UsageError, machine_fault
 from graders.interrupt import done_before_the_end
 from graders.judgement import judge_bundle, timed
@@ -36,8 +37,8 @@ ATTEMPTS = 2
 class GradeRequest:
     """What to grade, and how.
 
-    `at` picks one disturbance of a series. `out` takes the bundle; `hold` is called while the cluster
-    still runs.
+    `lab_options` are the lab's own options that were given. `out` takes the bundle; `hold` is called while
+    the first cluster still runs.
     """
 
     lab: Lab
@@ -48,7 +49,7 @@ class GradeRequest:
     sandbox: str = "bubblewrap"
     only: tuple[str, ...] = ()
     seed: int | None = None
-    at: int | None = None
+    lab_options: Mapping[str, int] = field(default_factory=dict)
     learner_id: str = ""
     hold: Callable[[Cluster], None] | None = field(default=None, compare=False)
 
@@ -74,7 +75,7 @@ def grade(request: GradeRequest, progress: Progress) -> GradeReport:
             submission = load_submission(
                 request.submission,
                 lab=request.lab.id,
-                block=scenario_of(request.lab.id).BLOCK,
+                block=lab_package(request.lab.id).load("block"),
                 learner_id=request.learner_id,
                 scratch=scratch.path,
             )
@@ -144,7 +145,7 @@ def _attempt(
         sandbox=request.sandbox,
         tracks=tracks_for(request.lab.id, request.only) if request.only else None,
         seed=request.seed,
-        at=request.at,
+        lab_options=request.lab_options,
         hold=request.hold,
     )
     try:

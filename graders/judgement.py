@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from graders.course import Lab
-from graders.evidence.bundle import Bundle, BundleManifest
+from graders.evidence.bundle import Bundle
+from graders.evidence.manifest import BundleManifest
 from graders.faults import InfraFault
 from graders.judging import judge
 from graders.model import Capability, Fault, GradeReport, Outcome, Score, Status, Verdict
@@ -35,7 +36,7 @@ def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> Grade
     report = GradeReport(
         lab=lab.id,
         verdict=verdict,
-        submission={k: v for k, v in bundle.manifest.submission.items() if k in ("learner_id", "digest")},
+        submission=dict(bundle.manifest.submission),
         outcomes=outcomes,
         score=points,
         provenance=_provenance(lab, bundle.manifest),
@@ -61,10 +62,10 @@ def _provenance(lab: Lab, manifest: BundleManifest) -> Mapping[str, Any]:
         "rubric_sha256": lab.rubric.sha256,
         "provider": manifest.provider,
         "capabilities": list(manifest.capabilities),
-        "kubernetes": manifest.kubernetes_version,
+        "kubernetes": ", ".join(sorted({each.version for each in manifest.clusters.values()})),
         "sandbox": manifest.sandbox,
         "seed": manifest.seed,
-        "scale": manifest.scale,
+        "scale": manifest.calibration.scale,
         "deadline_s": manifest.deadline_s,
     }
 

@@ -45,6 +45,16 @@ class Fault(StrEnum):
     GRADER = "grader"
 
 
+class Role(StrEnum):
+    """Whose a user of an API server is."""
+
+    GRADER = "grader"
+    CONTROL_PLANE = "control-plane"
+    NODE = "node"
+    LEARNER = "learner"
+    OTHER = "other"
+
+
 class Verdict(StrEnum):
     """What a report as a whole says."""
 

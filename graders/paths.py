@@ -14,11 +14,19 @@ from graders.faults import InfraFault
 REPOSITORY = Path(__file__).resolve().parent.parent
 """The checkout this package runs from: labs/, rubrics/ and solutions/ stand here."""
 
+COURSE = "KUBEPROOF_COURSE"
+"""Names the folder of another course, for this process and those it starts."""
 
 _LEAST_FREE_MIB = 128
 """etcd alone sets 64 MiB aside for its log."""
 
 _CACHE_FIX = "set HOME or KUBEPROOF_CACHE to a folder of your own that can be written"
+
+
+def course_folder() -> Path:
+    """The folder with the labs, rubrics and solutions of the course that is graded."""
+    named = os.environ.get(COURSE)
+    return Path(named).resolve() if named else REPOSITORY
 
 
 def cache_folder() -> Path:

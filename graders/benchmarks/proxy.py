@@ -22,8 +22,11 @@ from graders.benchmarks.client import Errand
 from graders.benchmarks.starts import spread
 from graders.clusters.embedded import EmbeddedProvider
 from graders.clusters.provider import ClusterSpec
+from graders.evidence.auditing import AuditRecorder
 from graders.evidence.bundle import BundleWriter
-from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
+from graders.evidence.health import ApiHealth
+from graders.evidence.recording import Recording
+from graders.evidence.watching import WatchRecorder
 from graders.faultproxy import FaultProxy, Serving
 from graders.faults import InfraFault
 from graders.kube.client import Kube
@@ -158,7 +161,7 @@ def _proxied(folder: Path, progress: Progress) -> Iterator[_Place]:
         spec = ClusterSpec(name=_NAME, on_audit=AuditRecorder(recording))
         cluster = opened.enter_context(EmbeddedProvider().provision(spec, progress))
         kube = Kube(cluster.kubeconfig)
-        opened.enter_context(ControlRecorder(recording, kube))
+        opened.enter_context(ApiHealth(recording, kube))
         opened.enter_context(WatchRecorder(recording, kube, _WATCHED))
         ca_file = folder / "ca.crt"
         ca_file.write_bytes(kube.ca_certificate())

@@ -5,11 +5,13 @@ Exit codes: 0 graded, 1 graded below --fail-under, 2 bad usage, course or submis
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,6 +21,7 @@ from typer.main import get_command
 from graders.cli.screen import Screen
 from graders.faults import InfraFault, KubeproofError, machine_fault
 from graders.interrupt import clean_up_on_signals
+from graders.paths import COURSE
 from graders.surroundings import settle
 
 COMMANDS: Mapping[str, str] = {
@@ -51,7 +54,9 @@ class _OnDemand(TyperGroup):
         found = getattr(import_module(module), attribute)
         if not isinstance(found, typer.Typer):
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            alone.command(cmd_name)(found)
+            # What a command does not know may be an option of a lab's.
+            loose = {"allow_extra_args": True, "ignore_unknown_options": True}
+            alone.command(cmd_name, context_settings=loose if cmd_name == "grade" else {})(found)
             found = alone
         command = get_command(found)
         command.name = cmd_name
@@ -76,12 +81,23 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def kubeproof(
+    course: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=COURSE,
+            metavar="DIR",
+            help="The course: a folder with labs/, rubrics/, solutions/ and graders/. [default: this one]",
+            show_default=False,
+        ),
+    ] = None,
     _version: Annotated[
         bool,
         typer.Option("--version", help="Say which version this is.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     """Grade Kubernetes labs: start a cluster, witness what a submission does, judge the record."""
+    if course is not None:
+        os.environ[COURSE] = str(course.resolve())
 
 
 def main() -> None:

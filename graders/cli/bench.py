@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def bench(
     runs: Annotated[int, typer.Option("--runs", "-n", min=1, help="Measured starts of each kind.")] = 5,
     grades: Annotated[
-        int, typer.Option(min=0, help="Measured grades of lab 1's reference on each provider.")
+        int, typer.Option(min=0, help="Measured grades of the first lab's reference on each provider.")
     ] = 1,
     kind: Annotated[
         bool, typer.Option(help="Measure kind too, with a Docker engine of our own if none answers.")
@@ -38,7 +38,7 @@ def bench(
 
     All are measured in turns on the machine as it is, after a warm-up: seconds from nothing to ready
     (nodes Ready, default ServiceAccount, a pod scheduled) and resident memory of all processes then.
-    Then whole grades of lab 1's reference, on an embedded cluster and on kind. Last the fault proxy: a GET
+    Then whole grades of the first lab's reference, embedded and on kind. Last the fault proxy: a GET
     of a small object through it and past it, in turns, and its CPU at 50 requests a second beside that of
     a cluster at rest with its recorders.
     """
@@ -53,7 +53,7 @@ def bench(
     with TerminalProgress(Screen(stderr=True)) as progress, contextlib.ExitStack() as engine:
         more = _kind(progress, engine) if kind else {}
         comparison = compare(runs, progress, more)
-        lab = load_course().find_lab("lab1")
+        lab = load_course().find_lab("1")
         graded = measure_grades(lab, ["embedded", *more], grades, progress) if grades else {}
         cost = measure_proxy(runs, progress)
     if json_file is not None:
@@ -96,7 +96,7 @@ def _table(comparison: Comparison) -> Table:
 def _grades_table(grades: dict[str, tuple[Grade, ...]]) -> Table:
     from graders.benchmarks.starts import spread  # noqa: PLC0415
 
-    table = Table(title="A grade of lab 1's reference, from command to report")
+    table = Table(title="A grade of the first lab's reference, from command to report")
     for heading in ("provider", "median", "least", "most", "of it first cluster", "score"):
         table.add_column(heading, justify="left" if heading == "provider" else "right")
     for name, each in grades.items():

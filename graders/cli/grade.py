@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from graders.cli.laboptions import lab_options
 from graders.cli.progress import TerminalProgress
 from graders.cli.providers import (
     ContextOption,
@@ -20,6 +21,7 @@ from graders.cli.providers import (
 from graders.cli.results import results_in
 from graders.cli.screen import Screen, print_raw
 from graders.course import Lab, load_course
+from graders.definition import lab_package
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
 from graders.model import Cluster, GradeReport, Verdict
@@ -27,7 +29,7 @@ from graders.outfolder import OutFolder
 from graders.reports import REPORTS, critical_path, print_report, write_reports
 from graders.surroundings import typed
 
-LabArgument = Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")]
+LabArgument = Annotated[str, typer.Argument(help="The lab by its slug, or just its number.")]
 OnlyOption = Annotated[
     list[str] | None,
     typer.Option("--only", help="Run and judge only this check (repeat it, or separate with commas)."),
@@ -47,6 +49,7 @@ FailUnderOption = Annotated[
 
 
 def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it has)
+    ctx: typer.Context,
     lab: LabArgument,
     submission: Annotated[Path, typer.Argument(help="Folder or archive with a submission.yaml.")],
     out: OutOption = None,
@@ -56,15 +59,6 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
         bool, typer.Option(help="Keep the cluster until Enter or Ctrl-C, and say how to reach it.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of names and walks; a report tells its own.")] = None,
-    at: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="K",
-            help="With --only crash-points: kill the operator after its K-th write alone, once with the "
-            "answer to it and once without. A report's disturbances say which K went wrong.",
-        ),
-    ] = None,
     fail_under: FailUnderOption = None,
     provider: ProviderOption = None,
     kubeconfig: KubeconfigOption = None,
@@ -81,9 +75,10 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     What OUT holds of an earlier grading goes when the new record is whole. If this one is rejected or not
     graded, OUT tells so, and the last graded record and its reports are in OUT/earlier until one is again.
 
-    Example: kubeproof grade lab1 my-operator --only retries --keep
+    Example: kubeproof grade 1 my-operator --only retries --keep
 
-    One disturbance alone: kubeproof grade lab1 my-operator --only crash-points --at 7 --keep
+    A lab may have options of its own, which its text tells, such as
+    kubeproof grade 1 my-operator --only crash-points --at 7 --keep
     """
     from graders.clusters.provider import ProviderOptions  # noqa: PLC0415  (--help should not wait for it)
     from graders.clusters.registry import default_provider  # noqa: PLC0415
@@ -93,8 +88,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     found = load_course().find_lab(lab)
     least = _percent(fail_under)
     names, chosen = _names(only, found), provider or default_provider()
-    if at is not None and "crash-points" not in names:
-        raise UsageError(f"--at {at} names a write of one disturbance", fix="add --only crash-points")
+    own = lab_options(lab_package(found.id).definition, ctx.args, names)
     folder = out or Path("out") / found.id
     console = Screen(stderr=True)
     with TerminalProgress(console) as progress, results_in(folder, progress):
@@ -107,7 +101,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
             sandbox=sandbox,
             only=names,
             seed=seed,
-            at=at,
+            lab_options=own,
             learner_id=typed(learner),
             hold=(lambda cluster: _hold(cluster, progress)) if keep else None,
         )
@@ -127,7 +121,7 @@ def judge(
 
     The bundle is only read. The reports replace earlier ones, by default those beside the bundle.
 
-    Example: kubeproof judge out/lab1/bundle
+    Example: kubeproof judge out/LAB/bundle
     """
     from graders.judgement import judge_bundle  # noqa: PLC0415
 

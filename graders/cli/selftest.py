@@ -19,7 +19,7 @@ from graders.selftest.ledger import PROVIDER
 
 
 def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as it has)
-    lab: Annotated[str, typer.Argument(help="The lab: `lab1`, or just `1`.")],
+    lab: Annotated[str, typer.Argument(help="The lab by its slug, or just its number.")],
     focus: Annotated[
         bool,
         typer.Option(
@@ -87,9 +87,9 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
     Any surplus or missing loss fails with exit code 1. Without --trust-ledger and --focus, what was proven
     on the embedded provider is written to solutions/LAB/ledger.json.
 
-    Example: kubeproof selftest lab1 --solution reference --again
+    Example: kubeproof selftest 1 --solution reference --again
 
-    Every check must end the same on both: kubeproof selftest lab1 --focus --provider embedded --provider kind
+    Every check must end the same on both: kubeproof selftest 1 --focus --provider embedded --provider kind
     """
     providers = list(dict.fromkeys(provider or ["embedded"]))
     if table is not None and len(providers) < 2:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from graders.course.files import Expected, LabFile, LabNode, LabSettings
 from graders.course.solutions import changed_solutions
+from graders.definition import make_importable
 from graders.documents import Document, Location, load_document, parse
 from graders.faults import CourseError, UsageError
 from graders.judging import CheckInfo, collect_checks
 from graders.model import Rubric
-from graders.paths import REPOSITORY
+from graders.paths import course_folder
 from graders.scoring import load_rubric
 
 
@@ -49,7 +50,7 @@ class Course:
     slugs: tuple[str, ...]
 
     def find_lab(self, name: str) -> Lab:
-        """The lab called `name`: a slug, or the number in one (`1` is `lab1`).
+        """The lab called `name`: a slug, or the number that stands behind `lab` in one.
 
         Raises:
             UsageError: there is no such lab.
@@ -98,12 +99,14 @@ class Course:
         )
 
 
-def load_course(repository: Path = REPOSITORY) -> Course:
-    """Find the labs of `repository`; nothing of them is read yet.
+def load_course(repository: Path | None = None) -> Course:
+    """Find the labs of `repository`, else of the course that is graded; nothing of them is read yet.
 
     Raises:
         UsageError: there are no labs there.
     """
+    repository = repository or course_folder()
+    make_importable(repository)
     found = tuple(sorted(path.parent.name for path in repository.glob("labs/*/lab.yaml")))
     if not found:
         raise UsageError(

@@ -187,10 +187,10 @@ class LabFile(Strict):
     declared: Annotated[Literal["kubeproof/lab/v1"], Field(alias="schema")]
     id: Text
     title: Text
-    needs: Annotated[list[Need], Field(min_length=1), BeforeValidator(_distinct)]
+    needs: Annotated[list[Need], BeforeValidator(_distinct)]
     limits: _BothLimits
     timing: _Timing
-    nodes: Annotated[list[_Node], Field(min_length=1)]
+    nodes: list[_Node] = Field(default_factory=list)
 
 
 class _ExpectedFile(Strict):

@@ -1,6 +1,6 @@
 """What a lab's text says of limits, made from the numbers that are enforced.
 
-`python -m graders.course.limits lab1` puts it between two marks in labs/lab1/README.md.
+`python -m graders.course.limits LAB` puts it between two marks in labs/LAB/README.md.
 """
 
 from __future__ import annotations

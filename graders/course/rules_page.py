@@ -1,4 +1,4 @@
-"""The rules of a lab as a page: `python -m graders.course.rules_page lab1 > docs/lab1-rules.md`."""
+"""The rules of a lab as a page: `python -m graders.course.rules_page LAB > docs/LAB-rules.md`."""
 
 from __future__ import annotations
 

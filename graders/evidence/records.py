@@ -1,7 +1,8 @@
 """The lines of an evidence bundle, one frozen type per file.
 
-Every `t` is in seconds since the start of the run, on a monotonic clock; wall-clock stamps of the API
-server are converted once, by the recorder.
+Every `t` is in seconds since the start of the run, on a monotonic clock; wall-clock stamps of an API
+server are converted once, by the recorder. `FILE` is where records of a type go. `cluster` is the name of
+the cluster that a record is of; a lab adds a record type by declaring one like these.
 """
 
 from __future__ import annotations
@@ -9,10 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 Object = Mapping[str, Any]
 """A Kubernetes object as the API server gave it, without managedFields."""
+
+
+class Record(Protocol):
+    """What every record type has, a lab's own too."""
+
+    FILE: ClassVar[str]
+    """The name of its file in the bundle, such as `marks.jsonl`."""
+
+    @property
+    def t(self) -> float:
+        """When it was, in seconds since the start of the run."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,8 @@ class Mark:
 
     `track` is the piece of acting that set it; `data` names the objects meant.
     """
+
+    FILE: ClassVar[str] = "marks.jsonl"
 
     t: float
     track: str
@@ -36,6 +51,8 @@ class Wait:
     disturbs watches), `others` (until every track is ready for the restart) or `restart`. `released_by`
     is the track that the others waited for last.
     """
+
+    FILE: ClassVar[str] = "waits.jsonl"
 
     t: float
     t_end: float
@@ -53,6 +70,8 @@ class AuditEvent:
     bodies where the audit policy keeps them: always the request of a write.
     """
 
+    FILE: ClassVar[str] = "audit.jsonl"
+
     t: float
     t_end: float
     id: str
@@ -69,6 +88,7 @@ class AuditEvent:
     request: Any = None
     response: Any = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
 
     @property
     def ok(self) -> bool:
@@ -82,11 +102,11 @@ class AuditEvent:
 
     @property
     def did(self) -> str:
-        """What came of its verb, see `deed`."""
-        return deed(self.verb, self.code)
+        """What its verb did, see `effective_verb`."""
+        return effective_verb(self.verb, self.code)
 
 
-def deed(verb: str, code: int) -> str:
+def effective_verb(verb: str, code: int) -> str:
     """What a request did: its verb, but `create` where what was applied or put had not been there.
 
     Whoever uses server-side apply never asks to create; the API server's answer, 201, says that it did.
@@ -98,8 +118,10 @@ WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollectio
 
 
 @dataclass(frozen=True)
-class Sighting:
+class WatchEvent:
     """One watch event of the grader's own watches: `type` is ADDED, MODIFIED or DELETED."""
+
+    FILE: ClassVar[str] = "objects.jsonl"
 
     t: float
     type: str
@@ -107,6 +129,7 @@ class Sighting:
     namespace: str
     name: str
     object: Object
+    cluster: str = ""
 
     @property
     def uid(self) -> str:
@@ -117,6 +140,8 @@ class Sighting:
 @dataclass(frozen=True)
 class Scrape:
     """One read of an operator process's metrics port; `text` is what it answered, `error` why not."""
+
+    FILE: ClassVar[str] = "scrapes.jsonl"
 
     t: float
     instance: str
@@ -134,6 +159,8 @@ class ProcessEvent:
     processes of one replica: `operator-1`, `operator-2` …, and `standby-1` … of a second.
     """
 
+    FILE: ClassVar[str] = "processes.jsonl"
+
     t: float
     instance: str
     event: str
@@ -144,6 +171,8 @@ class ProcessEvent:
 class Request:
     """A request of the grader itself whose answer is evidence: an install, a refused bad spec."""
 
+    FILE: ClassVar[str] = "requests.jsonl"
+
     t: float
     track: str
     name: str
@@ -153,6 +182,7 @@ class Request:
     body: Any = None
     response: Any = None
     warnings: tuple[str, ...] = ()
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,6 +192,8 @@ class Exchange:
     `t` is when its head had arrived, `t_end` when the last of the answer was sent; `code` is 0 where
     no answer was. `rules` names the disturbances it met.
     """
+
+    FILE: ClassVar[str] = "exchanges.jsonl"
 
     t: float
     t_end: float
@@ -175,11 +207,14 @@ class Exchange:
     code: int
     rules: tuple[str, ...] = ()
     user_agent: str = ""
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
 class Disturbance:
     """One application of a rule of the fault proxy's: which, to what request, and what was done."""
+
+    FILE: ClassVar[str] = "disturbances.jsonl"
 
     t: float
     rule: str
@@ -190,11 +225,14 @@ class Disturbance:
     subresource: str
     namespace: str
     name: str
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
 class ToolRun:
     """A program run over the submission in the sandbox: linters, type checkers, the learner's tests."""
+
+    FILE: ClassVar[str] = "tools.jsonl"
 
     t: float
     tool: str
@@ -206,14 +244,48 @@ class ToolRun:
 
 
 @dataclass(frozen=True)
-class ControlSample:
-    """How healthy the harness itself was at one moment.
+class HarnessSample:
+    """How healthy the harness itself was: `lag_s` is how late its clock tick came.
 
-    `lag_s` is how late its clock tick came, `api_s` how long a trivial read of the API server took;
-    None says that it failed, and `error` how.
+    A harness that was not scheduled cannot say that somebody else was late.
     """
+
+    FILE: ClassVar[str] = "harness.jsonl"
 
     t: float
     lag_s: float
-    api_s: float | None
+
+
+@dataclass(frozen=True)
+class HealthSample:
+    """How a cluster's API answered: `read_s` is what a trivial read took.
+
+    None says that it failed, and `error` how. That an API server is away may be what a lab is about.
+    """
+
+    FILE: ClassVar[str] = "health.jsonl"
+
+    t: float
+    read_s: float | None
     error: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True)
+class WatchBreak:
+    """A watch of the grader's ended and was begun anew, from `before`; `after` is where it went on.
+
+    `how` is `reconnected` (nothing was missed), `relisted` (what happened between is known only by its
+    outcome) or `went-back`: the API server's revision is lower than one it had given before, as after the
+    restore of a snapshot.
+    """
+
+    FILE: ClassVar[str] = "watchbreaks.jsonl"
+
+    t: float
+    resource: str
+    how: str
+    before: str
+    after: str
+    error: str = ""
+    cluster: str = ""

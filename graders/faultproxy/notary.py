@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from graders.evidence.recorders import AuditRecorder
-from graders.evidence.records import AuditEvent, deed
+from graders.evidence.auditing import AuditRecorder
+from graders.evidence.records import AuditEvent, effective_verb
 from graders.faultproxy.rules import InFlight, Seen
 from graders.kube.nesting import read_json
 from graders.kube.requestinfo import WRITES
@@ -71,7 +71,7 @@ class Notary:
         annotations = _annotations(upstream, answer)
         # Of a request that was denied at once nobody has read the body.
         request = _parsed(seen.body) if DECISION not in annotations else None
-        did = deed(asked.verb, upstream.status)
+        did = effective_verb(asked.verb, upstream.status)
         if request is None and did == "create" and 200 <= upstream.status < 300:
             # Bodies may be of a kind that only the API server reads; what it made of them is JSON.
             request = kept

@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from aiohttp import web
 
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.faultproxy.doors import Door
 from graders.faultproxy.held import HeldFrames
 from graders.faultproxy.notary import Notary
@@ -64,11 +64,13 @@ class Serving:
 class FaultProxy:
     """A context manager; `serve` takes a listener of a program's, `disturb` a rule."""
 
-    def __init__(self, serving: Serving, recording: Recording, notary: Notary | None = None) -> None:
+    def __init__(
+        self, serving: Serving, recording: Recording, notary: Notary | None = None, *, cluster: str = ""
+    ) -> None:
         """`notary` puts on record what the API server's log would have, where that is out of reach."""
         self._serving = serving
         self._notary = notary
-        self._witness = Witness(recording)
+        self._witness = Witness(recording, cluster)
         self._loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         """All that the proxy does, it does there."""

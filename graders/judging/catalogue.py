@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import graders
+from graders.definition import folder_of, lab_package
 from graders.faults import CourseError, UsageError
 from graders.judging.check import SLUG, CheckInfo, info_of
 
@@ -21,11 +22,11 @@ def checks_folder(lab: str) -> Path:
     """Where the checks of `lab` are.
 
     Raises:
-        UsageError: that is no name for a lab.
+        UsageError: that is no name for a lab. CourseError: the lab has no package of checks.
     """
     if not SLUG.fullmatch(lab):
-        raise UsageError(f"{lab!r} is no name for a lab", fix='name one like "lab1"')
-    return Path(graders.__file__).parent / lab / "checks"
+        raise UsageError(f"{lab!r} is no name for a lab", fix="name one by its slug, as folders of labs/ are")
+    return folder_of(lab_package(lab).module("checks"))
 
 
 def collect_checks(lab: str, *, folder: Path | None = None) -> tuple[CheckInfo, ...]:
@@ -104,13 +105,23 @@ def modules(folder: Path) -> dict[Path, ModuleType]:
 
 def _package(folder: Path) -> str:
     """The importable name of `folder`: its own inside this package, else one made for it."""
-    root = Path(graders.__file__).resolve().parent
-    if folder.is_relative_to(root):
-        return ".".join((graders.__name__, *folder.relative_to(root).parts))
+    for root in (Path(entry).resolve() for entry in graders.__path__):
+        if folder.is_relative_to(root):
+            name = ".".join((graders.__name__, *folder.relative_to(root).parts))
+            if _is_imported_from(name, folder):
+                return name
     name = f"checks_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
     package = sys.modules.setdefault(name, ModuleType(name))
     package.__path__ = [str(folder)]
     return name
+
+
+def _is_imported_from(name: str, folder: Path) -> bool:
+    """Whether a package of that name is this folder: two courses may both have a lab of one slug."""
+    try:
+        return folder_of(name).resolve() == folder
+    except CourseError:
+        return False
 
 
 def _imported(name: str, path: Path) -> ModuleType:

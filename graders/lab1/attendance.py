@@ -31,10 +31,10 @@ def wait_operator(world: World) -> bool:
 
     since = world.recording.clock.now()
     try:
-        with world.recording.news.listener() as bell:
+        with world.recording.changes.listener() as bell:
             wait_for(ready, timeout_s=3 * world.deadline_s, interval_s=0.1, wake=bell)
     except TimedOut as error:
-        sickness = world.control.sickness(since)
+        sickness = world.health.sickness(since)
         if sickness and not harm_done(world):
             raise InfraFault(
                 f"the operator was not ready while the harness was not healthy: {sickness}"
@@ -68,7 +68,7 @@ def restart(world: World, while_down: Callable[[], None] = lambda: None) -> None
             raise NotYet("it has not read jobs since its restart")
 
     try:
-        with world.recording.news.listener() as bell:
+        with world.recording.changes.listener() as bell:
             wait_for(back, timeout_s=2 * world.deadline_s, interval_s=0.1, wake=bell)
     except TimedOut as error:
         # What follows will show it; the tracks go on and miss their deadlines.

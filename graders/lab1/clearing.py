@@ -42,7 +42,7 @@ def clear(world: World, tracks: Collection[str]) -> None:
             raise NotYet(f"{jobs} jobs and {orphans} pods of them are still there")
 
     try:
-        with world.recording.news.listener() as bell:
+        with world.recording.changes.listener() as bell:
             wait_for(gone, timeout_s=world.deadline_s, interval_s=0.1, wake=bell)
     except TimedOut as left:
         world.recording.mark(RUN, "not-cleared", seen=str(left))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.clusters.certificates import Authority
-from graders.evidence.recorders import AuditRecorder, Recording
+from graders.evidence.recording import Recording
 from graders.faultproxy import FaultProxy, Fence, Notary, Serving
 from graders.kube.client import Kube
 from graders.lab1.api import GROUP
 from graders.model import Capability, Cluster
+from graders.scenario.fleet import LiveCluster
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,17 @@ class Front:
 
 
 @contextlib.contextmanager
-def open_front(
-    kube: Kube, cluster: Cluster, folder: Path, recording: Recording, audit: AuditRecorder, operator: str
-) -> Iterator[Front]:
-    """Have a proxy before `cluster` while the block runs, for the operator whose API identity that is.
+def open_front(live: LiveCluster, folder: Path, recording: Recording, operator: str) -> Iterator[Front]:
+    """Have a proxy before a cluster while the block runs, for the operator whose API identity that is.
 
     Where the cluster's audit log is out of reach the proxy stands in for it; in a cluster of somebody's it
     keeps the operator to the namespaces it is graded in.
     """
-    serving, authority = _serving(kube, cluster, folder)
+    cluster = live.cluster
+    serving, authority = _serving(live.kube, cluster, folder)
     logged = Capability.AUDIT_LOG in cluster.capabilities
-    notary = None if logged else Notary(audit, operator, frozenset({GROUP}))
-    with FaultProxy(serving, recording, notary) as proxy, contextlib.ExitStack() as fenced:
+    notary = None if logged else Notary(live.audit, operator, frozenset({GROUP}))
+    with FaultProxy(serving, recording, notary, cluster=live.name) as proxy, contextlib.ExitStack() as fenced:
         if cluster.guest is not None:
             fenced.enter_context(proxy.disturb(Fence(cluster.guest.owns)))
         yield Front(proxy, authority)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
 from graders.lab1.quality import witnessed
 from graders.progress import Task

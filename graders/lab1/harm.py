@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from graders.clusters.containment import NAME
-from graders.evidence.bundle import TrackResult
-from graders.evidence.recorders import GUARDS, AuditRecorder, Recording
+from graders.evidence.auditing import GUARDS, AuditRecorder
+from graders.evidence.manifest import TrackResult
+from graders.evidence.recording import Recording
 from graders.evidence.records import AuditEvent
 
 _GUARDED = frozenset(

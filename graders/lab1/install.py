@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.evidence.records import Request
 from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import Answer, Kube
@@ -129,6 +129,7 @@ def install(
     wanted: Lab1Manifest,
     recording: Recording | None,
     deadline_s: float,
+    cluster: str = "",
 ) -> None:
     """Apply the manifests and wait until the CRD is established; answers go on record where there is one.
 
@@ -146,7 +147,7 @@ def install(
                 Request(
                     recording.clock.now(), TRACK, "apply", "PATCH",
                     f"{manifest.kind}/{manifest.name}", answer.code, manifest.data,
-                    None if answer.ok else answer.body,
+                    None if answer.ok else answer.body, cluster=cluster,
                 )
             )  # fmt: skip
         if answer.code == _FORBIDDEN and kube.guest is not None:
@@ -199,7 +200,7 @@ def operator_user(wanted: Lab1Manifest) -> str:
     return f"system:serviceaccount:{wanted.operator.namespace}:{wanted.operator.service_account}"
 
 
-def record_rights(kube: Kube, recording: Recording, guest: Guest | None = None) -> None:
+def record_rights(kube: Kube, recording: Recording, guest: Guest | None = None, cluster: str = "") -> None:
     """Put every role and binding on record that did not come with the cluster.
 
     In a cluster of somebody's only those of the submission: the others are not ours to tell.
@@ -211,8 +212,11 @@ def record_rights(kube: Kube, recording: Recording, guest: Guest | None = None) 
         for item in items:
             item["metadata"].pop("managedFields", None)
         recording.writer.add(
-            Request(recording.clock.now(), TRACK, plural, "GET", f"{root}/{plural}", 200, None, items)
-        )
+            Request(
+                recording.clock.now(), TRACK, plural, "GET", f"{root}/{plural}", 200, None, items,
+                cluster=cluster,
+            )
+        )  # fmt: skip
 
 
 def _apply(kube: Kube, manifest: Manifest, deadline_s: float) -> Answer:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from graders.escapes import printed_text
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.evidence.records import ProcessEvent, Scrape
 from graders.faultproxy import FaultProxy
 from graders.lab1.scraping import read_metrics
@@ -230,7 +230,7 @@ class Operator:
     def _record(self, event: str, **data: Any) -> None:
         now = self._recording.clock.now()
         self._recording.writer.add(ProcessEvent(now, self.instance, event, data))
-        self._recording.news.ring()
+        self._recording.changes.notify()
 
 
 def environment(view: View, instance: str, namespace: str, own: Mapping[str, str]) -> dict[str, str]:

@@ -41,7 +41,7 @@ def own_pace(bundle: Bundle, since: float, until: float) -> Pace | None:
     asked = [
         event.t
         for event in bundle.audit
-        if event.user == bundle.manifest.operator and event.verb != "watch" and since <= event.t < until
+        if event.user == bundle.manifest.learner and event.verb != "watch" and since <= event.t < until
     ]
     by_second = Counter(int(t) for t in asked)
     counts = [by_second[second] for second in range(first, last)]

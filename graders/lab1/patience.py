@@ -118,7 +118,7 @@ class Patience:
     def _taken_s(self) -> float:
         """How long the operator could not go on: no processor was free, or the API server let all wait."""
         slow_s = _slow_s(self._world, self.since, self._answers_before_s)
-        return self._kept_s() + min(slow_s, CREDIBLE * self._world.control.slow_s(self.since))
+        return self._kept_s() + min(slow_s, CREDIBLE * self._world.health.slow_s(self.since))
 
     def _kept_s(self) -> float:
         return self._world.kept_since(self._before.waited_s)
@@ -126,4 +126,4 @@ class Patience:
 
 def _slow_s(world: World, since: float, answers_before_s: float) -> float:
     """Seconds since `since` that the API server took, by what the harness or the operator asked of it."""
-    return max(world.control.slow_s(since), world.answers_slow_s() - answers_before_s)
+    return max(world.health.slow_s(since), world.answers_slow_s() - answers_before_s)

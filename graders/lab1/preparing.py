@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from graders.clusters.binaries.build import pinned_go_version
@@ -15,12 +15,12 @@ from graders.lab1.built import built_submission, go_tools
 from graders.lab1.goquality import GoTools
 from graders.lab1.incluster.image import OperatorImage, image_for
 from graders.lab1.manifest import Lab1Manifest, Language
-from graders.lab1.worlds import sandbox_spec
 from graders.model import Submission
 from graders.sandbox.environments import ensure_environment
 from graders.sandbox.goversion import accept_patches
-from graders.sandbox.runtime import Runtime
-from graders.scenario.spec import Plan
+from graders.sandbox.runtime import Runtime, ensure_runtime
+from graders.scenario.learner import sandbox_spec
+from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest, load_manifests
 
 QUALITY = "quality"
@@ -31,6 +31,7 @@ QUALITY = "quality"
 class Prepared:
     """`root` is the submission, built; `go` looks at its code, and `image` is its image, where asked for."""
 
+    wanted: Lab1Manifest
     runtime: Runtime
     manifests: tuple[Manifest, ...]
     root: Path
@@ -39,26 +40,28 @@ class Prepared:
 
 
 @contextlib.contextmanager
-def prepared(plan: Plan) -> Iterator[Prepared]:
-    """Fetch and build all that `plan` takes; the image is there while the block runs.
+def prepared(run: Run) -> Iterator[Prepared]:
+    """Fetch and build all that `run` takes; the image is there while the block runs.
 
     Raises:
         BadSubmission: what the submission asks for cannot be had, or its build fails.
         InfraFault: something cannot be fetched, or the sandbox is lost.
     """
-    submission = plan.submission
+    submission, folder = run.submission, run.session.folder
+    runtime = ensure_runtime(run.progress)
     if is_in("go", submission):
         for asked in accept_patches(submission.root, pinned_go_version()):
-            plan.progress.say(f"go.mod asks for Go {asked}: it is built with {pinned_go_version()}")
+            run.progress.say(f"go.mod asks for Go {asked}: it is built with {pinned_go_version()}")
     if is_in("python", submission):
-        plan = replace(plan, runtime=ensure_environment(plan.runtime, submission.root, plan.progress))
+        runtime = ensure_environment(runtime, submission.root, run.progress)
     wanted: Lab1Manifest = submission.manifest
-    tools = sandbox_spec(plan, "build", plan.folder / "build", (), plan.tool_limits)
-    root = built_submission(plan, wanted.operator, tools)
-    looks = QUALITY in plan.tracks and wanted.operator.language == "go"
-    go = go_tools(plan, plan.folder / "checked-modules") if looks else None
-    with image_for(plan) as image:
-        yield Prepared(plan.runtime, manifests_of(submission), root, go, image)
+    limits = run.settings.tool_limits
+    tools = sandbox_spec(submission.root, runtime, "build", folder / "build", (), limits)
+    root = built_submission(run, wanted.operator, tools)
+    looks = QUALITY in run.selection and wanted.operator.language == "go"
+    go = go_tools(run, folder / "checked-modules") if looks else None
+    with image_for(run) as image:
+        yield Prepared(wanted, runtime, manifests_of(submission), root, go, image)
 
 
 def is_in(language: Language, submission: Submission) -> bool:

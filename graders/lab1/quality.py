@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graders.escapes import printed_text
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
 from graders.paths import REPOSITORY
 from graders.progress import Task

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from graders.clusters.binaries.build import pinned_go_version
-from graders.clusters.provider import Claims
-from graders.evidence.bundle import TrackResult
+from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import InfraFault
-from graders.kube.client import Kube, kube_of
-from graders.lab1 import claims as claimed
 from graders.lab1 import goquality, install, quality
 from graders.lab1.attendance import restart, wait_operator
 from graders.lab1.clearing import clear
 from graders.lab1.handedin import handed_in
 from graders.lab1.harm import attributed
 from graders.lab1.incluster import run as incluster
-from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.lab1.names import HANDED_IN, IN_CLUSTER, RUN
 from graders.lab1.preparing import QUALITY, Prepared, is_in, manifests_of, prepared
 from graders.lab1.stage import Stage
@@ -45,16 +40,16 @@ from graders.lab1.tracks import (
     steadiness,
 )
 from graders.lab1.world import World
-from graders.lab1.worlds import Place, Setting, open_world, sandbox_spec
-from graders.model import Submission
+from graders.lab1.worlds import Place, Setting, cluster_spec, open_world
+from graders.model import Role, Submission
 from graders.sandbox.environments import check_requirements
 from graders.sandbox.goversion import check_go_version
 from graders.scenario.calibration import calibrate
+from graders.scenario.fleet import LiveCluster
+from graders.scenario.learner import sandbox_spec
 from graders.scenario.pace import wait_turn
-from graders.scenario.spec import Acting, Plan, Recorded, Run
+from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
-
-BLOCK = Lab1Block
 
 _TRACKS: tuple[Track[Stage], ...] = (
     Track("gang", scheduling.gang, "a gang without room, with it, and after a failure"),
@@ -124,85 +119,81 @@ def examine(submission: Submission) -> None:
         check_go_version(submission.root, pinned_go_version())
 
 
-def claims(submission: Submission) -> Claims:
-    """What a cluster of somebody's has to allow, and must not have yet."""
-    return claimed.claims(manifests_of(submission), submission.manifest)
-
-
 @contextmanager
-def prepare(plan: Plan) -> Iterator[Acting]:
-    """Have everything ready; gives what acts out lab 1 on a running cluster.
+def prepare(run: Run) -> Iterator[Acting]:
+    """Have everything ready; gives what starts clusters and acts out lab 1 there.
 
     Raises:
         BadSubmission: what was handed in cannot be built. InfraFault: something cannot be had.
     """
-    with prepared(plan) as ready:
-        yield lambda run: _Recording(replace(run, runtime=ready.runtime), ready).record()
-
-
-def install_early(kube: Kube, submission: Submission) -> None:
-    """Apply the CRDs early; what is wrong with them is said when everything is installed."""
-    install.apply_early(kube, manifests_of(submission))
+    spec = cluster_spec(run, manifests_of(run.submission), run.lab)
+    with run.fleet.ready(spec), prepared(run) as ready:
+        yield _Recording(run, ready).record
 
 
 @dataclass(frozen=True)
 class _Recording:
     run: Run
     ready: Prepared
-    starting: threading.Lock = field(default_factory=threading.Lock)
-    """Held while a cluster starts: two at once slow each other and everything that is timed meanwhile."""
 
     def record(self) -> Recorded:
-        run = self.run
-        wanted: Lab1Manifest = run.submission.manifest
-        manifests = self.ready.manifests
-        real = incluster.real_run(run, manifests, self._namespace_of_real_jobs(), self.ready.image)
+        run, operator = self.run, self.ready.wanted.operator
         brought = handed_in(run.submission.root, installed=is_in("python", run.submission))
         run.recording.mark(RUN, HANDED_IN, **brought)
+        with run.fleet.start(cluster_spec(run, self.ready.manifests, run.lab)) as (first,):
+            scale = calibrate(first.kube, first.cluster.own_namespace)
+            deadline_s = round(run.settings.deadline_s * scale, 3)
+            results = self._act(first, Setting(run, self.ready, scale, deadline_s))
+        user = install.operator_user(self.ready.wanted)
+        return Recorded(
+            tracks=results,
+            calibration=Calibration(scale, deadline_s),
+            actors={user: Role.LEARNER},
+            block={"namespace": operator.namespace, "language": operator.language},
+        )
+
+    def _act(self, first: LiveCluster, setting: Setting) -> dict[str, TrackResult]:
+        run = self.run
+        real = incluster.real_run(
+            run, first.cluster, self.ready.manifests, self._namespace_of_real_jobs(), self.ready.image
+        )
         results: dict[str, TrackResult] = {}
         with ThreadPoolExecutor(8) as aside:
-            scale = calibrate(kube_of(run.cluster), run.cluster.own_namespace)
-            deadline_s = round(run.deadline_s * scale, 3)
-            setting = Setting(run, manifests, self.ready.root, scale, deadline_s)
-            checking = aside.submit(self._quality) if QUALITY in run.tracks else None
-            together, apart = self._shared_out()
+            checking = aside.submit(self._quality) if QUALITY in run.selection else None
+            together, apart = self._shared_out(first)
             elsewhere = [aside.submit(self._elsewhere, setting, track) for track in apart]
-            beside = real is not None and (run.several or (os.cpu_count() or 1) >= ROOMY)
+            beside = real is not None and (run.fleet.several or (os.cpu_count() or 1) >= ROOMY)
             elsewhere += [aside.submit(real.act)] if real is not None and beside else []
-            if together or RUN in run.tracks:
-                place = Place(run.cluster, run.audit, self._namespaces(together))
-                with open_world(setting, place) as world:
-                    results |= self._live(world, together, also_alone=RUN in run.tracks)
+            if together or RUN in run.selection:
+                with open_world(setting, Place(first, self._namespaces(together))) as world:
+                    results |= self._live(world, together, also_alone=RUN in run.selection)
             if real is not None and not beside:
                 results |= real.act()
             for there in elsewhere:
                 results |= there.result()
-            if RUN in run.tracks:
+            if RUN in run.selection:
                 results[RUN] = TrackResult("done", 0.0, run.recording.clock.now())
             if checking is not None:
                 with run.progress.task("code quality"):
                     results[QUALITY] = checking.result()
-        operator_block = {"namespace": wanted.operator.namespace, "language": wanted.operator.language}
-        return Recorded(results, install.operator_user(wanted), scale, deadline_s, operator_block)
+        return results
 
-    def _shared_out(self) -> tuple[list[Track[Stage]], list[Track[Stage]]]:
+    def _shared_out(self, first: LiveCluster) -> tuple[list[Track[Stage]], list[Track[Stage]]]:
         """The tracks of the first world, and those that get a world of their own."""
-        chosen = [track for track in _TRACKS if track.name in self.run.tracks]
+        chosen = [track for track in _TRACKS if track.name in self.run.selection]
         alone = [track for track in chosen if track.alone]
-        if self.run.another_cluster is None or not self.run.several or len(chosen) == 1:
+        if first.cluster.guest is not None or not self.run.fleet.several or len(chosen) == 1:
             return chosen, []
         return [track for track in chosen if not track.alone], alone
 
     def _elsewhere(self, setting: Setting, track: Track[Stage]) -> dict[str, TrackResult]:
         """One track, on a cluster of its own; what goes wrong with the cluster is that track's trouble."""
         run = self.run
-        assert run.another_cluster is not None
         started = run.recording.clock.now()
         try:
-            with ExitStack() as there:
-                with self.starting:
-                    cluster, audit = there.enter_context(run.another_cluster(track.name))
-                place = Place(cluster, audit, self._namespaces([track]), track.name)
+            spec = cluster_spec(run, self.ready.manifests, f"{run.lab}-{track.name}")
+            with run.fleet.start(spec) as (live,):
+                place = Place(live, self._namespaces([track]), track.name)
                 with open_world(setting, place) as world:
                     return self._live(world, [track])
         except InfraFault as error:
@@ -214,7 +205,7 @@ class _Recording:
         """Run the tracks of one world, with an operator if one is needed."""
         for key, namespace in world.namespaces.items():
             track, _, part = key.partition("/")
-            world.recording.mark(track, "namespace", namespace=namespace, part=part)
+            world.recording.mark(track, "namespace", namespace=namespace, part=part, cluster=world.cluster)
         if not also_alone and not any(track.needs_operator for track in chosen):
             return self._run(world, chosen)
         with world.operator:
@@ -235,7 +226,7 @@ class _Recording:
             members, others, lambda: restart(world, gate.while_down), partial(clear, world, frozenset(others))
         )
         stages = {track.name: Stage(track.name, world, gate) for track in together}
-        pace = partial(wait_turn, world.control)
+        pace = partial(wait_turn, world.health)
         results = run_tracks(together, stages, gate, world.recording, self.run.progress, pace)
         for last in (track for track in chosen if track.alone):
             with ExitStack() as replicas:
@@ -249,7 +240,7 @@ class _Recording:
 
     def _namespaces(self, chosen: list[Track[Stage]]) -> dict[str, str]:
         """Names that say nothing about what happens in them, the same for the same seed."""
-        dice = random.Random(self.run.seed)  # noqa: S311  (names, not secrets)
+        dice = random.Random(self.run.session.seed)  # noqa: S311  (names, not secrets)
         keys = [
             f"{track.name}/{part}" if part else track.name
             for track in _TRACKS
@@ -260,7 +251,7 @@ class _Recording:
 
     def _namespace_of_real_jobs(self) -> str:
         """Of the same kind as those of `_namespaces`."""
-        return f"team-{random.Random(self.run.seed ^ 1).randrange(16**6):06x}"  # noqa: S311  (names, not secrets)
+        return f"team-{random.Random(self.run.session.seed ^ 1).randrange(16**6):06x}"  # noqa: S311
 
     def _quality(self) -> TrackResult:
         run = self.run
@@ -268,9 +259,11 @@ class _Recording:
         status, problem = "done", ""
         try:
             with run.progress.task("code quality, aside") as task:
-                spec = sandbox_spec(run, QUALITY, run.folder / QUALITY, (), run.tool_limits)
+                runtime, limits = self.ready.runtime, run.settings.tool_limits
+                folder = run.session.folder / QUALITY
+                spec = sandbox_spec(run.submission.root, runtime, QUALITY, folder, (), limits)
                 if is_in("python", run.submission):
-                    quality.run_tools(run.sandbox, spec, run.runtime.course, run.recording, task)
+                    quality.run_tools(run.sandbox, spec, runtime.course, run.recording, task)
                 elif self.ready.go is not None:
                     goquality.run_go_tools(run.sandbox, spec, self.ready.go, run.recording, task)
         except InfraFault as error:

@@ -62,7 +62,7 @@ class Stage:
         create_namespaces(self.kube, names.values(), self.deadline_s)
         for part, name in names.items():
             self.world.namespaces[f"{self.track}/{part}"] = name
-            self.mark("namespace", namespace=name, part=part)
+            self.mark("namespace", namespace=name, part=part, cluster=self.world.cluster)
 
     def mark(self, name: str, **data: Any) -> float:
         """Set a mark and give its time."""
@@ -140,8 +140,9 @@ class Stage:
         """Send a request whose answer is evidence, refused or not."""
         answer = self.kube.request(method, path, **request)
         record = Request(
-            self.now(), self.track, name, method, path, answer.code, request.get("body"), answer.body
-        )
+            self.now(), self.track, name, method, path, answer.code, request.get("body"), answer.body,
+            cluster=self.world.cluster,
+        )  # fmt: skip
         self.world.recording.writer.add(record)
         return record
 
@@ -394,7 +395,7 @@ class Stage:
     def _wait_fairly(self, probe: Callable[[], T], patience: Patience, *, interval_s: float = 0.25) -> T:
         """Wait, and go on for as long as the machine is to blame for."""
         left_s = patience.limit_s
-        with self.world.recording.news.listener() as bell:
+        with self.world.recording.changes.listener() as bell:
             while True:
                 try:
                     found = wait_for(probe, timeout_s=left_s, interval_s=interval_s, wake=bell)
@@ -412,7 +413,7 @@ class Stage:
         if self.world.operator.fault is not None:
             raise InfraFault(f"the operator could not be started: {self.world.operator.fault}")
         world = self.world
-        sickness = world.control.sickness(patience.since) or world.watches.problem or control()
+        sickness = world.health.sickness(patience.since) or world.watches.problem or control()
         if sickness:
             raise InfraFault(f"a deadline passed while the harness was not healthy: {sickness}")
         if patience.in_vain():

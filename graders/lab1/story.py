@@ -9,16 +9,16 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from graders.evidence.bundle import Bundle
-from graders.evidence.records import AuditEvent, Mark, Object, Request, Sighting
+from graders.evidence.bundle import Bundle, Records
+from graders.evidence.records import AuditEvent, Mark, Object, Request, WatchEvent
 from graders.faults import InfraFault, Unmet
 from graders.lab1.api import JOB_NAME, PLURAL, REPLICA_INDEX, controller_uid
 from graders.lab1.names import CLEARED, OPERATOR_NOT_READY, RUN
 from graders.lab1.pace import own_pace
 from graders.lab1.starting import ended_by_itself, stopped_for, why_not_ready, without_fix
+from graders.model import Role
 
-GRADER = "kubeproof-grader"
-KUBELET = "kwok"
+_HOUSE = frozenset({Role.GRADER, Role.CONTROL_PLANE, Role.NODE})
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Life:
 
     name: str
     uid: str
-    seen: tuple[Sighting, ...]
+    seen: tuple[WatchEvent, ...]
     gone: float | None
 
     @property
@@ -60,6 +60,10 @@ class Story:
             for mark in self.marks
             if mark.name == "namespace"
         }
+        clusters = {str(mark.data.get("cluster", "")) for mark in self.marks if mark.name == "namespace"}
+        cluster = next(iter(clusters), "")
+        self.records: Records = bundle.on(cluster) if cluster else bundle
+        """What is on record of the cluster that the track is on."""
 
     @property
     def namespace(self) -> str:
@@ -92,8 +96,8 @@ class Story:
     def lives(self, resource: str, namespace: str | None = None) -> list[Life]:
         """Every object of a resource that ever was in the namespace, in order of appearance."""
         space = namespace or self.namespace
-        by_uid: dict[str, list[Sighting]] = {}
-        for sighting in self.bundle.sightings_by_place.get((resource, space), ()):
+        by_uid: dict[str, list[WatchEvent]] = {}
+        for sighting in self.records.watch_events_by_place.get((resource, space), ()):
             if sighting.t >= self._end(space):
                 break
             by_uid.setdefault(sighting.uid, []).append(sighting)
@@ -135,7 +139,7 @@ class Story:
     def all_jobs(self) -> list[list[Object]]:
         """Every state of every job of the run, whatever its track."""
         by_uid: dict[str, list[Object]] = {}
-        for sighting in self.bundle.sightings:
+        for sighting in self.bundle.watch_events:
             if sighting.resource == PLURAL and sighting.type != "DELETED":
                 by_uid.setdefault(sighting.uid, []).append(sighting.object)
         return list(by_uid.values())
@@ -144,8 +148,8 @@ class Story:
 
     @cached_property
     def audit(self) -> list[AuditEvent]:
-        """All requests of the run, but those in a namespace that was cleared."""
-        return [event for event in self.bundle.audit if event.t < self._end(event.namespace)]
+        """All requests to the track's cluster, but those in a namespace that was cleared."""
+        return [event for event in self.records.audit if event.t < self._end(event.namespace)]
 
     def writes(self, resource: str, deed: str, namespace: str | None = None) -> list[AuditEvent]:
         """Accepted writes by anybody but the grader, the simulated kubelet and the control plane.
@@ -155,13 +159,13 @@ class Story:
         space = namespace or self.namespace
         return [
             event
-            for event in self.bundle.audit_by_place.get((resource, space), ())
+            for event in self.records.audit_by_place.get((resource, space), ())
             if event.t < self._end(space)
             and event.did == deed
             and event.ok
             and event.is_write
             and not event.subresource
-            and not of_the_house(event.user)
+            and not of_the_house(self.bundle, event.user)
         ]
 
     def _end(self, namespace: str) -> float:
@@ -254,7 +258,7 @@ def _podless(story: Story, t: float) -> str:
 def _refusal(bundle: Bundle) -> str:
     """What the API server says to pods that the operator asks for in vain; empty if it refused none."""
     for event in bundle.audit:
-        mine = event.user == bundle.manifest.operator and event.resource == "pods" and not event.subresource
+        mine = event.user == bundle.manifest.learner and event.resource == "pods" and not event.subresource
         if mine and event.verb in ("create", "patch") and event.code in _REFUSED:
             body = event.response if isinstance(event.response, dict) else {}
             said = str(body.get("message") or f"code {event.code}")[:300]
@@ -269,17 +273,13 @@ def _served(bundle: Bundle) -> set[str]:
         for event in bundle.audit
         if (event.resource, event.did, event.subresource) == ("pods", "create", "")
         and event.ok
-        and not of_the_house(event.user)
+        and not of_the_house(bundle, event.user)
     }
 
 
-def of_the_house(user: str) -> bool:
-    """Whether a user is the grader, the simulated kubelet or part of the control plane."""
-    return (
-        user in (GRADER, KUBELET)
-        or user.startswith("system:serviceaccount:kube-system:")
-        or (user.startswith("system:") and not user.startswith("system:serviceaccount:"))
-    )
+def of_the_house(bundle: Bundle, user: str) -> bool:
+    """Whether a user is the grader, a kubelet, simulated or not, or part of the control plane."""
+    return bundle.manifest.role(user) in _HOUSE
 
 
 def request(bundle: Bundle, track: str, name: str) -> Request:

@@ -6,8 +6,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder
+from graders.evidence.auditing import AuditRecorder
+from graders.evidence.health import Health
+from graders.evidence.recording import Recording
 from graders.evidence.records import Object
+from graders.evidence.watching import WatchRecorder
 from graders.faultproxy import FaultProxy
 from graders.kube.client import Kube
 from graders.lab1.operator import Operator
@@ -38,7 +41,7 @@ class World:
     recording: Recording
     audit: AuditRecorder
     watches: WatchRecorder
-    control: ControlRecorder
+    health: Health
     operator: Operator
     proxy: FaultProxy
     operator_user: str
@@ -47,6 +50,8 @@ class World:
     """Namespace by stage and part: `scaling`, `isolation/b`."""
     watch_turn: threading.Lock = field(default_factory=threading.Lock)
     """Held by the track that disturbs watches: what ends one for 410 would end another's old news."""
+    cluster: str = ""
+    """The name that its records have."""
     at: int | None = None
     """The one crash point to act out; None for all."""
     quiet_s: float = QUIET_S

@@ -210,8 +210,9 @@ def _created(bundle: Bundle) -> Mapping[int, str]:
     The audit log has it, answered just before; of several at once each answer is taken once.
     """
     answered: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    learners = bundle.manifest.learners
     for event in bundle.audit:
-        if event.verb == "create" and event.name and event.user == bundle.manifest.operator:
+        if event.verb == "create" and event.name and event.user in learners:
             answered[event.resource, event.namespace].append((event.t_end, event.name))
     found = {}
     for each in sorted(bundle.exchanges, key=lambda each: each.t_end):

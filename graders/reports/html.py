@@ -22,7 +22,7 @@ from graders.model import GradeReport, Status
 from graders.reports.critical import Step, critical_path
 from graders.reports.disturbances import Told, explanations
 from graders.reports.overview import draw_overview
-from graders.reports.panels import Panel, panels
+from graders.reports.panels import Panel, panels_of
 from graders.reports.text import one_line, points_text
 from graders.reports.timeline import draw
 from graders.reports.view import view_of
@@ -65,7 +65,7 @@ class _Picture:
 
 def _pictures(bundle: Bundle, report: GradeReport, path: Sequence[Step]) -> tuple[_Picture, ...]:
     """Tracks with losses stand open; where none is known to, the first with something in it does."""
-    shown, lost, explained = panels(bundle), _lost_tracks(report), explanations(bundle)
+    shown, lost, explained = panels_of(bundle), _lost_tracks(report), explanations(bundle)
     to_open = {panel.track for panel in shown if panel.track in lost or panel.status != "done"}
     to_open = to_open or {panel.track for panel in [p for p in shown if p.rows][:1]}
     checks = {outcome.tracks[0]: outcome.check_id for outcome in report.outcomes if len(outcome.tracks) == 1}

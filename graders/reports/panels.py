@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graders.evidence.bundle import Bundle, TrackResult
-from graders.evidence.records import AuditEvent, Mark, Sighting
+from graders.definition import lab_package
+from graders.evidence.bundle import Bundle
+from graders.evidence.manifest import TrackResult
+from graders.evidence.records import AuditEvent, Mark, WatchEvent
 from graders.reports.text import fact_text, one_line
 
 ELEMENTS = 2_000
@@ -91,26 +93,36 @@ class Panel:
         return ", ".join(parts)
 
 
+def panels_of(bundle: Bundle) -> tuple[Panel, ...]:
+    """The panels of a bundle: those that its lab makes, else one for each track."""
+    package = lab_package(bundle.manifest.lab)
+    if not package.definition.panels:
+        return panels(bundle)
+    made: tuple[Panel, ...] = package.load("panels")(bundle)
+    return made
+
+
 def panels(bundle: Bundle) -> tuple[Panel, ...]:
     """A panel for each track, in the order of their starts."""
     marks: dict[str, list[Mark]] = defaultdict(list)
     for mark in bundle.marks:
         marks[mark.track].append(mark)
-    sightings: dict[str, list[Sighting]] = defaultdict(list)
-    for sighting in bundle.sightings:
-        sightings[sighting.namespace].append(sighting)
-    writes: dict[str, list[AuditEvent]] = defaultdict(list)
+    seen: dict[tuple[str, str], list[WatchEvent]] = defaultdict(list)
+    for each in bundle.watch_events:
+        seen[each.cluster, each.namespace].append(each)
+    writes: dict[tuple[str, str], list[AuditEvent]] = defaultdict(list)
+    learners = bundle.manifest.learners
     for event in bundle.audit:
-        if event.user == bundle.manifest.operator and event.is_write:
-            writes[event.namespace].append(event)
+        if event.user in learners and event.is_write:
+            writes[event.cluster, event.namespace].append(event)
     made = []
     for track, result in sorted(bundle.manifest.tracks.items(), key=lambda item: item[1].started):
-        spaces = _namespaces(marks[track])
+        spaces = _places(marks[track])
         made.append(
             _panel(
                 (track, result),
                 marks[track],
-                [one for space in spaces for one in sightings[space]],
+                [one for space in spaces for one in seen[space]],
                 sorted((one for space in spaces for one in writes[space]), key=lambda one: one.t),
                 _processes(bundle, track, result),
             )
@@ -121,7 +133,7 @@ def panels(bundle: Bundle) -> tuple[Panel, ...]:
 def _panel(
     named: tuple[str, TrackResult],
     marks: Sequence[Mark],
-    sightings: Sequence[Sighting],
+    sightings: Sequence[WatchEvent],
     writes: Sequence[AuditEvent],
     processes: tuple[Tick, ...],
 ) -> Panel:
@@ -154,9 +166,13 @@ def _panel(
     )
 
 
-def _namespaces(marks: Iterable[Mark]) -> list[str]:
-    named = [mark.data.get("namespace") for mark in marks]
-    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
+def _places(marks: Sequence[Mark]) -> list[tuple[str, str]]:
+    """The clusters and namespaces that marks name; one that names no cluster means its track's."""
+    named = [mark.data for mark in marks if isinstance(mark.data.get("namespace"), str)]
+    homes = {str(data["namespace"]): str(data["cluster"]) for data in named if data.get("cluster")}
+    usual = next(iter(homes.values()), "")
+    spaces = [(str(data.get("cluster") or ""), str(data["namespace"])) for data in named]
+    return list(dict.fromkeys((cluster or homes.get(space, usual), space) for cluster, space in spaces))
 
 
 def _mark(mark: Mark) -> Tick:
@@ -208,9 +224,9 @@ def _parts(marks: Iterable[Mark]) -> dict[str, str]:
     return {space: part for space, part in named if isinstance(space, str) and isinstance(part, str)}
 
 
-def _rows(sightings: Sequence[Sighting], parts: Mapping[str, str], end: float) -> list[Row]:
+def _rows(sightings: Sequence[WatchEvent], parts: Mapping[str, str], end: float) -> list[Row]:
     """Each job's row, then its pods'; pods of no job come last."""
-    lives: dict[tuple[str, str, str], list[Sighting]] = defaultdict(list)
+    lives: dict[tuple[str, str, str], list[WatchEvent]] = defaultdict(list)
     shared = len({one.namespace for one in sightings}) > 1
     for one in sightings:
         if one.resource == _PODS or _is_custom(one.object) or _conditions(one.object):
@@ -230,7 +246,7 @@ def _label(space: str, name: str, parts: Mapping[str, str]) -> str:
 
 
 def _order(
-    key: tuple[str, str, str], first: Sighting, parts: Mapping[str, str]
+    key: tuple[str, str, str], first: WatchEvent, parts: Mapping[str, str]
 ) -> tuple[str, str, bool, str, bool, tuple[int, str]]:
     resource, namespace, name = key
     part = re.sub(r"\d{1,6}", lambda digits: digits[0].zfill(6), parts.get(namespace, namespace))
@@ -248,7 +264,7 @@ def _owner(pod: Mapping[str, Any]) -> str:
     return ""
 
 
-def _row(resource: str, label: str, seen: Sequence[Sighting], end: float) -> Row:
+def _row(resource: str, label: str, seen: Sequence[WatchEvent], end: float) -> Row:
     """Successive sightings in one state are one span; a state lasts until the next sighting."""
     spans: list[Span] = []
     gone: list[float] = []

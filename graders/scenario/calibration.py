@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from graders.evidence.recorders import measure
+from graders.evidence.recording import measure
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.kube.paths import resource_path

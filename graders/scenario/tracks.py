@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from graders.evidence.bundle import TrackResult
-from graders.evidence.recorders import Recording
+from graders.evidence.manifest import TrackResult
+from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.model import Capability
 from graders.progress import Progress, Task

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from graders.evidence.bundle import write_json
+from graders.evidence.jsonfile import write_json
 from graders.faults import CourseError
 from graders.gradekey import GradeKey
 from graders.selftest.cases import Case

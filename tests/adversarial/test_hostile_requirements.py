@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.evidence.bundle import FILES, BundleWriter
-from graders.evidence.recorders import Recording
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
 from graders.faults import BadSubmission
 from graders.lab1.quality import run_tools
@@ -137,7 +137,7 @@ def test_the_tools_that_judge_are_the_courses(learner: Learner) -> None:
     spec = learner.sandboxed(private, {"own.py": code, "ruff.py": well, "mypy.py": well})
     with BundleWriter(learner.folder / "bundle") as writer, Silent().task("tools") as task:
         run_tools(sandbox_named("bubblewrap"), spec, private.course, Recording(writer), task)
-    records = (learner.folder / "bundle" / FILES[ToolRun]).read_text().splitlines()
+    records = (learner.folder / "bundle" / ToolRun.FILE).read_text().splitlines()
     tools = {run["tool"]: run for run in map(json.loads, records)}
     for name, complaint in (("ruff", "F401"), ("mypy", "no-untyped-def")):
         assert tools[name]["code"] == 1, tools[name]

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import TrackResult
 from graders.evidence.records import (
     AuditEvent,
     Disturbance,
@@ -21,8 +22,8 @@ from graders.evidence.records import (
     Mark,
     ProcessEvent,
     Scrape,
-    Sighting,
     Wait,
+    WatchEvent,
 )
 from graders.model import CriterionScore, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.reports.html import HtmlExporter
@@ -111,8 +112,8 @@ def bundle_full_of(text: str, folder: Path) -> Bundle:
         "status": {"phase": short, "conditions": [{"type": short, "status": "True"}]},
     }
     for t, resource in ((1.0, "pods"), (2.0, "mltrainingjobs"), (3.0, short)):
-        writer.add(Sighting(t, "ADDED", resource, "kp", short, body))
-        writer.add(Sighting(t + 5, "DELETED", resource, "kp", short, body))
+        writer.add(WatchEvent(t, "ADDED", resource, "kp", short, body))
+        writer.add(WatchEvent(t + 5, "DELETED", resource, "kp", short, body))
     for code in (200, 403):
         writer.add(AuditEvent(4.0, 4.1, "i", OPERATOR, "create", short, short, short, "kp", short, code))
     writer.add(ProcessEvent(5.0, short, "killed", {short: short}))
@@ -240,7 +241,7 @@ def test_objects_of_any_shape_are_drawn(status: object, tmp_path: Path) -> None:
         {},
     ]
     for (i, body), resource in itertools.product(enumerate(bodies), ("pods", "mltrainingjobs")):
-        writer.add(Sighting(1.0 + i, "MODIFIED", resource, "kp", f"x-{i}", body))
+        writer.add(WatchEvent(1.0 + i, "MODIFIED", resource, "kp", f"x-{i}", body))
     writer.add(Mark(2.0, "t", "namespace", {"namespace": ["kp"]}))
     writer.add(Mark(2.0, "t", "odd", {"job": {"a": 1}}))
     writer.close(make_manifest(tracks={"t": TrackResult("done", 0.0, 9.0)}))

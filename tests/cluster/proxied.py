@@ -18,8 +18,9 @@ import psutil
 from graders.clusters.kubeconfigs import token_kubeconfig
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.registry import provider_named
+from graders.evidence.auditing import AuditRecorder
 from graders.evidence.bundle import BundleWriter
-from graders.evidence.recorders import AuditRecorder, Recording
+from graders.evidence.recording import Recording
 from graders.evidence.records import AuditEvent, Disturbance, Exchange
 from graders.faultproxy import FaultProxy, Notary, Serving
 from graders.kube.client import Kube

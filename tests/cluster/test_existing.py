@@ -25,7 +25,9 @@ from graders.clusters.provider import Claims, ClusterSpec, Permission, ProviderO
 from graders.clusters.registry import provider_named
 from graders.faults import InfraFault, UsageError
 from graders.kube.client import ApiRefused, Kube, kube_of
-from graders.lab1 import scenario
+from graders.lab1.claims import claims
+from graders.lab1.manifest import Lab1Block
+from graders.lab1.preparing import manifests_of
 from graders.model import Capability, Cluster
 from graders.ownership import sweep
 from graders.paths import REPOSITORY
@@ -515,8 +517,12 @@ def grade(theirs: Somebody, state: Path, tmp_path: Path) -> Grade:
 
 def permissions_of_the_reference(scratch: Path) -> tuple[Rules, Rules]:
     """What grading it asks for: in the whole cluster, and with the hearts of nodes."""
-    submission = load_submission(REFERENCE, lab="lab1", block=scenario.BLOCK, scratch=scratch)
-    wanted = {*demands.OWN, *demands.SIMULATING, *scenario.claims(submission).permissions}
+    submission = load_submission(REFERENCE, lab="lab1", block=Lab1Block, scratch=scratch)
+    wanted = {
+        *demands.OWN,
+        *demands.SIMULATING,
+        *claims(manifests_of(submission), submission.manifest).permissions,
+    }
     wanted |= {*permissions("rbac.authorization.k8s.io", "roles clusterroles", "escalate bind")}
     return _rules(each for each in wanted if not each.namespace), _rules(
         each for each in wanted if each.namespace

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from graders.evidence.recorders import WatchRecorder
+from graders.evidence.watching import WatchRecorder
 from graders.faultproxy import (
     Answer,
     Asked,

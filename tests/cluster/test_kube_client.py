@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from graders.evidence.recorders import AuditRecorder, Recording, WatchRecorder
+from graders.evidence.auditing import AuditRecorder
+from graders.evidence.recording import Recording
+from graders.evidence.watching import WatchRecorder
 from graders.faults import InfraFault
 from graders.kube.client import JSON_PATCH, ApiRefused, Kube
 from graders.kube.paths import resource_path

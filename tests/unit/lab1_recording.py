@@ -20,7 +20,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from graders.evidence.bundle import FILES, Bundle
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import (
+    AuditEvent,
+    Disturbance,
+    Exchange,
+    HarnessSample,
+    HealthSample,
+    Mark,
+    ProcessEvent,
+    Request,
+    Scrape,
+    ToolRun,
+    Wait,
+    WatchEvent,
+)
 from graders.lab1.metrics import PREFIX
 from graders.lab1.names import CLEARED
 
@@ -28,8 +42,11 @@ ARCHIVE = Path(__file__).parent / "bundles" / "lab1-reference.tar.xz"
 
 Record = dict[str, Any]
 
-PARTS = tuple(name.removesuffix(".jsonl") for name in FILES.values())
-_PROPERTIES = {"objects": "sightings"}
+KINDS = (
+    Mark, Wait, AuditEvent, WatchEvent, Scrape, ProcessEvent, Request, Exchange, Disturbance, ToolRun,
+    HarnessSample, HealthSample,
+)  # fmt: skip
+PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)
 _HOUSE_READS = ("get", "list", "watch")
 _NOISE = {"volumes", "tolerations", "dnsPolicy", "schedulerName", "enableServiceLinks", "preemptionPolicy"}
 _CONTAINER_NOISE = {"volumeMounts", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}
@@ -43,6 +60,12 @@ class Recording:
     def __init__(self, manifest: Record, parts: dict[str, list[Record]]) -> None:
         self.manifest = manifest
         self.parts = parts
+
+    @property
+    def operator(self) -> str:
+        """The operator's API identity."""
+        (user,) = (user for user, role in self.manifest["actors"].items() if role == "learner")
+        return str(user)
 
     @property
     def marks(self) -> list[Record]:
@@ -119,7 +142,7 @@ class Recording:
             e
             for e in self.audit
             if (e["verb"], e["resource"], e["namespace"], e["name"]) == ("create", resource, space, name)
-            and e["user"] == self.manifest["operator"]
+            and e["user"] == self.operator
             and not e["subresource"]
         ]
         assert found, f"the operator never created {resource} {name} in track {track}"
@@ -191,7 +214,7 @@ class Recording:
         """Add a request of the operator outside of all tracks."""
         event = {
             "t": t, "t_end": t + 0.01, "id": f"added-{len(self.audit)}",
-            "user": self.manifest["operator"], "verb": verb, "group": "", "resource": resource,
+            "user": self.operator, "verb": verb, "group": "", "resource": resource,
             "subresource": "", "namespace": "", "name": name, "code": 200, **more,
         }  # fmt: skip
         self.audit.append(event)
@@ -202,10 +225,9 @@ class Recording:
         folder.mkdir()
         (folder / "manifest.json").write_text(json.dumps(self.manifest))
         bundle = Bundle(folder)
-        for kind, file in FILES.items():
-            part = file.removesuffix(".jsonl")
+        for kind, part in zip(KINDS, PARTS, strict=True):
             records = _read(kind, self.parts[part]) if part in self.parts else _untouched(kind, part)
-            bundle.__dict__[_PROPERTIES.get(part, part)] = records
+            bundle._read[kind] = records
         return bundle
 
     def store(self, folder: Path) -> Bundle:
@@ -225,8 +247,6 @@ Mutation = Callable[[Recording], object]
 def reference() -> Recording:
     """The recording of the reference; change it as you like, the next caller gets another one."""
     manifest = json.loads(_archived()["manifest.json"])
-    # It was recorded with an audit log, before that was a capability with a name.
-    manifest["capabilities"] = sorted({*manifest["capabilities"], "audit-log"})
     return Recording(manifest, _Parts())
 
 
@@ -290,10 +310,10 @@ def _slim(part: str, record: Record, manifest: Record, whole: set[str]) -> Recor
     Pods in the namespaces `whole` keep every field.
     """
     match part:
-        case "control":
+        case "harness" | "health":
             return None
         case "audit":
-            return _slim_event(record, house=record["user"] != manifest["operator"])
+            return _slim_event(record, house=manifest["actors"].get(record["user"]) != "learner")
         case "objects":
             if record["namespace"] not in whole:
                 _slim_pod(record)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from graders.evidence.bundle import Bundle, BundleWriter
-from graders.evidence.records import AuditEvent, Mark, Sighting
+from graders.evidence.records import AuditEvent, Mark, WatchEvent
 from graders.judging import Facts
 from graders.lab1.api import API_VERSION, JOB_NAME, KIND, PLURAL, REPLICA_INDEX
 from tests.unit.synthetic_bundle import OPERATOR, make_manifest
 
 Object = dict[str, Any]
-Told = Mark | AuditEvent | Sighting
+Told = Mark | AuditEvent | WatchEvent
 
 
 class Telling:
@@ -56,7 +56,7 @@ class Telling:
     def see(self, t: float, resource: str, item: Object, *, kind: str = "MODIFIED") -> None:
         """The grader's watch saw an object."""
         meta = item["metadata"]
-        self.told.append(Sighting(t, kind, resource, meta["namespace"], meta["name"], copy.deepcopy(item)))
+        self.told.append(WatchEvent(t, kind, resource, meta["namespace"], meta["name"], copy.deepcopy(item)))
 
     def judge(self, function: Callable[[Bundle, Facts], None], folder: Path, **manifest: Any) -> Facts:
         """Let a check look at what was told; gives its facts, and raises what it raises."""

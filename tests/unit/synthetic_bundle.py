@@ -10,20 +10,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graders.evidence.bundle import Bundle, BundleManifest, BundleWriter, TrackResult
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import BundleManifest, Calibration, ClusterInfo, TrackResult
 from graders.evidence.records import (
     AuditEvent,
-    ControlSample,
+    HarnessSample,
+    HealthSample,
     Mark,
     ProcessEvent,
     Request,
     Scrape,
-    Sighting,
     ToolRun,
+    WatchEvent,
 )
 
 OPERATOR = "system:serviceaccount:mltj-system:mltj-operator"
 GROUP = "training.mod201.dev"
+HOUSE = {
+    "kubeproof-grader": "grader",
+    "kwok": "control-plane",
+    "system:apiserver": "control-plane",
+    "system:kube-scheduler": "control-plane",
+    "system:kube-controller-manager": "control-plane",
+    "system:serviceaccount:kube-system:generic-garbage-collector": "control-plane",
+}
+"""Users that are not the learner's, and whose they are."""
+
 CONDITIONS = ("Created", "Running", "Restarting", "Suspended", "Complete", "Failed")
 
 
@@ -82,7 +94,7 @@ class Story:
             "spec": {"trainer": {"numNodes": nodes, "template": {"spec": {"containers": []}}}},
             "status": {"conditions": conditions if true else [], **status},
         }
-        self.writer.add(Sighting(t, seen, "mltrainingjobs", self.namespace, name, body))
+        self.writer.add(WatchEvent(t, seen, "mltrainingjobs", self.namespace, name, body))
 
     def pod(
         self, t: float, job: str, index: int, phase: str, seen: str = "MODIFIED", *, dying: bool = False
@@ -100,7 +112,7 @@ class Story:
         if dying:
             metadata["deletionTimestamp"] = "2030-01-01T00:00:00Z"
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": phase}}
-        self.writer.add(Sighting(t, seen, "pods", self.namespace, name, body))
+        self.writer.add(WatchEvent(t, seen, "pods", self.namespace, name, body))
 
     def start(self, t: float, job: str, nodes: int = 4) -> None:
         """A job is created and its pods run, as the reference operator does it."""
@@ -150,11 +162,10 @@ def make_manifest(**changes: Any) -> BundleManifest:
         "provider": "embedded",
         "capabilities": ("api", "audit-log", "controllers", "simulated-nodes"),
         "sandbox": "bubblewrap",
-        "kubernetes_version": "v1.37.2",
         "kubeproof_version": "0.1.0",
-        "scale": 1.0,
-        "deadline_s": 10.0,
-        "operator": OPERATOR,
+        "clusters": {"lab1": ClusterInfo("embedded", "v1.37.2", ("api", "audit-log"))},
+        "actors": {**HOUSE, OPERATOR: "learner"},
+        "calibration": Calibration(1.0, 10.0),
         "submission": {"learner_id": "ada", "digest": "sha256:" + "0" * 64},
         "tracks": {
             "lifecycle": TrackResult("done", 2.0, 14.0),
@@ -181,7 +192,8 @@ def make_bundle(folder: Path, manifest: BundleManifest | None = None) -> Bundle:
     path = f"/apis/{GROUP}/v1alpha1/namespaces/kp-lifecycle/mltrainingjobs"
     writer.add(Request(2.1, "lifecycle", "numNodes-0", "POST", path, 422, {}, {"reason": "Invalid"}))
     writer.add(ToolRun(1.0, "ruff", ("ruff", "check", "."), 0, 0.2, "All checks passed!\n"))
-    writer.add(ControlSample(3.0, 0.001, 0.004))
+    writer.add(HarnessSample(3.0, 0.001))
+    writer.add(HealthSample(3.0, 0.004, cluster="lab1"))
     writer.close(manifest or make_manifest())
     return Bundle(folder)
 

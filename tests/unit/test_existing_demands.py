@@ -27,8 +27,8 @@ from graders.faults import InfraFault, UsageError
 from graders.kube.client import Kube
 from graders.lab1.claims import claims
 from graders.lab1.install import ALLOWED, DRY_RUN
+from graders.lab1.manifest import Lab1Block
 from graders.lab1.policies import policy_names
-from graders.lab1.scenario import BLOCK
 from graders.model import Capability
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
@@ -289,7 +289,7 @@ def test_an_object_without_a_namespace_would_land_among_theirs(tmp_path: Path) -
 
 def test_lab1_claims_what_its_reference_installs_and_the_course_s_policies(tmp_path: Path) -> None:
     root = REPOSITORY / "solutions" / "lab1" / "reference"
-    submission = load_submission(root, lab="lab1", block=BLOCK, scratch=tmp_path)
+    submission = load_submission(root, lab="lab1", block=Lab1Block, scratch=tmp_path)
     manifests = load_manifests(submission.root, submission.manifest.manifests)
     found = claims(manifests, submission.manifest)
     named = {(each["kind"], each["metadata"]["name"]) for each in found.objects}

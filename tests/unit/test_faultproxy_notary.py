@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from graders.evidence.auditing import AuditRecorder
 from graders.evidence.bundle import Bundle, BundleWriter
-from graders.evidence.recorders import AuditRecorder, Recording
+from graders.evidence.recording import Recording
 from graders.evidence.records import AuditEvent
 from graders.faultproxy import Notary, read_asked
 from graders.faultproxy.notary import DECISION, MOST_BYTES, VIOLATIONS

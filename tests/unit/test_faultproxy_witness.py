@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graders.evidence.bundle import BundleWriter
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.faultproxy.rules import InFlight
 from graders.faultproxy.witness import Witness
 from graders.kube.requestinfo import read_asked

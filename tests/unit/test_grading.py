@@ -13,26 +13,27 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from graders import grading, recording
 from graders.clusters import registry
-from graders.clusters.provider import Claims, ClusterSpec
+from graders.clusters.provider import ClusterSpec
 from graders.course import Lab, load_course
-from graders.evidence.bundle import Bundle, TrackResult
+from graders.evidence.bundle import Bundle
+from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, CourseError, InfraFault, UsageError
 from graders.grading import GradeRequest, grade
 from graders.judgement import judge_bundle
 from graders.judging import tracks_for
+from graders.kube.client import Answer
 from graders.lab1 import scenario as lab1
-from graders.model import Capability, Cluster, Fault, Status, Submission, Verdict
+from graders.model import Capability, Cluster, Fault, Role, Status, Submission, Verdict
 from graders.outfolder import MARKER
 from graders.paths import REPOSITORY
 from graders.progress import Progress, Silent
-from graders.sandbox.runtime import Runtime
-from graders.scenario.spec import Acting, Plan, Recorded, Run
+from graders.scenario import fleet
+from graders.scenario.spec import Acting, Recorded, Run
 from tests.unit.lab1_recording import Recording, reference
 
 STARTER = REPOSITORY / "labs" / "lab1" / "starter"
@@ -91,31 +92,34 @@ class Stage:
 
     # --- scenario ---
 
-    BLOCK = lab1.BLOCK
     TRACKS = lab1.TRACKS
 
     def examine(self, submission: Submission) -> None:
         lab1.examine(submission)
 
-    def claims(self, submission: Submission) -> Claims:
-        return lab1.claims(submission)
-
     @contextlib.contextmanager
-    def prepare(self, plan: Plan) -> Iterator[Acting]:
-        self.events.append(f"prepared with {plan.engine}")
-        if self.unprepared:
-            raise self.unprepared.pop(0)
-        yield self.record
-        self.events.append("what was prepared may go")
+    def prepare(self, run: Run) -> Iterator[Acting]:
+        spec = ClusterSpec(name="stand-in")
+        with run.fleet.ready(spec):
+            self.events.append(f"prepared with {run.fleet.engine}")
+            if self.unprepared:
+                raise self.unprepared.pop(0)
+            yield lambda: self.record(run, spec)
+            self.events.append("what was prepared may go")
 
-    def install_early(self, kube: Any, submission: Submission) -> None:
-        """Nothing is installed."""
+    def record(self, run: Run, spec: ClusterSpec) -> Recorded:
+        with run.fleet.start(spec):
+            self.events.append("acts")
+            self.runs.append(run)
+            act = self.acts[min(len(self.runs), len(self.acts)) - 1]
+            return act(run)
 
-    def record(self, run: Run) -> Recorded:
-        self.events.append("acts")
-        self.runs.append(run)
-        act = self.acts[min(len(self.runs), len(self.acts)) - 1]
-        return act(run)
+
+class Kube:
+    """An API server that is well."""
+
+    def request(self, *_: object, **__: object) -> Answer:
+        return Answer(200, {})
 
 
 class Sandbox:
@@ -135,15 +139,19 @@ def replay(change: Callable[[Recording], None] = lambda _: None) -> Callable[[Ru
     def act(run: Run) -> Recorded:
         recording = reference()
         change(recording)
-        folder = run.folder / "again"
+        folder = run.session.folder / "again"
         bundle = recording.store(folder)
         for record in (
-            *bundle.marks, *bundle.audit, *bundle.sightings, *bundle.scrapes, *bundle.processes,
+            *bundle.marks, *bundle.audit, *bundle.watch_events, *bundle.scrapes, *bundle.processes,
             *bundle.requests, *bundle.exchanges, *bundle.disturbances, *bundle.tools,
         ):  # fmt: skip
             run.recording.writer.add(record)
-        tracks = {name: result for name, result in bundle.manifest.tracks.items() if name in run.tracks}
-        return Recorded(tracks, bundle.manifest.operator, 1.0, 10.0, {"language": "python"})
+        tracks = {name: result for name, result in bundle.manifest.tracks.items() if name in run.selection}
+        run.recording.clusters.update(bundle.manifest.clusters)
+        actors = {user: Role(role) for user, role in bundle.manifest.actors.items()}
+        return Recorded(
+            tracks=tracks, calibration=Calibration(1.0, 10.0), actors=actors, block={"language": "python"}
+        )
 
     return act
 
@@ -163,9 +171,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     for module in (grading, recording):
         monkeypatch.setattr(module, "scenario_of", lambda _: stage)
     monkeypatch.setattr(recording, "sandbox_named", lambda _: Sandbox(stage.problem))
-    monkeypatch.setattr(
-        recording, "ensure_runtime", lambda _: Runtime(Path("venv"), Path("python"), Path("base"), "0")
-    )
+    monkeypatch.setattr(fleet, "kube_of", lambda _: Kube())
     return stage
 
 
@@ -222,7 +228,7 @@ def test_only_runs_the_tracks_behind_what_was_asked(stage: Stage, lab: Lab, tmp_
         lab, STARTER, tmp_path / "out", provider="stand-in", sandbox="stand-in", only=("deadlines",)
     )
     report = grade(request, Silent())
-    assert stage.runs[0].tracks == tracks_for("lab1", ("deadlines",)) == {"deadline", "ttl"}
+    assert stage.runs[0].selection == tracks_for("lab1", ("deadlines",)) == {"deadline", "ttl"}
     assert [outcome.check_id for outcome in report.outcomes] == ["deadlines"]
     assert report.score is not None
     assert report.score.possible == Decimal(4)
@@ -231,7 +237,7 @@ def test_only_runs_the_tracks_behind_what_was_asked(stage: Stage, lab: Lab, tmp_
 def test_a_seed_is_drawn_where_none_is_given_and_is_told(stage: Stage, lab: Lab, tmp_path: Path) -> None:
     request = GradeRequest(lab, STARTER, tmp_path / "out", provider="stand-in", sandbox="stand-in")
     report = grade(request, Silent())
-    assert report.provenance["seed"] == stage.runs[0].seed >= 0
+    assert report.provenance["seed"] == stage.runs[0].session.seed >= 0
 
 
 def test_the_cluster_is_held_before_it_goes(stage: Stage, lab: Lab, tmp_path: Path) -> None:
@@ -356,7 +362,7 @@ def test_while_one_is_graded_the_record_before_is_whole(stage: Stage, request_: 
     stage.acts = [act]
     grade(request_, Silent())
     assert there == [before]
-    assert Bundle(request_.out / "bundle").manifest.submission["language"] == "python"
+    assert Bundle(request_.out / "bundle").manifest.block["language"] == "python"
 
 
 def test_a_folder_that_holds_what_is_not_ours_is_refused_before_anything_is_read(
@@ -531,4 +537,4 @@ def test_a_check_that_was_not_recorded_cannot_be_judged(lab: Lab, tmp_path: Path
 def test_results_of_tracks_come_back_from_the_manifest(tmp_path: Path) -> None:
     bundle = Bundle(reference().store(tmp_path / "bundle").folder)
     assert isinstance(bundle.manifest.tracks["retries"], TrackResult)
-    assert json.loads((bundle.folder / "manifest.json").read_text())["schema"] == "kubeproof/bundle/v1"
+    assert json.loads((bundle.folder / "manifest.json").read_text())["schema"] == "kubeproof/bundle/v2"

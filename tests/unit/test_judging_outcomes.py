@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.evidence.bundle import Bundle, BundleManifest, BundleWriter, TrackResult
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import BundleManifest, TrackResult
 from graders.evidence.records import Mark
 from graders.faults import CourseError, UsageError
 from graders.judging import judge
@@ -35,11 +36,7 @@ def record(
             provider="embedded",
             capabilities=("api",),
             sandbox="none",
-            kubernetes_version="v1.37.2",
             kubeproof_version="0",
-            scale=1.0,
-            deadline_s=10.0,
-            operator="system:serviceaccount:mltj-system:mltj-operator",
             submission={},
             tracks={"lifecycle": TrackResult("done", 0, 1)} if tracks is None else tracks,
         )

@@ -30,7 +30,7 @@ class Cluster:
 
     def world(self) -> World:
         spaces = {"done": "here", "done/more": "there", "goes-on": "elsewhere"}
-        recording = SimpleNamespace(mark=self._mark, news=self)
+        recording = SimpleNamespace(mark=self._mark, changes=self)
         world = SimpleNamespace(
             kube=self, watches=self, recording=recording, namespaces=spaces, deadline_s=0.2
         )

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from graders.evidence.bundle import Bundle, BundleWriter
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import Kube
 from graders.lab1 import install
 from graders.lab1.api import container, job_manifest, placed
-from graders.lab1.manifest import Lab1Manifest
-from graders.lab1.scenario import BLOCK
+from graders.lab1.manifest import Lab1Block, Lab1Manifest
 from graders.model import Status
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
@@ -64,7 +63,7 @@ def test_a_job_brings_its_pods_to_the_grader_s_nodes_over_what_its_template_says
 @pytest.fixture
 def wanted(tmp_path: Path) -> Lab1Manifest:
     root = REPOSITORY / "solutions" / "lab1" / "reference"
-    found: Lab1Manifest = load_submission(root, lab="lab1", block=BLOCK, scratch=tmp_path).manifest
+    found: Lab1Manifest = load_submission(root, lab="lab1", block=Lab1Block, scratch=tmp_path).manifest
     return found
 
 
@@ -134,7 +133,7 @@ def test_of_the_rights_in_somebody_s_cluster_only_the_submission_s_are_told(
 
 def without_log(record: Record) -> None:
     """As the proxy's notary records it: what the operator did, and nobody else."""
-    operator = record.manifest["operator"]
+    operator = record.operator
     record.manifest["capabilities"] = [c for c in record.manifest["capabilities"] if c != "audit-log"]
     record.manifest["provider"] = "existing"
     record.parts["audit"] = [event for event in record.audit if event["user"] == operator]

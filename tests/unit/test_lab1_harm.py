@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from graders.clusters.containment import NAME
-from graders.evidence.bundle import BundleWriter, TrackResult
-from graders.evidence.recorders import AuditRecorder, Recording
+from graders.evidence.auditing import AuditRecorder
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.manifest import TrackResult
+from graders.evidence.recording import Recording
 from graders.lab1.harm import HARMLESS, attributed, harm_done
 
 OPERATOR = "system:serviceaccount:mltj-system:mltj-operator"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from graders.evidence.bundle import Bundle, BundleManifest, BundleWriter, TrackResult
-from graders.evidence.records import Mark, Sighting
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import BundleManifest, Calibration, TrackResult
+from graders.evidence.records import Mark, WatchEvent
 from graders.faults import InfraFault, Unmet
 from graders.judging import judge
 from graders.judging.facts import Facts
@@ -62,9 +63,9 @@ class Told:
             for item in [self.operator, *self.pods]:
                 metadata = item["metadata"]
                 space, name = metadata["namespace"], metadata["name"]
-                writer.add(Sighting(20.0, "ADDED", "pods", space, name, item))
+                writer.add(WatchEvent(20.0, "ADDED", "pods", space, name, item))
             for name, job in self.jobs.items():
-                writer.add(Sighting(21.0, "MODIFIED", "mltrainingjobs", JOBS, name, job))
+                writer.add(WatchEvent(21.0, "MODIFIED", "mltrainingjobs", JOBS, name, job))
             writer.close(_manifest())
         return Bundle(folder)
 
@@ -72,9 +73,9 @@ class Told:
 def _manifest(*capabilities: str) -> BundleManifest:
     return BundleManifest(
         lab="lab1", run_id="r", created_at="", seed=1, provider="kind",
-        capabilities=capabilities or ("api", "real-pods"), sandbox="s", kubernetes_version="",
-        kubeproof_version="", scale=1.0, deadline_s=10.0,
-        operator=f"system:serviceaccount:{SYSTEM}:mltj-operator", submission={},
+        capabilities=capabilities or ("api", "real-pods"), sandbox="s",
+        kubeproof_version="", calibration=Calibration(1.0, 10.0), submission={},
+        actors={f"system:serviceaccount:{SYSTEM}:mltj-operator": "learner"},
         tracks={"in-cluster": TrackResult("done", 0.0, 30.0)},
     )  # fmt: skip
 

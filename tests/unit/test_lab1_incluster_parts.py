@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from graders.evidence.bundle import Bundle, BundleWriter
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.lab1.incluster import program
 from graders.lab1.incluster.deployment import deployments, image_of, operators, with_image
@@ -168,21 +168,21 @@ def test_a_pod_ends_as_its_annotation_says(tmp_path: Path, monkeypatch: pytest.M
 
 @dataclass
 class AskedFor:
-    """What is looked at of a plan, and of a run."""
+    """What is looked at of a run, of its fleet and of its first cluster."""
 
-    tracks: tuple[str, ...] = ("in-cluster",)
+    selection: tuple[str, ...] = ("in-cluster",)
     engine: str = "unix:///nowhere"
     capabilities: frozenset[Capability] = frozenset({Capability.REAL_PODS})
     real_nodes: object = object()
-    another_cluster: object = object()
+    guest: object = None
     recording: Any = None
 
     @property
-    def cluster(self) -> AskedFor:
+    def fleet(self) -> AskedFor:
         return self
 
 
-@pytest.mark.parametrize("plan", [AskedFor(tracks=("scaling",)), AskedFor(engine="")])
+@pytest.mark.parametrize("plan", [AskedFor(selection=("scaling",)), AskedFor(engine="")])
 def test_nothing_is_built_where_it_is_not_asked_for_or_there_is_no_engine(plan: Any) -> None:
     with image_for(plan) as image:
         assert image is None
@@ -193,11 +193,11 @@ def test_nothing_is_built_where_it_is_not_asked_for_or_there_is_no_engine(plan: 
     [
         AskedFor(capabilities=frozenset({Capability.SIMULATED_NODES})),
         AskedFor(real_nodes=None),
-        AskedFor(another_cluster=None),
+        AskedFor(guest=object()),
     ],
 )
 def test_nothing_is_run_where_it_cannot_be_shown(run: Any) -> None:
-    assert real_run(run, [], "team-a", OperatorImage("operator", "training")) is None
+    assert real_run(run, run, [], "team-a", OperatorImage("operator", "training")) is None
 
 
 def test_an_engine_that_fails_is_the_tracks_trouble_alone(
@@ -212,7 +212,7 @@ def test_an_engine_that_fails_is_the_tracks_trouble_alone(
     with BundleWriter(tmp_path / "bundle") as writer:
         run: Any = AskedFor(recording=Recording(writer))
         with image_for(run) as image:
-            real = real_run(run, [], "team-a", image)
+            real = real_run(run, run, [], "team-a", image)
             assert real is not None
             result = real.act()["in-cluster"]
     assert (result.status, result.problem) == ("failed", "the engine has no classic builder")

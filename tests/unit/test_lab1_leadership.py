@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from graders.evidence.bundle import BundleWriter
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.evidence.records import Exchange
 from graders.faultproxy import read_asked
 from graders.faultproxy.rules import InFlight

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graders.evidence.records import Sighting
+from graders.evidence.records import WatchEvent
 from graders.lab1.api import JOB_NAME, REPLICA_INDEX
 from graders.lab1.likeness import unlike
 from graders.lab1.story import Life
@@ -28,7 +28,7 @@ def made(*, env: dict[str, str] | None = None, labels: dict[str, str] | None = N
             **spec,
         },
     }
-    return Life("a-0", "uid", (Sighting(0.0, "ADDED", "pods", "here", "a-0", pod),), None)
+    return Life("a-0", "uid", (WatchEvent(0.0, "ADDED", "pods", "here", "a-0", pod),), None)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class Machine:
             scheduled=lambda: self.scheduled,
             asked=lambda track: {"track": self.asked}[track],
             answers_slow_s=lambda: self.answers_slow_s,
-            control=SimpleNamespace(slow_s=lambda since: self.api_slow_s),
+            health=SimpleNamespace(slow_s=lambda since: self.api_slow_s),
             kept_since=lambda before: self.scheduled.waited_s - before,
         )
         return cast(World, world)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from graders.evidence.bundle import Bundle, BundleWriter
-from graders.evidence.records import AuditEvent, Mark, Request, Sighting
+from graders.evidence.records import AuditEvent, Mark, Request, WatchEvent
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts
 from graders.kube.client import Answer
@@ -99,7 +99,7 @@ class Record:
                 )
             )  # fmt: skip
         for each in self.pods:
-            writer.add(Sighting(2.6, "ADDED", "pods", "here", each["metadata"]["name"], each))
+            writer.add(WatchEvent(2.6, "ADDED", "pods", "here", each["metadata"]["name"], each))
         writer.close(make_manifest())
         facts = Facts()
         check_policy_gates(Bundle(folder / "bundle"), facts)

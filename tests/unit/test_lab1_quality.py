@@ -35,7 +35,7 @@ def _no_tests(r: Recording) -> None:
 
 
 def _language(r: Recording) -> None:
-    r.manifest["submission"]["language"] = "other"
+    r.manifest["block"]["language"] = "other"
 
 
 GO_OUTPUT = "ok  \texample/plan\t0.1s\tcoverage: 9%\ntotal:\t(statements)\t84.2%\n"
@@ -45,7 +45,7 @@ def _in_go(output: str = GO_OUTPUT, **codes: int) -> Mutation:
     """The record of a submission in Go instead: what `go test` printed, and exit codes other than 0."""
 
     def mutate(r: Recording) -> None:
-        r.manifest["submission"]["language"] = "go"
+        r.manifest["block"]["language"] = "go"
         for old, new in (("ruff", "go-vet"), ("mypy", "staticcheck"), ("pytest", "go-test")):
             code = codes.get(new.replace("-", "_"), 0)
             _run(r, old).update(tool=new, code=code, output=output, reason=f"exited with code {code}")

@@ -15,6 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import (
+    AuditEvent,
+    Exchange,
+    Mark,
+    ProcessEvent,
+    Request,
+    Scrape,
+    ToolRun,
+    WatchEvent,
+)
 from graders.judging import judge
 from graders.judging.catalogue import collect_checks
 from graders.lab1.operator import environment
@@ -256,12 +266,25 @@ SLOW = settings(
 )
 
 
+PROPERTIES: dict[str, type] = {
+    "audit": AuditEvent,
+    "exchanges": Exchange,
+    "marks": Mark,
+    "processes": ProcessEvent,
+    "requests": Request,
+    "scrapes": Scrape,
+    "tools": ToolRun,
+    "watch_events": WatchEvent,
+}
+
+
 def _changed(bundle: Bundle, part: str, records: list[Any]) -> Bundle:
     """The bundle with other records of one kind; the rest is shared."""
     fresh = copy.copy(bundle)
-    for name in ("audit_by_place", "sightings_by_place", part):
+    fresh._read, fresh._views = dict(bundle._read), {}
+    for name in ("audit_by_place", "watch_events_by_place", *PROPERTIES):
         fresh.__dict__.pop(name, None)
-    fresh.__dict__[part] = tuple(records)
+    fresh._read[PROPERTIES[part]] = tuple(records)
     return fresh
 
 
@@ -270,7 +293,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     bundle = reference().store(tmp_path_factory.mktemp("fuzz") / "bundle")
     assert bundle.marks
     assert bundle.audit
-    assert bundle.sightings
+    assert bundle.watch_events
     assert bundle.scrapes
     assert bundle.requests
     assert bundle.tools
@@ -299,13 +322,13 @@ def test_whatever_stands_in_a_job_is_never_a_bug_of_ours(data: st.DataObject, wh
     junk, drop = data.draw(JUNK), data.draw(st.booleans())
     only = data.draw(st.integers(1, 4))
     sightings = []
-    for number, sighting in enumerate(whole.sightings):
+    for number, sighting in enumerate(whole.watch_events):
         if sighting.resource == "mltrainingjobs" and number % only == 0:
             item = json.loads(json.dumps(sighting.object))
             _put(item, path, junk, drop=drop)
             sighting = dataclasses.replace(sighting, object=item)  # noqa: PLW2901
         sightings.append(sighting)
-    assert_nobodys_bug(_changed(whole, "sightings", sightings))
+    assert_nobodys_bug(_changed(whole, "watch_events", sightings))
 
 
 POD_PARTS = [
@@ -434,9 +457,9 @@ def test_events_that_lack_something_are_never_a_bug_of_ours(data: st.DataObject,
         )
     )
     sightings = []
-    for sighting in whole.sightings:
+    for sighting in whole.watch_events:
         if sighting.resource == "events":
             item: Record = {k: v for k, v in sighting.object.items() if k not in fields}
             sighting = dataclasses.replace(sighting, object=item)  # noqa: PLW2901
         sightings.append(sighting)
-    assert_nobodys_bug(_changed(whole, "sightings", sightings))
+    assert_nobodys_bug(_changed(whole, "watch_events", sightings))

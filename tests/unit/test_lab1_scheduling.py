@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from graders.evidence.bundle import FILES, TrackResult
+from graders.evidence.manifest import TrackResult
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts
 from graders.lab1.checks.scheduling import check_gang, check_placement
-from tests.unit.lab1_recording import Record, Recording
+from tests.unit.lab1_recording import PARTS, Record, Recording
 from tests.unit.synthetic_bundle import make_manifest
 
 Change = Callable[["Tale"], object]
@@ -39,7 +39,7 @@ class Tale(Recording):
 
     def __init__(self, *tracks: str) -> None:
         done = {track: TrackResult("done", 0.0, 30.0) for track in tracks}
-        parts: dict[str, list[Record]] = {file.removesuffix(".jsonl"): [] for file in FILES.values()}
+        parts: dict[str, list[Record]] = {part: [] for part in PARTS}
         super().__init__(dataclasses.asdict(make_manifest(tracks=done)), parts)
         for track in tracks:
             self.note(0.0, track, "namespace", namespace=track, part="")

@@ -39,9 +39,9 @@ def _bound(role: str, subject: dict[str, str]) -> Mutation:
 
 
 def _silent(r: Recording) -> None:
-    r.parts["audit"] = [e for e in r.audit if e["user"] != r.manifest["operator"] or e["verb"] == "create"]
+    r.parts["audit"] = [e for e in r.audit if e["user"] != r.operator or e["verb"] == "create"]
     for event in r.audit:
-        if event["user"] == r.manifest["operator"]:
+        if event["user"] == r.operator:
             event["user"] = "system:serviceaccount:mltj-system:somebody"
 
 

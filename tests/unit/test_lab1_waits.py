@@ -8,8 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
-from graders.evidence.recorders import Recording
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import TrackResult
+from graders.evidence.recording import Recording
 from graders.evidence.records import Wait
 from graders.lab1.stage import Stage
 from graders.lab1.world import Asked, World

@@ -11,18 +11,12 @@ from typing import Any
 
 import pytest
 
+from graders.evidence.auditing import AuditRecorder, parse_audit
 from graders.evidence.bundle import Bundle, BundleWriter
-from graders.evidence.recorders import (
-    AuditRecorder,
-    Clock,
-    ControlRecorder,
-    News,
-    Recording,
-    WatchRecorder,
-    measure,
-    parse_audit,
-)
-from graders.evidence.records import ControlSample, Mark, Sighting
+from graders.evidence.health import ApiHealth, HarnessHealth, Health
+from graders.evidence.recording import ChangeNotifier, Clock, Recording, measure
+from graders.evidence.records import HarnessSample, HealthSample, Mark, WatchEvent
+from graders.evidence.watching import WatchRecorder
 from graders.faults import InfraFault, UsageError
 from graders.polling import NotYet, wait_for
 from tests.unit.synthetic_bundle import make_manifest
@@ -82,20 +76,20 @@ def test_a_stamp_that_is_none_is_a_value_error(stamp: str) -> None:
 
 
 def test_every_listener_hears_every_ring() -> None:
-    news = News()
-    with news.listener() as one, news.listener() as other:
-        news.ring()
+    changes = ChangeNotifier()
+    with changes.listener() as one, changes.listener() as other:
+        changes.notify()
         assert (one.is_set(), other.is_set()) == (True, True)
         one.clear()
-        news.ring()
+        changes.notify()
         assert one.is_set()
 
 
 def test_who_stopped_listening_hears_nothing() -> None:
-    news = News()
-    with news.listener() as bell:
+    changes = ChangeNotifier()
+    with changes.listener() as bell:
         pass
-    news.ring()
+    changes.notify()
     assert not bell.is_set()
 
 
@@ -278,7 +272,7 @@ def test_only_what_succeeded_counts_as_accepted(recording: Recording) -> None:
 
 
 def test_an_audit_line_rings_the_bell(recording: Recording) -> None:
-    with recording.news.listener() as bell:
+    with recording.changes.listener() as bell:
         AuditRecorder(recording)(line())
         assert bell.is_set()
 
@@ -289,7 +283,9 @@ PODS = {"pods": "/api/v1/pods"}
 
 
 def told(recording: Recording) -> list[tuple[str, str, str]]:
-    return [(s.type, s.name, s.object["metadata"]["resourceVersion"]) for s in recorded(recording).sightings]
+    return [
+        (s.type, s.name, s.object["metadata"]["resourceVersion"]) for s in recorded(recording).watch_events
+    ]
 
 
 def test_the_first_list_is_sighted_and_the_watch_goes_on_from_it(
@@ -341,11 +337,37 @@ def test_after_410_what_changed_vanished_and_came_meanwhile_is_sighted(
     ]
 
 
+def breaks(recording: Recording) -> list[tuple[str, str, str]]:
+    return [(each.how, each.before, each.after) for each in recorded(recording).watch_breaks]
+
+
+def test_a_watch_that_had_to_list_again_is_on_record(
+    api: TinyApi, recording: Recording, tmp_path: Path
+) -> None:
+    api.listings = [(7, [pod("same", 1)]), (20, [pod("same", 1)]), (20, [pod("same", 1)])]
+    api.watches = [[EXPIRED], [HOLD]]
+    with api.client(tmp_path) as kube, WatchRecorder(recording, kube, PODS, cluster="hub"):
+        until(lambda: api.watched_from() == ["7", "20"])
+    assert breaks(recording) == [("relisted", "7", "20")]
+    assert recorded(recording).watch_breaks[0].cluster == "hub"
+
+
+def test_an_api_server_that_knows_less_than_before_is_on_record(
+    api: TinyApi, recording: Recording, tmp_path: Path
+) -> None:
+    api.listings = [(70, [pod("lost", 60)]), (20, [pod("kept", 3)])]
+    api.watches = [[BREAK], [HOLD]]
+    with api.client(tmp_path) as kube, WatchRecorder(recording, kube, PODS) as watches:
+        until(lambda: api.watched_from() == ["70", "20"])
+        assert watches.objects("pods", "a").keys() == {"kept"}
+    assert breaks(recording) == [("went-back", "70", "20")]
+
+
 @pytest.mark.parametrize("end", [[], [BREAK]], ids=["closed", "broken in a chunk"])
 def test_a_watch_that_ends_is_taken_up_where_it_ended(
     end: list[bytes], api: TinyApi, recording: Recording, tmp_path: Path
 ) -> None:
-    api.listings = [(7, [])]
+    api.listings = [(7, []), (9, [])]
     api.watches = [
         [change("ADDED", pod("x", 8)), *end],
         [change("ADDED", pod("y", 9)), HOLD],
@@ -420,7 +442,7 @@ def test_a_kind_that_is_not_served_yet_is_waited_for(
 def test_a_kind_that_is_never_served_is_a_fault(
     api: TinyApi, recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graders.evidence.recorders.SERVED_WITHIN_S", 0.3)
+    monkeypatch.setattr("graders.evidence.watching.SERVED_WITHIN_S", 0.3)
     api.paths["/apis/x/v1/jobs"] = lambda: (404, {"message": "no such kind"})
     with (
         api.client(tmp_path) as kube,
@@ -459,37 +481,53 @@ def test_a_first_list_that_fails_is_raised(recording: Recording, tmp_path: Path)
 # --- the harness's own health ----------------------------------------------------------------------
 
 
-def control_of(recording: Recording, *samples: ControlSample) -> ControlRecorder:
+def harness_of(recording: Recording, *samples: HarnessSample) -> HarnessHealth:
+    """A recorder that took these samples."""
+    health = HarnessHealth(recording)
+    health._samples.extend(samples)
+    return health
+
+
+def api_of(recording: Recording, *samples: HealthSample) -> ApiHealth:
     """A recorder that took these samples; nothing is read from any server."""
-    control = ControlRecorder(recording, None)  # type: ignore[arg-type]
-    control._samples.extend(samples)
-    return control
+    health = ApiHealth(recording, None)  # type: ignore[arg-type]
+    health._samples.extend(samples)
+    return health
 
 
 def test_a_healthy_harness_has_no_sickness(recording: Recording) -> None:
     now = recording.clock.now()
-    samples = [ControlSample(now - t / 2, 0.1, 0.05) for t in range(20, 0, -1)]
-    assert control_of(recording, *samples).sickness(now - 12) == ""
+    ticks = [HarnessSample(now - t / 2, 0.1) for t in range(20, 0, -1)]
+    reads = [HealthSample(now - t / 2, 0.05) for t in range(20, 0, -1)]
+    assert Health(harness_of(recording, *ticks), api_of(recording, *reads)).sickness(now - 12) == ""
+
+
+def test_a_harness_that_was_not_scheduled_says_so(recording: Recording) -> None:
+    now = recording.clock.now()
+    health = harness_of(
+        recording, HarnessSample(now - 2, 0.0), HarnessSample(now - 1, 4.2), HarnessSample(now, 0.0)
+    )
+    assert "was not scheduled for 4.2 s" in health.sickness(now - 3)
+    assert health.sickness(now - 0.5) == ""
 
 
 @pytest.mark.parametrize(
     ("sample", "says"),
     [
-        (ControlSample(3.0, 4.2, 0.1), "was not scheduled for 4.2 s"),
-        (
-            ControlSample(3.0, 0.0, None, "connection refused"),
-            "did not answer the harness: connection refused",
-        ),
-        (ControlSample(3.0, 0.0, 8.0), "took 8.0 s for a trivial read"),
+        (HealthSample(3.0, None, "connection refused"), "did not answer the harness: connection refused"),
+        (HealthSample(3.0, 8.0), "took 8.0 s for a trivial read"),
     ],
-    ids=["lag", "no answer", "slow answer"],
+    ids=["no answer", "slow answer"],
 )
-def test_a_sick_harness_says_what_was_wrong(sample: ControlSample, says: str, recording: Recording) -> None:
+def test_an_api_server_that_is_not_well_is_told(
+    sample: HealthSample, says: str, recording: Recording
+) -> None:
     now = recording.clock.now()
     sick = dataclasses.replace(sample, t=now - 1)
-    control = control_of(recording, ControlSample(now - 2, 0.0, 0.1), sick, ControlSample(now, 0.0, 0.1))
-    assert says in control.sickness(now - 3)
-    assert control.sickness(now - 0.5) == ""
+    health = api_of(recording, HealthSample(now - 2, 0.1), sick, HealthSample(now, 0.1))
+    assert says in health.sickness(now - 3)
+    assert health.sickness(now - 0.5) == ""
+    assert Health(harness_of(recording, HarnessSample(now, 0.0)), health).sickness(now - 3)
 
 
 @pytest.mark.parametrize(
@@ -505,20 +543,28 @@ def test_a_sick_harness_says_what_was_wrong(sample: ControlSample, says: str, re
 def test_what_the_api_server_took_from_who_asks_it(
     recording: Recording, answers: list[float | None], slow_s: float
 ) -> None:
-    before = ControlSample(9.0, 0.0, 2.0, "")
-    samples = [ControlSample(10.0 + n, 0.0, answer, "") for n, answer in enumerate([2.0, *answers])]
-    assert control_of(recording, before, *samples).slow_s(10.0) == pytest.approx(slow_s)
+    before = HealthSample(9.0, 2.0, "")
+    samples = [HealthSample(10.0 + n, answer, "") for n, answer in enumerate([2.0, *answers])]
+    assert api_of(recording, before, *samples).slow_s(10.0) == pytest.approx(slow_s)
 
 
 def test_no_sample_at_all_is_a_sickness(recording: Recording) -> None:
-    assert "took no health sample" in control_of(recording).sickness(recording.clock.now() - 60)
+    since = recording.clock.now() - 60
+    assert "took no sample" in harness_of(recording).sickness(since)
+    assert "took no health sample" in api_of(recording).sickness(since)
 
 
 def test_a_sample_that_is_long_under_way_is_a_sickness(recording: Recording) -> None:
     """A server that hangs answers the harness late, too; the learner must not pay before it does."""
     now = recording.clock.now()
-    control = control_of(recording, ControlSample(now - 9, 0.0, 0.1))
-    assert "took no health sample for 9" in control.sickness(now - 10)
+    health = api_of(recording, HealthSample(now - 9, 0.1))
+    assert "took no health sample for 9" in health.sickness(now - 10)
+
+
+def test_the_harness_samples_itself(recording: Recording) -> None:
+    with HarnessHealth(recording) as health:
+        until(lambda: len(health._samples) >= 2)
+    assert len(recorded(recording).harness) >= 2
 
 
 def test_samples_are_taken_from_the_api_server_and_recorded(
@@ -526,12 +572,12 @@ def test_samples_are_taken_from_the_api_server_and_recorded(
 ) -> None:
     answers = iter([(200, {}), (500, {"message": "etcdserver: request timed out"})])
     api.paths["/api/v1/namespaces/own"] = lambda: next(answers, (200, {}))
-    with api.client(tmp_path) as kube, ControlRecorder(recording, kube, "own") as control:
-        until(lambda: len(control._samples) >= 2)
-        assert "500 etcdserver: request timed out" in control.sickness(0.0)
-    first, second, *_ = recorded(recording).control
-    assert (first.error, second.api_s) == ("", None)
-    assert first.api_s is not None
+    with api.client(tmp_path) as kube, ApiHealth(recording, kube, "own", cluster="hub") as health:
+        until(lambda: len(health._samples) >= 2)
+        assert "500 etcdserver: request timed out" in health.sickness(0.0)
+    first, second, *_ = recorded(recording).health
+    assert (first.error, second.read_s) == ("", None)
+    assert first.read_s is not None
 
 
 # --- the bundle ------------------------------------------------------------------------------------
@@ -590,11 +636,11 @@ def test_records_of_many_threads_are_whole_lines(recording: Recording) -> None:
     def write(number: int) -> None:
         for nth in range(100):
             item = {"metadata": {"uid": f"{number}-{nth}", "note": "x" * 500}}
-            recording.writer.add(Sighting(float(nth), "ADDED", "pods", "a", f"{number}", item))
+            recording.writer.add(WatchEvent(float(nth), "ADDED", "pods", "a", f"{number}", item))
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({sighting.uid for sighting in recorded(recording).sightings}) == 800
+    assert len({sighting.uid for sighting in recorded(recording).watch_events}) == 800

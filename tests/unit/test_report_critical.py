@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Mark, ProcessEvent, Request, ToolRun, Wait
 from graders.reports.critical import Step, critical_path, longest
 from graders.reports.html import HtmlExporter

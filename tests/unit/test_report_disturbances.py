@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import TrackResult
 from graders.evidence.records import AuditEvent, Disturbance, Exchange, Mark, ProcessEvent
 from graders.model import Outcome, Status
 from graders.reports.disturbances import (

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.evidence.bundle import Bundle, BundleWriter, TrackResult
-from graders.evidence.records import Mark, Sighting
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.manifest import TrackResult
+from graders.evidence.records import Mark, WatchEvent
 from graders.reports.panels import ELEMENTS, ROWS, Panel, panels
 from graders.reports.timeline import draw
 from tests.unit.synthetic_bundle import Story, make_bundle, make_manifest
@@ -122,7 +123,7 @@ def test_pods_are_ordered_by_index_and_strangers_come_last(tmp_path: Path) -> No
         for index in (10, 2, 1):
             story.pod(0.2, "big", index, "Running", "ADDED")
         stranger = {"metadata": {"name": "stranger"}, "status": {"phase": "Running"}}
-        story.writer.add(Sighting(0.3, "ADDED", "pods", story.namespace, "stranger", stranger))
+        story.writer.add(WatchEvent(0.3, "ADDED", "pods", story.namespace, "stranger", stranger))
 
     assert [row.label for row in told(tmp_path, tell).rows] == ["big", "big-1", "big-2", "big-10", "stranger"]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.evidence.bundle import BundleWriter, TrackResult
-from graders.evidence.recorders import Recording
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.manifest import TrackResult
+from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent, Task

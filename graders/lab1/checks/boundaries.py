@@ -220,7 +220,7 @@ def _expect_left_alone(found: Findings, story: Story) -> None:
             and (event.did != "create" or event.subresource)
             and event.ok
             and not event.dry_run
-            and not of_the_house(event.user)
+            and not of_the_house(story.bundle, event.user)
         ]
         found.expect(
             not touched,

@@ -164,7 +164,7 @@ def _mutations(story: Story) -> list[AuditEvent]:
         if event.namespace == story.namespace
         and event.is_write
         and event.resource not in ("leases", "events")
-        and not of_the_house(event.user)
+        and not of_the_house(story.bundle, event.user)
     ]
 
 

@@ -83,7 +83,7 @@ def _expect_nothing_missed(story: Story) -> None:
 
 def _expect_restricted(found: Findings, story: Story, ready: Mark, facts: Facts) -> None:
     """What ran as the operator ran without rights on its node."""
-    namespace = story.bundle.manifest.operator.split(":")[2]
+    namespace = story.bundle.manifest.learner.split(":")[2]
     lives = {life.name: life for life in story.lives("pods", namespace)}
     pods = [lives[name] for name in ready.data["pods"] if name in lives]
     facts["replicas"] = len(pods)

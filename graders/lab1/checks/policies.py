@@ -64,7 +64,7 @@ class _Refusals(dict[str, dict[str, None]]):
 
 def _expect_deployment(found: Findings, bundle: Bundle) -> None:
     """A Deployment runs as the operator: others could be as compliant as they like."""
-    _, _, namespace, account = bundle.manifest.operator.split(":")
+    _, _, namespace, account = bundle.manifest.learner.split(":")
     given = [
         r.body
         for r in bundle.requests
@@ -103,7 +103,7 @@ def _take_answer(refusals: _Refusals, bundle: Bundle, subject: Mark) -> None:
 def _take_annotations(refusals: _Refusals, story: Story) -> None:
     """The API server's own admission judged every request for a pod as it came from the operator."""
     for event in story.audit:
-        if event.user != story.bundle.manifest.operator or event.namespace != story.namespace:
+        if event.user != story.bundle.manifest.learner or event.namespace != story.namespace:
             continue
         if event.resource == "pods" and (violations := event.annotations.get(VIOLATIONS)):
             title = f"the operator's pod {event.name}"
@@ -129,7 +129,7 @@ def _expect_unweakened(found: Findings, story: Story, subjects: list[Mark]) -> N
     refused = [
         event
         for event in story.audit
-        if (event.user, event.namespace) == (story.bundle.manifest.operator, story.namespace)
+        if (event.user, event.namespace) == (story.bundle.manifest.learner, story.namespace)
         and event.resource == "pods"
         and event.verb in ("create", "patch")
         and event.code == 403

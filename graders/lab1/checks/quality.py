@@ -42,7 +42,7 @@ _PROFILES = {
 def check_code_quality(bundle: Bundle, facts: Facts) -> None:
     """The linters of its language find nothing, and its own tests pass and cover at least 70 % of it."""
     runs = {run.tool: run for run in bundle.tools}
-    language = bundle.manifest.submission.get("language")
+    language = bundle.manifest.block.get("language")
     profile = _PROFILES.get(str(language))
     with Findings() as found:
         if not found.expect(

@@ -14,7 +14,7 @@ SHOWN = 6
 def check_least_privilege(bundle: Bundle, facts: Facts) -> None:
     """The operator is never denied anything, and is granted nothing it has no use for."""
     told(bundle, "run")
-    user = bundle.manifest.operator
+    user = bundle.manifest.learner
     _, _, namespace, account = user.split(":")
     mine = [event for event in bundle.audit if event.user == user]
     denied = sorted(

@@ -64,7 +64,7 @@ def _mutating(story: Story, since: float, until: float) -> list[AuditEvent]:
             and event.is_write
             and event.resource not in NOT_COUNTED
             and since <= event.t < until
-            and not of_the_house(event.user)
+            and not of_the_house(story.bundle, event.user)
         ),
         key=lambda event: event.t,
     )
@@ -79,13 +79,19 @@ def _stirred(story: Story, since: float, first: float) -> str:
         return ""
     if Capability.AUDIT_LOG not in story.bundle.manifest.capabilities:
         # Who it was is not on record there, but the operator it was not.
-        for sighting in story.bundle.sightings:
+        for sighting in story.records.watch_events:
             mine = sighting.namespace == story.namespace and sighting.resource in ("pods", PLURAL)
             if mine and since <= sighting.t < first:
                 return f"somebody: {sighting.type} {sighting.resource} {sighting.name} at {sighting.t:.1f} s"
     for event in story.audit:
         mine = event.namespace == story.namespace and event.resource in ("pods", PLURAL)
-        if mine and since <= event.t < first and event.ok and event.is_write and of_the_house(event.user):
+        if (
+            mine
+            and since <= event.t < first
+            and event.ok
+            and event.is_write
+            and of_the_house(story.bundle, event.user)
+        ):
             return f"{event.user}: {event.verb} {event.resource} {event.name} at {event.t:.1f} s"
     return ""
 
@@ -113,7 +119,7 @@ def check_random_walk(bundle: Bundle, facts: Facts) -> None:
         for walk in walks:
             name = str(walk.data["job"])
             facts[f"seed_{name}"] = walk.data["seed"]
-            resized = _last_resize(story, name) + bundle.manifest.scale
+            resized = _last_resize(story, name) + bundle.manifest.calibration.scale
             children = [
                 _children(story, name, space, end, resized)
                 for space in (story.namespace, story.spaces["fresh"], story.spaces["again"])

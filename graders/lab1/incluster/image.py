@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders.evidence.recorders import Recording
+from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
 from graders.images.order import BuildLimits
 from graders.lab1.built import go_runtime
 from graders.lab1.names import IN_CLUSTER
-from graders.scenario.spec import Plan
+from graders.scenario.spec import Run
 
 BUILD_LOG = "image-build.log"
 _LAST_LINES = 12
@@ -45,17 +45,17 @@ class OperatorImage:
 
 
 @contextlib.contextmanager
-def image_for(plan: Plan) -> Iterator[OperatorImage | None]:
-    """The submission's image in the engine of `plan`, gone when the block ends; None if nobody asks for it.
+def image_for(run: Run) -> Iterator[OperatorImage | None]:
+    """The submission's image in the engine of `run`, gone when the block ends; None if nobody asks for it.
 
     Nor is it built where there are no real nodes: its check says so by itself.
     """
-    if IN_CLUSTER not in plan.tracks or not plan.engine:
+    if IN_CLUSTER not in run.selection or not run.fleet.engine:
         yield None
         return
     with contextlib.ExitStack() as stack:
         try:
-            image = stack.enter_context(operator_image(plan))
+            image = stack.enter_context(operator_image(run))
         except InfraFault as fault:
             # The engine's trouble is this track's alone.
             image = OperatorImage("", "", problem=str(fault))
@@ -63,8 +63,8 @@ def image_for(plan: Plan) -> Iterator[OperatorImage | None]:
 
 
 @contextlib.contextmanager
-def operator_image(plan: Plan) -> Iterator[OperatorImage]:
-    """Build the submission's image in the engine of `plan`; it is gone when the block ends.
+def operator_image(run: Run) -> Iterator[OperatorImage]:
+    """Build the submission's image in the engine of `run`; it is gone when the block ends.
 
     Raises:
         InfraFault: the engine failed, or what images start from cannot be had.
@@ -74,17 +74,17 @@ def operator_image(plan: Plan) -> Iterator[OperatorImage]:
     from graders.images.dockerfile import read_dockerfile  # noqa: PLC0415
     from graders.images.workshop import Workshop  # noqa: PLC0415
 
-    root = plan.submission.root
+    root = run.submission.root
     with contextlib.ExitStack() as stack:
         try:
             dockerfile = read_dockerfile(root, bases.offered())
-            bases.have_bases(plan.engine, {*dockerfile.bases, bases.TRAINING}, plan.progress)
+            bases.have_bases(run.fleet.engine, {*dockerfile.bases, bases.TRAINING}, run.progress)
             there = bases.bases_for(
-                root, dockerfile.bases, lambda: go_runtime(plan), plan.folder / "image", plan.progress
+                root, dockerfile.bases, lambda: go_runtime(run), run.session.folder / "image", run.progress
             )
-            shop = stack.enter_context(Workshop(plan.engine, plan.progress))
-            limits = _limits(plan)
-            tag, built = shop.build(f"{plan.submission.lab}-operator", root, dockerfile, there, limits)
+            shop = stack.enter_context(Workshop(run.fleet.engine, run.progress))
+            limits = _limits(run)
+            tag, built = shop.build(f"{run.submission.lab}-operator", root, dockerfile, there, limits)
         except BadSubmission as no:
             facts: dict[str, object] = {
                 "problem": no.problem,
@@ -104,9 +104,9 @@ def operator_image(plan: Plan) -> Iterator[OperatorImage]:
         yield OperatorImage(tag, bases.TRAINING, "image-built", facts, built.printed)
 
 
-def _limits(plan: Plan) -> BuildLimits:
+def _limits(run: Run) -> BuildLimits:
     """Those of the lab's other tools, as far as a build has the same."""
-    tools = plan.tool_limits
+    tools = run.settings.tool_limits
     return BuildLimits(
         memory_bytes=tools.memory_bytes,
         pids=tools.pids,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from graders.evidence.bundle import TrackResult
+from graders.clusters.provider import ClusterSpec
+from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Wait
 from graders.faults import InfraFault
 from graders.lab1.harm import attributed
@@ -14,7 +15,8 @@ from graders.lab1.incluster.stage import RealStage
 from graders.lab1.incluster.world import open_real_world
 from graders.lab1.names import IN_CLUSTER
 from graders.lab1.tracks.incluster import in_cluster
-from graders.model import Capability
+from graders.lab1.worlds import cluster_spec
+from graders.model import Capability, Cluster
 from graders.scenario.spec import Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.submissions.manifests import Manifest
@@ -44,7 +46,6 @@ class RealRun:
         """
         run = self.run
         started = run.recording.clock.now()
-        assert run.another_cluster is not None
         self.image.record(run.recording)
         if self.image.problem:
             return {TRACK.name: TrackResult("failed", started, started, self.image.problem)}
@@ -52,27 +53,33 @@ class RealRun:
             return {TRACK.name: TrackResult("done", started, started)}
         try:
             with (
-                run.another_cluster(TRACK.name, workers=run.workers) as place,
-                open_real_world(run, self.manifests, self.image, place, self.namespace) as world,
+                run.fleet.start(self._spec()) as (live,),
+                open_real_world(run, self.manifests, self.image, live, self.namespace) as world,
             ):
                 what = f"a cluster of {1 + run.workers} real nodes with the images on them"
                 run.recording.writer.add(
                     Wait(started, run.recording.clock.now(), TRACK.name, "condition", what)
                 )
-                world.recording.mark(TRACK.name, "namespace", namespace=self.namespace, part="")
+                world.recording.mark(
+                    TRACK.name, "namespace", namespace=self.namespace, part="", cluster=live.name
+                )
                 gate = RestartGate((), (), lambda: None)
                 stages = {TRACK.name: RealStage(TRACK.name, world)}
                 return attributed(world, run_tracks([TRACK], stages, gate, run.recording, run.progress))
         except InfraFault as error:
             return {TRACK.name: TrackResult("failed", started, run.recording.clock.now(), str(error))}
 
+    def _spec(self) -> ClusterSpec:
+        run = self.run
+        whole = cluster_spec(run, self.manifests, f"{run.lab}-{TRACK.name}")
+        return replace(whole, nodes=(), workers=run.workers)
+
 
 def real_run(
-    run: Run, manifests: Sequence[Manifest], namespace: str, image: OperatorImage | None
+    run: Run, first: Cluster, manifests: Sequence[Manifest], namespace: str, image: OperatorImage | None
 ) -> RealRun | None:
-    """The track with its image; None where it is not asked for, or this cluster cannot show it."""
-    cluster = run.cluster
-    able = cluster.capabilities >= TRACK.needs and cluster.real_nodes is not None
-    if image is None or not able or run.another_cluster is None:
+    """The track with its image; None where it is not asked for, or clusters like the first cannot show it."""
+    able = first.capabilities >= TRACK.needs and first.real_nodes is not None
+    if image is None or not able or first.guest is not None:
         return None
     return RealRun(run, manifests, namespace, image)

@@ -186,13 +186,13 @@ class RealStage:
             self._task.update(detail=f"waiting for {what}")
         since = self.now()
         try:
-            with self.world.recording.news.listener() as bell:
+            with self.world.recording.changes.listener() as bell:
                 return wait_for(probe, timeout_s=limit_s, interval_s=0.5, wake=bell)
         finally:
             self.world.recording.writer.add(Wait(since, self.now(), self.track, "condition", what))
 
     def _blame(self, since: float) -> None:
-        sickness = self.world.control.sickness(since) or self.world.watches.problem
+        sickness = self.world.health.sickness(since) or self.world.watches.problem
         sickness = sickness or self.world.control_pod()
         if sickness:
             raise InfraFault(f"a deadline passed while the harness was not healthy: {sickness}")

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from graders.clusters.confinement import REAL, Room, confine
 from graders.clusters.containment import forbid_escapes
-from graders.evidence.recorders import AuditRecorder, ControlRecorder, Recording, WatchRecorder, measure
+from graders.evidence.auditing import AuditRecorder
+from graders.evidence.health import Health
+from graders.evidence.recording import Recording, measure
+from graders.evidence.watching import WatchRecorder
 from graders.faults import InfraFault
-from graders.kube.client import Kube, kube_of
+from graders.kube.client import Kube
 from graders.kube.paths import resource_path
 from graders.lab1 import install
 from graders.lab1.api import API_VERSION, JOB_NAME, PLURAL, pods_path
@@ -19,8 +22,9 @@ from graders.lab1.incluster.image import OperatorImage
 from graders.lab1.incluster.training import own_pod
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.namespaces import create_namespaces
-from graders.model import Cluster, RealNodes
+from graders.model import RealNodes
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.scenario.fleet import LiveCluster
 from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest
 
@@ -56,7 +60,7 @@ class RealWorld:
     recording: Recording
     audit: AuditRecorder
     watches: WatchRecorder
-    control: ControlRecorder
+    health: Health
     nodes: RealNodes
     operator_user: str
     manifests: Sequence[Manifest]
@@ -83,7 +87,7 @@ def open_real_world(
     run: Run,
     manifests: Sequence[Manifest],
     image: OperatorImage,
-    place: tuple[Cluster, AuditRecorder],
+    live: LiveCluster,
     jobs: str,
 ) -> Iterator[RealWorld]:
     """Install the submission, but for its Deployments, and watch while the block runs; `jobs` is a namespace.
@@ -91,43 +95,41 @@ def open_real_world(
     Raises:
         BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
     """
-    cluster, audit = place
+    cluster, kube, watches = live.cluster, live.kube, live.watches
     wanted: Lab1Manifest = run.submission.manifest
     if cluster.real_nodes is None:
         raise InfraFault(f"provider {cluster.provider} gives no access to its nodes")
-    kube = kube_of(cluster)
     with run.progress.task("bringing images to the nodes"):
         cluster.real_nodes.load(image.reference, image.training)
-    with (
-        ControlRecorder(run.recording, kube, cluster.own_namespace) as control,
-        WatchRecorder(run.recording, kube, _WATCHED) as watches,
-    ):
-        with run.progress.task("installing manifests on real nodes"):
-            forbid_escapes(kube)
-            install.install(kube, manifests, wanted, None, run.deadline_s)
-            watches.follow(PLURAL, resource_path(API_VERSION, PLURAL))
-            own = f"{jobs}-own"
-            create_namespaces(kube, (jobs, own), run.deadline_s)
-            _confine(kube, manifests, wanted, jobs)
-        with run.progress.task("measuring how long a real pod takes to start"):
-            await_names(kube, own, image.training)
-            starts_s = start_pod(kube, own, image.training)
-        yield RealWorld(
-            kube=kube,
-            recording=run.recording,
-            audit=audit,
-            watches=watches,
-            control=control,
-            nodes=cluster.real_nodes,
-            operator_user=install.operator_user(wanted),
-            manifests=manifests,
-            wanted=wanted,
-            image=image,
-            namespace=jobs,
-            own_namespace=own,
-            starts_s=starts_s,
-            deadline_s=round(REACTS_FACTOR * run.deadline_s + STARTS_FACTOR * starts_s, 1),
-        )
+    base_s = run.settings.deadline_s
+    for resource, path in _WATCHED.items():
+        watches.follow(resource, path)
+    with run.progress.task("installing manifests on real nodes"):
+        forbid_escapes(kube)
+        install.install(kube, manifests, wanted, None, base_s)
+        watches.follow(PLURAL, resource_path(API_VERSION, PLURAL))
+        own = f"{jobs}-own"
+        create_namespaces(kube, (jobs, own), base_s)
+        _confine(kube, manifests, wanted, jobs)
+    with run.progress.task("measuring how long a real pod takes to start"):
+        await_names(kube, own, image.training)
+        starts_s = start_pod(kube, own, image.training)
+    yield RealWorld(
+        kube=kube,
+        recording=run.recording,
+        audit=live.audit,
+        watches=watches,
+        health=Health(run.session.harness, live.health),
+        nodes=cluster.real_nodes,
+        operator_user=install.operator_user(wanted),
+        manifests=manifests,
+        wanted=wanted,
+        image=image,
+        namespace=jobs,
+        own_namespace=own,
+        starts_s=starts_s,
+        deadline_s=round(REACTS_FACTOR * base_s + STARTS_FACTOR * starts_s, 1),
+    )
 
 
 def _confine(kube: Kube, manifests: Sequence[Manifest], wanted: Lab1Manifest, jobs: str) -> None:

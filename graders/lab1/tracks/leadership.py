@@ -102,7 +102,7 @@ class Witness(Rule):
             self._asking[id(request)] = (request, claims)
         if request.asked.verb == "watch" and request.asked.resource == PLURAL:
             self.watching.add(request.instance)
-            self._stage.world.recording.news.ring()
+            self._stage.world.recording.changes.notify()
         return None
 
     async def after(self, request: InFlight, code: int) -> Answer | None:
@@ -129,7 +129,7 @@ class Witness(Rule):
                 priority=claim.priority,
                 gone=claim.gone,
             )
-        self._stage.world.recording.news.ring()
+        self._stage.world.recording.changes.notify()
 
     def holders(self) -> set[str]:
         """The instances that hold a lock now."""

@@ -1,0 +1,165 @@
+"""Health, of two kinds: whether the harness itself is scheduled, and how a cluster's API server answers.
+
+A harness that was not scheduled can measure nothing. That an API server is away is evidence, and a fault
+only where nobody meant it to be.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from graders.evidence.recording import Recording
+from graders.evidence.records import HarnessSample, HealthSample
+from graders.faults import InfraFault
+from graders.kube.client import Kube
+from graders.kube.paths import resource_path
+
+PERIOD_S = 0.5
+SICK_LAG_S = 2.0
+SICK_READ_S = 3.0
+PROMPT_READ_S = 0.01
+"""A trivial read takes a third of that on a machine that keeps up."""
+
+
+class HarnessHealth:
+    """Whether this process is scheduled in time; a context manager that measures."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._stop = threading.Event()
+        self._samples: list[HarnessSample] = []
+        self._thread = threading.Thread(target=self._run, name="harness-health", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10.0)
+
+    def sickness(self, since: float) -> str:
+        """What was wrong with the harness since time `since`; empty when it was healthy."""
+        now = self._recording.clock.now()
+        samples = [sample for sample in list(self._samples) if sample.t >= since]
+        worst_s = max((sample.lag_s for sample in samples), default=0.0)
+        if worst_s > SICK_LAG_S:
+            return f"the harness was not scheduled for {worst_s:.1f} s"
+        silent_s = now - max((sample.t for sample in samples), default=since)
+        # A tick that is so late will be a sick one.
+        return f"the harness took no sample for {silent_s:.1f} s" if silent_s > PERIOD_S + SICK_LAG_S else ""
+
+    def _run(self) -> None:
+        due = time.monotonic() + PERIOD_S
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            lag_s = max(0.0, time.monotonic() - due)
+            sample = HarnessSample(self._recording.clock.now(), round(lag_s, 6))
+            self._samples.append(sample)
+            self._recording.writer.add(sample)
+            due = max(due + PERIOD_S, time.monotonic())
+
+
+class ApiHealth:
+    """How a cluster's API server answers; a context manager that asks it for something trivial."""
+
+    def __init__(
+        self, recording: Recording, kube: Kube, namespace: str = "default", *, cluster: str = ""
+    ) -> None:
+        """`namespace` is the object that is read as a trial."""
+        self.cluster = cluster
+        self._path = resource_path("v1", "namespaces", name=namespace)
+        self._recording = recording
+        self._kube = kube
+        self._stop = threading.Event()
+        self._samples: list[HealthSample] = []
+        self._thread = threading.Thread(target=self._run, name="api-health", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10.0)
+
+    def sickness(self, since: float) -> str:
+        """What was wrong with the API server since time `since`, where nobody disturbs it; else empty."""
+        now = self._recording.clock.now()
+        samples = [sample for sample in list(self._samples) if sample.t >= since]
+        for sample in samples:
+            if sample.read_s is None:
+                return f"the API server did not answer the harness: {sample.error}"
+            if sample.read_s > SICK_READ_S:
+                return f"the API server took {sample.read_s:.1f} s for a trivial read"
+        silent_s = now - max((sample.t for sample in samples), default=since)
+        # A read that is under way for so long will be a sick one.
+        late = silent_s > PERIOD_S + SICK_LAG_S + SICK_READ_S
+        return f"the harness took no health sample for {silent_s:.1f} s" if late else ""
+
+    def slow_s(self, since: float) -> float:
+        """Seconds since `since` that the API server took from whoever asks it one thing after another.
+
+        None while it answers promptly; nine tenths of the time while an answer takes ten times as long.
+        """
+        samples = list(self._samples)
+        first = bisect.bisect_right(samples, since, key=lambda sample: sample.t)
+        taken = 0.0
+        for number in range(first, len(samples)):
+            sample = samples[number]
+            before = samples[number - 1].t if number else since
+            prompt = 0.0 if sample.read_s is None else min(1.0, PROMPT_READ_S / max(sample.read_s, 1e-6))
+            taken += (sample.t - max(since, before)) * (1.0 - prompt)
+        return taken
+
+    def read_s(self) -> float:
+        """Seconds one trivial read of the API server takes just now; without end if it does not answer."""
+        took_s = self._sample().read_s
+        return math.inf if took_s is None else took_s
+
+    def _run(self) -> None:
+        due = time.monotonic() + PERIOD_S
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            sample = self._sample()
+            self._samples.append(sample)
+            self._recording.writer.add(sample)
+            due = max(due + PERIOD_S, time.monotonic())
+
+    def _sample(self) -> HealthSample:
+        started = time.monotonic()
+        try:
+            answer = self._kube.request("GET", self._path, timeout_s=10.0)
+            error = "" if answer.ok else f"{answer.code} {answer.message}"
+        except InfraFault as fault:
+            error = fault.problem
+        took = None if error else round(time.monotonic() - started, 6)
+        return HealthSample(self._recording.clock.now(), took, error, self.cluster)
+
+
+@dataclass(frozen=True)
+class Health:
+    """Harness and API server together: for a run that disturbs neither, each can be to blame."""
+
+    harness: HarnessHealth
+    api: ApiHealth
+
+    def sickness(self, since: float) -> str:
+        """What was wrong with either since time `since`; empty when both were healthy."""
+        return self.harness.sickness(since) or self.api.sickness(since)
+
+    def slow_s(self, since: float) -> float:
+        """As `ApiHealth.slow_s`."""
+        return self.api.slow_s(since)
+
+    def read_s(self) -> float:
+        """As `ApiHealth.read_s`."""
+        return self.api.read_s()

@@ -1,0 +1,98 @@
+"""What all recorders of a run share: the clock, the bundle, who is who, and the bell.
+
+Recorders witness from outside the learner's reach and write what they see into the bundle. Each keeps the
+little state that a scenario waits on, and notifies whenever something arrived, so that waiting needs no slow
+polling.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.manifest import ClusterInfo
+from graders.evidence.records import Mark
+from graders.model import Role
+
+
+class Clock:
+    """Seconds since the start of the run, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now."""
+        self._start = time.monotonic()
+        self.wall_start = time.time()
+
+    def now(self) -> float:
+        """Seconds since the start, to the microsecond."""
+        return round(time.monotonic() - self._start, 6)
+
+    def from_wall(self, stamp: str) -> float:
+        """An RFC 3339 stamp of the same machine, as seconds since the start."""
+        return round(datetime.fromisoformat(stamp).timestamp() - self.wall_start, 6)
+
+
+class ChangeNotifier:
+    """Tells scenario waits that something was recorded; each listener has an event of its own."""
+
+    def __init__(self) -> None:
+        self._listeners: set[threading.Event] = set()
+        self._lock = threading.Lock()
+
+    def notify(self) -> None:
+        """Wake every listener."""
+        with self._lock:
+            for listener in self._listeners:
+                listener.set()
+
+    @contextlib.contextmanager
+    def listener(self) -> Iterator[threading.Event]:
+        """An event that is set at every ring while the block runs."""
+        event = threading.Event()
+        with self._lock:
+            self._listeners.add(event)
+        try:
+            yield event
+        finally:
+            with self._lock:
+                self._listeners.discard(event)
+
+
+class Recording:
+    """What all recorders share. Its clock stands at zero again when acting begins."""
+
+    def __init__(self, writer: BundleWriter) -> None:
+        self.writer = writer
+        self.clock = Clock()
+        self.changes = ChangeNotifier()
+        self.clusters: dict[str, ClusterInfo] = {}
+        self.actors: dict[str, Role] = {}
+
+    def begin(self) -> None:
+        """Set the clock to zero; nothing is on record yet."""
+        self.clock.restart()
+
+    def note_actor(self, user: str, role: Role) -> None:
+        """Whose a user of an API server is; what was said first holds."""
+        self.actors.setdefault(user, role)
+
+    def mark(self, track: str, name: str, **data: Any) -> Mark:
+        """Set a mark now."""
+        mark = Mark(self.clock.now(), track, name, data)
+        self.writer.add(mark)
+        return mark
+
+
+def measure(action: Callable[[], object]) -> float:
+    """Seconds one call of `action` takes."""
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
