@@ -12,7 +12,7 @@ NAME = "fence"
 _ASKING = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
 """Groups whose objects are questions: nothing is stored."""
 
-_HARMLESS = frozenset({"", "status", "scale"})
+_NO_TAMPERING = frozenset({"", "status", "scale"})
 """Subresources that may be read; others lead into pods and nodes."""
 
 _REFUSED = Answer(
@@ -44,4 +44,4 @@ class Fence(Rule):
             return True
         # A trial of a change is answered with the object.
         changes_nothing = asked.dry_run or asked.verb in ("get", "list", "watch")
-        return changes_nothing and asked.resource != "secrets" and asked.subresource in _HARMLESS
+        return changes_nothing and asked.resource != "secrets" and asked.subresource in _NO_TAMPERING

@@ -8,10 +8,10 @@ from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.lab1.api import PLURAL
-from graders.lab1.harm import harm_done
 from graders.lab1.names import OPERATOR_NOT_READY, RUN
 from graders.lab1.world import World
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.scenario.tampering import tampering
 
 
 def wait_operator(world: World) -> bool:
@@ -26,7 +26,7 @@ def wait_operator(world: World) -> bool:
             raise world.operator.fault
         if world.operator.fault is not None:
             raise InfraFault(f"the operator could not be started: {world.operator.fault}")
-        if not world.audit.accepted(world.operator_user, PLURAL):
+        if not world.audit.accepted(world.user, PLURAL):
             raise NotYet("it has not read or watched jobs yet")
 
     since = world.recording.clock.now()
@@ -35,7 +35,7 @@ def wait_operator(world: World) -> bool:
             wait_for(ready, timeout_s=3 * world.deadline_s, interval_s=0.1, wake=bell)
     except TimedOut as error:
         sickness = world.health.sickness(since)
-        if sickness and not harm_done(world):
+        if sickness and not tampering(world):
             raise InfraFault(
                 f"the operator was not ready while the harness was not healthy: {sickness}"
             ) from error
@@ -53,7 +53,7 @@ def restart(world: World, while_down: Callable[[], None] = lambda: None) -> None
     Raises:
         InfraFault: it could not be started again.
     """
-    before = world.audit.accepted(world.operator_user, PLURAL)
+    before = world.audit.accepted(world.user, PLURAL)
 
     def down() -> None:
         while_down()
@@ -64,7 +64,7 @@ def restart(world: World, while_down: Callable[[], None] = lambda: None) -> None
         raise InfraFault(f"the operator could not be started again: {world.operator.fault}")
 
     def back() -> None:
-        if world.audit.accepted(world.operator_user, PLURAL) == before:
+        if world.audit.accepted(world.user, PLURAL) == before:
             raise NotYet("it has not read jobs since its restart")
 
     try:
@@ -76,7 +76,7 @@ def restart(world: World, while_down: Callable[[], None] = lambda: None) -> None
 
 
 def _release_leases(world: World) -> None:
-    namespace = world.operator_user.split(":")[2]
+    namespace = world.user.split(":")[2]
     world.kube.delete(resource_path("coordination.k8s.io/v1", "leases", namespace=namespace))
     for plural, path in (
         ("kopfpeerings", resource_path("kopf.dev/v1", "kopfpeerings", namespace=namespace)),

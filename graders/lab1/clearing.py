@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from graders.evidence.timeline import CLEARED
 from graders.kube.client import ApiRefused
 from graders.lab1.api import PLURAL, controller_uid, jobs_path
-from graders.lab1.names import CLEARED, FOREIGN_FINALIZER, RUN
+from graders.lab1.names import FOREIGN_FINALIZER, RUN
 from graders.lab1.world import World
 from graders.polling import NotYet, TimedOut, wait_for
 

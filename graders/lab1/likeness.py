@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graders.evidence.records import Object
+from graders.evidence.timeline import ObjectHistory
 from graders.lab1.api import JOB_NAME, REPLICA_INDEX
-from graders.lab1.story import Life
 from graders.lab1.template import VARIABLES, shown
 
 _ASIDE = frozenset({"nodeName", "preemptionPolicy", "priority", "schedulingGates", "tolerations", "volumes"})
@@ -17,7 +17,7 @@ _ELSEWHERE = frozenset({"securityContext", "volumeMounts"})
 """What another criterion judges, and what the API server adds to a container."""
 
 
-def unlike(before: Life, after: Life) -> list[str]:
+def unlike(before: ObjectHistory, after: ObjectHistory) -> list[str]:
     """In what a pod differs from the one it replaces, in words: the job's labels and variables, owner, spec.
 
     Labels, annotations and variables of the operator's own may tell the attempts apart.

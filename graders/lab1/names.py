@@ -8,9 +8,6 @@ IN_CLUSTER = "in-cluster"
 RUN = "run"
 """A track of no acting: the audit of the whole run, and what the manifests grant."""
 
-CLEARED = "cleared"
-"""The mark after which the record of its namespace tells nothing: the grader took away what was there."""
-
 OPERATOR_NOT_READY = "operator-not-ready"
 """The mark of an operator that never read a job."""
 

@@ -17,7 +17,6 @@ from graders.lab1 import goquality, install, quality
 from graders.lab1.attendance import restart, wait_operator
 from graders.lab1.clearing import clear
 from graders.lab1.handedin import handed_in
-from graders.lab1.harm import attributed
 from graders.lab1.incluster import run as incluster
 from graders.lab1.names import HANDED_IN, IN_CLUSTER, RUN
 from graders.lab1.preparing import QUALITY, Prepared, is_in, manifests_of, prepared
@@ -49,6 +48,7 @@ from graders.scenario.fleet import LiveCluster
 from graders.scenario.learner import sandbox_spec
 from graders.scenario.pace import wait_turn
 from graders.scenario.spec import Acting, Recorded, Run
+from graders.scenario.tampering import attributed
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 
 _TRACKS: tuple[Track[Stage], ...] = (
@@ -233,7 +233,7 @@ class _Recording:
                 there = world
                 if last.replicas > 1:
                     second = world.operator.another(f"{last.name}-standby")
-                    there = replace(world, standby=replicas.enter_context(second))
+                    there = replace(world, processes=(*world.processes, replicas.enter_context(second)))
                 stage = {last.name: Stage(last.name, there, gate)}
                 results |= run_tracks([last], stage, gate, world.recording, self.run.progress)
         return attributed(world, results)

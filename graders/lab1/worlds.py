@@ -14,20 +14,20 @@ from graders.evidence.health import Health
 from graders.kube.client import Kube
 from graders.kube.paths import resource_path
 from graders.lab1 import install
-from graders.lab1.api import API_VERSION, PLURAL
+from graders.lab1.api import API_VERSION, GROUP, PLURAL
 from graders.lab1.claims import claims
 from graders.lab1.collection import await_collector
-from graders.lab1.fronts import Front, open_front
 from graders.lab1.manifest import Lab1Manifest
-from graders.lab1.namespaces import create_namespaces
-from graders.lab1.operator import Launch, Operator, environment
 from graders.lab1.preparing import Prepared
 from graders.lab1.samples import read_samples
 from graders.lab1.world import QUIET_S, World
 from graders.model import Capability
 from graders.sandbox.protocol import SandboxSpec, View
+from graders.scenario.apiaccess import ApiAccess, open_api_access
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.learner import sandbox_spec
+from graders.scenario.learnerprocess import Launch, LearnerProcess, environment
+from graders.scenario.namespaces import create_namespaces
 from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest
 
@@ -74,13 +74,13 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
         BadSubmission: the cluster refuses what was handed in. InfraFault: the harness failed.
     """
     run, ready = setting.run, setting.ready
-    live, operator_user = place.live, install.operator_user(ready.wanted)
+    live, user = place.live, install.operator_user(ready.wanted)
     cluster, kube, watches = live.cluster, live.kube, live.watches
     folder = run.session.folder / (place.name or "first")
     folder.mkdir()
     for resource, path in _WATCHED.items():
         watches.follow(resource, path)
-    with open_front(live, folder, run.recording, operator_user) as front:
+    with open_api_access(live, folder, run.recording, user, frozenset({GROUP})) as access:
         with run.progress.task("installing manifests" + (f" for {place.name}" if place.name else "")):
             if Capability.REAL_PODS in cluster.capabilities:
                 forbid_escapes(kube, simulated=Capability.SIMULATED_NODES in cluster.capabilities)
@@ -94,7 +94,8 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
         if cluster.kinds_known_late:
             with run.progress.task("waiting for the cluster's garbage collector to know jobs"):
                 await_collector(kube, cluster.own_namespace)
-        launch = _launch(setting, kube, front, folder)
+        name = f"{place.name}-operator" if place.name else "operator"
+        launch = _launch(setting, kube, access, folder)
         yield World(
             kube=kube,
             recording=run.recording,
@@ -102,9 +103,9 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
             watches=watches,
             health=Health(run.session.harness, live.health),
             cluster=live.name,
-            operator=Operator(launch, run.recording, f"{place.name}-operator" if place.name else "operator"),
-            proxy=front.proxy,
-            operator_user=operator_user,
+            processes=(LearnerProcess(launch, run.recording, name),),
+            proxy=access.proxy,
+            user=user,
             deadline_s=setting.deadline_s,
             namespaces=place.namespaces,
             quiet_s=QUIET_S * setting.scale,
@@ -120,7 +121,7 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
         )
 
 
-def _launch(setting: Setting, kube: Kube, front: Front, folder: Path) -> Launch:
+def _launch(setting: Setting, kube: Kube, access: ApiAccess, folder: Path) -> Launch:
     run, ready = setting.run, setting.ready
     operator, limits = ready.wanted.operator, run.settings.limits
     token = install.operator_token(kube, ready.wanted)
@@ -128,7 +129,7 @@ def _launch(setting: Setting, kube: Kube, front: Front, folder: Path) -> Launch:
     def spec(instance: str, scratch: Path) -> SandboxSpec:
         def files(view: View) -> dict[str, bytes]:
             server = f"https://{view.api_address}"
-            kubeconfig = token_kubeconfig(server, front.authority, token, operator.namespace)
+            kubeconfig = token_kubeconfig(server, access.authority, token, operator.namespace)
             return {"kubeconfig": kubeconfig.encode()}
 
         return replace(
@@ -143,7 +144,7 @@ def _launch(setting: Setting, kube: Kube, front: Front, folder: Path) -> Launch:
         sandbox_spec=spec,
         folder=folder,
         logs=run.recording.writer.folder / "logs",
-        proxy=front.proxy,
+        proxy=access.proxy,
         metrics_port=operator.metrics.port,
         metrics_path=operator.metrics.path,
     )

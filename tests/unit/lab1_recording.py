@@ -35,8 +35,8 @@ from graders.evidence.records import (
     Wait,
     WatchEvent,
 )
+from graders.evidence.timeline import CLEARED
 from graders.lab1.metrics import PREFIX
-from graders.lab1.names import CLEARED
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab1-reference.tar.xz"
 

@@ -92,7 +92,7 @@ def test_a_job_that_vanished_is_a_loss(tmp_path: Path) -> None:
         telling.judge(check_downtime, tmp_path)
 
 
-def test_what_the_track_waited_for_in_vain_is_quoted(tmp_path: Path) -> None:
+def test_what_the_track_waited_for_starved_is_quoted(tmp_path: Path) -> None:
     telling = absent()
     telling.mark(11.0, "missed", waiting_for="fail-missed to be as it should", within_s=10.0, seen="1 pod")
     with pytest.raises(Unmet, match="1 pod"):

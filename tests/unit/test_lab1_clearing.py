@@ -9,12 +9,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.timeline import CLEARED
 from graders.judging import Facts
 from graders.kube.client import Answer, ApiRefused
 from graders.lab1.api import PLURAL, jobs_path
 from graders.lab1.clearing import clear
-from graders.lab1.names import CLEARED, FOREIGN_FINALIZER, RUN
-from graders.lab1.story import Story
+from graders.lab1.names import FOREIGN_FINALIZER, RUN
+from graders.lab1.trackrecord import JobsRecord
 from graders.lab1.world import World
 from tests.unit.lab1_telling import Object, Telling, job, pod
 
@@ -121,7 +122,7 @@ def test_what_comes_of_it_is_nobodys_evidence(tmp_path: Path) -> None:
     telling.write(2.7, "delete", "pods", "b-0", namespace="elsewhere")
 
     def look(bundle: Bundle, _: Facts) -> None:
-        story = Story(bundle, "done")
+        story = JobsRecord(bundle, "done")
         assert story.job("a").gone is None
         assert [event.name for event in story.writes("pods", "delete")] == ["a-1"]
         assert [event.name for event in story.audit] == ["a-1", "b-0"]

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from graders.evidence.records import WatchEvent
+from graders.evidence.timeline import ObjectHistory
 from graders.lab1.api import JOB_NAME, REPLICA_INDEX
 from graders.lab1.likeness import unlike
-from graders.lab1.story import Life
 
 
-def made(*, env: dict[str, str] | None = None, labels: dict[str, str] | None = None, **spec: Any) -> Life:
+def made(
+    *, env: dict[str, str] | None = None, labels: dict[str, str] | None = None, **spec: Any
+) -> ObjectHistory:
     """A pod of the index 0, with more of it said."""
     variables = {"PET_NODE_RANK": "0", "PET_MASTER_PORT": "29400", **(env or {})}
     pod = {
@@ -28,7 +30,7 @@ def made(*, env: dict[str, str] | None = None, labels: dict[str, str] | None = N
             **spec,
         },
     }
-    return Life("a-0", "uid", (WatchEvent(0.0, "ADDED", "pods", "here", "a-0", pod),), None)
+    return ObjectHistory("a-0", "uid", (WatchEvent(0.0, "ADDED", "pods", "here", "a-0", pod),), None)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def made(*, env: dict[str, str] | None = None, labels: dict[str, str] | None = N
     [made(), made(env={"ATTEMPT": "2"}), made(labels={"own.example/attempt": "2"}), made(nodeName="other")],
     ids=["the same", "a variable of its own", "a label of its own", "another node"],
 )
-def test_what_may_differ_is_no_difference(after: Life) -> None:
+def test_what_may_differ_is_no_difference(after: ObjectHistory) -> None:
     assert unlike(made(), after) == []
 
 
@@ -48,6 +50,6 @@ def test_what_may_differ_is_no_difference(after: Life) -> None:
         (made(hostname="a"), 'hostname is "a" and was "a-0"'),
     ],
 )
-def test_what_must_be_the_same_is_told(after: Life, says: str) -> None:
+def test_what_must_be_the_same_is_told(after: ObjectHistory, says: str) -> None:
     (difference,) = unlike(made(), after)
     assert difference.endswith(says)

@@ -8,7 +8,7 @@ import pytest
 
 from graders.faults import Unmet
 from graders.lab1.pace import own_pace
-from graders.lab1.story import told
+from graders.lab1.trackrecord import track_record
 from tests.unit.lab1_telling import Telling
 
 
@@ -32,7 +32,7 @@ def test_an_even_pace_is_told_with_its_number(tmp_path: Path) -> None:
     assert pace is not None
     assert (pace.requests, pace.seconds, pace.limit) == (200, 10.0, 20)
     with pytest.raises(Unmet) as unmet:
-        told(bundle, "downtime")
+        track_record(bundle, "downtime")
     assert "asked 200 times in these 10 s, 20 times in nearly every second" in unmet.value.hint
 
 
@@ -41,5 +41,5 @@ def test_who_is_not_throttled_is_not_told_so(times: list[float], tmp_path: Path)
     bundle = asking(*times).bundle(tmp_path)
     assert own_pace(bundle, 10.0, 20.0) is None
     with pytest.raises(Unmet) as unmet:
-        told(bundle, "downtime", hint="of the check")
+        track_record(bundle, "downtime", hint="of the check")
     assert unmet.value.hint == "of the check"

@@ -27,9 +27,9 @@ from graders.evidence.records import (
 )
 from graders.judging import judge
 from graders.judging.catalogue import collect_checks
-from graders.lab1.operator import environment
 from graders.model import Capability, Fault, Outcome, Status
 from graders.sandbox.protocol import View
+from graders.scenario.learnerprocess import environment
 from tests.unit.lab1_flaws import LAB, judged, outcomes_of
 from tests.unit.lab1_recording import ARCHIVE, PARTS, Record, Recording, reference
 

@@ -13,9 +13,10 @@ from graders.evidence.manifest import TrackResult
 from graders.evidence.recording import Recording
 from graders.evidence.records import Wait
 from graders.lab1.stage import Stage
-from graders.lab1.world import Asked, World
+from graders.lab1.world import World
 from graders.progress import Silent
 from graders.sandbox.starvation import Scheduled
+from graders.scenario.environment import ApiUsage
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from tests.unit.synthetic_bundle import make_manifest
 
@@ -33,7 +34,7 @@ def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait,
         deadline_s=30.0,
         watch_turn=threading.Lock(),
         scheduled=Scheduled,
-        asked=lambda track: Asked({}, 0),
+        usage=lambda track: ApiUsage({}, 0),
         answers_slow_s=lambda: 0.0,
     )
     gate = RestartGate(members, acts.keys() - members, lambda: None)

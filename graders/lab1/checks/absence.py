@@ -10,7 +10,7 @@ from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import is_terminating, phase
 from graders.lab1.outcome import outcome
-from graders.lab1.story import Story, told
+from graders.lab1.trackrecord import JobsRecord, track_record
 
 GRACE_S = 1.0
 """A create that begins so soon after the deletion was under way."""
@@ -23,7 +23,7 @@ GRACE_S = 1.0
 )
 def check_downtime(bundle: Bundle, facts: Facts) -> None:
     """What was scaled, failed and deleted while the operator was down is put right when it is back."""
-    story = told(bundle, "downtime")
+    story = track_record(bundle, "downtime")
     end = story.mark("end").t
     down, up = story.mark("down").t, story.mark("up").t
     facts["down_s"] = round(up - down, 2)
@@ -55,7 +55,7 @@ def check_downtime(bundle: Bundle, facts: Facts) -> None:
 )
 def check_finalizers(bundle: Bundle, facts: Facts) -> None:
     """A deleted job that somebody else still holds gets no pods, keeps that finalizer, then goes."""
-    story = told(bundle, "finalizers")
+    story = track_record(bundle, "finalizers")
     troubled = story.mark("troubled").data
     facts["cleanups_that_failed"] = troubled["failures"]
     with Findings() as found:
@@ -72,7 +72,7 @@ def check_finalizers(bundle: Bundle, facts: Facts) -> None:
         _expect_gone(found, story, str(troubled["job"]), story.spaces["own"])
 
 
-def _expect_gone(found: Findings, story: Story, name: str, namespace: str) -> None:
+def _expect_gone(found: Findings, story: JobsRecord, name: str, namespace: str) -> None:
     """The job went in the end, and nothing was created for it once it was to go."""
     life = story.job(name, namespace)
     found.expect(life.gone is not None, f"{name} to be gone", f"{name} is still there")
@@ -88,7 +88,7 @@ def _expect_gone(found: Findings, story: Story, name: str, namespace: str) -> No
     )
 
 
-def _expect_held(found: Findings, story: Story, name: str, hold: str, release: float) -> None:
+def _expect_held(found: Findings, story: JobsRecord, name: str, hold: str, release: float) -> None:
     """Until the grader lets go of the job, its finalizer is on every state of it."""
     life = story.job(name)
     wiped = next((s.t for s in life.seen if s.t < release and hold not in _finalizers(s.object)), None)

@@ -7,10 +7,11 @@ from typing import Any
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import WRITE_VERBS, Request
+from graders.evidence.timeline import TrackRecord, of_the_house
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import controller_uid, is_true, status_field
-from graders.lab1.story import Story, of_the_house, request, told
 from graders.lab1.template import lost
+from graders.lab1.trackrecord import JobsRecord, track_record
 
 DEFAULTS: Mapping[str, object] = {
     "runPolicy.suspend": False,
@@ -46,9 +47,9 @@ _PRUNES = (
 def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
     """The CRD is structural, has status and defaults, refuses bad specs and edits of the template."""
     with Findings() as found:
-        definition = request(bundle, "crd", "crd").response
+        definition = TrackRecord(bundle, "crd").request("crd").response
         _expect_definition(found, definition)
-        smallest = request(bundle, "crd", "create-smallest")
+        smallest = TrackRecord(bundle, "crd").request("create-smallest")
         if found.expect(smallest.code == 201, "the smallest job accepted", _answer(smallest)):
             for path, wanted in DEFAULTS.items():
                 found.equal(f"default of spec.{path}:", wanted, _dig(smallest.response, f"spec.{path}"))
@@ -57,22 +58,22 @@ def check_crd_contract(bundle: Bundle, facts: Facts) -> None:
             found.equal(f"default of spec.{path}:", 1, _dig(in_a_class.response, f"spec.{path}"))
         refused = 0
         for case in BAD:
-            answer = request(bundle, "crd", f"bad-{case}")
+            answer = TrackRecord(bundle, "crd").request(f"bad-{case}")
             refused += found.expect(
                 answer.code == 422, f"422 for a job with {case.replace('-', ' ')}", _answer(answer)
             )
-        stored = request(bundle, "crd", "create-stored")
+        stored = TrackRecord(bundle, "crd").request("create-stored")
         if found.expect(stored.code == 201, "a suspended job accepted", _answer(stored)):
             _expect_kept(found, stored)
             for case in EDITS:
-                answer = request(bundle, "crd", f"edit-{case}")
+                answer = TrackRecord(bundle, "crd").request(f"edit-{case}")
                 refused += found.expect(
                     answer.code == 422,
                     f"422 for a change of the template ({case})",
                     "200, and the label is gone: the CRD prunes it" if _pruned(answer) else _answer(answer),
                     _about_edit(answer, case, definition),
                 )
-            through_main = request(bundle, "crd", "status-through-main")
+            through_main = TrackRecord(bundle, "crd").request("status-through-main")
             found.expect(
                 _dig(through_main.response, "status.restarts") != 77,
                 "a status that only the status subresource can write",
@@ -184,7 +185,7 @@ def _dig(value: Any, path: str) -> Any:
 )
 def check_isolation(bundle: Bundle, facts: Facts) -> None:
     """Jobs of one name in two namespaces are independent, and pods of others are left alone."""
-    story, stranger = told(bundle, "isolation"), told(bundle, "stranger")
+    story, stranger = track_record(bundle, "isolation"), track_record(bundle, "stranger")
     here = story.namespace
     with Findings() as found:
         _expect_left_alone(found, story)
@@ -204,9 +205,9 @@ def check_isolation(bundle: Bundle, facts: Facts) -> None:
     facts["foreign_pods"] = len(story.all("foreign-pod")) + len(stranger.all("foreign-pod"))
 
 
-def _expect_left_alone(found: Findings, story: Story) -> None:
+def _expect_left_alone(found: Findings, story: JobsRecord) -> None:
     for mark in story.all("foreign-pod"):
-        lives = story.lives("pods", mark.data["namespace"])
+        lives = story.histories("pods", mark.data["namespace"])
         gone = next((life.gone for life in lives if life.uid == mark.data["uid"]), None)
         touched = [
             f"{event.verb} at {event.t:.1f} s"
@@ -229,10 +230,10 @@ def _expect_left_alone(found: Findings, story: Story) -> None:
         )
 
 
-def _expect_wait(found: Findings, story: Story) -> None:
+def _expect_wait(found: Findings, story: JobsRecord) -> None:
     """A job whose index is taken by a stranger waits, and takes the place when the stranger is gone."""
     left = story.mark("stranger-leaves").t
-    own = [life for life in story.lives("pods") if controller_uid(life.first) == story.job("blocked").uid]
+    own = [life for life in story.histories("pods") if controller_uid(life.first) == story.job("blocked").uid]
     for t, job in story.statuses("blocked"):
         if t < left and sum(life.at(t) is not None for life in own) < 2:
             found.expect(

@@ -10,14 +10,14 @@ from graders.evidence.records import Object
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import JOB_NAME, QUEUE, REPLICA_INDEX
 from graders.lab1.names import LEAST
-from graders.lab1.story import Story, told
 from graders.lab1.template import lost
+from graders.lab1.trackrecord import JobsRecord, track_record
 
 
 @check("creates-pods", tracks=("create",), hint="Name pods <job>-<index>, from 0 to numNodes-1.")
 def check_creates_pods(bundle: Bundle, facts: Facts) -> None:
     """A job of four nodes gets exactly its four pods, with labels and variables, and a headless Service."""
-    story = told(bundle, "create", hint="Look at what the operator does when it first sees a job.")
+    story = track_record(bundle, "create", hint="Look at what the operator does when it first sees a job.")
     of_least = story.pod_creates(LEAST)
     creates = [event for event in story.pod_creates() if event not in of_least]
     facts["pod_creates"] = len(creates)
@@ -94,8 +94,8 @@ def _environment(container: Mapping[str, Any]) -> dict[str, Any]:
     return {entry["name"]: entry.get("value") for entry in container.get("env") or ()}
 
 
-def _expect_service(found: Findings, story: Story) -> None:
-    services = {life.name: life.first for life in story.lives("services")}
+def _expect_service(found: Findings, story: JobsRecord) -> None:
+    services = {life.name: life.first for life in story.histories("services")}
     if found.expect("bert" in services, "a Service bert", f"Services: {', '.join(services) or 'none'}"):
         spec = services["bert"]["spec"]
         found.equal(
@@ -106,12 +106,12 @@ def _expect_service(found: Findings, story: Story) -> None:
 @check("owner-gc", tracks=("delete",), hint="Set a controller owner reference to the job on every child.")
 def check_owner_gc(bundle: Bundle, facts: Facts) -> None:
     """Pods and Service are owned by their job and go with it."""
-    story = told(
+    story = track_record(
         bundle, "delete", hint="Children go by garbage collection when they carry an owner reference."
     )
     job = story.job("gone")
     deleted = story.mark("delete-job").t
-    children = story.lives("pods") + story.lives("services")
+    children = story.histories("pods") + story.histories("services")
     with Findings() as found:
         for child in children:
             kind = child.first.get("kind") or ("Pod" if "containers" in child.first["spec"] else "Service")
@@ -122,7 +122,7 @@ def check_owner_gc(bundle: Bundle, facts: Facts) -> None:
                 f"{kind} {child.name} has owner references {[o.get('kind') for o in owners]}, not that",
             )
         found.expect(
-            len(story.lives("pods")) >= 2 and story.lives("services"),
+            len(story.histories("pods")) >= 2 and story.histories("services"),
             "two pods and a Service to judge by",
             "children " + (", ".join(child.name for child in children) or "none"),
         )

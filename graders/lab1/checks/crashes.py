@@ -11,7 +11,7 @@ from graders.evidence.records import Mark
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import JOB_NAME, REPLICA_INDEX, controller_uid
 from graders.lab1.names import MORTAL_JOB, UNDISTURBED
-from graders.lab1.story import Story, member, told
+from graders.lab1.trackrecord import JobsRecord, member, track_record
 
 
 @check(
@@ -22,7 +22,7 @@ from graders.lab1.story import Story, member, told
 )
 def check_crash_points(bundle: Bundle, facts: Facts) -> None:
     """Killed after any write, answered or not, the operator ends where it would have ended undisturbed."""
-    story = told(
+    story = track_record(
         bundle,
         "crash-points",
         hint="The operator was killed after its k-th write in this namespace (answered-k), or before it "
@@ -59,11 +59,11 @@ def _where(point: Mark) -> str:
     return f"killed after write {data['k']}" + (", its answer lost" if data["swallow"] else "")
 
 
-def _ending(story: Story, part: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+def _ending(story: JobsRecord, part: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What must be the same, in words: times and uids are left out."""
     space = story.spaces[part]
     pods = story.pods(MORTAL_JOB, space)
-    services = [life for life in story.lives("services", space) if life.gone is None]
+    services = [life for life in story.histories("services", space) if life.gone is None]
     creates = story.creates_by_member(MORTAL_JOB, space)
     made = Counter(event.name for event in story.writes("services", "create", space))
     gone = story.gone_by_member(MORTAL_JOB, space)

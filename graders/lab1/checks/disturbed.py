@@ -6,11 +6,12 @@ from collections import Counter
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent
+from graders.evidence.timeline import ObjectHistory, of_the_house
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, controller_uid, is_terminating, status_field
 from graders.lab1.names import FOREIGN_CONDITION, FOREIGN_FINALIZER, FOREIGN_LABEL
-from graders.lab1.story import Life, Story, member, of_the_house, told
+from graders.lab1.trackrecord import JobsRecord, member, track_record
 
 
 @check(
@@ -20,7 +21,7 @@ from graders.lab1.story import Life, Story, member, of_the_house, told
 )
 def check_conflicts(bundle: Bundle, facts: Facts) -> None:
     """What others wrote just before a write survives it, and what was to be written is, within T."""
-    story = told(
+    story = track_record(
         bundle, "conflicts", hint="Others had written just before: after a 409 read again and retry."
     )
     contested = story.all("contested")
@@ -57,7 +58,7 @@ def check_conflicts(bundle: Bundle, facts: Facts) -> None:
 )
 def check_stale_cache(bundle: Bundle, facts: Facts) -> None:
     """An operator that hears of its pods five seconds late does what it does when it hears at once."""
-    story = told(
+    story = track_record(
         bundle, "stale-cache", hint="The pod watch was five seconds late; everything else worked as always."
     )
     if "calm" not in story.spaces:
@@ -65,8 +66,8 @@ def check_stale_cache(bundle: Bundle, facts: Facts) -> None:
     late, calm = story.namespace, story.spaces["calm"]
     with Findings() as found:
         for what, count in (
-            ("creates", Story.creates_by_member),
-            ("pods that went", Story.gone_by_member),
+            ("creates", JobsRecord.creates_by_member),
+            ("pods that went", JobsRecord.gone_by_member),
         ):
             undisturbed, disturbed = count(story, "behind", calm), count(story, "behind", late)
             facts[f"{what} undisturbed"] = _told(undisturbed)
@@ -90,14 +91,14 @@ def check_stale_cache(bundle: Bundle, facts: Facts) -> None:
 )
 def check_new_uid(bundle: Bundle, facts: Facts) -> None:
     """A job re-created under an old name starts anew, and its children are left alone."""
-    story = told(
+    story = track_record(
         bundle,
         "new-uid",
         hint="The job had been deleted and created again under its name while the watches were silent.",
     )
     uid = story.mark("new").data["uid"]
     failed = [mark.data["pod"] for mark in story.all("end-pod") if mark.t > story.mark("new").t]
-    pods = [life for life in story.lives("pods") if life.seen[0].t >= _first_seen(story, uid)]
+    pods = [life for life in story.histories("pods") if life.seen[0].t >= _first_seen(story, uid)]
     lost = [life.name for life in pods if life.gone is not None and life.name not in failed]
     foreign = [life.name for life in pods if controller_uid(life.first) != uid]
     facts["pods of the new job"] = len(pods)
@@ -116,7 +117,7 @@ def check_new_uid(bundle: Bundle, facts: Facts) -> None:
 )
 def check_replay(bundle: Bundle, facts: Facts) -> None:
     """Duplicated events, and a watch that has to list anew, lead to no write."""
-    story = told(bundle, "replay")
+    story = track_record(bundle, "replay")
     if not story.all("expired"):
         raise InfraFault("the record of track replay has no mark 'expired'")
     replayed, until = story.mark("replayed"), story.mark("end").t
@@ -141,7 +142,7 @@ def check_replay(bundle: Bundle, facts: Facts) -> None:
 )
 def check_missed_events(bundle: Bundle, facts: Facts) -> None:
     """A pod that vanished unheard is replaced within T."""
-    story = told(
+    story = track_record(
         bundle,
         "missed-events",
         hint="The pod watch was cut, and the list that followed lacked the pod. No DELETED event comes then.",
@@ -156,7 +157,7 @@ def check_missed_events(bundle: Bundle, facts: Facts) -> None:
             facts["replaced_after_s"] = round(max(0.0, replaced[0].seen[0].t - vanished.t), 2)
 
 
-def _mutations(story: Story) -> list[AuditEvent]:
+def _mutations(story: JobsRecord) -> list[AuditEvent]:
     """Every write of the operator's in the track's namespace, refused or not; Leases and Events aside."""
     return [
         event
@@ -168,7 +169,7 @@ def _mutations(story: Story) -> list[AuditEvent]:
     ]
 
 
-def _member(life: Life) -> str:
+def _member(life: ObjectHistory) -> str:
     return member(life.first, life.name)
 
 
@@ -176,14 +177,14 @@ def _told(counts: Counter[str]) -> str:
     return ", ".join(f"{name} x{count}" for name, count in sorted(counts.items())) or "none"
 
 
-def _first_seen(story: Story, uid: str) -> float:
-    for life in story.lives(PLURAL):
+def _first_seen(story: JobsRecord, uid: str) -> float:
+    for life in story.histories(PLURAL):
         if life.uid == uid:
             return life.seen[0].t
     raise InfraFault(f"the record of track {story.track} lacks the job of uid {uid}")
 
 
-def _most_at_once(pods: list[Life]) -> int:
+def _most_at_once(pods: list[ObjectHistory]) -> int:
     """The most pods that were there and not on their way out at any moment."""
     changes = []
     for life in pods:

@@ -6,13 +6,13 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import is_terminating, is_true, phase, status_field
-from graders.lab1.story import Story, told
+from graders.lab1.trackrecord import JobsRecord, track_record
 
 
 @check("completion", tracks=("completion",), hint="A job is Complete when every index has succeeded.")
 def check_completion(bundle: Bundle, facts: Facts) -> None:
     """A job is Complete when all its pods succeeded, stays so, and cleans up as cleanPodPolicy says."""
-    story = told(bundle, "completion")
+    story = track_record(bundle, "completion")
     last = story.mark("last-succeeds").t
     ended = story.mark("changed-after-end").t
     ending = [("keeps", ended)]
@@ -53,9 +53,9 @@ def check_completion(bundle: Bundle, facts: Facts) -> None:
     facts["completions"] = 2
 
 
-def _expect_service(found: Findings, story: Story, name: str, t: float, when: str) -> None:
+def _expect_service(found: Findings, story: JobsRecord, name: str, t: float, when: str) -> None:
     """A job's Service stays as long as the job does."""
-    services = [life for life in story.lives("services") if life.name == name]
+    services = [life for life in story.histories("services") if life.name == name]
     # Whether there is one at all is the business of creates-pods.
     found.expect(
         not services or any(life.at(t) is not None for life in services),
@@ -65,7 +65,7 @@ def _expect_service(found: Findings, story: Story, name: str, t: float, when: st
     )
 
 
-def _expect_final(found: Findings, story: Story, name: str) -> None:
+def _expect_final(found: Findings, story: JobsRecord, name: str) -> None:
     """Once it is Complete or Failed, the job never says anything else."""
     complete = False
     for _, job in story.statuses(name):
@@ -88,7 +88,7 @@ def _expect_final(found: Findings, story: Story, name: str) -> None:
     )
 
 
-def _expect_running(found: Findings, story: Story, mark: Mark) -> None:
+def _expect_running(found: Findings, story: JobsRecord, mark: Mark) -> None:
     """A job with pods that succeeded and one at least that runs is Running."""
     states = [job for t, job in story.statuses("keeps") if t <= mark.t]
     found.expect(
@@ -99,7 +99,7 @@ def _expect_running(found: Findings, story: Story, mark: Mark) -> None:
     )
 
 
-def _expect_left(found: Findings, story: Story, name: str, ended: float) -> None:
+def _expect_left(found: Findings, story: JobsRecord, name: str, ended: float) -> None:
     """A change of the spec after the end brings nothing back."""
     found.expect(
         not is_true(story.job(name).last, "Suspended"),
@@ -116,7 +116,7 @@ def _expect_left(found: Findings, story: Story, name: str, ended: float) -> None
     )
 
 
-def _expect_kept(found: Findings, story: Story, name: str, policy: str, end: str) -> None:
+def _expect_kept(found: Findings, story: JobsRecord, name: str, policy: str, end: str) -> None:
     """Finished pods stay, unless the policy is All."""
     pods = story.pods(name)
     finished = {life.uid: life.name for life in pods if phase(life.last) in ("Succeeded", "Failed")}
@@ -134,7 +134,7 @@ def _expect_kept(found: Findings, story: Story, name: str, policy: str, end: str
     )
 
 
-def _expect_stopped(found: Findings, story: Story, name: str, t: float) -> None:
+def _expect_stopped(found: Findings, story: JobsRecord, name: str, t: float) -> None:
     """Under Running, what is still active when the job is Complete goes; what has finished stays."""
     _expect_kept(found, story, name, "Running", "Complete")
     left = [life.name for life in story.pods(name) if (pod := life.at(t)) and not is_terminating(pod)]
@@ -147,7 +147,7 @@ def _expect_stopped(found: Findings, story: Story, name: str, t: float) -> None:
     )
 
 
-def _expect_counts(found: Findings, story: Story, name: str) -> None:
+def _expect_counts(found: Findings, story: JobsRecord, name: str) -> None:
     """What replicaStatuses says of a failed job's finished pods stays, whatever became of them."""
     final = story.job(name).last
     for field in ("succeeded", "failed"):

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Object
+from graders.evidence.timeline import ObjectHistory
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, is_terminating, is_true, phase, status_field
 from graders.lab1.likeness import unlike
@@ -23,8 +24,8 @@ from graders.lab1.names import (
     UNTOUCHED,
     UNTOUCHED_DEADLINE_S,
 )
-from graders.lab1.story import Life, Story, index_name, stamp, told
 from graders.lab1.tenure import replica_of
+from graders.lab1.trackrecord import JobsRecord, index_name, stamp, track_record
 
 OPERATOR = "operator"
 """The replica that all tracks share."""
@@ -33,7 +34,7 @@ OPERATOR = "operator"
 @check("retries", tracks=("retries",), hint="Keep the count of failures in the status, not in memory.")
 def check_retries(bundle: Bundle, facts: Facts) -> None:
     """Failed pods are re-created backoffLimit times, also across a restart; then the job fails."""
-    story = told(
+    story = track_record(
         bundle, "retries", hint="The count must survive a restart: derive it from the status and the pods."
     )
     last = story.mark("last-failure").t
@@ -65,9 +66,9 @@ def check_retries(bundle: Bundle, facts: Facts) -> None:
             _expect_failed(found, story, CROWD)
 
 
-def _expect_alike(found: Findings, story: Story, job: str) -> None:
+def _expect_alike(found: Findings, story: JobsRecord, job: str) -> None:
     """A pod in place of a failed one is made as that was."""
-    by_name: dict[str, list[Life]] = {}
+    by_name: dict[str, list[ObjectHistory]] = {}
     for life in story.pods(job):
         by_name.setdefault(life.name, []).append(life)
     for name, lives in by_name.items():
@@ -88,7 +89,7 @@ def _expect_alike(found: Findings, story: Story, job: str) -> None:
 )
 def check_exit_codes(bundle: Bundle, facts: Facts) -> None:
     """ExitCode: 1-127 fail the job at once, 128-255 or no known code are retried; Never never retries."""
-    story = told(bundle, "exit-codes")
+    story = track_record(bundle, "exit-codes")
     with Findings() as found:
         for name, why in (("permanent", "exit code 1 is permanent"), ("never", "restartPolicy is Never")):
             found.equal(f"{name}: pod creates ({why}):", 1, len(story.pod_creates(name)))
@@ -107,7 +108,7 @@ def check_exit_codes(bundle: Bundle, facts: Facts) -> None:
     facts["retries"] = len(story.pod_creates("retried")) - 1
 
 
-def _expect_of_several(found: Findings, story: Story) -> None:
+def _expect_of_several(found: Findings, story: JobsRecord) -> None:
     """The first non-zero code of all containers decides, and backoffLimit bounds signals, too."""
     for name, why in (
         (BESIDE, "of its containers the first ended with 0, the second with 127"),
@@ -122,7 +123,7 @@ def _expect_of_several(found: Findings, story: Story) -> None:
     _expect_failed(found, story, SIGNALLED)
 
 
-def _expect_failed(found: Findings, story: Story, name: str) -> None:
+def _expect_failed(found: Findings, story: JobsRecord, name: str) -> None:
     """A failed job says so, once and for all, with its end, and nothing of it runs on."""
     job = story.job(name).last
     found.expect(is_true(job, "Failed"), f"{name}: Failed True", f"{name}: Failed is not True")
@@ -153,7 +154,7 @@ def _is_active(pod: Object) -> bool:
 )
 def check_pod_loss(bundle: Bundle, facts: Facts) -> None:
     """A deleted or evicted pod comes back once under its index, and is no failure."""
-    story = told(bundle, "pod-loss")
+    story = track_record(bundle, "pod-loss")
     lossy = story.job("lossy").name
     losses = [story.mark("before-loss"), *story.all("before-loss")[1:]]
     with Findings() as found:
@@ -175,7 +176,7 @@ def check_pod_loss(bundle: Bundle, facts: Facts) -> None:
             )
 
 
-def _expect_made_good(found: Findings, story: Story, name: str, lost: int) -> int:
+def _expect_made_good(found: Findings, story: JobsRecord, name: str, lost: int) -> int:
     """Each lost pod was re-created once, and none was a failure; gives the creates."""
     job, creates = story.job(name).last, len(story.pod_creates(name))
     found.equal(f"{name}: pod creates (3 at first, {lost} in place of lost ones):", 3 + lost, creates)
@@ -205,8 +206,8 @@ def _expect_made_good(found: Findings, story: Story, name: str, lost: int) -> in
 )
 def check_deadlines(bundle: Bundle, facts: Facts) -> None:
     """The limits activeDeadlineSeconds and ttlSecondsAfterFinished hold, poked and restarted or not."""
-    late = told(bundle, "deadline")
-    short = told(bundle, "ttl")
+    late = track_record(bundle, "deadline")
+    short = track_record(bundle, "ttl")
     limit = bundle.manifest.deadline_s + _stretched(late) + _stretched(short)
     with Findings() as found:
         if _created(late, UNTOUCHED):
@@ -225,12 +226,12 @@ def check_deadlines(bundle: Bundle, facts: Facts) -> None:
             _expect_spent(found, short)
 
 
-def _created(story: Story, name: str) -> bool:
+def _created(story: JobsRecord, name: str) -> bool:
     """Whether the track has this job; older records lack some."""
     return any(mark.data["job"] == name for mark in story.all("create"))
 
 
-def _back_after(story: Story, name: str) -> float:
+def _back_after(story: JobsRecord, name: str) -> float:
     """Seconds from the creation of a job to the operator's restart; 0 if there was none."""
     created = next((mark.t for mark in story.all("create") if mark.data["job"] == name), None)
     if created is None:
@@ -243,7 +244,9 @@ def _back_after(story: Story, name: str) -> float:
     return round(min(back) - created, 1) if back else 0.0
 
 
-def _expect_overdue(found: Findings, story: Story, name: str, due_s: float, limit: float) -> float | None:
+def _expect_overdue(
+    found: Findings, story: JobsRecord, name: str, due_s: float, limit: float
+) -> float | None:
     """The job failed within `limit` after its deadline, and nothing of it runs on; gives the seconds."""
     job = story.job(name).last
     failed = conditions(job).get("Failed", {})
@@ -269,7 +272,7 @@ def _expect_overdue(found: Findings, story: Story, name: str, due_s: float, limi
     return took
 
 
-def _expect_at_once(found: Findings, story: Story) -> None:
+def _expect_at_once(found: Findings, story: JobsRecord) -> None:
     """A job whose time to live is 0 is removed when it is over, and not before."""
     life = story.job(AT_ONCE)
     done = any(is_true(s.object, "Complete") for s in life.seen)
@@ -281,7 +284,7 @@ def _expect_at_once(found: Findings, story: Story) -> None:
     )
 
 
-def _expect_in_time(found: Findings, story: Story) -> None:
+def _expect_in_time(found: Findings, story: JobsRecord) -> None:
     """A deadline means nothing to a job that was Complete before it."""
     states = [job for _, job in story.statuses(IN_TIME)]
     # Whether it is called Complete at all is the business of completion.
@@ -294,7 +297,7 @@ def _expect_in_time(found: Findings, story: Story) -> None:
     )
 
 
-def _expect_spent(found: Findings, story: Story) -> None:
+def _expect_spent(found: Findings, story: JobsRecord) -> None:
     """A time to live is one of failed jobs, too."""
     life = story.job(SPENT)
     failed = any(is_true(s.object, "Failed") for s in life.seen)
@@ -306,13 +309,13 @@ def _expect_spent(found: Findings, story: Story) -> None:
     )
 
 
-def _stretched(story: Story) -> float:
+def _stretched(story: JobsRecord) -> float:
     """Seconds by which waits of the track were stretched, because the machine kept the operator waiting."""
     return sum((float(mark.data["by_s"]) for mark in story.all("stretched")), 0.0)
 
 
-def _expect_ttl(found: Findings, story: Story, limit: float, facts: Facts) -> None:
-    life = next(life for life in story.lives(PLURAL) if life.name == "short-lived")
+def _expect_ttl(found: Findings, story: JobsRecord, limit: float, facts: Facts) -> None:
+    life = next(life for life in story.histories(PLURAL) if life.name == "short-lived")
     done = next((s for s in life.seen if s.type != "DELETED" and is_true(s.object, "Complete")), None)
     if not found.expect(done and life.gone, "short-lived: Complete, then removed", "short-lived: it was not"):
         return

@@ -7,12 +7,13 @@ from typing import TypeVar
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark, Object
+from graders.evidence.timeline import ObjectHistory
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import index_of, is_true, status_field
 from graders.lab1.incluster.diagnosis import exit_codes, reasons, users_of
 from graders.lab1.names import IN_CLUSTER
-from graders.lab1.story import Life, Story
+from graders.lab1.trackrecord import JobsRecord
 from graders.model import Capability
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ _HINTS = (
 )
 def check_in_cluster(bundle: Bundle, facts: Facts) -> None:
     """Your image is built, your Deployment runs it as restricted, and it trains for real."""
-    story = Story(bundle, IN_CLUSTER)
+    story = JobsRecord(bundle, IN_CLUSTER)
     _expect_image(story, facts)
     _expect_nothing_missed(story)
     ready = story.mark("ready")
@@ -52,7 +53,7 @@ def check_in_cluster(bundle: Bundle, facts: Facts) -> None:
         _expect_ended(found, story, facts)
 
 
-def _expect_image(story: Story, facts: Facts) -> None:
+def _expect_image(story: JobsRecord, facts: Facts) -> None:
     """There is an image, or the mark says why not."""
     expected = "an image, built from your Dockerfile without a network"
     for mark in story.all("image-refused"):
@@ -72,7 +73,7 @@ def _expect_image(story: Story, facts: Facts) -> None:
     facts["build_s"] = built.data["seconds"]
 
 
-def _expect_nothing_missed(story: Story) -> None:
+def _expect_nothing_missed(story: JobsRecord) -> None:
     for mark in story.all("missed"):
         seen, log = str(mark.data["seen"]), str(mark.data.get("log") or "").strip()
         words = f"{seen}; it printed last: {log}" if log else seen
@@ -81,10 +82,10 @@ def _expect_nothing_missed(story: Story) -> None:
         raise Unmet(f"{mark.data['waiting_for']}{within}", words, hint=hint)
 
 
-def _expect_restricted(found: Findings, story: Story, ready: Mark, facts: Facts) -> None:
+def _expect_restricted(found: Findings, story: JobsRecord, ready: Mark, facts: Facts) -> None:
     """What ran as the operator ran without rights on its node."""
     namespace = story.bundle.manifest.learner.split(":")[2]
-    lives = {life.name: life for life in story.lives("pods", namespace)}
+    lives = {life.name: life for life in story.histories("pods", namespace)}
     pods = [lives[name] for name in ready.data["pods"] if name in lives]
     facts["replicas"] = len(pods)
     found.expect(pods, "a pod of the operator's Deployment", "its Deployment has none", "Set replicas.")
@@ -111,7 +112,7 @@ def _expect_restricted(found: Findings, story: Story, ready: Mark, facts: Facts)
         found.expect(0 not in users, "containers that do not run as root", f"{life.name} ran as user 0")
 
 
-def _expect_trained(found: Findings, story: Story, facts: Facts) -> None:
+def _expect_trained(found: Findings, story: JobsRecord, facts: Facts) -> None:
     """Each rank ran in a real container and ended with 0 by itself; then the job was Complete."""
     job = story.job("train").last
     found.expect(is_true(job, "Complete"), "train: Complete True", "train: Complete is not True")
@@ -126,7 +127,7 @@ def _expect_trained(found: Findings, story: Story, facts: Facts) -> None:
     )
 
 
-def _expect_ended(found: Findings, story: Story, facts: Facts) -> None:
+def _expect_ended(found: Findings, story: JobsRecord, facts: Facts) -> None:
     """Real failures are judged by their codes, and what others did to pods is none."""
     broken = story.job("broken").last
     found.expect(is_true(broken, "Failed"), "broken: Failed True", "broken: Failed is not True")
@@ -147,6 +148,6 @@ def _expect_ended(found: Findings, story: Story, facts: Facts) -> None:
     facts["oom_killed"] = sum("OOMKilled" in _ends(life, reasons) for life in story.pods("told"))
 
 
-def _ends(life: Life, read: Callable[[Object], list[T]]) -> list[T]:
+def _ends(life: ObjectHistory, read: Callable[[Object], list[T]]) -> list[T]:
     """How the containers of a pod ended; a pod is seen ended before it is seen gone."""
     return next((found for seen in reversed(life.seen) if (found := read(seen.object))), [])

@@ -9,8 +9,8 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import WRITE_VERBS, Exchange, Mark
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
-from graders.lab1.story import Story, told
 from graders.lab1.tenure import LOCKS, Claim, holder_of, replica_of, shared_locks
+from graders.lab1.trackrecord import JobsRecord, track_record
 
 GRACE_S = 0.2
 """How long a write may come after its replica has lost the lead, or has been let go on."""
@@ -30,7 +30,7 @@ _ELECT = (
 )
 def check_leader(bundle: Bundle, facts: Facts) -> None:
     """Of two replicas only the one that leads writes; the other takes over when it is stopped or killed."""
-    story = Story(bundle, "leader")
+    story = JobsRecord(bundle, "leader")
     with Findings(
         "one writer at a time: no write by a replica while the other holds the lease",
         hint="Look at the lease just before each write, not only at the start or when an event comes.",
@@ -41,7 +41,7 @@ def check_leader(bundle: Bundle, facts: Facts) -> None:
             shown = ", ".join(_told(x) for x in strays[:_SHOWN])
             more = f" and {len(strays) - _SHOWN} more" if len(strays) > _SHOWN else ""
             found.miss(f"{when}: {shown}{more}")
-    story = told(bundle, "leader", hint=_ELECT)
+    story = track_record(bundle, "leader", hint=_ELECT)
     end = story.mark("end").t
     for name in ("stopped", "killed"):
         mark = story.mark(name)
@@ -57,7 +57,7 @@ def check_leader(bundle: Bundle, facts: Facts) -> None:
     story.mark("awake")
 
 
-def _writes(story: Story) -> list[Exchange]:
+def _writes(story: JobsRecord) -> list[Exchange]:
     """Accepted writes to jobs and their children while there were two replicas, in all tracks' namespaces."""
     mark = next(iter(story.all("begin")), None)
     if mark is None:
@@ -78,7 +78,7 @@ def _writes(story: Story) -> list[Exchange]:
     ]
 
 
-def _strays(story: Story, writes: list[Exchange]) -> dict[str, list[Exchange]]:
+def _strays(story: JobsRecord, writes: list[Exchange]) -> dict[str, list[Exchange]]:
     """Writes by a replica while the other held the lock, by when that was, in words."""
     claims = _claims(story)
     locks = shared_locks(claims) or {claim.lock for claim in claims}
@@ -98,7 +98,7 @@ def _strays(story: Story, writes: list[Exchange]) -> dict[str, list[Exchange]]:
     return found
 
 
-def _just_awake(story: Story, write: Exchange) -> bool:
+def _just_awake(story: JobsRecord, write: Exchange) -> bool:
     """Whether the writer was let go on just now; the mark `awake` has the grace as the machine allowed it."""
     for mark in story.all("continued"):
         if mark.data.get("instance") == write.instance:
@@ -108,7 +108,7 @@ def _just_awake(story: Story, write: Exchange) -> bool:
     return False
 
 
-def _when(story: Story, write: Exchange, holders: str) -> str:
+def _when(story: JobsRecord, write: Exchange, holders: str) -> str:
     before = [mark for mark in story.marks if mark.t <= write.t and mark.name in _PHASES]
     phase = _PHASES[before[-1].name] if before else "at the start"
     back = any(m.t <= write.t and m.data.get("instance") == write.instance for m in story.all("continued"))
@@ -128,7 +128,7 @@ def _told(write: Exchange) -> str:
     return f"{f'{write.verb} {write.resource} {write.name}'.rstrip()} at {write.t:.2f} s"
 
 
-def _claims(story: Story) -> list[Claim]:
+def _claims(story: JobsRecord) -> list[Claim]:
     return [_claim(mark) for mark in story.all("claim")]
 
 

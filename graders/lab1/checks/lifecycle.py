@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import index_of, is_terminating, is_true, phase, status_field
-from graders.lab1.story import index_name, told
+from graders.lab1.trackrecord import index_name, track_record
 
 
 @check(
@@ -17,7 +17,7 @@ from graders.lab1.story import index_name, told
 )
 def check_scaling(bundle: Bundle, facts: Facts) -> None:
     """Pods follow numNodes; the highest indices go first and the others stay untouched."""
-    story = told(bundle, "scaling")
+    story = track_record(bundle, "scaling")
     before, shrunk = story.mark("before-scale", 0).data["pods"], story.mark("before-scale", 1).data["pods"]
     end = story.mark("end").data["pods"]
     with Findings() as found:
@@ -61,7 +61,7 @@ def _indices(pods: Mapping[str, Mapping[str, str]]) -> list[str]:
 )
 def check_suspend(bundle: Bundle, facts: Facts) -> None:
     """Suspending deletes all pods and clears startTime; resuming starts anew."""
-    story = told(bundle, "suspend")
+    story = track_record(bundle, "suspend")
     asked, settled = story.mark("suspend").t, story.mark("suspended").t
     resumed = story.mark("resume").t
     starts = [status_field(job, "startTime") for t, job in story.statuses("paused") if t < asked]

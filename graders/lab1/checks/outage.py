@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
-from graders.lab1.story import told
 from graders.lab1.tenure import replica_of
+from graders.lab1.trackrecord import track_record
 
 MOST_REQUESTS = 600
 MOST_A_SECOND = 50
@@ -21,7 +21,7 @@ MOST_STARTS = 5
 )
 def check_api_outage(bundle: Bundle, facts: Facts) -> None:
     """An API server that is away for thirty seconds is waited for politely, and then caught up with."""
-    story = told(
+    story = track_record(
         bundle,
         "api-outage",
         hint="The API server had been away for half a minute and was back. Never give up trying.",

@@ -8,11 +8,12 @@ from typing import Any
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark, Request
+from graders.evidence.timeline import TrackRecord
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.policies import compliant_template
-from graders.lab1.story import Story, request, told
 from graders.lab1.template import lost
+from graders.lab1.trackrecord import JobsRecord, track_record
 
 TRACK = "policies"
 
@@ -37,7 +38,7 @@ _WARNING = re.compile(
 )
 def check_policy_gates(bundle: Bundle, facts: Facts) -> None:
     """The Deployment and the pods the operator makes pass Pod Security restricted and the policies."""
-    story = told(bundle, TRACK)
+    story = track_record(bundle, TRACK)
     refusals = _Refusals()
     with Findings() as found:
         subjects = story.all("subject")
@@ -87,9 +88,9 @@ def _take_answer(refusals: _Refusals, bundle: Bundle, subject: Mark) -> None:
     """What the API server said of a subject: where the first policy refuses, and where all of them warn."""
     name, title = str(subject.data["subject"]), str(subject.data["title"])
     if not subject.data["stored"]:
-        refusals.add(title, _message(request(bundle, TRACK, f"store/{name}")))
+        refusals.add(title, _message(TrackRecord(bundle, TRACK).request(f"store/{name}")))
         return
-    answer = request(bundle, TRACK, f"admit/{name}")
+    answer = TrackRecord(bundle, TRACK).request(f"admit/{name}")
     if answer.code in _DENIED:
         refusals.add(title, _reason(_message(answer)))
     elif answer.code != 201:
@@ -100,7 +101,7 @@ def _take_answer(refusals: _Refusals, bundle: Bundle, subject: Mark) -> None:
                 refusals.add(title, f"{policy}: {message}")
 
 
-def _take_annotations(refusals: _Refusals, story: Story) -> None:
+def _take_annotations(refusals: _Refusals, story: JobsRecord) -> None:
     """The API server's own admission judged every request for a pod as it came from the operator."""
     for event in story.audit:
         if event.user != story.bundle.manifest.learner or event.namespace != story.namespace:
@@ -123,9 +124,9 @@ def _reason(message: str) -> str:
     return "violates " + message.partition(" violates ")[2] if " violates " in message else message
 
 
-def _expect_unweakened(found: Findings, story: Story, subjects: list[Mark]) -> None:
+def _expect_unweakened(found: Findings, story: JobsRecord, subjects: list[Mark]) -> None:
     made = {str(s.data["uid"]) for s in subjects if "uid" in s.data}
-    pods = [life for life in story.lives("pods") if life.uid in made]
+    pods = [life for life in story.histories("pods") if life.uid in made]
     refused = [
         event
         for event in story.audit

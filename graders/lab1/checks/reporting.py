@@ -12,7 +12,7 @@ from graders.evidence.records import Object, Scrape
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import CONDITIONS, conditions, is_true, replica_counts, status_field
 from graders.lab1.metrics import COUNTERS, Page, lint, read_page
-from graders.lab1.story import Story, stamp, told
+from graders.lab1.trackrecord import JobsRecord, stamp, track_record
 
 
 @check(
@@ -22,7 +22,7 @@ from graders.lab1.story import Story, stamp, told
 )
 def check_conditions(bundle: Bundle, facts: Facts) -> None:
     """Conditions follow the job from the first status write on, and observedGeneration never lies."""
-    story = told(
+    story = track_record(
         bundle, "conditions", hint="Look at the status with `kubectl get mltj -o yaml` while the job runs."
     )
     states = [(t, job) for t, job in story.statuses("watched") if conditions(job)]
@@ -119,7 +119,7 @@ def _expect_moved(found: Findings, name: str, states: list[tuple[float, Object]]
         moved = at
 
 
-def _expect_settled(found: Findings, story: Story) -> None:
+def _expect_settled(found: Findings, story: JobsRecord) -> None:
     """Each time the operator had come to rest (or had T to do so), what the status says is what is."""
     ended = max((mark.t for mark in story.all("end-pod") if mark.data["code"] == "0"), default=math.inf)
     unready = min((mark.t for mark in story.all("unready")), default=math.inf)
@@ -150,7 +150,7 @@ def check_events(bundle: Bundle, facts: Facts) -> None:
     hint = "An Event's involvedObject (regarding) must be the job itself."
     with Findings() as found:
         for track, job in (("events", "talks"), ("events-failed", "doomed")):
-            story = told(bundle, track, hint=hint)
+            story = track_record(bundle, track, hint=hint)
             story.mark("end")
             counted = _event_count(story, job)
             transitions = sum(int(mark.data["wanted"]) for mark in story.all("transition"))
@@ -171,9 +171,9 @@ def check_events(bundle: Bundle, facts: Facts) -> None:
             )
 
 
-def _event_count(story: Story, job: str) -> int:
+def _event_count(story: JobsRecord, job: str) -> int:
     total = 0
-    for life in story.lives("events"):
+    for life in story.histories("events"):
         target = life.last.get("involvedObject") or {}
         if target.get("kind") == "MLTrainingJob" and target.get("name") == job:
             series: Any = life.last.get("series") or {}
@@ -188,7 +188,7 @@ _SLACK_S = 3.0
 @check("metrics", tracks=("metrics",), hint="Count in the moment a status write succeeded, and nowhere else.")
 def check_metrics(bundle: Bundle, facts: Facts) -> None:
     """The metrics page parses, follows the naming rules, and its counters equal what happened."""
-    story = told(bundle, "metrics")
+    story = track_record(bundle, "metrics")
     space = story.namespace
     readings = [scrape for scrape in bundle.scrapes if scrape.ok]
     with Findings() as found:
@@ -224,9 +224,9 @@ def _last_of_each(pages: Mapping[Scrape, Page]) -> dict[str, Page]:
     return last
 
 
-def _truth(story: Story) -> dict[str, int]:
+def _truth(story: JobsRecord) -> dict[str, int]:
     """What happened in the namespace, by the grader's own watches and the audit log."""
-    jobs = [life.name for life in story.lives("mltrainingjobs")]
+    jobs = [life.name for life in story.histories("mltrainingjobs")]
     finals = [story.job(name).last for name in jobs]
     created = sum(any(is_true(job, "Created") for _, job in story.statuses(name)) for name in jobs)
     return {
@@ -238,8 +238,8 @@ def _truth(story: Story) -> dict[str, int]:
     }
 
 
-def _asked_pods(story: Story) -> int:
-    return sum(_nodes(life.first) for life in story.lives("mltrainingjobs"))
+def _asked_pods(story: JobsRecord) -> int:
+    return sum(_nodes(life.first) for life in story.histories("mltrainingjobs"))
 
 
 def _nodes(job: Object) -> int:
@@ -263,7 +263,7 @@ def _expect_types(found: Findings, page: Page) -> None:
     )
 
 
-def _expect_latencies(found: Findings, story: Story, page: Page) -> None:
+def _expect_latencies(found: Findings, story: JobsRecord, page: Page) -> None:
     """What the histogram says of the time from startTime to Running could be so."""
     observed = page.total("mltrainingjob_start_latency_seconds_count")
     total = page.total("mltrainingjob_start_latency_seconds_sum")

@@ -8,9 +8,10 @@ from typing import Any
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Object
+from graders.evidence.timeline import ObjectHistory
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import GPU, is_terminating, is_true, phase
-from graders.lab1.story import Life, Story, told
+from graders.lab1.trackrecord import JobsRecord, track_record
 
 GANG = "wide"
 LOOSE, ENOUGH = "loose", 3
@@ -27,7 +28,7 @@ SKEW = 1
 )
 def check_gang(bundle: Bundle, facts: Facts) -> None:
     """A gang runs when there is room for enough of its pods, and until then none of them does."""
-    alone, rivals = told(bundle, "gang"), told(bundle, "rival-gangs")
+    alone, rivals = track_record(bundle, "gang"), track_record(bundle, "rival-gangs")
     with Findings() as found:
         _expect_none_ran(found, alone, GANG, alone.mark("room").t, "with three places for four pods")
         running = [life.name for life in alone.pods(GANG) if _runs(life.at(alone.mark("gang-runs").t))]
@@ -45,7 +46,7 @@ def check_gang(bundle: Bundle, facts: Facts) -> None:
     facts["first"] = first
 
 
-def _expect_none_ran(found: Findings, story: Story, job: str, until: float, room: str) -> None:
+def _expect_none_ran(found: Findings, story: JobsRecord, job: str, until: float, room: str) -> None:
     ran = [life.name for life in story.pods(job) if _ever_ran(life, until)]
     found.expect(
         not ran,
@@ -55,11 +56,11 @@ def _expect_none_ran(found: Findings, story: Story, job: str, until: float, room
     )
 
 
-def _ever_ran(life: Life, until: float) -> bool:
+def _ever_ran(life: ObjectHistory, until: float) -> bool:
     return any(s.t < until and phase(s.object) in ("Running", "Succeeded") for s in life.seen)
 
 
-def _expect_undisturbed(found: Findings, story: Story) -> None:
+def _expect_undisturbed(found: Findings, story: JobsRecord) -> None:
     """What was left of the gang runs on when one of its pods has failed."""
     settled = story.mark("one-failed")
     by_uid = {life.uid: life for life in story.pods(GANG)}
@@ -76,7 +77,7 @@ def _expect_undisturbed(found: Findings, story: Story) -> None:
     )
 
 
-def _expect_in_part(found: Findings, story: Story) -> None:
+def _expect_in_part(found: Findings, story: JobsRecord) -> None:
     """A gang with places for four of its five pods runs with them, for it needs three."""
     for mark in story.all("in-part"):
         running = [life.name for life in story.pods(LOOSE) if _runs(life.at(mark.t))]
@@ -109,7 +110,7 @@ def _runs(pod: Object | None) -> bool:
 )
 def check_placement(bundle: Bundle, facts: Facts) -> None:
     """Spread, priority and GPU limits of the template reach the pods, and hold where they run."""
-    story = told(bundle, "placement")
+    story = track_record(bundle, "placement")
     asked = story.mark("asked").data
     classes = asked["classes"]
     end = story.mark("end").t

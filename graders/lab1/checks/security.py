@@ -5,7 +5,7 @@ from __future__ import annotations
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.lab1.rights import FORBIDDEN_VERBS, Right, granted, in_list, used
-from graders.lab1.story import told
+from graders.lab1.trackrecord import track_record
 
 SHOWN = 6
 
@@ -13,7 +13,7 @@ SHOWN = 6
 @check("least-privilege", tracks=("run",), hint="Grant what the operator uses, name by name.")
 def check_least_privilege(bundle: Bundle, facts: Facts) -> None:
     """The operator is never denied anything, and is granted nothing it has no use for."""
-    told(bundle, "run")
+    track_record(bundle, "run")
     user = bundle.manifest.learner
     _, _, namespace, account = user.split(":")
     mine = [event for event in bundle.audit if event.user == user]

@@ -9,10 +9,11 @@ from typing import Any
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, Object
+from graders.evidence.timeline import of_the_house
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, is_terminating
-from graders.lab1.story import Story, member, of_the_house, told
+from graders.lab1.trackrecord import JobsRecord, member, track_record
 from graders.lab1.walk import TEMPLATE_ENV
 from graders.model import Capability
 
@@ -32,7 +33,7 @@ MOST_SHOWN = 120
 @check("quiet", tracks=("quiet",), hint="Compare with what is there, and write only what differs.")
 def check_quiet(bundle: Bundle, facts: Facts) -> None:
     """Over settled jobs the operator writes nothing, and next to nothing after a mere annotation."""
-    story = told(bundle, "quiet")
+    story = track_record(bundle, "quiet")
     watching, poke, end = (story.mark(name).t for name in ("watching", "poke", "end"))
     at_rest, after = _mutating(story, watching, poke), _mutating(story, poke, end)
     facts["writes_at_rest"] = len(at_rest)
@@ -54,7 +55,7 @@ def check_quiet(bundle: Bundle, facts: Facts) -> None:
         )
 
 
-def _mutating(story: Story, since: float, until: float) -> list[AuditEvent]:
+def _mutating(story: JobsRecord, since: float, until: float) -> list[AuditEvent]:
     """Requests of the operator that could have changed something, refused ones too."""
     return sorted(
         (
@@ -70,7 +71,7 @@ def _mutating(story: Story, since: float, until: float) -> list[AuditEvent]:
     )
 
 
-def _stirred(story: Story, since: float, first: float) -> str:
+def _stirred(story: JobsRecord, since: float, first: float) -> str:
     """What somebody else changed at the jobs or pods before the operator's first write; empty if nothing.
 
     Only where the operator had come to rest: otherwise it may have set that off itself.
@@ -111,7 +112,7 @@ def _summary(writes: list[AuditEvent]) -> str:
 )
 def check_random_walk(bundle: Bundle, facts: Facts) -> None:
     """However its spec came about, a job has the children of a fresh job with that spec."""
-    story = told(bundle, "random-walk")
+    story = track_record(bundle, "random-walk")
     end = story.mark("end").t
     walks = story.all("walk")
     facts["steps"] = len(story.all("step"))
@@ -130,7 +131,7 @@ def check_random_walk(bundle: Bundle, facts: Facts) -> None:
         raise InfraFault("the record of track random-walk has no mark 'walk'")
 
 
-def _last_resize(story: Story, name: str) -> float:
+def _last_resize(story: JobsRecord, name: str) -> float:
     """When the number of nodes changed last; a pod is made by what its job was a moment before."""
     steps: list[Mark] = [mark for mark in story.all("step") if mark.data["job"] == name]
     resized = [mark.t for mark in steps if "trainer" in mark.data["spec"]]
@@ -171,11 +172,11 @@ def _variable(path: str) -> str:
     return path.rpartition("env[")[2].partition("]")[0] if ".env[" in path else ""
 
 
-def _children(story: Story, job: str, space: str, end: float, resized: float) -> Children:
+def _children(story: JobsRecord, job: str, space: str, end: float, resized: float) -> Children:
     """What the job's pods and Services say at the end, field by field, names of its own replaced."""
     uid = story.job(job, space).uid
     found: dict[str, _Child] = {}
-    for kind, lives in (("Pod", story.pods(job, space)), ("Service", story.lives("services", space))):
+    for kind, lives in (("Pod", story.pods(job, space)), ("Service", story.histories("services", space))):
         for life in lives:
             state = life.at(end)
             if state is None or is_terminating(state):

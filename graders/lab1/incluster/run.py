@@ -9,7 +9,6 @@ from graders.clusters.provider import ClusterSpec
 from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Wait
 from graders.faults import InfraFault
-from graders.lab1.harm import attributed
 from graders.lab1.incluster.image import OperatorImage
 from graders.lab1.incluster.stage import RealStage
 from graders.lab1.incluster.world import open_real_world
@@ -18,6 +17,7 @@ from graders.lab1.tracks.incluster import in_cluster
 from graders.lab1.worlds import cluster_spec
 from graders.model import Capability, Cluster
 from graders.scenario.spec import Run
+from graders.scenario.tampering import attributed
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.submissions.manifests import Manifest
 

@@ -108,7 +108,7 @@ class RealStage:
 
     def operator_pods(self) -> dict[str, Object]:
         """The pods in the operator's namespace that run as the operator, those being deleted left out."""
-        _, _, namespace, account = self.world.operator_user.split(":")
+        _, _, namespace, account = self.world.user.split(":")
         found = self.world.watches.objects("pods", namespace)
         return {
             name: pod
@@ -178,7 +178,7 @@ class RealStage:
         self.wait(f"{job}: {what}", probe, said_by=self._operator_said)
 
     def _operator_said(self) -> str:
-        namespace = self.world.operator_user.split(":")[2]
+        namespace = self.world.user.split(":")[2]
         return self.keep_logs(namespace, self.operator_pods())
 
     def _wait(self, what: str, probe: Callable[[], T], limit_s: float) -> T:

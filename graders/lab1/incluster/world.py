@@ -21,10 +21,10 @@ from graders.lab1.api import API_VERSION, JOB_NAME, PLURAL, pods_path
 from graders.lab1.incluster.image import OperatorImage
 from graders.lab1.incluster.training import own_pod
 from graders.lab1.manifest import Lab1Manifest
-from graders.lab1.namespaces import create_namespaces
 from graders.model import RealNodes
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
+from graders.scenario.namespaces import create_namespaces
 from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest
 
@@ -62,7 +62,7 @@ class RealWorld:
     watches: WatchRecorder
     health: Health
     nodes: RealNodes
-    operator_user: str
+    user: str
     manifests: Sequence[Manifest]
     wanted: Lab1Manifest
     image: OperatorImage
@@ -121,7 +121,7 @@ def open_real_world(
         watches=watches,
         health=Health(run.session.harness, live.health),
         nodes=cluster.real_nodes,
-        operator_user=install.operator_user(wanted),
+        user=install.operator_user(wanted),
         manifests=manifests,
         wanted=wanted,
         image=image,

@@ -138,7 +138,7 @@ def crash_points(stage: Stage) -> None:
     if calm.missed is not None:
         raise calm.missed
     stage.settle(calm.namespace)
-    writes = stage.world.audit.writes(stage.world.operator_user, calm.namespace)
+    writes = stage.world.audit.writes(stage.world.user, calm.namespace)
     stage.mark("undisturbed", writes=writes, outcome=_outcome(stage, calm.namespace))
     if stage.world.at is not None and stage.world.at > writes:
         stage.miss(f"a write number {stage.world.at}", f"the undisturbed run has {writes} writes")

@@ -19,11 +19,11 @@ from graders.lab1.api import (
     status_field,
 )
 from graders.lab1.names import FOREIGN_CONDITION, FOREIGN_FINALIZER, FOREIGN_LABEL
-from graders.lab1.patience import OperatorsClock
 from graders.lab1.stage import Stage
 from graders.lab1.tracks.failures import poked
 from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
 from graders.polling import NotYet
+from graders.scenario.deadlines import LearnerClock
 
 LATE_S = 5.0
 """How much later than it happens the operator hears of a pod, in seconds that it has for itself.
@@ -87,7 +87,7 @@ def stale_cache(stage: Stage) -> None:
     with stage.watch_turn():
         stage.settle(late, calm)
         stage.mark("late", namespace=late)
-        clock = OperatorsClock(stage.world)
+        clock = LearnerClock(stage.world)
         meant = Match(resources=frozenset({"pods"}), namespaces=frozenset({late}))
         rule = LateFrames("stale-cache", meant, LATE_S, clock.now)
         with poked(stage, late, name), poked(stage, calm, name), stage.world.proxy.disturb(rule):

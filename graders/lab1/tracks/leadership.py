@@ -10,7 +10,6 @@ from graders.faultproxy import Answer, Delay, Match, Rule, writes_in
 from graders.faultproxy.rules import InFlight
 from graders.faults import InfraFault
 from graders.lab1.api import PLURAL, job_manifest
-from graders.lab1.operator import Operator
 from graders.lab1.stage import Stage
 from graders.lab1.tenure import (
     LOCKS,
@@ -22,6 +21,7 @@ from graders.lab1.tenure import (
     replica_of,
 )
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.scenario.learnerprocess import LearnerProcess
 
 NODES = 2
 GRACE_S = 0.2
@@ -149,7 +149,7 @@ class Slow(Delay):
         return await super().before(request) if request.instance in self._witness.holders() else None
 
 
-def _wait_standby(stage: Stage, witness: Witness, standby: Operator) -> None:
+def _wait_standby(stage: Stage, witness: Witness, standby: LearnerProcess) -> None:
     """Wait until the second replica is at work: it watches jobs, or it has asked and now asks no more."""
 
     def probe() -> None:
@@ -192,7 +192,9 @@ def _work(stage: Stage, *jobs: str, under_way: tuple[str, ...] = ()) -> None:
     stage.settle(namespace)
 
 
-def _leading(stage: Stage, witness: Witness, replicas: tuple[Operator, Operator]) -> Operator:
+def _leading(
+    stage: Stage, witness: Witness, replicas: tuple[LearnerProcess, LearnerProcess]
+) -> LearnerProcess:
     """The replica that holds a lock; where that does not tell, the one that did the work just now."""
     held = {replica_of(instance) for instance in witness.holders()}
     candidates = [replica for replica in replicas if replica.name in held] or list(replicas)
@@ -202,20 +204,20 @@ def _leading(stage: Stage, witness: Witness, replicas: tuple[Operator, Operator]
     return recent
 
 
-def _recent(witness: Witness, candidates: list[Operator]) -> Operator:
-    def done(replica: Operator) -> int:
+def _recent(witness: Witness, candidates: list[LearnerProcess]) -> LearnerProcess:
+    def done(replica: LearnerProcess) -> int:
         return sum(n for name, n in witness.writes.items() if replica_of(name) == replica.name)
 
     return max(candidates, key=done)
 
 
-def _lease(witness: Witness, replica: Operator) -> float:
+def _lease(witness: Witness, replica: LearnerProcess) -> float:
     """For how long the other has to wait, as the lock says."""
     found = lease_s(list(witness.claims), replica.instance)
     return MOST_LEASE_S if found is None else found
 
 
-def _takeover(stage: Stage, replica: Operator, job: str, why: str, duration_s: float) -> None:
+def _takeover(stage: Stage, replica: LearnerProcess, job: str, why: str, duration_s: float) -> None:
     """Create a job that only the other replica can do, and wait until it has its pods."""
     namespace = stage.namespace()
     stage.create(job_manifest(namespace, job, nodes=NODES))
@@ -235,7 +237,7 @@ def _takeover(stage: Stage, replica: Operator, job: str, why: str, duration_s: f
     stage.mark("taken-over", job=job, namespace=namespace)
 
 
-def _let_come_to(stage: Stage, replica: Operator) -> None:
+def _let_come_to(stage: Stage, replica: LearnerProcess) -> None:
     """Set mark `continued`, and after the grace the mark `awake`: time without a processor does not count."""
     start, kept_s = stage.mark("continued", instance=replica.instance), replica.scheduled().waited_s
 

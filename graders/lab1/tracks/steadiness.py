@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from graders.lab1.api import is_true, job_manifest, phase
-from graders.lab1.patience import MOST_STRETCH, OperatorsClock
 from graders.lab1.stage import Stage
 from graders.lab1.walk import FIRST_NODES, Walk, merged, walker
 from graders.lab1.world import QUIET_S
 from graders.polling import NotYet
+from graders.scenario.deadlines import MOST_STRETCH, LearnerClock
 
 SETTLED_S = 5.0
 """Without a write for so long, an operator is at rest."""
@@ -49,7 +49,7 @@ def quiet(stage: Stage) -> None:
 
 def let_pass(stage: Stage, what: str, seconds: float) -> None:
     """Let time go by, as much of it as the operator has for itself."""
-    clock = OperatorsClock(stage.world)
+    clock = LearnerClock(stage.world)
 
     def probe() -> None:
         left_s = seconds - clock.now()

@@ -1,4 +1,4 @@
-"""The learner's operator: started in a sandbox, kept running as a kubelet would, killed or paused at will."""
+"""A long-running program of a learner's, in a sandbox: kept running as a kubelet would, killed or paused."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ProcessEvent, Scrape
 from graders.faultproxy import FaultProxy
-from graders.lab1.scraping import read_metrics
 from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, SandboxSpec, View
+from graders.sandbox.scraping import read_metrics
 from graders.sandbox.starvation import Scheduled, scheduled
 
 RESTART_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
@@ -42,7 +42,7 @@ class Launch:
     metrics_path: str
 
 
-class Operator:
+class LearnerProcess:
     """One replica of an operator deployment; a context manager that ends it.
 
     `name` says which: its processes are the instances `operator-1`, `operator-2` …
@@ -63,7 +63,7 @@ class Operator:
         self._while_down: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._supervise, name=name, daemon=True)
 
-    def __enter__(self) -> Operator:
+    def __enter__(self) -> LearnerProcess:
         self._thread.start()
         return self
 
@@ -75,9 +75,9 @@ class Operator:
             process.stop(grace_s=1.0)
         self._thread.join(30.0)
 
-    def another(self, name: str) -> Operator:
+    def another(self, name: str) -> LearnerProcess:
         """One more replica of the same deployment, not yet started."""
-        return Operator(self._launch, self._recording, name)
+        return LearnerProcess(self._launch, self._recording, name)
 
     @property
     def instance(self) -> str:

@@ -1,14 +1,11 @@
-"""How long a wait goes on: its limit, and what the machine is to blame for."""
+"""Adaptive deadlines: how long a wait goes on, by its limit and by what the machine is to blame for."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from graders.scenario.calibration import slowdown
-
-if TYPE_CHECKING:
-    from graders.lab1.world import World
+from graders.scenario.environment import Environment
 
 MOST_STRETCH = 3.0
 """How many times over a limit is stretched at most on a machine that has no time for it."""
@@ -31,14 +28,14 @@ CREDIBLE = 2.0
 believed: a machine that is slow is slow to both, and an operator can ask for what takes long."""
 
 
-class OperatorsClock:
-    """Seconds as the operator of `world` has them: what the machine takes from it does not pass.
+class LearnerClock:
+    """Seconds as the program in `environment` has them: what the machine takes from it does not pass.
 
     However little it has, a second passes in `1 + MOST_STRETCH` of ours. Any thread may ask.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._lock = threading.Lock()
         self._seen, self._taken_s = self._look()
         self._now = 0.0
@@ -53,21 +50,21 @@ class OperatorsClock:
             return self._now
 
     def _look(self) -> tuple[float, float]:
-        taken_s = self._world.scheduled().waited_s + _slow_s(self._world, 0.0, 0.0)
-        return self._world.recording.clock.now(), taken_s
+        taken_s = self._environment.scheduled().waited_s + _slow_s(self._environment, 0.0, 0.0)
+        return self._environment.recording.clock.now(), taken_s
 
 
-class Patience:
+class AdaptiveDeadline:
     """The limit of one wait that began at `since`, stretched while it lasts."""
 
-    def __init__(self, world: World, track: str, since: float, limit_s: float) -> None:
+    def __init__(self, environment: Environment, track: str, since: float, limit_s: float) -> None:
         self.since = since
         self.limit_s = limit_s
-        self._world = world
+        self._environment = environment
         self._track = track
-        self._before = world.scheduled()
-        self._asked_before = world.asked(track)
-        self._answers_before_s = world.answers_slow_s()
+        self._before = environment.scheduled()
+        self._asked_before = environment.usage(track)
+        self._answers_before_s = environment.answers_slow_s()
         self._stretch_s = 0.0
 
     def left_s(self) -> float:
@@ -80,9 +77,9 @@ class Patience:
 
     def over_s(self) -> float:
         """Seconds past the limit."""
-        return self._world.recording.clock.now() - self.since - self.limit_s
+        return self._environment.recording.clock.now() - self.since - self.limit_s
 
-    def in_vain(self) -> bool:
+    def starved(self) -> bool:
         """Whether all patience was for nothing because the machine, and not the operator, had no time.
 
         Whoever had the whole limit on a machine that kept up had what was promised.
@@ -91,11 +88,11 @@ class Patience:
             return False
         if self.over_s() > self._taken_s():
             return False
-        ran_s = self._world.scheduled().ran_s - self._before.ran_s
+        ran_s = self._environment.scheduled().ran_s - self._before.ran_s
         return ran_s < OWN_SHARE * (self.limit_s + self.over_s()) and not self._flooded()
 
     def _flooded(self) -> bool:
-        asked, before = self._world.asked(self._track), self._asked_before
+        asked, before = self._environment.usage(self._track), self._asked_before
         writes = max((n - before.writes.get(name, 0) for name, n in asked.writes.items()), default=0)
         requests = asked.requests - before.requests
         return (
@@ -111,19 +108,19 @@ class Patience:
         run at once, and an operator with one worker sees to their jobs one after another. And so may a pod
         of the grader's own to get running just now.
         """
-        slower = slowdown(self._world.kube, self._world.own_namespace)
-        slow_s = _slow_s(self._world, self.since, self._answers_before_s)
+        slower = slowdown(self._environment.kube, self._environment.own_namespace)
+        slow_s = _slow_s(self._environment, self.since, self._answers_before_s)
         return self._kept_s() + slow_s + self.limit_s * (slower - 1.0)
 
     def _taken_s(self) -> float:
         """How long the operator could not go on: no processor was free, or the API server let all wait."""
-        slow_s = _slow_s(self._world, self.since, self._answers_before_s)
-        return self._kept_s() + min(slow_s, CREDIBLE * self._world.health.slow_s(self.since))
+        slow_s = _slow_s(self._environment, self.since, self._answers_before_s)
+        return self._kept_s() + min(slow_s, CREDIBLE * self._environment.health.slow_s(self.since))
 
     def _kept_s(self) -> float:
-        return self._world.kept_since(self._before.waited_s)
+        return self._environment.kept_since(self._before.waited_s)
 
 
-def _slow_s(world: World, since: float, answers_before_s: float) -> float:
+def _slow_s(environment: Environment, since: float, answers_before_s: float) -> float:
     """Seconds since `since` that the API server took, by what the harness or the operator asked of it."""
-    return max(world.health.slow_s(since), world.answers_slow_s() - answers_before_s)
+    return max(environment.health.slow_s(since), environment.answers_slow_s() - answers_before_s)

@@ -1,9 +1,9 @@
-"""What stands between an operator and its API server: the proxy's identity, its witnesses, its limits."""
+"""How a learner's program reaches an API server: by a proxy, with its identity, its record and its limits."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,34 +11,35 @@ from graders.clusters.certificates import Authority
 from graders.evidence.recording import Recording
 from graders.faultproxy import FaultProxy, Fence, Notary, Serving
 from graders.kube.client import Kube
-from graders.lab1.api import GROUP
 from graders.model import Capability, Cluster
 from graders.scenario.fleet import LiveCluster
 
 
 @dataclass(frozen=True)
-class Front:
-    """A proxy that runs, and the authority by which an operator knows it, PEM."""
+class ApiAccess:
+    """A proxy that runs, and the authority by which a program knows it, PEM."""
 
     proxy: FaultProxy
     authority: bytes
 
 
 @contextlib.contextmanager
-def open_front(live: LiveCluster, folder: Path, recording: Recording, operator: str) -> Iterator[Front]:
-    """Have a proxy before a cluster while the block runs, for the operator whose API identity that is.
+def open_api_access(
+    live: LiveCluster, folder: Path, recording: Recording, user: str, groups: Collection[str] = ()
+) -> Iterator[ApiAccess]:
+    """Have a proxy before a cluster while the block runs, for the program whose API identity is `user`.
 
     Where the cluster's audit log is out of reach the proxy stands in for it; in a cluster of somebody's it
-    keeps the operator to the namespaces it is graded in.
+    keeps the program to the namespaces it is graded in.
     """
     cluster = live.cluster
     serving, authority = _serving(live.kube, cluster, folder)
     logged = Capability.AUDIT_LOG in cluster.capabilities
-    notary = None if logged else Notary(live.audit, operator, frozenset({GROUP}))
+    notary = None if logged else Notary(live.audit, user, frozenset(groups))
     with FaultProxy(serving, recording, notary, cluster=live.name) as proxy, contextlib.ExitStack() as fenced:
         if cluster.guest is not None:
             fenced.enter_context(proxy.disturb(Fence(cluster.guest.owns)))
-        yield Front(proxy, authority)
+        yield ApiAccess(proxy, authority)
 
 
 def _serving(kube: Kube, cluster: Cluster, folder: Path) -> tuple[Serving, bytes]:

@@ -2,132 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
-from graders.evidence.bundle import Bundle, Records
-from graders.evidence.records import AuditEvent, Mark, Object, Request, WatchEvent
-from graders.faults import InfraFault, Unmet
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent, Object
+from graders.evidence.timeline import ObjectHistory, TrackRecord, of_the_house
+from graders.faults import Unmet
 from graders.lab1.api import JOB_NAME, PLURAL, REPLICA_INDEX, controller_uid
-from graders.lab1.names import CLEARED, OPERATOR_NOT_READY, RUN
+from graders.lab1.names import OPERATOR_NOT_READY, RUN
 from graders.lab1.pace import own_pace
 from graders.lab1.starting import ended_by_itself, stopped_for, why_not_ready, without_fix
-from graders.model import Role
-
-_HOUSE = frozenset({Role.GRADER, Role.CONTROL_PLANE, Role.NODE})
 
 
-@dataclass(frozen=True)
-class Life:
-    """One object from its first sighting to its last; `gone` is None while it lived at the end."""
+class JobsRecord(TrackRecord):
+    """What is on record of one track and its jobs."""
 
-    name: str
-    uid: str
-    seen: tuple[WatchEvent, ...]
-    gone: float | None
-
-    @property
-    def first(self) -> Object:
-        """The object as it was first seen."""
-        return self.seen[0].object
-
-    @property
-    def last(self) -> Object:
-        """The object as it was last seen."""
-        return self.seen[-1].object
-
-    def at(self, t: float) -> Object | None:
-        """The object as it was at time `t`; None before its creation and after its end."""
-        if self.gone is not None and t >= self.gone:
-            return None
-        states = [s.object for s in self.seen if s.t <= t and s.type != "DELETED"]
-        return states[-1] if states else None
-
-
-class Story:
-    """What happened in one track."""
-
-    def __init__(self, bundle: Bundle, track: str) -> None:
-        self.bundle = bundle
-        self.track = track
-        self.marks = tuple(mark for mark in bundle.marks if mark.track == track)
-        self.spaces = {
-            mark.data.get("part", ""): str(mark.data["namespace"])
-            for mark in self.marks
-            if mark.name == "namespace"
-        }
-        clusters = {str(mark.data.get("cluster", "")) for mark in self.marks if mark.name == "namespace"}
-        cluster = next(iter(clusters), "")
-        self.records: Records = bundle.on(cluster) if cluster else bundle
-        """What is on record of the cluster that the track is on."""
-
-    @property
-    def namespace(self) -> str:
-        """The track's own namespace.
-
-        Raises:
-            InfraFault: the record does not say which.
-        """
-        if "" not in self.spaces:
-            raise InfraFault(f"the record of track {self.track} has no mark 'namespace'")
-        return self.spaces[""]
-
-    def mark(self, name: str, nth: int = 0) -> Mark:
-        """The n-th mark of that name.
-
-        Raises:
-            InfraFault: it is not there, though the track did not miss anything.
-        """
-        found = self.all(name)
-        if len(found) <= nth:
-            raise InfraFault(f"the record of track {self.track} has no mark {name!r}")
-        return found[nth]
-
-    def all(self, name: str) -> list[Mark]:
-        """All marks of that name."""
-        return [mark for mark in self.marks if mark.name == name]
-
-    # --- objects ---------------------------------------------------------------------------------
-
-    def lives(self, resource: str, namespace: str | None = None) -> list[Life]:
-        """Every object of a resource that ever was in the namespace, in order of appearance."""
-        space = namespace or self.namespace
-        by_uid: dict[str, list[WatchEvent]] = {}
-        for sighting in self.records.watch_events_by_place.get((resource, space), ()):
-            if sighting.t >= self._end(space):
-                break
-            by_uid.setdefault(sighting.uid, []).append(sighting)
-        return [
-            Life(
-                name=seen[0].name,
-                uid=uid,
-                seen=tuple(seen),
-                gone=seen[-1].t if seen[-1].type == "DELETED" else None,
-            )
-            for uid, seen in by_uid.items()
-        ]
-
-    def job(self, name: str, namespace: str | None = None) -> Life:
+    def job(self, name: str, namespace: str | None = None) -> ObjectHistory:
         """The job of that name.
 
         Raises:
             Unmet: it was never there.
         """
-        for life in self.lives(PLURAL, namespace):
+        for life in self.histories(PLURAL, namespace):
             if life.name == name:
                 return life
         raise Unmet(f"a job named {name}", "the API server never showed one")
 
-    def pods(self, job: str, namespace: str | None = None) -> list[Life]:
+    def pods(self, job: str, namespace: str | None = None) -> list[ObjectHistory]:
         """Every pod the job ever controlled, or that nobody controls and is named after it."""
         uid = self.job(job, namespace).uid
         return [
             life
-            for life in self.lives("pods", namespace)
+            for life in self.histories("pods", namespace)
             if any(controller_uid(s.object) == uid for s in life.seen)
             or (not controller_uid(life.first) and _named_after(life.name, job))
         ]
@@ -143,38 +51,6 @@ class Story:
             if sighting.resource == PLURAL and sighting.type != "DELETED":
                 by_uid.setdefault(sighting.uid, []).append(sighting.object)
         return list(by_uid.values())
-
-    # --- requests --------------------------------------------------------------------------------
-
-    @cached_property
-    def audit(self) -> list[AuditEvent]:
-        """All requests to the track's cluster, but those in a namespace that was cleared."""
-        return [event for event in self.records.audit if event.t < self._end(event.namespace)]
-
-    def writes(self, resource: str, deed: str, namespace: str | None = None) -> list[AuditEvent]:
-        """Accepted writes by anybody but the grader, the simulated kubelet and the control plane.
-
-        `deed` is what they did: an apply that makes its object is a `create`.
-        """
-        space = namespace or self.namespace
-        return [
-            event
-            for event in self.records.audit_by_place.get((resource, space), ())
-            if event.t < self._end(space)
-            and event.did == deed
-            and event.ok
-            and event.is_write
-            and not event.subresource
-            and not of_the_house(self.bundle, event.user)
-        ]
-
-    def _end(self, namespace: str) -> float:
-        """When what was in a namespace was taken away, its track being over: what is later tells nothing."""
-        return self._ends.get(namespace, math.inf)
-
-    @cached_property
-    def _ends(self) -> dict[str, float]:
-        return {str(mark.data["namespace"]): mark.t for mark in self.bundle.marks if mark.name == CLEARED}
 
     def pod_creates(self, job: str | None = None, namespace: str | None = None) -> list[AuditEvent]:
         """Pods successfully created, for one job if it is named: the name or the label tells."""
@@ -211,8 +87,8 @@ _LATE = (
 )
 
 
-def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
-    """The story of a track that got to its end.
+def track_record(bundle: Bundle, track: str, *, hint: str = "") -> JobsRecord:
+    """The record of a track that got to its end.
 
     Raises:
         Unmet: the operator was never ready, or did not do in time what the track waited for.
@@ -229,7 +105,7 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
                 seen + (f"; it printed last: {without_fix(log)[-600:]}" if log else "; it printed nothing"),
                 hint=why_not_ready(bundle, log),
             )
-    story = Story(bundle, track)
+    story = JobsRecord(bundle, track)
     for mark in story.all("missed"):
         if str(mark.data["seen"]).startswith("0 pods"):
             hint = _podless(story, mark.t) or hint
@@ -246,7 +122,7 @@ def told(bundle: Bundle, track: str, *, hint: str = "") -> Story:
     return story
 
 
-def _podless(story: Story, t: float) -> str:
+def _podless(story: JobsRecord, t: float) -> str:
     """The next step of a track whose job had no pod at time `t`; empty where that of its check is as good."""
     served = _served(story.bundle)
     if not served:
@@ -275,23 +151,6 @@ def _served(bundle: Bundle) -> set[str]:
         and event.ok
         and not of_the_house(bundle, event.user)
     }
-
-
-def of_the_house(bundle: Bundle, user: str) -> bool:
-    """Whether a user is the grader, a kubelet, simulated or not, or part of the control plane."""
-    return bundle.manifest.role(user) in _HOUSE
-
-
-def request(bundle: Bundle, track: str, name: str) -> Request:
-    """The grader's own request of that name.
-
-    Raises:
-        InfraFault: it was never sent.
-    """
-    for found in bundle.requests:
-        if (found.track, found.name) == (track, name):
-            return found
-    raise InfraFault(f"the record of track {track} has no request {name!r}")
 
 
 def index_name(pod: str, label: str) -> str:

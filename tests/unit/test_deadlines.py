@@ -8,17 +8,17 @@ from typing import cast
 
 import pytest
 
-from graders.lab1 import patience
-from graders.lab1.patience import (
+from graders.sandbox.starvation import Scheduled
+from graders.scenario import deadlines
+from graders.scenario.deadlines import (
     MOST_CHURN,
     MOST_REQUESTS_PER_S,
     MOST_STRETCH,
     MOST_WRITES,
-    OperatorsClock,
-    Patience,
+    AdaptiveDeadline,
+    LearnerClock,
 )
-from graders.lab1.world import Asked, World
-from graders.sandbox.starvation import Scheduled
+from graders.scenario.environment import ApiUsage, Environment
 
 LIMIT_S = 10.0
 
@@ -32,33 +32,33 @@ class Machine:
     slowdown: float = 1.0
     api_slow_s: float = 0.0
     answers_slow_s: float = 0.0
-    asked: Asked = field(default_factory=lambda: Asked({}, 0))
+    asked: ApiUsage = field(default_factory=lambda: ApiUsage({}, 0))
 
-    def patience(self) -> Patience:
-        return Patience(self.world(), "track", self.now, LIMIT_S)
+    def patience(self) -> AdaptiveDeadline:
+        return AdaptiveDeadline(self.world(), "track", self.now, LIMIT_S)
 
-    def operators_clock(self) -> OperatorsClock:
-        return OperatorsClock(self.world())
+    def operators_clock(self) -> LearnerClock:
+        return LearnerClock(self.world())
 
-    def world(self) -> World:
+    def world(self) -> Environment:
         clock = SimpleNamespace(now=lambda: self.now)
         world = SimpleNamespace(
             kube=None,
             own_namespace="own",
             recording=SimpleNamespace(clock=clock),
             scheduled=lambda: self.scheduled,
-            asked=lambda track: {"track": self.asked}[track],
+            usage=lambda track: {"track": self.asked}[track],
             answers_slow_s=lambda: self.answers_slow_s,
             health=SimpleNamespace(slow_s=lambda since: self.api_slow_s),
             kept_since=lambda before: self.scheduled.waited_s - before,
         )
-        return cast(World, world)
+        return cast(Environment, world)
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
-    monkeypatch.setattr(patience, "slowdown", lambda *_: found.slowdown)
+    monkeypatch.setattr(deadlines, "slowdown", lambda *_: found.slowdown)
     return found
 
 
@@ -86,7 +86,7 @@ def test_on_a_machine_that_keeps_up_a_limit_is_a_limit(machine: Machine) -> None
     waiting = machine.patience()
     machine.now = LIMIT_S
     assert waiting.left_s() == 0.0
-    assert not waiting.in_vain()
+    assert not waiting.starved()
 
 
 def test_time_without_a_processor_is_given_back(machine: Machine) -> None:
@@ -94,7 +94,7 @@ def test_time_without_a_processor_is_given_back(machine: Machine) -> None:
     waiting = machine.patience()
     machine.now, machine.scheduled = LIMIT_S, Scheduled(ran_s=6.0, waited_s=6.0)
     assert waiting.left_s() == pytest.approx(4.0)
-    assert not waiting.in_vain()
+    assert not waiting.starved()
 
 
 def test_a_cluster_that_is_slow_just_now_stretches_in_proportion(machine: Machine) -> None:
@@ -122,17 +122,17 @@ def test_so_is_what_the_operators_own_requests_took_too_long(machine: Machine) -
 
 
 @pytest.mark.parametrize(
-    ("harness_slow_s", "in_vain"), [(0.0, False), (10.0, False), (16.0, True)], ids=["not", "somewhat", "too"]
+    ("harness_slow_s", "starved"), [(0.0, False), (10.0, False), (16.0, True)], ids=["not", "somewhat", "too"]
 )
 def test_slow_answers_count_as_far_as_the_harness_was_kept_waiting(
-    machine: Machine, harness_slow_s: float, in_vain: bool
+    machine: Machine, harness_slow_s: float, starved: bool
 ) -> None:
     """An operator can ask for what takes long: that alone never leaves a submission ungraded."""
     waiting = machine.patience()
     machine.now, machine.answers_slow_s = LIMIT_S * (1 + MOST_STRETCH), 38.0
     machine.api_slow_s = harness_slow_s
     assert waiting.left_s() == pytest.approx(0.0)
-    assert waiting.in_vain() is in_vain
+    assert waiting.starved() is starved
 
 
 def test_what_was_granted_is_not_taken_back(machine: Machine) -> None:
@@ -149,7 +149,7 @@ def test_a_machine_that_recovers_at_the_end_is_at_fault_all_the_same(machine: Ma
     assert waiting.left_s() == pytest.approx(MOST_STRETCH * LIMIT_S)
     machine.now, machine.slowdown, machine.api_slow_s = LIMIT_S * (1 + MOST_STRETCH), 1.0, 31.0
     assert waiting.left_s() == pytest.approx(0.0)
-    assert waiting.in_vain()
+    assert waiting.starved()
 
 
 def test_there_is_an_end_and_then_the_machine_is_at_fault(machine: Machine) -> None:
@@ -157,7 +157,7 @@ def test_there_is_an_end_and_then_the_machine_is_at_fault(machine: Machine) -> N
     machine.now = LIMIT_S * (1 + MOST_STRETCH)
     machine.scheduled = Scheduled(ran_s=3.0, waited_s=35.0)
     assert waiting.left_s() == pytest.approx(0.0)
-    assert waiting.in_vain()
+    assert waiting.starved()
 
 
 def test_an_operator_that_used_the_time_has_itself_to_blame(machine: Machine) -> None:
@@ -165,7 +165,7 @@ def test_an_operator_that_used_the_time_has_itself_to_blame(machine: Machine) ->
     machine.now = LIMIT_S * (1 + MOST_STRETCH)
     machine.scheduled = Scheduled(ran_s=30.0, waited_s=35.0)
     assert waiting.left_s() == pytest.approx(0.0)
-    assert not waiting.in_vain()
+    assert not waiting.starved()
 
 
 def test_a_machine_that_kept_up_for_a_whole_limit_is_not_at_fault(machine: Machine) -> None:
@@ -174,25 +174,29 @@ def test_a_machine_that_kept_up_for_a_whole_limit_is_not_at_fault(machine: Machi
     assert waiting.left_s() == pytest.approx(MOST_STRETCH * LIMIT_S)
     machine.now, machine.slowdown = LIMIT_S * (1 + MOST_STRETCH), 1.2
     assert waiting.left_s() == pytest.approx(0.0)
-    assert not waiting.in_vain()
+    assert not waiting.starved()
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "in_vain"),
+    ("before", "after", "starved"),
     [
-        (Asked({"a": 500}, 900), Asked({"a": 500 + MOST_WRITES, "b": MOST_WRITES}, 900 + MOST_CHURN), True),
-        (Asked({"a": 5}, 0), Asked({"a": 5, "b": MOST_WRITES + 1}, 0), False),
-        (Asked({}, 40), Asked({}, 41 + MOST_CHURN), False),
-        (Asked({}, 0, 900), Asked({}, 0, 901 + int(40 * MOST_REQUESTS_PER_S)), False),
+        (
+            ApiUsage({"a": 500}, 900),
+            ApiUsage({"a": 500 + MOST_WRITES, "b": MOST_WRITES}, 900 + MOST_CHURN),
+            True,
+        ),
+        (ApiUsage({"a": 5}, 0), ApiUsage({"a": 5, "b": MOST_WRITES + 1}, 0), False),
+        (ApiUsage({}, 40), ApiUsage({}, 41 + MOST_CHURN), False),
+        (ApiUsage({}, 0, 900), ApiUsage({}, 0, 901 + int(40 * MOST_REQUESTS_PER_S)), False),
     ],
     ids=["as-a-sound-one", "writes-without-end", "makes-and-removes-without-end", "asks-without-end"],
 )
 def test_an_operator_that_floods_keeps_the_machine_busy_itself(
-    machine: Machine, before: Asked, after: Asked, in_vain: bool
+    machine: Machine, before: ApiUsage, after: ApiUsage, starved: bool
 ) -> None:
     machine.asked = before
     waiting = machine.patience()
     machine.now = LIMIT_S * (1 + MOST_STRETCH)
     machine.scheduled, machine.asked = Scheduled(ran_s=3.0, waited_s=35.0), after
     assert waiting.left_s() == pytest.approx(0.0)
-    assert waiting.in_vain() is in_vain
+    assert waiting.starved() is starved

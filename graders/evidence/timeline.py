@@ -1,0 +1,151 @@
+"""Reading a record: what happened on one track, object by object and request by request; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from graders.evidence.bundle import Bundle, Records
+from graders.evidence.records import AuditEvent, Mark, Object, Request, WatchEvent
+from graders.faults import InfraFault
+from graders.model import Role
+
+NAMESPACE = "namespace"
+"""The mark that says which namespace of which cluster is a track's, or a named part of it."""
+
+CLEARED = "cleared"
+"""The mark after which the record of its namespace tells nothing: the grader took away what was there."""
+
+_HOUSE = frozenset({Role.GRADER, Role.CONTROL_PLANE, Role.NODE})
+
+
+@dataclass(frozen=True)
+class ObjectHistory:
+    """One object from its first sighting to its last; `gone` is None while it lived at the end."""
+
+    name: str
+    uid: str
+    seen: tuple[WatchEvent, ...]
+    gone: float | None
+
+    @property
+    def first(self) -> Object:
+        """The object as it was first seen."""
+        return self.seen[0].object
+
+    @property
+    def last(self) -> Object:
+        """The object as it was last seen."""
+        return self.seen[-1].object
+
+    def at(self, t: float) -> Object | None:
+        """The object as it was at time `t`; None before its creation and after its end."""
+        if self.gone is not None and t >= self.gone:
+            return None
+        states = [s.object for s in self.seen if s.t <= t and s.type != "DELETED"]
+        return states[-1] if states else None
+
+
+class TrackRecord:
+    """What is on record of one track. `records` are those of the cluster that the track is on."""
+
+    def __init__(self, bundle: Bundle, track: str) -> None:
+        self.bundle = bundle
+        self.track = track
+        self.marks = tuple(mark for mark in bundle.marks if mark.track == track)
+        named = [mark.data for mark in self.marks if mark.name == NAMESPACE]
+        self.spaces: Mapping[str, str] = {str(data.get("part", "")): str(data["namespace"]) for data in named}
+        cluster = next((str(data["cluster"]) for data in named if data.get("cluster")), "")
+        self.records: Records = bundle.on(cluster) if cluster else bundle
+
+    @property
+    def namespace(self) -> str:
+        """The track's own namespace.
+
+        Raises:
+            InfraFault: the record does not say which.
+        """
+        if "" not in self.spaces:
+            raise InfraFault(f"the record of track {self.track} has no mark 'namespace'")
+        return self.spaces[""]
+
+    def mark(self, name: str, nth: int = 0) -> Mark:
+        """The n-th mark of that name.
+
+        Raises:
+            InfraFault: it is not there, though the track did not miss anything.
+        """
+        found = self.all(name)
+        if len(found) <= nth:
+            raise InfraFault(f"the record of track {self.track} has no mark {name!r}")
+        return found[nth]
+
+    def all(self, name: str) -> list[Mark]:
+        """All marks of that name."""
+        return [mark for mark in self.marks if mark.name == name]
+
+    def histories(self, resource: str, namespace: str | None = None) -> list[ObjectHistory]:
+        """Every object of a resource that ever was in the namespace, in order of appearance."""
+        space = namespace or self.namespace
+        by_uid: dict[str, list[WatchEvent]] = {}
+        for event in self.records.watch_events_by_place.get((resource, space), ()):
+            if event.t >= self.end_of(space):
+                break
+            by_uid.setdefault(event.uid, []).append(event)
+        return [
+            ObjectHistory(
+                name=seen[0].name,
+                uid=uid,
+                seen=tuple(seen),
+                gone=seen[-1].t if seen[-1].type == "DELETED" else None,
+            )
+            for uid, seen in by_uid.items()
+        ]
+
+    @cached_property
+    def audit(self) -> list[AuditEvent]:
+        """All requests to the track's cluster, but those in a namespace that was cleared."""
+        return [event for event in self.records.audit if event.t < self.end_of(event.namespace)]
+
+    def writes(self, resource: str, verb: str, namespace: str | None = None) -> list[AuditEvent]:
+        """Accepted writes by anybody but the grader, kubelets and the control plane.
+
+        `verb` is the effective one: an apply that makes its object is a `create`.
+        """
+        space = namespace or self.namespace
+        return [
+            event
+            for event in self.records.audit_by_place.get((resource, space), ())
+            if event.t < self.end_of(space)
+            and event.did == verb
+            and event.ok
+            and event.is_write
+            and not event.subresource
+            and not of_the_house(self.bundle, event.user)
+        ]
+
+    def request(self, name: str) -> Request:
+        """The grader's own request of that name.
+
+        Raises:
+            InfraFault: it was never sent.
+        """
+        for found in self.bundle.requests:
+            if (found.track, found.name) == (self.track, name):
+                return found
+        raise InfraFault(f"the record of track {self.track} has no request {name!r}")
+
+    def end_of(self, namespace: str) -> float:
+        """When what was in a namespace was taken away, its track being over: what is later tells nothing."""
+        return self._ends.get(namespace, math.inf)
+
+    @cached_property
+    def _ends(self) -> dict[str, float]:
+        return {str(mark.data["namespace"]): mark.t for mark in self.bundle.marks if mark.name == CLEARED}
+
+
+def of_the_house(bundle: Bundle, user: str) -> bool:
+    """Whether a user is the grader, a kubelet, simulated or not, or part of the control plane."""
+    return bundle.manifest.role(user) in _HOUSE
