@@ -18,7 +18,7 @@ from graders.lab1.collection import await_collector
 from graders.lab1.fronts import Front, open_front
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.namespaces import create_namespaces
-from graders.lab1.operator import Launch, Operator, environment
+from graders.lab1.operator import API, Launch, Operator, environment
 from graders.lab1.samples import read_samples
 from graders.lab1.world import QUIET_S, World
 from graders.model import Capability, Cluster
@@ -136,14 +136,14 @@ def _launch(setting: Setting, kube: Kube, front: Front, folder: Path) -> Launch:
 
     def spec(instance: str, scratch: Path) -> SandboxSpec:
         def files(view: View) -> dict[str, bytes]:
-            server = f"https://{view.api_address}"
+            server = f"https://{view.doors[API]}"
             kubeconfig = token_kubeconfig(server, front.authority, token, operator.namespace)
             return {"kubeconfig": kubeconfig.encode()}
 
         return replace(
             sandbox_spec(run, instance, scratch, operator.command, run.limits),
             submission=setting.root,
-            api=True,
+            doors=(API,),
             files=files,
             environment=lambda view: environment(view, instance, operator.namespace, operator.environment),
         )

@@ -124,7 +124,7 @@ def _enclose(spec: SandboxSpec, resources: contextlib.ExitStack) -> Enclosure:
     working_folder = _WORK if spec.writable_copy else _SUBMISSION
     return Enclosure(
         scratch=scratch,
-        view=View(_SUBMISSION, working_folder, _FILES, _HOME, ""),
+        view=View(_SUBMISSION, working_folder, _FILES, _HOME),
         confined=True,
         prefix=tuple(prefix),
         launcher=f"{_LAUNCHER}/{LAUNCHER.name}",

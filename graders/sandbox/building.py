@@ -132,7 +132,7 @@ def _spec(build: Build, port: int) -> SandboxSpec:
         environment=environment,
         mounts=(*build.base.mounts, *(go.mounts if go else ())),
         writable_copy=True,
-        api=False,
+        doors=(),
     )
 
 

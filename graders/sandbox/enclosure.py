@@ -1,7 +1,7 @@
 """Starts a launcher in an enclosure and hands it the learner's command.
 
 What kinds of sandbox share is here: scratch folders, the control socket, the log pipe, the order in
-which a command comes to life (launcher, API listener, files, command).
+which a command comes to life (launcher, doors, files, command).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from graders.sandbox.supervision import Supervised
 LAUNCHER = Path(__file__).with_name("launcher.py")
 BESIDE_LAUNCHER = tuple(Path(__file__).with_name(name) for name in ("probing.py", "unstartable.py"))
 """What the launcher imports."""
-API_PORT = 6443
+FIRST_PORT = 6443
+"""Of the first door; the next ones follow."""
 START_S = 30.0
 _JOB_BYTES = 128 * 1024
 _MESSAGE_BYTES = 256 * 1024
@@ -61,7 +62,7 @@ class Enclosure:
     """One kind of sandbox, made up for one start.
 
     `prefix` is the command that encloses the launcher, which stands at `launcher` in it; `view` has
-    no API address yet. `resources` is closed when all is over.
+    no doors yet. `resources` is closed when all is over.
     """
 
     scratch: Scratch
@@ -133,8 +134,8 @@ def _spawn(
 
 def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) -> None:
     supervised.await_launcher(START_S)
-    if spec.api:
-        supervised.open_api(API_PORT if enclosure.confined else 0)
+    ports = range(FIRST_PORT, FIRST_PORT + len(spec.doors)) if enclosure.confined else [0] * len(spec.doors)
+    supervised.open_doors(dict(zip(spec.doors, ports, strict=True)))
     view = supervised.view
     files = _rendered(spec.files, view)
     for name, content in files.items():

@@ -35,7 +35,6 @@ class PlainSandbox:
             working_folder=str(scratch.folder / "work") if spec.writable_copy else submission,
             files=str(scratch.files),
             home=str(scratch.folder / "home"),
-            api_address="",
         )
         return launch(
             spec,

@@ -1,12 +1,13 @@
 """What a sandbox is asked for and what it gives back; no I/O here.
 
 A sandbox runs one command of a learner's with nothing of the host in its view and no network. Its only
-ways out are sockets the harness holds: the API listener, which the harness serves, and connections the
-harness dials to ports inside.
+ways out are sockets the harness holds: the doors it was asked for, which the harness serves, and
+connections the harness dials to ports inside.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -69,17 +70,18 @@ class Mount:
 class View:
     """Where things are, as the learner's process sees them.
 
-    `api_address` is `host:port`, empty without an API listener; `working_folder` is `submission`, or
-    the writable copy of it.
+    `working_folder` is `submission`, or the writable copy of it. `doors` has `host:port` for each door
+    asked for.
     """
 
     submission: str
     working_folder: str
     files: str
     home: str
-    api_address: str
+    doors: Mapping[str, str] = field(default_factory=dict)
 
 
+_DOOR = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _Value = TypeVar("_Value", str, bytes)
 Rendered = Mapping[str, _Value] | Callable[[View], Mapping[str, _Value]]
 """A mapping, or a function that makes it once the places in the sandbox are known."""
@@ -91,7 +93,11 @@ class SandboxSpec:
 
     `venv`, `python` and `base` are the runtime: a virtual environment, its interpreter, and the prefix
     of the Python it was made from. `files` appear read-only under `View.files`, each name plain.
-    `api` asks for the API listener.
+    `doors` are names in kebab-case ("api", "etcd"): for each one port listens inside before the command
+    starts, and the harness holds the listener. What is not named leads nowhere.
+
+    Raises:
+        ValueError: a door's name is none, or two doors are the same.
     """
 
     submission: Path
@@ -105,8 +111,15 @@ class SandboxSpec:
     files: Rendered[bytes] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     limits: Limits = Limits()
-    api: bool = False
+    doors: tuple[str, ...] = ()
     writable_copy: bool = False
+
+    def __post_init__(self) -> None:
+        for door in self.doors:
+            if not _DOOR.fullmatch(door):
+                raise ValueError(f"{door!r} is no name of a door: it takes small letters, digits and hyphens")
+        if len(set(self.doors)) != len(self.doors):
+            raise ValueError(f"a sandbox has each door once, not {', '.join(self.doors)}")
 
 
 @dataclass(frozen=True)
@@ -158,9 +171,9 @@ class SandboxedProcess(Protocol):
     """Of the learner's own command, as the host counts."""
     log_path: Path
     """Standard output and error, first and last part, complete once the process has ended."""
-    api_listener: socket.socket | None
-    """Accept here to serve what the learner sees at `view.api_address`. `stop` closes it, which does not
-    wake a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
+    doors: Mapping[str, socket.socket]
+    """Accept here to serve what the learner sees at `view.doors`. `stop` closes them, which does not wake
+    a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
 
     @property
     def exit(self) -> ExitStatus | None:

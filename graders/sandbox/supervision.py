@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,7 @@ class Supervised:
     def __init__(self, channel: Channel, view: View, limits: Limits, confined: bool) -> None:
         self.view = view
         self.pid = 0
-        self.api_listener: socket.socket | None = None
+        self.doors: Mapping[str, socket.socket] = {}
         self.log_path: Path = channel.log.path
         self._channel = channel
         self._limits = limits
@@ -119,8 +119,8 @@ class Supervised:
         Raises:
             InfraFault: the sandbox does not go away.
         """
-        if self.api_listener:
-            self.api_listener.close()
+        for door in self.doors.values():
+            door.close()
         if grace_s and not self._exit:
             self.signal(signal.SIGTERM)
             self._ended.wait(grace_s)
@@ -172,11 +172,15 @@ class Supervised:
         with self._closing:
             self._launcher = os.pidfd_open(sender)
 
-    def open_api(self, port: int) -> None:
-        """Make the API listener; port 0 takes a free one."""
-        self.api_listener = self.listen(port)
-        host, bound = self.api_listener.getsockname()
-        self.view = replace(self.view, api_address=f"{host}:{bound}")
+    def open_doors(self, ports: Mapping[str, int]) -> None:
+        """Listen at the port of each door; port 0 takes a free one."""
+        doors: dict[str, socket.socket] = {}
+        self.doors = doors
+        for name, port in ports.items():
+            doors[name] = self.listen(port)
+        addresses = {name: listener.getsockname() for name, listener in doors.items()}
+        shown = {name: f"{host}:{bound}" for name, (host, bound) in addresses.items()}
+        self.view = replace(self.view, doors=shown)
 
     def run(self, job: bytes, timeout_s: float) -> None:
         """Let the launcher start the command.
