@@ -20,6 +20,7 @@ from typing import Self
 from graders.faults import InfraFault
 from graders.process import kill_group
 from graders.sandbox.channel import Channel, Message
+from graders.sandbox.collecting import collect_folder
 from graders.sandbox.protocol import ExitStatus, Limits, Reason, Usage, View
 
 _ANSWER_S = 30.0
@@ -38,6 +39,7 @@ class Supervised:
         self.log_path: Path = channel.log.path
         self._channel = channel
         self._limits = limits
+        self._folders: dict[str, int] = {}
         self._confined = confined
         self._launcher: int | None = None
         self._closing = threading.Lock()
@@ -141,6 +143,19 @@ class Supervised:
             )
         return self._exit
 
+    def collect(self, target: str, destination: Path, *, most_bytes: int) -> None:
+        """Copy what was left in the writable mount at `target` to the new folder `destination`.
+
+        Raises:
+            BadSubmission: it is more than `most_bytes`, or nested deeper than can be handled.
+            InfraFault: the copy cannot be written.
+            KeyError: no writable mount is there, or the sandbox was left.
+            RuntimeError: something inside may still run.
+        """
+        if not self._exit:
+            raise RuntimeError(f"{target} is collected once nothing runs: stop the sandbox first")
+        collect_folder(self._folders[target], target, destination, most_bytes)
+
     def log_tail(self, lines: int = 20) -> str:
         """The last lines printed, without escape sequences, undecodable bytes replaced."""
         return self._channel.log.tail(lines)
@@ -154,7 +169,11 @@ class Supervised:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            while self._folders:
+                os.close(self._folders.popitem()[1])
 
     # What starts it uses.
 
@@ -181,6 +200,11 @@ class Supervised:
         addresses = {name: listener.getsockname() for name, listener in doors.items()}
         shown = {name: f"{host}:{bound}" for name, (host, bound) in addresses.items()}
         self.view = replace(self.view, doors=shown)
+
+    def hold_folders(self, paths: Mapping[str, str]) -> None:
+        """Keep hold of folders in the view, by target, beyond the end of what runs there."""
+        for target, path in paths.items():
+            self._folders[target] = self._ask(b"folder " + os.fsencode(path)).descriptors[0]
 
     def run(self, job: bytes, timeout_s: float) -> None:
         """Let the launcher start the command.

@@ -624,9 +624,11 @@ def test_a_door_has_a_plain_name(start: Start, name: str) -> None:
         start(doors=(name,))
 
 
-def test_a_door_is_there_once(start: Start) -> None:
-    with pytest.raises(ValueError, match="a sandbox has each door once, not api, api"):
+def test_doors_and_mounts_are_there_once(start: Start) -> None:
+    with pytest.raises(ValueError, match="each door and each mount once, not api, api"):
         start(doors=("api", "api"))
+    with pytest.raises(ValueError, match="each door and each mount once, not /a, /a"):
+        start(mounts=(Mount("/a", writable=True), Mount("/a", writable=True)))
 
 
 SERVER = """
@@ -841,7 +843,7 @@ def test_extra_mounts_are_in_view(start: Start, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "hammer").write_text("nail")
-    mounts = (Mount("/opt/deep/tools", tools), Mount("/opt/cache", size_bytes=MIB))
+    mounts = (Mount("/opt/deep/tools", tools), Mount("/opt/cache", writable=True, size_bytes=MIB))
     code = "print(open('/opt/deep/tools/hammer').read()); open('/opt/cache/x', 'w').write('y')"
     process = start(code, mounts=mounts)
     assert ended(process) == "nail\n"
@@ -983,7 +985,15 @@ def test_a_log_keeps_both_ends_and_says_what_is_missing(size: int, step: int, tm
 
 @pytest.mark.adversarial
 @pytest.mark.skipif(os.getuid() != 0, reason="this run is an ordinary user's already")
-@pytest.mark.parametrize("suite", ["conformance/test_sandboxes.py", "adversarial/test_sandbox_escape.py"])
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "conformance/test_sandboxes.py",
+        "conformance/test_sandbox_mounts.py",
+        "adversarial/test_sandbox_escape.py",
+        "adversarial/test_hostile_folders.py",
+    ],
+)
 def test_an_ordinary_user_passes_the_same_suite(suite: str) -> None:
     """The other way in which bubblewrap is used: one user namespace in place of a change of user."""
     scratch = Path(tempfile.mkdtemp(prefix="kubeproof-user-"))
