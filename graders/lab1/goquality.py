@@ -107,5 +107,5 @@ def _spec(base: SandboxSpec, tools: GoTools, tool: _Tool) -> SandboxSpec:
         # The race detector reserves terabytes and uses little of them.
         limits=replace(base.limits, data_bytes=None),
         writable_copy=True,
-        api=False,
+        doors=(),
     )

@@ -121,7 +121,7 @@ def _run(sandbox: Sandbox, base: SandboxSpec, course: Path, tool: Tool, recordin
         files=files,
         environment=environment,
         writable_copy=True,
-        api=False,
+        doors=(),
     )
     argv = (*tool.line.replace(' "$@"', "").split(), *arguments)
     return witnessed(sandbox, spec, argv, recording)

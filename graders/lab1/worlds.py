@@ -26,7 +26,7 @@ from graders.sandbox.protocol import SandboxSpec, View
 from graders.scenario.apiaccess import ApiAccess, open_api_access
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.learner import sandbox_spec
-from graders.scenario.learnerprocess import Launch, LearnerProcess, environment
+from graders.scenario.learnerprocess import API, Launch, LearnerProcess, environment
 from graders.scenario.namespaces import create_namespaces
 from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest
@@ -128,13 +128,13 @@ def _launch(setting: Setting, kube: Kube, access: ApiAccess, folder: Path) -> La
 
     def spec(instance: str, scratch: Path) -> SandboxSpec:
         def files(view: View) -> dict[str, bytes]:
-            server = f"https://{view.api_address}"
+            server = f"https://{view.doors[API]}"
             kubeconfig = token_kubeconfig(server, access.authority, token, operator.namespace)
             return {"kubeconfig": kubeconfig.encode()}
 
         return replace(
             sandbox_spec(ready.root, ready.runtime, instance, scratch, operator.command, limits),
-            api=True,
+            doors=(API,),
             files=files,
             environment=lambda view: environment(view, instance, operator.namespace, operator.environment),
         )

@@ -7,8 +7,8 @@ sandbox's own, with no capability and no way to a new one. In both a system-call
 user namespaces and what else reaches around the walls (`graders.sandbox.syscalls`).
 
 Not bounded, for only control groups could and ordinary users seldom have them: memory that was shared,
-filled and then dropped from every process's view; the number of empty files in a tmpfs. When the machine
-runs out of memory the kernel is told to take the learner's processes first.
+filled and then dropped from every process's view; the number of empty files in a tmpfs that is no writable
+mount. When the machine runs out of memory the kernel is told to take the learner's processes first.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from graders.faults import InfraFault
 from graders.sandbox.enclosure import BESIDE_LAUNCHER, LAUNCHER, Enclosure, Scratch, launch, shared_folder
 from graders.sandbox.identities import identity
 from graders.sandbox.protocol import MIB, SandboxedProcess, SandboxSpec, View
+from graders.sandbox.quotas import bounded_folders
 from graders.sandbox.syscalls import filter_file
 
 _SUBMISSION = "/submission"
@@ -32,6 +33,7 @@ _WORK = "/run/work"
 _FILES = "/run/kubeproof"
 _HOME = "/run/home"
 _LAUNCHER = "/run/launcher"
+_SEEDS = "/run/seeds"
 _OWN_ID = 1000
 _NAMESPACES = (
     "--unshare-pid",
@@ -122,25 +124,46 @@ def _enclose(spec: SandboxSpec, resources: contextlib.ExitStack) -> Enclosure:
         ]
         resources.push(mine.pop_all())
     working_folder = _WORK if spec.writable_copy else _SUBMISSION
+    copies = [(_SUBMISSION, _WORK)] if spec.writable_copy else []
+    copies += [
+        (f"{_SEEDS}/{number}", each.target)
+        for number, each in enumerate(spec.mounts)
+        if each.writable and each.source
+    ]
     return Enclosure(
         scratch=scratch,
-        view=View(_SUBMISSION, working_folder, _FILES, _HOME, ""),
+        view=View(
+            _SUBMISSION,
+            working_folder,
+            _FILES,
+            _HOME,
+            mounts={each.target: each.target for each in spec.mounts},
+        ),
         confined=True,
         prefix=tuple(prefix),
         launcher=f"{_LAUNCHER}/{LAUNCHER.name}",
         descriptors=tuple(descriptors),
+        copies=tuple(copies),
         resources=resources.pop_all(),
     )
 
 
 def _bubblewrap(spec: SandboxSpec, scratch: Scratch, uid: int) -> list[str]:
     places = [*_temporaries(spec), *_runtime(spec), *_etc(scratch, uid)]
-    for mount in spec.mounts:
-        places.append(
-            _bind(mount.source, mount.target) if mount.source else _tmpfs(mount.target, mount.size_bytes)
-        )
+    sizes = {}
+    for number, mount in enumerate(spec.mounts):
+        if mount.writable:
+            folder = scratch.folder / f"mount-{number}"
+            folder.mkdir()
+            sizes[folder] = mount.size_bytes
+            places.append(["--bind", str(folder), mount.target])
+            if mount.source:
+                seed = _readable(mount.source.resolve(), scratch.folder / f"seed-{number}")
+                places.append(_bind(seed, f"{_SEEDS}/{number}"))
+        elif mount.source:
+            places.append(_bind(mount.source, mount.target))
     places += [
-        _bind(_readable(spec.submission.resolve(), scratch), _SUBMISSION),
+        _bind(_readable(spec.submission.resolve(), scratch.folder / "submission"), _SUBMISSION),
         _bind(scratch.files, _FILES),
         _bind(_programs(scratch), _LAUNCHER),
     ]
@@ -148,6 +171,7 @@ def _bubblewrap(spec: SandboxSpec, scratch: Scratch, uid: int) -> list[str]:
     # nothing here dies with us; the launcher, once it runs, ends when our end of its socket is closed.
     return [
         *("setpriv", "--pdeathsig", "clear", "--"),
+        *bounded_folders(sizes),
         "bwrap",
         *_NAMESPACES,
         *_user_namespace(),
@@ -231,13 +255,12 @@ def _programs(scratch: Scratch) -> Path:
     return folder
 
 
-def _readable(submission: Path, scratch: Scratch) -> Path:
-    """The submission, or a copy of it where its modes keep the sandbox's user out."""
-    if os.getuid() != 0 or all(_open_to_all(path) for path in _walk(submission)):
-        return submission
-    copy = scratch.folder / "submission"
+def _readable(folder: Path, copy: Path) -> Path:
+    """The folder, or a copy of it where its modes keep the sandbox's user out."""
+    if os.getuid() != 0 or all(_open_to_all(path) for path in _walk(folder)):
+        return folder
     # Contents alone: labels, lists and times of the original mean nothing there.
-    _copy(submission, copy)
+    _copy(folder, copy)
     return copy
 
 

@@ -31,6 +31,7 @@ from graders.sandbox.protocol import (
 )
 
 HANDOVER = Path(__file__).with_name("handover.py")
+_DOOR = "handover"
 _FRONT = "front"
 """The folder in HOME with the go command that a build finds first."""
 
@@ -79,17 +80,12 @@ def build_submission(sandbox: Sandbox, build: Build, into: Path) -> Path:
     """
     into.parent.mkdir(parents=True, exist_ok=True)
     shared_folder(into)
-    port = _free_port()
     problem, received = "", False
-    with sandbox.start(_spec(build, port)) as process:
+    with sandbox.start(_spec(build)) as process:
         try:
-            with process.listen(port) as listener:
-                received = _receive(process, listener, into, build.handover)
+            received = _receive(process, process.doors[_DOOR], into, build.handover)
         except (_Nonsense, ConnectionError, TimeoutError) as error:
             problem = str(error)
-        except OSError as error:
-            # Either it was over before we listened, or somebody else listens there: in a sandbox, the build.
-            problem = "" if process.wait(_IDLE_S) else f"port {port} is in use: {error.strerror}"
         if problem:
             process.stop()
         status = process.wait(_IDLE_S)
@@ -98,14 +94,7 @@ def build_submission(sandbox: Sandbox, build: Build, into: Path) -> Path:
     return into
 
 
-def _free_port() -> int:
-    """A port that is free here, for sandboxes that share our network; in others all are."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        number: int = probe.getsockname()[1]
-        return number
-
-
-def _spec(build: Build, port: int) -> SandboxSpec:
+def _spec(build: Build) -> SandboxSpec:
     command, go = build.command, build.go
 
     def files(view: View) -> dict[str, bytes]:
@@ -119,9 +108,9 @@ def _spec(build: Build, port: int) -> SandboxSpec:
         own = go.environment(view, build.base.venv) if go else {}
         if go:
             own["PATH"] = f"{view.home}/{_FRONT}:{own['PATH']}"
-        return {**own, "FILES": view.files}
+        return {**own, "FILES": view.files, "HANDOVER": view.doors[_DOOR].rpartition(":")[2]}
 
-    begin = ["exec nice -n 5", 'python -I "$FILES/handover.py"', str(port)]
+    begin = ["exec nice -n 5", 'python -I "$FILES/handover.py" "$HANDOVER"']
     if go:
         begin.insert(0, f'install -D -m 755 "$FILES/go" "$HOME/{_FRONT}/go" &&')
         begin += ['python -I "$FILES/golayer.py"', shlex.quote(str(go.builds)), '"$GOCACHE"']
@@ -132,7 +121,7 @@ def _spec(build: Build, port: int) -> SandboxSpec:
         environment=environment,
         mounts=(*build.base.mounts, *(go.mounts if go else ())),
         writable_copy=True,
-        api=False,
+        doors=(_DOOR,),
     )
 
 

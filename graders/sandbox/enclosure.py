@@ -1,7 +1,7 @@
 """Starts a launcher in an enclosure and hands it the learner's command.
 
 What kinds of sandbox share is here: scratch folders, the control socket, the log pipe, the order in
-which a command comes to life (launcher, API listener, files, command).
+which a command comes to life (launcher, doors, writable mounts, files, command).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from graders.sandbox.supervision import Supervised
 LAUNCHER = Path(__file__).with_name("launcher.py")
 BESIDE_LAUNCHER = tuple(Path(__file__).with_name(name) for name in ("probing.py", "unstartable.py"))
 """What the launcher imports."""
-API_PORT = 6443
+FIRST_PORT = 6443
+"""Of the first door; the next ones follow."""
 START_S = 30.0
 _JOB_BYTES = 128 * 1024
 _MESSAGE_BYTES = 256 * 1024
@@ -61,7 +62,8 @@ class Enclosure:
     """One kind of sandbox, made up for one start.
 
     `prefix` is the command that encloses the launcher, which stands at `launcher` in it; `view` has
-    no API address yet. `resources` is closed when all is over.
+    no doors yet. `copies` are pairs of folders in the view, from and to, for the launcher to copy before the
+    command starts. `resources` is closed when all is over.
     """
 
     scratch: Scratch
@@ -70,6 +72,7 @@ class Enclosure:
     prefix: tuple[str, ...] = ()
     launcher: str = str(LAUNCHER)
     temporary: str = "/tmp"  # noqa: S108 - a tmpfs of the sandbox
+    copies: tuple[tuple[str, str], ...] = ()
     descriptors: tuple[int, ...] = ()
     resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -88,8 +91,8 @@ def launch(spec: SandboxSpec, enclosure: Enclosure) -> Supervised:
     try:
         _hand_over(spec, enclosure, supervised)
     except BaseException:
-        supervised.stop()
-        raise
+        with supervised:
+            raise
     return supervised
 
 
@@ -133,9 +136,10 @@ def _spawn(
 
 def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) -> None:
     supervised.await_launcher(START_S)
-    if spec.api:
-        supervised.open_api(API_PORT if enclosure.confined else 0)
+    ports = range(FIRST_PORT, FIRST_PORT + len(spec.doors)) if enclosure.confined else [0] * len(spec.doors)
+    supervised.open_doors(dict(zip(spec.doors, ports, strict=True)))
     view = supervised.view
+    supervised.hold_folders({each.target: view.mounts[each.target] for each in spec.mounts if each.writable})
     files = _rendered(spec.files, view)
     for name, content in files.items():
         if Path(name).name != name:
@@ -144,14 +148,17 @@ def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) 
         path.write_bytes(content)
         path.chmod(0o444)
     environment = _base_environment(spec, view, enclosure) | dict(_rendered(spec.environment, view))
-    copied = view.working_folder != view.submission
     limits = spec.limits
     job = {
         "command": list(spec.command),
         "environment": environment,
         "folder": view.working_folder,
-        "copy": (view.submission, view.working_folder) if copied else None,
-        "readable": [*_of_the_house(spec), view.submission, *(f"{view.files}/{name}" for name in files)],
+        "copies": [list(pair) for pair in enclosure.copies],
+        "readable": [
+            *_of_the_house(spec, view),
+            view.submission,
+            *(f"{view.files}/{name}" for name in files),
+        ],
         "writable": [view.home, enclosure.temporary],
         "limits": {
             "cpu_s": limits.cpu_s,
@@ -176,9 +183,9 @@ def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) 
     supervised.run(message, START_S)
 
 
-def _of_the_house(spec: SandboxSpec) -> list[str]:
+def _of_the_house(spec: SandboxSpec, view: View) -> list[str]:
     """What is the harness's own in the view: it may have been made where nobody else should read it."""
-    mounted = (mount.target for mount in spec.mounts if mount.source is not None)
+    mounted = (view.mounts[mount.target] for mount in spec.mounts if not mount.writable)
     return [str(spec.base), str(spec.venv), str(spec.python), *mounted]
 
 

@@ -6,11 +6,12 @@ paid at every start. It takes commands from the control socket (argv[1]), one me
 
     run <marshalled job>    fork and exec the command; once
     socket                  send back a new TCP socket of this network namespace
+    folder <path>           send back a descriptor of a folder, to be read when all here is over
     signal <number> <all>   to the command, or with all=1 to every process here
     kill <reason>           kill everything and end
 
-and sends: `ready`, `socket` (with the descriptor), `started` (from the child, so that the kernel says
-whose pid it is), `done`, `usage <cpu_s> <rss_bytes> <pids>`, `exit <reason> <wait status>`,
+and sends: `ready`, `socket` and `folder` (with the descriptor), `started` (from the child, so that the
+kernel says whose pid it is), `done`, `usage <cpu_s> <rss_bytes> <pids>`, `exit <reason> <wait status>`,
 `fault <text>` (a fix may follow on a second line). When the control socket closes the harness is gone, and
 so is everything here.
 
@@ -98,7 +99,9 @@ class Launcher:
         elif verb == b"run":
             self.run(marshal.loads(rest))  # noqa: S302 - the sender is the harness
         elif verb == b"socket":
-            self.hand_over_socket()
+            self.hand_over(_socket.socket(_socket.AF_INET, _socket.SOCK_STREAM).detach(), verb)
+        elif verb == b"folder":
+            self.hand_over(os.open(rest, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), verb)
         elif verb == b"signal":
             number, everyone = rest.split()
             self.send_signal(int(number), everyone == b"1")
@@ -106,18 +109,21 @@ class Launcher:
         elif verb == b"kill":
             self.end(rest.decode(), signal.SIGKILL)
 
-    def hand_over_socket(self) -> None:
-        """Send a TCP socket of this network namespace."""
-        fresh = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
-        descriptors = array.array("i", [fresh.fileno()])
-        self.control.sendmsg([b"socket"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])
-        fresh.close()
+    def hand_over(self, descriptor: int, name: bytes) -> None:
+        """Send a descriptor and keep none."""
+        descriptors = array.array("i", [descriptor])
+        self.control.sendmsg([name], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])
+        os.close(descriptor)
 
     def run(self, job: dict[str, Any]) -> None:
         """Start the command."""
         self.limits = job["limits"]
-        if job["copy"]:
-            copy_tree(*job["copy"])
+        for source, target in job["copies"]:
+            try:
+                copy_tree(source, target)
+            except OSError as error:
+                self.say(f"fault {target} cannot be filled: {error.strerror}\nlet it hold more bytes")
+                os._exit(1)
         # Under memory pressure the kernel takes the learner's processes first, never this one.
         os.write(self.oom, b"1000")
         self.child = os.fork()

@@ -20,7 +20,7 @@ class PlainSandbox:
         return ""
 
     def start(self, spec: SandboxSpec) -> SandboxedProcess:
-        """Start the command. `spec.mounts` mean nothing here: the host's own files are in view.
+        """Start the command. The view has mounts elsewhere than at their targets, and none has a quota.
 
         Raises:
             BadSubmission: command and environment are larger than a sandbox takes.
@@ -28,16 +28,28 @@ class PlainSandbox:
         """
         scratch = Scratch.make(spec)
         submission = str(spec.submission.resolve())
-        for name in ("home", "tmp", "work"):
+        for name in ("home", "tmp", "work", "mounts"):
             (scratch.folder / name).mkdir()
+        working_folder = str(scratch.folder / "work") if spec.writable_copy else submission
+        copies = [(submission, working_folder)] if spec.writable_copy else []
+        mounts = {}
+        for number, mount in enumerate(spec.mounts):
+            source = str(mount.source.resolve()) if mount.source else ""
+            place = scratch.folder / "mounts" / str(number)
+            if mount.writable:
+                place.mkdir()
+                copies += [(source, str(place))] if source else []
+            mounts[mount.target] = str(place) if mount.writable else source
         view = View(
             submission=submission,
-            working_folder=str(scratch.folder / "work") if spec.writable_copy else submission,
+            working_folder=working_folder,
             files=str(scratch.files),
             home=str(scratch.folder / "home"),
-            api_address="",
+            mounts=mounts,
         )
         return launch(
             spec,
-            Enclosure(scratch, view, confined=False, temporary=str(scratch.folder / "tmp")),
+            Enclosure(
+                scratch, view, confined=False, temporary=str(scratch.folder / "tmp"), copies=tuple(copies)
+            ),
         )

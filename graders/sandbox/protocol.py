@@ -1,17 +1,18 @@
 """What a sandbox is asked for and what it gives back; no I/O here.
 
 A sandbox runs one command of a learner's with nothing of the host in its view and no network. Its only
-ways out are sockets the harness holds: the API listener, which the harness serves, and connections the
-harness dials to ports inside.
+ways out are sockets the harness holds: the doors it was asked for, which the harness serves, connections
+the harness dials to ports inside, and folders from which the harness takes what was left in them.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -58,28 +59,47 @@ class Limits:
 
 @dataclass(frozen=True)
 class Mount:
-    """One more thing in the view: `source` read-only at `target`, or a tmpfs of `size_bytes` there."""
+    """One more thing in the view: `source` read-only at `target`, or a folder there that may be written.
+
+    A writable one begins as a copy of the folder `source`, or empty, and takes `size_bytes` in memory and
+    a number of files that grows with it, never more. What is in it at the end can be collected.
+
+    Raises:
+        ValueError: `target` is no absolute path, or there is neither a source nor the right to write.
+    """
 
     target: str
     source: Path | None = None
     size_bytes: int = 64 * MIB
+    writable: bool = False
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.target)
+        if not path.is_absolute() or ".." in path.parts or str(path) != self.target or self.target == "/":
+            raise ValueError(f"{self.target!r} is no place for a mount: it takes a plain absolute path")
+        if self.source is None and not self.writable:
+            raise ValueError(
+                f"the mount at {self.target} has nothing to show: name a source, or let it be written"
+            )
 
 
 @dataclass(frozen=True)
 class View:
     """Where things are, as the learner's process sees them.
 
-    `api_address` is `host:port`, empty without an API listener; `working_folder` is `submission`, or
-    the writable copy of it.
+    `working_folder` is `submission`, or the writable copy of it. `doors` has `host:port` for each door
+    asked for, `mounts` the path of each mount by its target.
     """
 
     submission: str
     working_folder: str
     files: str
     home: str
-    api_address: str
+    doors: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
 
 
+_DOOR = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _Value = TypeVar("_Value", str, bytes)
 Rendered = Mapping[str, _Value] | Callable[[View], Mapping[str, _Value]]
 """A mapping, or a function that makes it once the places in the sandbox are known."""
@@ -91,7 +111,11 @@ class SandboxSpec:
 
     `venv`, `python` and `base` are the runtime: a virtual environment, its interpreter, and the prefix
     of the Python it was made from. `files` appear read-only under `View.files`, each name plain.
-    `api` asks for the API listener.
+    `doors` are names in kebab-case ("api", "etcd"): for each one port listens inside before the command
+    starts, and the harness holds the listener. What is not named leads nowhere.
+
+    Raises:
+        ValueError: a door's name is none, or two doors or two mounts are the same.
     """
 
     submission: Path
@@ -105,8 +129,16 @@ class SandboxSpec:
     files: Rendered[bytes] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     limits: Limits = Limits()
-    api: bool = False
+    doors: tuple[str, ...] = ()
     writable_copy: bool = False
+
+    def __post_init__(self) -> None:
+        for door in self.doors:
+            if not _DOOR.fullmatch(door):
+                raise ValueError(f"{door!r} is no name of a door: it takes small letters, digits and hyphens")
+        for names in (self.doors, tuple(mount.target for mount in self.mounts)):
+            if len(set(names)) != len(names):
+                raise ValueError(f"a sandbox has each door and each mount once, not {', '.join(names)}")
 
 
 @dataclass(frozen=True)
@@ -151,16 +183,19 @@ class Usage:
 
 
 class SandboxedProcess(Protocol):
-    """A started command and everything it starts; a context manager that stops it. Thread-safe."""
+    """A started command and everything it starts; a context manager that stops it. Thread-safe.
+
+    Only leaving it lets go of the writable mounts, so that they can be collected after `stop`.
+    """
 
     view: View
     pid: int
     """Of the learner's own command, as the host counts."""
     log_path: Path
     """Standard output and error, first and last part, complete once the process has ended."""
-    api_listener: socket.socket | None
-    """Accept here to serve what the learner sees at `view.api_address`. `stop` closes it, which does not
-    wake a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
+    doors: Mapping[str, socket.socket]
+    """Accept here to serve what the learner sees at `view.doors`. `stop` closes them, which does not wake
+    a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
 
     @property
     def exit(self) -> ExitStatus | None:
@@ -199,6 +234,20 @@ class SandboxedProcess(Protocol):
 
         Raises:
             InfraFault: the sandbox does not go away.
+        """
+
+    def collect(self, target: str, destination: Path, *, most_bytes: int) -> None:
+        """Copy what was left in the writable mount at `target` to the new folder `destination`.
+
+        Files and folders are copied, of their modes only whether a file can be executed; links and special
+        files are left behind. Each name counts as whole pages of 4096 bytes, one at least: so what is
+        collected fits a writable mount of `most_bytes`.
+
+        Raises:
+            BadSubmission: it is more than `most_bytes`, or nested deeper than can be handled.
+            InfraFault: the copy cannot be written.
+            KeyError: no writable mount is there, or the sandbox was left.
+            RuntimeError: something inside may still run.
         """
 
     def log_tail(self, lines: int = 20) -> str:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from typing import Self
 from graders.faults import InfraFault
 from graders.process import kill_group
 from graders.sandbox.channel import Channel, Message
+from graders.sandbox.collecting import collect_folder
 from graders.sandbox.protocol import ExitStatus, Limits, Reason, Usage, View
 
 _ANSWER_S = 30.0
@@ -34,10 +35,11 @@ class Supervised:
     def __init__(self, channel: Channel, view: View, limits: Limits, confined: bool) -> None:
         self.view = view
         self.pid = 0
-        self.api_listener: socket.socket | None = None
+        self.doors: Mapping[str, socket.socket] = {}
         self.log_path: Path = channel.log.path
         self._channel = channel
         self._limits = limits
+        self._folders: dict[str, int] = {}
         self._confined = confined
         self._launcher: int | None = None
         self._closing = threading.Lock()
@@ -119,8 +121,8 @@ class Supervised:
         Raises:
             InfraFault: the sandbox does not go away.
         """
-        if self.api_listener:
-            self.api_listener.close()
+        for door in self.doors.values():
+            door.close()
         if grace_s and not self._exit:
             self.signal(signal.SIGTERM)
             self._ended.wait(grace_s)
@@ -141,6 +143,19 @@ class Supervised:
             )
         return self._exit
 
+    def collect(self, target: str, destination: Path, *, most_bytes: int) -> None:
+        """Copy what was left in the writable mount at `target` to the new folder `destination`.
+
+        Raises:
+            BadSubmission: it is more than `most_bytes`, or nested deeper than can be handled.
+            InfraFault: the copy cannot be written.
+            KeyError: no writable mount is there, or the sandbox was left.
+            RuntimeError: something inside may still run.
+        """
+        if not self._exit:
+            raise RuntimeError(f"{target} is collected once nothing runs: stop the sandbox first")
+        collect_folder(self._folders[target], target, destination, most_bytes)
+
     def log_tail(self, lines: int = 20) -> str:
         """The last lines printed, without escape sequences, undecodable bytes replaced."""
         return self._channel.log.tail(lines)
@@ -154,7 +169,11 @@ class Supervised:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            while self._folders:
+                os.close(self._folders.popitem()[1])
 
     # What starts it uses.
 
@@ -172,11 +191,20 @@ class Supervised:
         with self._closing:
             self._launcher = os.pidfd_open(sender)
 
-    def open_api(self, port: int) -> None:
-        """Make the API listener; port 0 takes a free one."""
-        self.api_listener = self.listen(port)
-        host, bound = self.api_listener.getsockname()
-        self.view = replace(self.view, api_address=f"{host}:{bound}")
+    def open_doors(self, ports: Mapping[str, int]) -> None:
+        """Listen at the port of each door; port 0 takes a free one."""
+        doors: dict[str, socket.socket] = {}
+        self.doors = doors
+        for name, port in ports.items():
+            doors[name] = self.listen(port)
+        addresses = {name: listener.getsockname() for name, listener in doors.items()}
+        shown = {name: f"{host}:{bound}" for name, (host, bound) in addresses.items()}
+        self.view = replace(self.view, doors=shown)
+
+    def hold_folders(self, paths: Mapping[str, str]) -> None:
+        """Keep hold of folders in the view, by target, beyond the end of what runs there."""
+        for target, path in paths.items():
+            self._folders[target] = self._ask(b"folder " + os.fsencode(path)).descriptors[0]
 
     def run(self, job: bytes, timeout_s: float) -> None:
         """Let the launcher start the command.

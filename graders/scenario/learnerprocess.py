@@ -20,6 +20,9 @@ from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, Sand
 from graders.sandbox.scraping import read_metrics
 from graders.sandbox.starvation import Scheduled, scheduled
 
+API = "api"
+"""The door of its sandbox behind which the proxy serves the API."""
+
 RESTART_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
 """A process that exits is started again after these; the last one repeats."""
 
@@ -207,8 +210,7 @@ class LearnerProcess:
         folder.mkdir(parents=True)
         spec = self._launch.sandbox_spec(instance, folder)
         with self._launch.sandbox.start(spec) as process, contextlib.ExitStack() as serving:
-            if process.api_listener is not None:
-                serving.enter_context(self._launch.proxy.serve(process.api_listener, instance))
+            serving.enter_context(self._launch.proxy.serve(process.doors[API], instance))
             with self._lock:
                 self._process = process
             with self._replaced:

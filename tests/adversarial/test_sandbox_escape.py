@@ -6,6 +6,7 @@ it (the file exists, the port answers, the call is known), so that a broken atta
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import socket
@@ -294,6 +295,63 @@ def test_servers_of_the_host_are_out_of_reach(printed: Printed, tmp_path: Path) 
         said = printed(code)
     assert "REACHED" not in said
     assert said.count("no ") == 6
+
+
+@pytest.mark.parametrize("doors", [(), ("git",), ("git", "etcd")])
+def test_a_door_that_was_not_asked_for_is_shut(start: Start, doors: tuple[str, ...]) -> None:
+    process = start(
+        """
+        import socket
+        rows = [line.split() for kind in ("tcp", "tcp6", "udp", "udp6") for line in open(f"/proc/net/{kind}")]
+        print([int(row[1].rpartition(":")[2], 16) for row in rows if row[1] != "local_address"])
+        for port in range(6440, 6450):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    print(port)
+        """,
+        doors=doors,
+    )
+    assert process.wait(60) is not None
+    asked_for = [int(process.view.doors[name].rpartition(":")[2]) for name in doors]
+    listening, *reached = process.log_path.read_text().splitlines()
+    assert (sorted(json.loads(listening)), list(map(int, reached))) == (asked_for, asked_for)
+    assert len(asked_for) == len(doors)
+
+
+def test_a_door_cannot_be_stolen(start: Start) -> None:
+    process = start(
+        """
+        import errno, itertools, os, socket
+        port = int(os.environ["api"].rpartition(":")[2])
+        for host, options in itertools.product(
+            ("127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"),
+            ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT)),
+        ):
+            thief = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            if ":" in host:
+                thief.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            for option in options:
+                thief.setsockopt(socket.SOL_SOCKET, option, 1)
+            try:
+                thief.bind((host, port))
+                thief.listen()
+                print("STOLE", host, options)
+            except OSError as error:
+                print(errno.errorcode[error.errno])
+            thief.close()
+        socket.create_server(("127.0.0.1", port + 1)).close()
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            print(connection.recv(100).decode())
+        """,
+        doors=("api",),
+        environment=lambda view: view.doors,
+    )
+    process.doors["api"].settimeout(30)
+    connection, _ = process.doors["api"].accept()
+    with connection:
+        connection.sendall(b"the harness")
+    assert process.wait(30) is not None
+    assert process.log_path.read_text() == "EADDRINUSE\n" * 16 + "the harness\n"
 
 
 def test_socket_families_that_cross_network_namespaces_are_refused(printed: Printed) -> None:

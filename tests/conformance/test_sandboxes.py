@@ -472,7 +472,7 @@ def test_a_submission_only_its_owner_can_read_is_read(start: Start, submission: 
 
 def test_files_are_rendered_for_the_place_they_are_read_in(start: Start) -> None:
     def files(view: View) -> dict[str, bytes]:
-        return {"kubeconfig": f"server: https://{view.api_address}".encode()}
+        return {"kubeconfig": f"server: https://{view.doors['api']}".encode()}
 
     def environment(view: View) -> dict[str, str]:
         return {"KUBECONFIG": f"{view.files}/kubeconfig"}
@@ -481,9 +481,9 @@ def test_files_are_rendered_for_the_place_they_are_read_in(start: Start) -> None
         "import os; print(open(os.environ['KUBECONFIG']).read())",
         files=files,
         environment=environment,
-        api=True,
+        doors=("api",),
     )
-    assert f"server: https://{process.view.api_address}" in ended(process)
+    assert f"server: https://{process.view.doors['api']}" in ended(process)
 
 
 def test_home_and_temporary_folder_can_be_written(start: Start) -> None:
@@ -572,16 +572,63 @@ def test_the_api_endpoint_is_served_from_outside(start: Start) -> None:
             connection.sendall(b"GET /healthz")
             print("got", connection.recv(100).decode())
         """,
-        api=True,
-        environment=lambda view: {"API": view.api_address},
+        doors=("api",),
+        environment=lambda view: {"API": view.doors["api"]},
     )
-    assert process.api_listener is not None
-    process.api_listener.settimeout(30)
-    connection, _ = process.api_listener.accept()
+    process.doors["api"].settimeout(30)
+    connection, _ = process.doors["api"].accept()
     with connection:
         assert connection.recv(100) == b"GET /healthz"
         connection.sendall(b"ok")
     assert "got ok" in ended(process)
+
+
+def test_every_door_leads_to_its_own_listener(start: Start) -> None:
+    process = start(
+        """
+        import os, socket
+        for name in ("etcd", "cluster-ctl", "api"):
+            host, port = os.environ[name].split(":")
+            with socket.create_connection((host, int(port))) as connection:
+                print(name, connection.recv(100).decode())
+        """,
+        doors=("api", "etcd", "cluster-ctl"),
+        environment=lambda view: view.doors,
+    )
+    assert set(process.doors) == set(process.view.doors) == {"api", "etcd", "cluster-ctl"}
+    assert len(set(process.view.doors.values())) == 3
+    for name in ("etcd", "cluster-ctl", "api"):
+        process.doors[name].settimeout(30)
+        connection, _ = process.doors[name].accept()
+        with connection:
+            connection.sendall(f"this is {name}".encode())
+    assert ended(process).count("this is") == 3
+    for name in process.doors:
+        assert f"{name} this is {name}\n" in process.log_path.read_text()
+
+
+def test_no_door_is_there_unless_asked_for(start: Start) -> None:
+    process = start("import time; time.sleep(600)")
+    assert process.doors == process.view.doors == {}
+
+
+def test_doors_close_with_the_sandbox(start: Start) -> None:
+    process = start("import time; time.sleep(600)", doors=("git",))
+    process.stop()
+    assert process.doors["git"].fileno() == -1
+
+
+@pytest.mark.parametrize("name", ["", "API", "cluster_ctl", "-git", "git-", "a/b", "a b"])
+def test_a_door_has_a_plain_name(start: Start, name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a door: it takes small letters, digits and hyphens"):
+        start(doors=(name,))
+
+
+def test_doors_and_mounts_are_there_once(start: Start) -> None:
+    with pytest.raises(ValueError, match="each door and each mount once, not api, api"):
+        start(doors=("api", "api"))
+    with pytest.raises(ValueError, match="each door and each mount once, not /a, /a"):
+        start(mounts=(Mount("/a", writable=True), Mount("/a", writable=True)))
 
 
 SERVER = """
@@ -632,10 +679,9 @@ def test_dialling_after_the_end_is_refused(start: Start) -> None:
 
 
 def test_the_api_endpoint_can_go_away_and_come_back(start: Start) -> None:
-    process = start("import time; time.sleep(600)", api=True)
-    assert process.api_listener is not None
-    port = int(process.view.api_address.rpartition(":")[2])
-    process.api_listener.close()
+    process = start("import time; time.sleep(600)", doors=("api",))
+    port = int(process.view.doors["api"].rpartition(":")[2])
+    process.doors["api"].close()
     with pytest.raises(ConnectionRefusedError):
         process.dial(port, timeout_s=5)
     with process.listen(port) as again, process.dial(port, timeout_s=5) as connection:
@@ -784,10 +830,10 @@ def test_usage_is_measured(start: Start) -> None:
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap"], indirect=True)
 def test_two_starts_do_not_meet(start: Start) -> None:
-    both = [start(SERVER, command=("python", "main.py", "8080"), api=True) for _ in range(2)]
+    both = [start(SERVER, command=("python", "main.py", "8080"), doors=("api",)) for _ in range(2)]
     for process in both:
         eventually(partial(is_up, process))
-        assert process.view.api_address == "127.0.0.1:6443"
+        assert process.view.doors["api"] == "127.0.0.1:6443"
     both[0].stop()
     assert ask(both[1], 8080, b"still here") == b"STILL HERE"
 
@@ -797,7 +843,7 @@ def test_extra_mounts_are_in_view(start: Start, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "hammer").write_text("nail")
-    mounts = (Mount("/opt/deep/tools", tools), Mount("/opt/cache", size_bytes=MIB))
+    mounts = (Mount("/opt/deep/tools", tools), Mount("/opt/cache", writable=True, size_bytes=MIB))
     code = "print(open('/opt/deep/tools/hammer').read()); open('/opt/cache/x', 'w').write('y')"
     process = start(code, mounts=mounts)
     assert ended(process) == "nail\n"
@@ -939,7 +985,15 @@ def test_a_log_keeps_both_ends_and_says_what_is_missing(size: int, step: int, tm
 
 @pytest.mark.adversarial
 @pytest.mark.skipif(os.getuid() != 0, reason="this run is an ordinary user's already")
-@pytest.mark.parametrize("suite", ["conformance/test_sandboxes.py", "adversarial/test_sandbox_escape.py"])
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "conformance/test_sandboxes.py",
+        "conformance/test_sandbox_mounts.py",
+        "adversarial/test_sandbox_escape.py",
+        "adversarial/test_hostile_folders.py",
+    ],
+)
 def test_an_ordinary_user_passes_the_same_suite(suite: str) -> None:
     """The other way in which bubblewrap is used: one user namespace in place of a change of user."""
     scratch = Path(tempfile.mkdtemp(prefix="kubeproof-user-"))
