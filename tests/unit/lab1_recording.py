@@ -215,10 +215,15 @@ class Recording:
         event = {
             "t": t, "t_end": t + 0.01, "id": f"added-{len(self.audit)}",
             "user": self.operator, "verb": verb, "group": "", "resource": resource,
-            "subresource": "", "namespace": "", "name": name, "code": 200, **more,
+            "subresource": "", "namespace": "", "name": name, "code": 200,
+            "cluster": self._cluster_of(more.get("namespace", "")), **more,
         }  # fmt: skip
         self.audit.append(event)
         return event
+
+    def _cluster_of(self, namespace: str) -> str:
+        named = [mark["data"] for mark in self.marks if mark["name"] == "namespace"]
+        return next((data.get("cluster", "") for data in named if data["namespace"] == namespace), "lab1")
 
     def held(self, folder: Path) -> Bundle:
         """The bundle with its records in memory; only the manifest is written."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graders.evidence.manifest import Calibration
 from graders.faults import InfraFault, Unmet
 from graders.lab1.api import REPLICA_INDEX
 from graders.lab1.checks.steadiness import check_quiet, check_random_walk
@@ -202,9 +203,9 @@ def test_a_survivor_s_rank_address_and_template_are_no_matter_of_size(name: str,
 
 def test_the_grace_for_a_pod_that_was_under_way_stretches_with_the_machine(tmp_path: Path) -> None:
     telling = walked(set_env("PET_NNODES", "4"), born=RESIZED + 2)
-    telling.judge(check_random_walk, tmp_path / "slow", scale=3.0)
+    telling.judge(check_random_walk, tmp_path / "slow", calibration=Calibration(3.0, 30.0))
     with pytest.raises(Unmet):
-        telling.judge(check_random_walk, tmp_path / "fast", scale=1.0)
+        telling.judge(check_random_walk, tmp_path / "fast", calibration=Calibration(1.0, 10.0))
 
 
 def test_names_of_the_job_s_own_place_are_no_difference(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""A course of three tiny labs needs no line in a shared room: none, two clusters at once, and a lost one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graders.evidence.bundle import Bundle
+from graders.paths import REPOSITORY
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+COURSE = REPOSITORY / "tests" / "tinycourse"
+
+
+def kubeproof(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "graders", "--course", COURSE, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def graded(lab: str, folder: Path) -> Bundle:
+    done = kubeproof("grade", lab, COURSE / "solutions" / lab / "reference", "--out", folder / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((folder / "out" / "report.json").read_text())["score"]["percent"] == "100"
+    return Bundle(folder / "out" / "bundle")
+
+
+@pytest.mark.parametrize("lab", ["essay", "twins", "phoenix"])
+def test_every_solution_loses_exactly_what_it_should(lab: str, tmp_path: Path) -> None:
+    done = kubeproof("selftest", lab, "--again", "--jobs", "1", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", 0 failed" in done.stdout
+
+
+def test_a_lab_without_a_cluster_has_a_record_type_of_its_own(tmp_path: Path) -> None:
+    bundle = graded("essay", tmp_path)
+    assert bundle.manifest.clusters == {}
+    assert (bundle.folder / "pages.jsonl").is_file()
+
+
+def test_two_clusters_with_one_namespace_are_told_apart(tmp_path: Path) -> None:
+    bundle = graded("twins", tmp_path)
+    assert bundle.manifest.clusters.keys() == {"east", "west"}
+    for cluster in ("east", "west"):
+        view = bundle.on(cluster)
+        (seen,) = (e for e in view.watch_events if (e.namespace, e.name) == ("web", "greeting"))
+        assert seen.object["data"]["said"] == cluster
+        assert {event.cluster for event in view.audit} == {cluster}
+        assert view.health
+        writes = [event for event in view.audit if event.namespace == "web" and event.is_write]
+        assert {bundle.manifest.role(event.user) for event in writes} <= {"grader", "control-plane"}
+
+
+def test_an_outage_that_was_meant_is_evidence_and_no_fault(tmp_path: Path) -> None:
+    bundle = graded("phoenix", tmp_path)
+    (lost,) = (mark.t for mark in bundle.marks if mark.name == "lost")
+    (back,) = (mark.t for mark in bundle.marks if mark.name == "back")
+    view = bundle.on("phoenix")
+    away = [sample for sample in view.health if sample.read_s is None]
+    assert any(lost <= sample.t <= back + 1 for sample in away)
+    went_back = [each for each in view.watch_breaks if each.how == "went-back"]
+    assert went_back
+    assert {each.t >= lost for each in went_back} == {True}
+    assert bundle.manifest.tracks["loss"].status == "done"
+    # The API server that was started again has its log on record, too.
+    assert any(event.t > back for event in view.audit)
+
+
+def test_nothing_outside_of_a_lab_s_own_folder_names_a_lab() -> None:
+    named = re.compile(r"\b(lab[0-9]|essay|twins|phoenix)\b")
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()}"
+        for path in sorted((REPOSITORY / "graders").rglob("*.py"))
+        if not re.match(r"lab\d$|assessment$", path.relative_to(REPOSITORY / "graders").parts[0])
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if named.search(line)
+    ]
+    assert found == []

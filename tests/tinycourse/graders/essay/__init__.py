@@ -1,0 +1,5 @@
+"""A lab without a cluster."""
+
+from graders.definition import LabDefinition
+
+LAB = LabDefinition(block="block:EssayBlock")

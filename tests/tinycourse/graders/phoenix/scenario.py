@@ -1,0 +1,100 @@
+"""etcd is wiped under a running API server, and a learner's script says from which backup it begins again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from graders.controlplane import ControlPlane
+
+from graders.clusters.provider import ClusterSpec
+from graders.evidence.manifest import TrackResult
+from graders.evidence.records import Request
+from graders.faults import BadSubmission, InfraFault, UsageError
+from graders.model import Submission
+from graders.sandbox.protocol import MIB, Mount, SandboxedProcess
+from graders.sandbox.runtime import ensure_runtime
+from graders.scenario.fleet import LiveCluster
+from graders.scenario.learner import sandbox_spec
+from graders.scenario.spec import Acting, Recorded, Run
+
+TRACKS = ("loss",)
+BACKUPS, RESTORED = "/backups", "/restored"
+MOST_BYTES = 256 * MIB
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def examine(submission: Submission) -> None:
+    """Nothing to see before."""
+    del submission
+
+
+@contextmanager
+def prepare(run: Run) -> Iterator[Acting]:
+    """Have the programs and the runtime."""
+    spec = ClusterSpec(run.lab, nodes=run.settings.nodes, needs=run.settings.needs)
+    with run.fleet.ready(spec):
+        runtime = ensure_runtime(run.progress)
+
+        def act() -> Recorded:
+            began = run.recording.clock.now()
+            with run.fleet.start(spec) as (live,):
+                control = live.cluster.control
+                assert control is not None
+                live.watches.follow("configmaps", MAPS)
+                backups = run.session.folder / "backups"
+                for number, name in enumerate(("first", "second"), start=1):
+                    live.kube.create(MAPS, {"metadata": {"name": name}})
+                    _back_up(control, backups / str(number))
+                live.kube.create(MAPS, {"metadata": {"name": "third"}})
+                run.recording.mark("loss", "lost")
+                control.kill("kube-apiserver")
+                control.kill("etcd")
+                control.wipe("etcd")
+                base = sandbox_spec(
+                    run.submission.root, runtime, "restore", run.session.folder / "restore",
+                    tuple(run.submission.manifest.command), run.settings.limits,
+                )  # fmt: skip
+                mounts = (Mount(BACKUPS, backups), Mount(RESTORED, writable=True, size_bytes=MOST_BYTES))
+                with run.sandbox.start(replace(base, mounts=(*base.mounts, *mounts))) as process:
+                    ended = process.wait(60.0) or process.stop()
+                    run.recording.mark("loss", "restored", how=str(ended))
+                    _come_back(
+                        run,
+                        live,
+                        control,
+                        lambda: process.collect(RESTORED, taken, most_bytes=MOST_BYTES),
+                        taken,
+                    )
+            return Recorded(tracks={"loss": TrackResult("done", began, run.recording.clock.now())})
+
+        yield act
+
+
+def _back_up(control: ControlPlane, folder: Path) -> None:
+    control.stop("etcd", 5.0)
+    shutil.copytree(control.etcd.data_folders["etcd"], folder)
+    control.start("etcd")
+    control.wait_ready(30.0)
+
+
+def _come_back(run: Run, live: LiveCluster, control: ControlPlane, process: SandboxedProcess) -> None:
+    taken = run.session.folder / "restored"
+    try:
+        process.collect(RESTORED, taken, most_bytes=MOST_BYTES)
+        control.replace_data("etcd", taken)
+        control.start("etcd")
+        control.start("kube-apiserver")
+        control.wait_ready(30.0)
+    except (BadSubmission, UsageError, InfraFault) as trouble:
+        run.recording.mark("loss", "not-back", why=str(trouble)[:300])
+        return
+    run.recording.mark("loss", "back")
+    answer = live.kube.request("GET", MAPS)
+    now = run.recording.clock.now()
+    run.recording.writer.add(
+        Request(now, "loss", "after", "GET", MAPS, answer.code, None, answer.body, cluster=live.name)
+    )
