@@ -62,13 +62,7 @@ def prepare(run: Run) -> Iterator[Acting]:
                 with run.sandbox.start(replace(base, mounts=(*base.mounts, *mounts))) as process:
                     ended = process.wait(60.0) or process.stop()
                     run.recording.mark("loss", "restored", how=str(ended))
-                    _come_back(
-                        run,
-                        live,
-                        control,
-                        lambda: process.collect(RESTORED, taken, most_bytes=MOST_BYTES),
-                        taken,
-                    )
+                    _come_back(run, live, control, process)
             return Recorded(tracks={"loss": TrackResult("done", began, run.recording.clock.now())})
 
         yield act
