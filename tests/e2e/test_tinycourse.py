@@ -85,3 +85,15 @@ def test_nothing_outside_of_a_lab_s_own_folder_names_a_lab() -> None:
         if named.search(line)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("lab", ["essay", "twins", "phoenix"])
+def test_a_lab_is_made_of_the_files_that_contributors_are_told_of(lab: str) -> None:
+    text = (
+        (REPOSITORY / "docs" / "contributing.md").read_text("utf-8").split("## A lab\n")[1].split("\n## ")[0]
+    )
+    told = [line.split()[0] for line in text.splitlines() if line.startswith("    ")]
+    assert len(told) == 11
+    for each in told:
+        pattern = re.sub(r"<(topic|why)>", "*", each.replace("<slug>", lab)).rstrip("/")
+        assert list(COURSE.glob(pattern)), f"{each}: there is none in the tiny course"
