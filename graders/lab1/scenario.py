@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from graders.clusters.binaries.build import pinned_go_version
 from graders.clusters.provider import Claims
 from graders.evidence.bundle import TrackResult
 from graders.faults import InfraFault
@@ -53,6 +52,8 @@ from graders.scenario.calibration import calibrate
 from graders.scenario.pace import wait_turn
 from graders.scenario.spec import Acting, Plan, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
+from graders.tools import Toolset
+from graders.tools.toolchain import pinned_go_version
 
 BLOCK = Lab1Block
 
@@ -96,6 +97,8 @@ _TRACKS: tuple[Track[Stage], ...] = (
 """They begin in this order: those that take longest come first, and nobody waits for them in the end."""
 
 TRACKS = (*(track.name for track in _TRACKS), IN_CLUSTER, QUALITY, RUN)
+
+TOOLS: tuple[Toolset, ...] = ()
 
 ROOMY = 4
 """With so many processors a machine starts real nodes without disturbing what is timed."""

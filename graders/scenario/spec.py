@@ -18,6 +18,7 @@ from graders.model import Cluster, Submission
 from graders.progress import Progress
 from graders.sandbox.protocol import Limits, Sandbox
 from graders.sandbox.runtime import Runtime
+from graders.tools import Toolset
 
 
 class AnotherCluster(Protocol):
@@ -118,6 +119,9 @@ class Scenario(Protocol):
 
     TRACKS: Collection[str]
     """The names of all its tracks."""
+
+    TOOLS: Collection[Toolset]
+    """Programs of its own, which `kubeproof setup LAB` has ready."""
 
     def examine(self, submission: Submission) -> None:
         """Look at a submission before any cluster starts.

@@ -47,6 +47,6 @@ def test_a_named_folder_is_not_passed_on_to_others(tmp_path: Path, monkeypatch: 
         (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("KUBEPROOF_BINARIES", str(tmp_path))
     text = refusal("--save", str(tmp_path / "archive"))
-    assert "the cache lacks etcd, kube-apiserver" in text
+    assert "the cache lacks the control-plane binaries" in text
     assert "fix: unset KUBEPROOF_BINARIES and run `kubeproof setup --save FILE` again" in text
     assert not (tmp_path / "archive").exists()
