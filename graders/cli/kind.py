@@ -15,8 +15,7 @@ from graders.clusters.kind.binary import ensure_kind
 from graders.clusters.nodeimages.image import built_images, ensure_base_images, ensure_node_image
 from graders.clusters.nodeimages.imagecache import ensure_archive, load
 from graders.faults import InfraFault, UsageError
-from graders.tools.archive import save_archive
-from graders.tools.loading import load_archive
+from graders.tools.archive import load_archive, save_archive
 
 _FIX = "make it again with `kubeproof kind image --offline --save FILE`"
 

@@ -21,10 +21,9 @@ from graders.sandbox.goruntime import ensure_go_runtime, kept_go, runtime_for
 from graders.sandbox.runtime import ensure_runtime, kept_runtime
 from graders.sandbox.staticcheck import ensure_staticcheck, kept_staticcheck
 from graders.tools import Toolset, ensure
-from graders.tools.archive import save_archive
+from graders.tools.archive import load_archive, save_archive
 from graders.tools.ensure import kept_programs
 from graders.tools.kept import Kept
-from graders.tools.loading import load_archive
 from graders.tools.toolchain import ensure_toolchain, kept_toolchain, toolchain_go
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from graders.faults import InfraFault
 from graders.once import scratch_folder
 from graders.paths import cache_folder
 from graders.progress import Progress
@@ -48,13 +47,7 @@ def ensure(
     def obtain() -> None:
         _fetch_or_build(toolset, names, store, sources or Sources(), progress)
 
-    try:
-        kept_programs(toolset, names).ensure(obtain, progress)
-    except OSError as error:
-        raise InfraFault(
-            f"the {toolset.title} cannot be put into {store.folder}: {error}",
-            fix="make room there (2 GB), or set KUBEPROOF_CACHE to a folder that can be written",
-        ) from error
+    kept_programs(toolset, names).ensure(obtain, progress)
     return store.tools()
 
 

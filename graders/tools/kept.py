@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from graders.faults import InfraFault
 from graders.once import one_at_a_time, remove_tree
 from graders.progress import Progress
 
@@ -36,11 +37,22 @@ class Kept:
     """Raises InfraFault where it is not what was put there."""
 
     def ensure(self, make: Callable[[], None], progress: Progress) -> None:
-        """Have it made by `make`, unless it is there already or another process sees to it."""
-        if not self.made():
+        """Have it made by `make`, unless it is there already or another process sees to it.
+
+        Raises:
+            InfraFault: it cannot be written; and whatever `make` raises.
+        """
+        if self.made():
+            return
+        try:
             with one_at_a_time(self.lock, self.name, progress):
                 if not self.made():
                     make()
+        except OSError as error:
+            raise InfraFault(
+                f"{self.name} cannot be put into {self.root}: {error}",
+                fix="make room there, or set KUBEPROOF_CACHE to a folder that can be written",
+            ) from error
 
     def files(self) -> dict[str, Path]:
         """Its regular files by their paths in `root`; none where it is not complete."""

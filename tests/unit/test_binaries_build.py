@@ -225,5 +225,5 @@ def test_a_compiler_error_shows_its_last_lines_and_the_other_way(tmp_path: Path)
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "binaries").write_text("a file where a folder belongs")
-    with pytest.raises(InfraFault, match=r"cannot be put into .*\n  fix: make room there \(2 GB\)"):
+    with pytest.raises(InfraFault, match=r"cannot be put into .*\n  fix: make room there, or"):
         ensure_binaries(Silent(), sources=script_sources(tmp_path))

@@ -44,10 +44,7 @@ _RUNTIME = Toolset(
     # containerd does not go together with the Kubernetes of the other: it is made for an older interface.
     _ROOM / "noderuntime",
     tuple(
-        Program(
-            name, Project("containerd", "github.com/containerd/containerd/v2", _CONTAINERD), f"cmd/{name}"
-        )
-        for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        Program(name, _RUNTIMES, f"cmd/{name}") for name in ("containerd", "containerd-shim-runc-v2", "ctr")
     ),
     {"github.com/containerd/containerd/v2/version.Version": _CONTAINERD},
     ("no_aufs", "no_btrfs", "no_devmapper", "no_zfs"),
