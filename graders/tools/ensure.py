@@ -13,7 +13,7 @@ from graders.progress import Progress
 from graders.tools.build import build
 from graders.tools.catalogue import Toolset
 from graders.tools.kept import Kept
-from graders.tools.platforms import Platform, machine_platform
+from graders.tools.platforms import machine_platform
 from graders.tools.release import Servers, UnavailableError, fetch
 from graders.tools.store import Store, Tools
 
@@ -61,9 +61,9 @@ def find(toolset: Toolset, *, only: Collection[str] | None = None) -> Tools | No
     return None if store.missing(toolset.names if only is None else only) else store.tools()
 
 
-def store_of(toolset: Toolset, target: Platform | None = None) -> Store:
+def store_of(toolset: Toolset) -> Store:
     """The place of a toolset in the cache."""
-    target = target or machine_platform()
+    target = machine_platform()
     return Store(cache_folder() / "binaries" / toolset.key(target), target, toolset.versions)
 
 
@@ -75,7 +75,7 @@ def kept_programs(toolset: Toolset, needed: Collection[str] | None = None) -> Ke
     def made() -> bool:
         return not store.missing(names)
 
-    return Kept(toolset.title, key, root, (key,), store.lock, made, verify=store.verify)
+    return Kept(toolset.title, key, root, (key,), root / f"{key}.lock", made, verify=store.verify)
 
 
 def _fetch_or_build(

@@ -69,11 +69,6 @@ class Store:
         self.platform = target
         self.versions = versions
 
-    @property
-    def lock(self) -> Path:
-        """The lock that whoever adds programs holds."""
-        return self.folder.parent / f"{self.folder.name}.lock"
-
     def manifest(self) -> Manifest:
         """What is there; an unreadable manifest is an empty store, for the programs can be had again."""
         empty = Manifest(platform=str(self.platform), versions=dict(self.versions), files={})

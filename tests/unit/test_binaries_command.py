@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from graders.cli.setup import setup
+from graders.cli import setup as command
 from graders.clusters.binaries import CORE, KUBERNETES
 from graders.faults import UsageError
 from graders.paths import cache_folder
+from graders.tools import Toolset
 
 APP = typer.Typer()
-APP.command()(setup)
+APP.command()(command.setup)
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +43,28 @@ def test_an_archive_that_is_none_stops_the_set_up(tmp_path: Path) -> None:
     (tmp_path / "archive").write_text("nothing of the kind")
     assert f"{tmp_path / 'archive'}: not a readable archive" in refusal("--load", str(tmp_path / "archive"))
     assert not (cache_folder() / "runtimes").exists()
+
+
+def keep(had: list[object], what: object, *_: object) -> MagicMock:
+    had.append(what)
+    return MagicMock()
+
+
+def test_a_lab_that_is_not_there_is_named() -> None:
+    assert "there is no lab 'lab99'" in refusal("lab99")
+
+
+def test_the_programs_of_a_lab_are_had_after_what_all_labs_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = MagicMock(spec=Toolset, title="tiny programs")
+    had: list[object] = []
+    for name in ("binaries", "runtime", "toolchain", "go_runtime", "staticcheck"):
+        monkeypatch.setattr(command, f"ensure_{name}", partial(keep, had, name))
+    monkeypatch.setattr(command, "ensure", lambda toolset, progress: keep(had, toolset))
+    monkeypatch.setattr(command, "scenario_of", lambda lab: SimpleNamespace(TOOLS=(own,)))
+    assert CliRunner().invoke(APP, ["lab1"]).exit_code == 0
+    assert had == ["binaries", "runtime", "toolchain", "go_runtime", "staticcheck", own]
 
 
 def test_a_named_folder_is_not_passed_on_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

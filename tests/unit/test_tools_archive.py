@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -179,6 +180,7 @@ def test_a_learner_runtime_has_its_links_again(tmp_path: Path) -> None:
     assert load_archive(tmp_path / "archive", [kept_runtime(lock)], Silent()) == ("learner runtime",)
     assert {path.name: path.readlink() for path in runtime.venv.rglob("*") if path.is_symlink()} == links
     assert ensure_runtime(Silent(), lock=lock) == runtime
+    assert subprocess.run([runtime.python, "-I", "-c", ""], check=True, timeout=60).returncode == 0
 
 
 def member(
