@@ -36,14 +36,16 @@ class LabDefinition:
     """The parts of a lab, each as `module` or `module:attribute` in the lab's own package.
 
     `scenario` acts (`graders.scenario.spec.Scenario`), `block` is the model of the lab's part of
-    submission.yaml, `checks` the package of its checks, and `panels` a
-    function from a bundle to what the report shows beside the table.
+    submission.yaml, `checks` the package of its checks. `panels` is a function from a bundle to what the
+    report shows beside the table, `tools` are the programs of the lab's own (`graders.tools.Toolset`), which
+    `kubeproof setup LAB` has ready.
     """
 
     scenario: str = "scenario"
     block: str = "block:Block"
     checks: str = "checks"
     panels: str = ""
+    tools: str = ""
     options: tuple[LabOption, ...] = ()
 
 

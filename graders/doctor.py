@@ -15,15 +15,15 @@ from pathlib import Path
 import psutil
 
 from graders.clusters.binaries import find_binaries, machine_platform
-from graders.clusters.binaries.build import find_toolchain
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.kind.containers import Containers
 from graders.clusters.kind.preflight import INSTANCES_WANTED, Machine, obstacles
 from graders.faults import InfraFault, KubeproofError, LocatedError
 from graders.paths import cache_folder, state_folder
-from graders.sandbox.goruntime import find_go_runtime
-from graders.sandbox.runtime import find_runtime
-from graders.sandbox.staticcheck import find_staticcheck
+from graders.sandbox.goruntime import kept_go, runtime_for
+from graders.sandbox.runtime import kept_runtime
+from graders.sandbox.staticcheck import kept_staticcheck
+from graders.tools.toolchain import kept_toolchain, toolchain_go
 
 _TIMEOUT_S = 20.0
 _GIB = 1 << 30
@@ -153,23 +153,21 @@ def binaries() -> Finding:
 
 def runtime() -> Finding:
     """The learner environment is made already, or will be at the first use."""
-    found = find_runtime()
-    if found is not None:
-        return Finding("learner runtime", State.OK, str(found.venv))
+    kept = kept_runtime()
+    if kept.made():
+        return Finding("learner runtime", State.OK, str(kept.root / kept.parts[0]))
     return Finding("learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it")
 
 
 def go_for_learners() -> Finding:
     """Toolchain, build cache and staticcheck are ready, or will be at the first submission in Go."""
     name, fix = "Go for learners", "`kubeproof setup` makes it; submissions in Python do without"
-    toolchain = find_toolchain()
-    runtime = find_go_runtime(toolchain) if toolchain else None
-    if toolchain is None or runtime is None:
-        missing = "the toolchain" if toolchain is None else "the warm build cache"
-        return Finding(name, State.WARN, f"{missing} is not there yet", fix)
-    if find_staticcheck(runtime) is None:
-        return Finding(name, State.WARN, "staticcheck is not there yet", fix)
-    return Finding(name, State.OK, f"{runtime.builds.parent}, with staticcheck")
+    go = toolchain_go()
+    _, builds = kept_go(go)
+    for kept in (kept_toolchain(), builds, kept_staticcheck(runtime_for(go))):
+        if not kept.made():
+            return Finding(name, State.WARN, f"{kept.name} is not there yet", fix)
+    return Finding(name, State.OK, f"{builds.root}, with staticcheck")
 
 
 def docker() -> Finding:

@@ -17,4 +17,4 @@ pin() {
 # The build backend is not a dependency of the package, yet an offline editable install needs it.
 grep -o '"setuptools[>=~]*[0-9][^"]*"' pyproject.toml | tr -d '"' | pin --extra dev pyproject.toml - --output-file requirements.lock
 pin graders/sandbox/learner-requirements.in --output-file graders/sandbox/learner-requirements.txt
-pin graders/clusters/toolchain-requirements.in --output-file graders/clusters/toolchain-requirements.txt
+pin graders/tools/toolchain-requirements.in --output-file graders/tools/toolchain-requirements.txt

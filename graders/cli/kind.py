@@ -12,10 +12,12 @@ from graders.clusters.binaries import machine_platform
 from graders.clusters.engine.engine import Engine
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.kind.binary import ensure_kind
-from graders.clusters.nodeimages.carrying import load_images, save_images
 from graders.clusters.nodeimages.image import built_images, ensure_base_images, ensure_node_image
 from graders.clusters.nodeimages.imagecache import ensure_archive, load
 from graders.faults import InfraFault, UsageError
+from graders.tools.archive import load_archive, save_archive
+
+_FIX = "make it again with `kubeproof kind image --offline --save FILE`"
 
 kind_app = typer.Typer(
     help="Have ready what clusters of kind need.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -53,8 +55,7 @@ def image(
         raise UsageError(
             "--save and --load exclude each other", fix="run `kubeproof kind image` once for each"
         )
-    target = machine_platform()
-    images = built_images(target)
+    images = built_images(machine_platform())
     host = answering_engine()
     if host is None and not (offline or save or load_from):
         raise InfraFault(
@@ -64,12 +65,16 @@ def image(
     with TerminalProgress() as progress:
         progress.say(f"kind: {ensure_kind(progress)}")
         if load_from is not None:
-            load_images(images, target, load_from, progress)
+            loaded = load_archive(load_from, [each.kept for each in images], progress)
+            if absent := [each.name for each in images if each.kept.name not in loaded]:
+                raise UsageError(
+                    f"the archive lacks the images {', '.join(absent)}", file=load_from, fix=_FIX
+                )
         if offline or save is not None:
             for each in images:
                 progress.say(f"built: {each.reference} in {ensure_archive(each, progress)}")
         if save is not None:
-            save_images(images, target, save, progress)
+            save_archive(save, [each.kept for each in images], progress)
             progress.say(f"saved: {save} ({save.stat().st_size / 1e6:.0f} MB)")
         if host is None:
             return

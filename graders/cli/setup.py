@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,28 +10,38 @@ import typer
 
 from graders.cli.progress import TerminalProgress
 from graders.clusters.binaries import CORE, ensure_binaries, machine_platform
-from graders.clusters.binaries.archive import load_archive, save_archive
-from graders.clusters.binaries.build import GoModule, ensure_toolchain
-from graders.clusters.binaries.ensure import store_for
-from graders.clusters.binaries.store import Store
+from graders.clusters.binaries.catalog import CONTROL_PLANE
+from graders.clusters.kind.binary import KIND
+from graders.clusters.nodeimages.image import built_images
+from graders.clusters.nodeimages.programs import node_toolsets
+from graders.course import load_course
+from graders.definition import lab_package
 from graders.faults import UsageError
-from graders.sandbox.goruntime import ensure_go_runtime
-from graders.sandbox.runtime import ensure_runtime
-from graders.sandbox.staticcheck import ensure_staticcheck
+from graders.sandbox.goruntime import ensure_go_runtime, kept_go, runtime_for
+from graders.sandbox.runtime import ensure_runtime, kept_runtime
+from graders.sandbox.staticcheck import ensure_staticcheck, kept_staticcheck
+from graders.tools import Toolset, ensure
+from graders.tools.archive import load_archive, save_archive
+from graders.tools.ensure import kept_programs
+from graders.tools.kept import Kept
+from graders.tools.toolchain import ensure_toolchain, kept_toolchain, toolchain_go
 
 
 def setup(
+    lab: Annotated[
+        str | None, typer.Argument(help="A lab whose own programs are wanted as well, by slug or number.")
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Write the control-plane binaries to this archive, for machines that should not build."
+            help="Write all that the cache has to this archive, for machines that should not build."
         ),
     ] = None,
-    load: Annotated[
-        Path | None, typer.Option(help="Take the control-plane binaries from such an archive.")
-    ] = None,
+    load: Annotated[Path | None, typer.Option(help="Take what is needed from such an archive.")] = None,
 ) -> None:
     """Have the control-plane binaries and what learners' Python and Go need ready in the cache.
+
+    With --save, programs and images for clusters of kind are carried as well where they are there.
 
     Raises:
         UsageError: an option or an archive cannot be used; the command ends with exit code 2.
@@ -38,28 +49,48 @@ def setup(
     """
     if save is not None and load is not None:
         raise UsageError("--save and --load exclude each other", fix="run `kubeproof setup` once for each")
-    store = store_for(machine_platform(), GoModule())
+    machine_platform()
+    own = _tools_of(load_course().find_lab(lab).id) if lab is not None else ()
     with TerminalProgress() as progress:
         if load is not None:
-            load_archive(store, load, progress)
+            progress.say(f"loaded: {', '.join(load_archive(load, _things(own), progress))}")
         binaries = ensure_binaries(progress)
         progress.say(f"binaries: Kubernetes {binaries.version} in {binaries.folder} ({binaries.source})")
-        if save is not None:
-            _save(store, save, progress)
+        if save is not None and not kept_programs(CONTROL_PLANE, CORE).made():
+            # A named folder is no source for others: its origin is not known.
+            raise UsageError(
+                "the cache lacks the control-plane binaries: --save writes what was downloaded or built here",
+                fix="unset KUBEPROOF_BINARIES and run `kubeproof setup --save FILE` again",
+            )
         runtime = ensure_runtime(progress)
         progress.say(f"learner runtime: {runtime.venv}")
         go = ensure_go_runtime(ensure_toolchain(progress), progress)
         progress.say(
             f"Go for learners: {go.builds.parent}, staticcheck {ensure_staticcheck(go, progress).folder}"
         )
+        for toolset in own:
+            tools = ensure(toolset, progress)
+            progress.say(f"{toolset.title}: {tools.folder} ({tools.source})")
+        if save is not None:
+            saved = save_archive(save, _things(own), progress)
+            progress.say(f"saved: {save} ({save.stat().st_size / 1e6:.0f} MB): {', '.join(saved)}")
 
 
-def _save(store: Store, file: Path, progress: TerminalProgress) -> None:
-    """Save what the cache holds; a named folder is no source for others, its origin is not known."""
-    if absent := store.missing(CORE):
-        raise UsageError(
-            f"the cache lacks {', '.join(absent)}: --save writes what kubeproof downloaded or built itself",
-            fix="unset KUBEPROOF_BINARIES and run `kubeproof setup --save FILE` again",
-        )
-    save_archive(store, file, progress)
-    progress.say(f"saved: {file} ({file.stat().st_size / 1e6:.0f} MB)")
+def _tools_of(lab: str) -> tuple[Toolset, ...]:
+    """The programs of a lab's own."""
+    package = lab_package(lab)
+    return tuple(package.load("tools")) if package.definition.tools else ()
+
+
+def _things(own: Iterable[Toolset]) -> list[Kept]:
+    """All that can be carried, in an order in which each finds what it stands on."""
+    go = toolchain_go()
+    return [
+        kept_programs(CONTROL_PLANE, CORE),
+        *(kept_programs(toolset) for toolset in (KIND, *node_toolsets(), *own)),
+        kept_toolchain(),
+        *kept_go(go),
+        kept_staticcheck(runtime_for(go)),
+        kept_runtime(),
+        *(image.kept for image in built_images(machine_platform())),
+    ]

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from graders.clusters.binaries.build import pinned_go_version
 from graders.course.course import Lab, load_course
 from graders.course.files import LabLimits
 from graders.documents import DocumentLimits
@@ -24,6 +23,7 @@ from graders.sandbox.requirements import MOST_REQUIREMENTS
 from graders.sandbox.runtime import LOCK
 from graders.submissions.limits import SubmissionLimits
 from graders.submissions.manifests import MOST_MANIFESTS
+from graders.tools.toolchain import pinned_go_version
 
 BEGIN = "<!-- limits: made by `python -m graders.course.limits`, do not edit -->"
 END = "<!-- end of limits -->"

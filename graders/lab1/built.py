@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graders.clusters.binaries.build import ensure_toolchain
 from graders.lab1.goquality import GoTools
 from graders.lab1.manifest import Operator
 from graders.sandbox.building import Build, build_submission
@@ -13,6 +12,7 @@ from graders.sandbox.goruntime import GoRuntime, ensure_go_runtime
 from graders.sandbox.protocol import SandboxSpec
 from graders.sandbox.staticcheck import ensure_staticcheck
 from graders.scenario.spec import Run
+from graders.tools.toolchain import ensure_toolchain
 
 
 def built_submission(run: Run, operator: Operator, tools: SandboxSpec) -> Path:

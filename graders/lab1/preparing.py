@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.clusters.binaries.build import pinned_go_version
 from graders.lab1.built import built_submission, go_tools
 from graders.lab1.goquality import GoTools
 from graders.lab1.incluster.image import OperatorImage, image_for
@@ -22,6 +21,7 @@ from graders.sandbox.runtime import Runtime, ensure_runtime
 from graders.scenario.learner import sandbox_spec
 from graders.scenario.spec import Run
 from graders.submissions.manifests import Manifest, load_manifests
+from graders.tools.toolchain import pinned_go_version
 
 QUALITY = "quality"
 """The track that looks at the code."""

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from graders.clusters.binaries.build import pinned_go_version
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import InfraFault
 from graders.lab1 import goquality, install, quality
@@ -50,6 +49,7 @@ from graders.scenario.pace import wait_turn
 from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tampering import attributed
 from graders.scenario.tracks import RestartGate, Track, run_tracks
+from graders.tools.toolchain import pinned_go_version
 
 _TRACKS: tuple[Track[Stage], ...] = (
     Track("gang", scheduling.gang, "a gang without room, with it, and after a failure"),
@@ -91,6 +91,7 @@ _TRACKS: tuple[Track[Stage], ...] = (
 """They begin in this order: those that take longest come first, and nobody waits for them in the end."""
 
 TRACKS = (*(track.name for track in _TRACKS), IN_CLUSTER, QUALITY, RUN)
+
 
 ROOMY = 4
 """With so many processors a machine starts real nodes without disturbing what is timed."""

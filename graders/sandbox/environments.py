@@ -14,13 +14,14 @@ import os
 from functools import cache
 from pathlib import Path
 
-from graders.once import one_at_a_time, remove_tree, scratch_folder, write_atomically
+from graders.once import remove_tree, scratch_folder, write_atomically
 from graders.paths import cache_folder
 from graders.progress import Progress
 from graders.sandbox.fetching import Wish, fetch
 from graders.sandbox.project import passed_over, running_requirements
 from graders.sandbox.requirements import TESTING, Wanted, read_requirements, satisfied
 from graders.sandbox.runtime import LOCK, Runtime, make_venv
+from graders.tools.kept import Kept
 
 _STAMP = "complete.json"
 _SCHEMA = "kubeproof/environment/v1"
@@ -55,10 +56,9 @@ def ensure_environment(course: Runtime, root: Path, progress: Progress) -> Runti
     key = hashlib.sha256(text.encode()).hexdigest()[:24]
     venv = cache_folder().resolve() / "environments" / key
     private = Runtime(venv, venv / "bin" / "python", course.base, course.lock_sha256, beneath=course.venv)
-    if not _is_complete(venv):
-        with one_at_a_time(venv.with_name(f"{key}.lock"), "environment of a submission", progress):
-            if not _is_complete(venv):
-                _make(private, wish, progress)
+    lock = venv.with_name(f"{key}.lock")
+    kept = Kept("environment of a submission", key, venv.parent, (key,), lock, lambda: _is_complete(venv))
+    kept.ensure(lambda: _make(private, wish, progress), progress)
     return private
 
 

@@ -15,22 +15,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graders.faults import InfraFault
-from graders.once import one_at_a_time, write_atomically
+from graders.once import write_atomically
 from graders.paths import cache_folder
-from graders.process import printing
 from graders.progress import Progress
 from graders.sandbox.protocol import Mount, View
+from graders.tools.kept import Kept
+from graders.tools.toolchain import run_go, telling
 
 LAYER = Path(__file__).with_name("golayer.py")
 FLAGS = Path(__file__).with_name("goflags.py")
 WARM = Path(__file__).with_name("gowarm")
-_TAIL_LINES = 8
 
 _WARMING: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("compiling common Go packages", "0", ("build", "-v", "-o", os.devnull, ".")),
@@ -97,29 +95,30 @@ def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
     Raises:
         InfraFault: a module cannot be fetched, or something does not compile.
     """
-    runtime = _runtime_for(go)
-    folder, stamp = runtime.builds.parent, _stamp(runtime)
-    if stamp.is_file():
-        return runtime
-    with one_at_a_time(folder.with_suffix(".lock"), "Go build cache", progress):
-        if not stamp.is_file():
-            progress.say("warming the Go build cache: about 10 minutes on 2 cores, once for this machine")
-            _warm(runtime, progress)
-            write_atomically(stamp, json.dumps({"schema": "kubeproof/go-runtime/v1"}) + "\n")
+    runtime, (_, builds) = runtime_for(go), kept_go(go)
+
+    def warm() -> None:
+        progress.say("warming the Go build cache: about 10 minutes on 2 cores, once for this machine")
+        _warm(runtime, progress)
+        stamp = builds.root / builds.parts[-1]
+        write_atomically(stamp, json.dumps({"schema": "kubeproof/go-runtime/v1"}) + "\n")
+
+    builds.ensure(warm, progress)
     return runtime
 
 
-def find_go_runtime(go: Path) -> GoRuntime | None:
-    """Modules and build cache for the toolchain whose command is `go` if they are complete; makes nothing."""
-    runtime = _runtime_for(go)
-    return runtime if _stamp(runtime).is_file() else None
+def kept_go(go: Path) -> tuple[Kept, Kept]:
+    """The modules, and the build cache, which names the folders of their sources."""
+    runtime, key = runtime_for(go), _key()
+    root, stamp = runtime.builds.parent, f"complete-{key}.json"
+    fetched = (runtime.modules / "cache" / "download").is_dir
+    modules = Kept("Go modules", key, root, ("modules",), root.with_suffix(".lock"), fetched)
+    builds = replace(modules, name="Go build cache", key=f"{root.name}-{key}", bound=True)
+    return modules, replace(builds, parts=("builds", stamp), made=(root / stamp).is_file)
 
 
-def _stamp(runtime: GoRuntime) -> Path:
-    return runtime.builds.parent / f"complete-{_key()}.json"
-
-
-def _runtime_for(go: Path) -> GoRuntime:
+def runtime_for(go: Path) -> GoRuntime:
+    """Where modules and caches for the toolchain whose command is `go` are, once they are there."""
     root = go.resolve().parent.parent
     # One folder for a toolchain, so that a change of what is warmed costs no more than what is new.
     name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
@@ -140,20 +139,8 @@ def _warm(runtime: GoRuntime, progress: Progress) -> None:
         if cgo == "1" and shutil.which("cc") is None:
             continue  # without a C compiler there is no race detector either
         variables = {**host_environment(runtime), "CGO_ENABLED": cgo}
-        tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        with (
-            progress.task(title) as task,
-            printing([runtime.go, *arguments], environment=variables, folder=WARM) as (process, lines),
-        ):
-            for count, line in enumerate(lines, start=1):
-                tail.append(line.strip())
-                task.update(done=count, detail=tail[-1])
-            status = process.wait()
-        if status != 0:
-            raise InfraFault(
-                f"go {arguments[0]} failed (exit {status}):\n    " + "\n    ".join(tail),
-                fix="check that this machine reaches a Go module proxy (Go's own settings are used)",
-            )
+        with progress.task(title) as task:
+            run_go(runtime.go, arguments, WARM, variables, telling(task))
 
 
 def host_environment(runtime: GoRuntime) -> Mapping[str, str]:

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.once import one_at_a_time, remove_tree, scratch_folder, write_atomically
+from graders.once import remove_tree, scratch_folder, write_atomically
 from graders.paths import cache_folder
 from graders.progress import Progress
+from graders.tools.kept import Kept
 from graders.wheels import install_wheels
 
 LOCK = Path(__file__).with_name("learner-requirements.txt")
@@ -60,18 +61,24 @@ def ensure_runtime(progress: Progress, *, lock: Path = LOCK) -> Runtime:
         InfraFault: Python cannot make virtual environments here, or a wheel cannot be fetched.
     """
     runtime = _runtime_for(lock)
-    if _is_complete(runtime):
-        return runtime
-    with one_at_a_time(runtime.venv.with_name(f"{runtime.venv.name}.lock"), "learner runtime", progress):
-        if not _is_complete(runtime):
-            _make(runtime, lock, progress)
+    kept_runtime(lock).ensure(lambda: _make(runtime, lock, progress), progress)
     return runtime
 
 
-def find_runtime(*, lock: Path = LOCK) -> Runtime | None:
-    """The learner environment if it is there already; makes nothing."""
+def kept_runtime(lock: Path = LOCK) -> Kept:
+    """The learner environment, which names its own place and stands on the Python that is there."""
     runtime = _runtime_for(lock)
-    return runtime if _is_complete(runtime) else None
+    root, name = runtime.venv.parent, runtime.venv.name
+    return Kept(
+        name="learner runtime",
+        key=f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}",
+        root=root,
+        parts=(name,),
+        lock=root / f"{name}.lock",
+        made=lambda: _is_complete(runtime),
+        bound=True,
+        begin=lambda content: make_venv(content / name),
+    )
 
 
 def _runtime_for(lock: Path) -> Runtime:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.faults import InfraFault
-from graders.once import one_at_a_time, write_atomically
+from graders.once import write_atomically
 from graders.progress import Progress
 from graders.sandbox.goruntime import WARM, GoRuntime, host_environment
 from graders.sandbox.protocol import Mount
+from graders.tools.kept import Kept
+from graders.tools.toolchain import run_go, telling
 
 MODULE = Path(__file__).with_name("gochecker")
 _COMMAND = "honnef.co/go/tools/cmd/staticcheck"
 _STAMP = "complete.json"
-_BUILD_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -54,50 +54,33 @@ def ensure_staticcheck(go: GoRuntime, progress: Progress) -> Staticcheck:
     """
     made = _made_for(go)
     stamp = made.folder / _STAMP
-    if stamp.is_file():
-        return made
-    with one_at_a_time(made.folder.with_suffix(".lock"), "staticcheck", progress):
-        if not stamp.is_file():
-            made.facts.mkdir(parents=True, exist_ok=True)
-            with progress.task("building staticcheck from its Go module"):
-                _run(go, [str(go.go), "build", "-trimpath", "-o", str(made.program), _COMMAND], MODULE)
-            with progress.task("having staticcheck read common packages"):
-                _run(go, [str(made.program), "."], WARM, {"STATICCHECK_CACHE": str(made.facts)})
-            write_atomically(stamp, json.dumps({"schema": "kubeproof/staticcheck/v1"}) + "\n")
+    environment = {**host_environment(go), "CGO_ENABLED": "0", "STATICCHECK_CACHE": str(made.facts)}
+    environment["PATH"] = f"{go.root}/bin:{environment.get('PATH', '')}"
+
+    def run(title: str, program: Path, arguments: Sequence[str], folder: Path) -> None:
+        with progress.task(title) as task:
+            run_go(program, arguments, folder, environment, telling(task))
+
+    def make() -> None:
+        made.facts.mkdir(parents=True, exist_ok=True)
+        build = ["build", "-trimpath", "-o", str(made.program), _COMMAND]
+        run("building staticcheck from its Go module", go.go, build, MODULE)
+        run("having staticcheck read common packages", made.program, ["."], WARM)
+        write_atomically(stamp, json.dumps({"schema": "kubeproof/staticcheck/v1"}) + "\n")
+
+    kept_staticcheck(go).ensure(make, progress)
     return made
 
 
-def find_staticcheck(go: GoRuntime) -> Staticcheck | None:
-    """What was made for `go`, if it is there already; makes nothing."""
-    made = _made_for(go)
-    return made if (made.folder / _STAMP).is_file() else None
+def kept_staticcheck(go: GoRuntime) -> Kept:
+    """It and its facts, which name the folders of the sources."""
+    folder = _made_for(go).folder
+    lock, made = folder.with_suffix(".lock"), (folder / _STAMP).is_file
+    key = f"{folder.parent.name}-{folder.name}"
+    return Kept("staticcheck", key, folder.parent, (folder.name,), lock, made, bound=True)
 
 
 def _made_for(go: GoRuntime) -> Staticcheck:
     pins = "\0".join(path.read_text("utf-8") for path in sorted(MODULE.iterdir()))
     key = hashlib.sha256(pins.encode()).hexdigest()[:12]
     return Staticcheck(go.builds.parent / f"staticcheck-{key}")
-
-
-def _run(go: GoRuntime, command: list[str], folder: Path, more: dict[str, str] | None = None) -> None:
-    environment = {**host_environment(go), "CGO_ENABLED": "0", **(more or {})}
-    environment["PATH"] = f"{go.root}/bin:{environment.get('PATH', '')}"
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_BUILD_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InfraFault(f"staticcheck cannot be made: {error}") from error
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()[-600:]
-        raise InfraFault(
-            f"staticcheck cannot be made: {said}",
-            fix="check that this machine reaches a Go module proxy (Go's own settings are used)",
-        )

@@ -101,11 +101,9 @@ def git_server(owner: OwnedFolder, folder: Path, repositories: Sequence[str]) ->
 
 
 def _create(root: Path, name: str) -> None:
-    git = ["git", "-C", root]
     environment = _environment(root)
-    subprocess.run(
-        [*git, "init", "--quiet", "--bare", f"--initial-branch={BRANCH}", name], check=True, env=environment
-    )
+    made = ["git", "-C", root, "init", "--quiet", "--bare", f"--initial-branch={BRANCH}", name]
+    subprocess.run(made, check=True, env=environment)
     for key, value in _SETTINGS.items():
         subprocess.run(["git", "--git-dir", root / name, "config", key, value], check=True, env=environment)
 

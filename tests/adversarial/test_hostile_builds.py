@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.binaries.build import ensure_toolchain
 from graders.faults import BadSubmission
 from graders.progress import Silent
 from graders.sandbox import Limits, SandboxSpec, sandbox_named
 from graders.sandbox.building import Build, HandoverLimits, build_submission
 from graders.sandbox.gomodules import fetch_modules
 from graders.sandbox.goruntime import GoRuntime, ensure_go_runtime
+from graders.tools.toolchain import ensure_toolchain
 
 pytestmark = pytest.mark.adversarial
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.binaries.build import ensure_toolchain
 from graders.paths import REPOSITORY
 from graders.progress import Silent
 from graders.sandbox import Limits, SandboxSpec, sandbox_named
 from graders.sandbox.building import Build, build_submission
 from graders.sandbox.goruntime import GoRuntime, ensure_go_runtime
+from graders.tools.toolchain import ensure_toolchain
 
 # Where the build cache is not warm yet, the first test waits for it.
 pytestmark = pytest.mark.timeout(3600)

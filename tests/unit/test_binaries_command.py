@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from graders.cli.setup import setup
+from graders.cli import setup as command
 from graders.clusters.binaries import CORE, KUBERNETES
 from graders.faults import UsageError
 from graders.paths import cache_folder
+from graders.tools import Toolset
 
 APP = typer.Typer()
-APP.command()(setup)
+APP.command()(command.setup)
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +44,34 @@ def test_an_archive_that_is_none_stops_the_set_up(tmp_path: Path) -> None:
     assert not (cache_folder() / "runtimes").exists()
 
 
+def keep(had: list[object], what: object, *_: object) -> MagicMock:
+    had.append(what)
+    return MagicMock()
+
+
+def test_a_lab_that_is_not_there_is_named() -> None:
+    assert "there is no lab 'lab99'" in refusal("lab99")
+
+
+def test_the_programs_of_a_lab_are_had_after_what_all_labs_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = MagicMock(spec=Toolset, title="tiny programs")
+    had: list[object] = []
+    for name in ("binaries", "runtime", "toolchain", "go_runtime", "staticcheck"):
+        monkeypatch.setattr(command, f"ensure_{name}", partial(keep, had, name))
+    monkeypatch.setattr(command, "ensure", lambda toolset, progress: keep(had, toolset))
+    monkeypatch.setattr(command, "_tools_of", lambda lab: (own,))
+    assert CliRunner().invoke(APP, ["lab1"]).exit_code == 0
+    assert had == ["binaries", "runtime", "toolchain", "go_runtime", "staticcheck", own]
+
+
 def test_a_named_folder_is_not_passed_on_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for program in CORE:
         (tmp_path / program).write_text(f"#!/bin/sh\necho Kubernetes {KUBERNETES}\n")
         (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("KUBEPROOF_BINARIES", str(tmp_path))
     text = refusal("--save", str(tmp_path / "archive"))
-    assert "the cache lacks etcd, kube-apiserver" in text
+    assert "the cache lacks the control-plane binaries" in text
     assert "fix: unset KUBEPROOF_BINARIES and run `kubeproof setup --save FILE` again" in text
     assert not (tmp_path / "archive").exists()

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.binaries import catalog, ensure
-from graders.clusters.binaries.build import GoModule
-from graders.clusters.binaries.ensure import Sources, ensure_binaries, find_binaries
-from graders.clusters.binaries.release import Releases
+from graders.clusters.binaries import catalog
+from graders.clusters.binaries.ensure import ensure_binaries, find_binaries
 from graders.faults import InfraFault
 from graders.progress import Silent
+from graders.tools import Sources
+from graders.tools.ensure import store_of
+from graders.tools.release import Servers
 
 PROGRAMS = {program: f"#!/bin/sh\necho {program}\n".encode() for program in (*catalog.CORE, "kwokctl")}
 TARGET = catalog.machine_platform()
@@ -63,7 +64,7 @@ def releases() -> dict[str, bytes]:
 
 
 @contextmanager
-def serving(files: Mapping[str, bytes], asked: list[str] | None = None) -> Iterator[Releases]:
+def serving(files: Mapping[str, bytes], asked: list[str] | None = None) -> Iterator[Servers]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if asked is not None:
@@ -82,7 +83,7 @@ def serving(files: Mapping[str, bytes], asked: list[str] | None = None) -> Itera
         thread.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}"
-            yield Releases(kubernetes=url, github=url, github_api=url)
+            yield Servers(kubernetes=url, github=url, github_api=url)
         finally:
             server.shutdown()
             thread.join()
@@ -97,12 +98,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def no_go(tmp_path: Path) -> GoModule:
+def no_go(tmp_path: Path) -> Path:
     """A stand-in for the go command that always fails and says so: nothing may be built with it."""
     go = tmp_path / "go"
     go.write_text("#!/bin/sh\necho 'the go command was run' >&2\nexit 1\n")
     go.chmod(0o755)
-    return GoModule(go=go)
+    return go
 
 
 def test_programs_come_from_the_releases_and_stay_in_the_cache(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_download_that_is_not_what_was_published_is_refused_loudly(path: str, 
     ):
         ensure_binaries(Silent(), sources=Sources(servers, no_go(tmp_path)))
     program = path.rsplit("/", 1)[1].split("-v", maxsplit=1)[0].removesuffix(f"-{TARGET}")
-    store = ensure.store_for(TARGET, GoModule())
+    store = store_of(catalog.CONTROL_PLANE)
     assert program in store.missing(catalog.CORE)
     assert not (store.folder / program).exists()
     assert list(store.folder.glob(".making-*")) == []
@@ -190,7 +191,7 @@ def test_a_closed_network_is_named_and_then_everything_is_built(tmp_path: Path) 
     with socket.create_server(("127.0.0.1", 0)) as unused:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     progress = Silent()
-    sources = Sources(Releases(url, url, url), no_go(tmp_path))
+    sources = Sources(Servers(url, url, url), no_go(tmp_path))
     with pytest.raises(InfraFault, match=r"go list failed \(exit 1\)[^$]*setup --load FILE"):
         ensure_binaries(progress, sources=sources)
     refused = [line for line in progress.said if "ConnectError" in line]

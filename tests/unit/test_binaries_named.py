@@ -95,26 +95,3 @@ def test_linux_on_two_architectures_is_supported(
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert str(catalog.machine_platform()) == f"linux-{arch}"
-
-
-def test_the_versions_are_those_of_the_go_module() -> None:
-    pinned = dict(
-        re.findall(r"(?m)^\t(\S+) (v\S+)$", (catalog.CONTROLPLANE / "go.mod").read_text().split(")")[0])
-    )
-    assert pinned == {
-        "go.etcd.io/etcd/server/v3": catalog.ETCD,
-        "k8s.io/kubernetes": catalog.KUBERNETES,
-        "sigs.k8s.io/kwok": catalog.KWOK,
-    }
-
-
-def test_the_go_module_pins_every_program() -> None:
-    imported = set(re.findall(r'_ "(\S+)"', (catalog.CONTROLPLANE / "tools.go").read_text()))
-    assert imported == set(catalog.PACKAGES.values())
-
-
-def test_the_cache_key_changes_with_platform_and_modules(tmp_path: Path) -> None:
-    (tmp_path / "go.sum").write_text("other modules")
-    amd64, arm64 = catalog.Platform("linux", "amd64"), catalog.Platform("linux", "arm64")
-    keys = {catalog.cache_key(amd64), catalog.cache_key(arm64), catalog.cache_key(amd64, tmp_path)}
-    assert len(keys) == 3

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from graders import doctor
 from graders.cli.doctor import doctor as command
-from graders.clusters.binaries.build import _toolchain_folder
 from graders.clusters.kind.preflight import Machine
 from graders.doctor import Finding, State, can_grade, examine, namespace_fix
-from graders.sandbox import goruntime
-from graders.sandbox.staticcheck import _made_for
+from graders.sandbox.goruntime import kept_go, runtime_for
+from graders.sandbox.staticcheck import kept_staticcheck
+from graders.tools.toolchain import toolchain_go
 from tests.unit.tiny_engine import TinyEngine
 
 APP = typer.Typer()
@@ -62,19 +62,19 @@ def test_what_go_for_learners_still_lacks_is_named_part_by_part() -> None:
         assert (finding.state is State.OK) is (finding.fix == "")
         return finding.detail
 
-    assert says() == "the toolchain is not there yet"
-    go = _toolchain_folder() / "go" / "bin" / "go"
+    assert says() == "Go toolchain is not there yet"
+    go = toolchain_go()
     go.parent.mkdir(parents=True)
     go.touch()
-    assert says() == "the warm build cache is not there yet"
-    runtime = goruntime._runtime_for(go)
-    runtime.builds.mkdir(parents=True)
-    goruntime._stamp(runtime).touch()
+    assert says() == "Go build cache is not there yet"
+    _, builds = kept_go(go)
+    builds.root.mkdir(parents=True)
+    (builds.root / builds.parts[-1]).touch()
     assert says() == "staticcheck is not there yet"
-    made = _made_for(runtime)
-    made.folder.mkdir()
-    (made.folder / "complete.json").touch()
-    assert says() == f"{runtime.builds.parent}, with staticcheck"
+    made = kept_staticcheck(runtime_for(go))
+    (made.root / made.parts[0]).mkdir()
+    (made.root / made.parts[0] / "complete.json").touch()
+    assert says() == f"{builds.root}, with staticcheck"
 
 
 def test_a_named_folder_without_programs_fails_with_its_fix(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.binaries.build import pinned_go_version
 from graders.faults import BadSubmission
 from graders.sandbox.goversion import accept_patches, check_go_version
+from graders.tools.toolchain import pinned_go_version
 
 
 def go_mod(root: Path, line: str, folder: str = "") -> Path:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from graders.clusters.binaries.build import GoModule
-from graders.clusters.binaries.catalog import KIND
-from graders.clusters.binaries.ensure import KIND_MODULE, Sources
-from graders.clusters.binaries.release import Releases
-from graders.clusters.kind.binary import ensure_kind, find_kind
+from graders.clusters.kind.binary import VERSION, ensure_kind, find_kind
 from graders.progress import Silent
+from graders.tools import Sources
+from graders.tools.release import Servers
 
 GO = """#!/bin/sh
 case $1 in
@@ -52,12 +49,11 @@ def sources(folder: Path) -> Sources:
     go = folder / "go"
     go.write_text(GO)
     go.chmod(0o755)
-    module = GoModule(KIND_MODULE.folder, KIND_MODULE.packages, KIND_MODULE.variables, go=go)
-    return Sources(Releases(url, url, url), kind_module=module)
+    return Sources(Servers(url, url, url), go)
 
 
 def test_the_kind_on_path_is_taken_whatever_its_patch_level(alone: Path, tmp_path: Path) -> None:
-    minor = KIND.rpartition(".")[0]
+    minor = VERSION.rpartition(".")[0]
     program = kind_that_says(alone, f"kind {minor}.9 go1.27.1 linux/amd64")
     assert ensure_kind(Silent(), sources=sources(tmp_path)) == program
     assert find_kind() == program
@@ -77,13 +73,3 @@ def test_where_releases_cannot_be_reached_it_says_so_and_builds(tmp_path: Path) 
     progress = Silent()
     ensure_kind(progress, sources=sources(tmp_path))
     assert any(line.startswith("no release download of kind") for line in progress.said)
-
-
-def test_the_published_sum_stands_beside_the_program() -> None:
-    digest = hashlib.sha256(b"x").hexdigest()
-    from graders.clusters.binaries.catalog import Platform
-
-    origin = Releases().kind(Platform("linux", "arm64"))
-    assert origin.url("kind").endswith(f"/{KIND}/kind-linux-arm64")
-    assert origin.sums_url("kind") == origin.url("kind") + ".sha256sum"
-    assert origin.published(f"{digest}  kind-linux-arm64\n", "kind") == digest

@@ -1,4 +1,4 @@
-"""Images that are built here: archives that engines read, a cache by content, a file that carries them."""
+"""Images that are built here: archives that engines read, and a cache by content."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import io
 import json
 import shutil
 import tarfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from graders.clusters.binaries.catalog import Platform
 from graders.clusters.nodeimages.archive import Image, compressed, decompressed, pack_tree, write_image
-from graders.clusters.nodeimages.carrying import load_images, save_images
 from graders.clusters.nodeimages.image import built_images
 from graders.clusters.nodeimages.imagecache import Built, ensure_archive, key_of
-from graders.clusters.nodeimages.programs import own_versions
+from graders.clusters.nodeimages.programs import own_version
 from graders.clusters.nodeimages.rootfs import copy_files
-from graders.faults import UsageError
 from graders.progress import Progress, Silent
 
 TARGET = Platform("linux", "amd64")
@@ -103,7 +99,7 @@ def test_keys_name_contents(tmp_path: Path) -> None:
     first = key_of(["x"], [file])
     file.write_text("b")
     assert len({first, key_of(["x"], [file]), key_of(["y"], [file])}) == 3
-    assert len(own_versions()["own"]) == 12
+    assert len(own_version()) == 12
 
 
 def test_the_images_are_the_node_and_what_learners_build_on() -> None:
@@ -111,65 +107,6 @@ def test_the_images_are_the_node_and_what_learners_build_on() -> None:
     assert names["python"] == "kubeproof/python:3.11"
     assert names["go"] == "kubeproof/go:1.27"
     assert names["node"].startswith("kubeproof/node:v1.")
-
-
-def test_images_are_carried_from_one_cache_to_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = (image("node"), image("go", content=b"another"))
-    for each in images:
-        ensure_archive(each, Silent())
-    save_images(images, TARGET, tmp_path / "file", Silent())
-    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "elsewhere"))
-    load_images(images, TARGET, tmp_path / "file", Silent())
-    assert [each.archive.read_bytes() for each in images] == [b"an image", b"another"]
-
-
-def listed(files: dict[str, bytes], *change: bytes) -> dict[str, bytes]:
-    """The files with one word of the manifest changed."""
-    return {**files, "manifest.json": files["manifest.json"].replace(*change)}
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (lambda files: {"node": files["node"]}, "has no manifest.json"),
-        (lambda files: {**files, "manifest.json": b"{}"}, "not of schema"),
-        (lambda files: listed(files, b"amd64", b"s390x"), "for linux-s390x"),
-        (lambda files: listed(files, KEY.encode(), b"f" * 12), "does not hold the image kubeproof/node:1"),
-        (lambda files: {"manifest.json": files["manifest.json"]}, "does not hold the image kubeproof/node:1"),
-        (lambda files: {**files, "node": b"another."}, "does not match the checksum"),
-        (lambda files: {**files, "node": files["node"] + b"!"}, "does not match the checksum"),
-    ],
-)
-def test_a_file_that_is_not_what_it_says_changes_nothing(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    spoil: Callable[[dict[str, bytes]], dict[str, bytes]],
-    words: str,
-) -> None:
-    ensure_archive(image(), Silent())
-    file = tmp_path / "file"
-    save_images((image(),), TARGET, file, Silent())
-    with zipfile.ZipFile(file) as packed:
-        files = {name: packed.read(name) for name in packed.namelist()}
-    with zipfile.ZipFile(file, "w") as packed:
-        for name, content in spoil(files).items():
-            packed.writestr(name, content)
-    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "elsewhere"))
-    with pytest.raises(UsageError, match=words) as raised:
-        load_images((image(),), TARGET, file, Silent())
-    assert "kubeproof kind image" in str(raised.value)
-    assert not image().archive.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"PK" + bytes(100), None])
-def test_what_is_no_such_file_is_told(tmp_path: Path, content: bytes | None) -> None:
-    file = tmp_path / "file"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(UsageError, match="not a readable file of images"):
-        load_images((image(),), TARGET, file, Silent())
 
 
 def test_files_keep_their_places_and_links(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from graders.clusters.binaries.build import TOOLCHAIN_LOCK
 from graders.paths import REPOSITORY
 from graders.sandbox.runtime import LOCK as LEARNER_LOCK
+from graders.tools.toolchain import TOOLCHAIN_LOCK
 
 PROJECT_LOCK = REPOSITORY / "requirements.lock"
 LOCKS = [PROJECT_LOCK, LEARNER_LOCK, TOOLCHAIN_LOCK]

@@ -15,7 +15,7 @@ import pytest
 
 from graders.faults import InfraFault
 from graders.progress import Silent
-from graders.sandbox.runtime import ensure_runtime, find_runtime
+from graders.sandbox.runtime import ensure_runtime, kept_runtime
 
 
 def make_wheel(folder: Path, name: str = "tiny") -> Path:
@@ -53,7 +53,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_runtime_holds_what_the_lock_pins_and_nothing_of_the_harness(lock: Path) -> None:
-    assert find_runtime(lock=lock) is None
+    assert not kept_runtime(lock).made()
     runtime = ensure_runtime(Silent(), lock=lock)
     assert runtime.lock_sha256 == hashlib.sha256(lock.read_bytes()).hexdigest()
     absent = "[find_spec(name) for name in ('pip', 'graders', 'rich')]"
@@ -63,7 +63,7 @@ def test_the_runtime_holds_what_the_lock_pins_and_nothing_of_the_harness(lock: P
     )
     assert run.stdout == "42 [None, None, None]\n"
     assert runtime.base in (runtime.venv / "bin" / "python").resolve().parents
-    assert find_runtime(lock=lock) == runtime
+    assert kept_runtime(lock).made()
 
 
 def test_bytecode_is_there_before_the_runtime_becomes_read_only(lock: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_runtime_whose_making_was_cut_short_is_made_again(lock: Path) -> None:
     runtime = ensure_runtime(Silent(), lock=lock)
     (runtime.venv / "complete.json").unlink()
     (runtime.venv / "leftover").write_text("half")
-    assert find_runtime(lock=lock) is None
+    assert not kept_runtime(lock).made()
     ensure_runtime(Silent(), lock=lock)
     assert not (runtime.venv / "leftover").exists()
 
@@ -93,7 +93,7 @@ def test_a_new_lock_makes_a_new_runtime_beside_the_old(lock: Path, tmp_path: Pat
     other = tmp_path / "other.txt"
     other.write_text("# nothing but a comment\n" + lock.read_text())
     assert ensure_runtime(Silent(), lock=other).venv != old.venv
-    assert find_runtime(lock=lock) == old
+    assert kept_runtime(lock).made()
 
 
 def test_a_wheel_that_does_not_match_its_hash_is_refused_and_nothing_stays(

@@ -1,13 +1,10 @@
-"""The control-plane programs of the embedded cluster, and how they come to this machine.
+"""The control-plane programs of the embedded cluster.
 
-Looked for in this order: the folder that `KUBEPROOF_BINARIES` names; the cache; the upstream release
-downloads, each checked against its published SHA-256; a build from the pinned Go modules in
-`graders/clusters/controlplane` with a Go toolchain fetched for it.
+The folder that `KUBEPROOF_BINARIES` names goes before all that `graders.tools` would do.
 """
 
 from graders.clusters.binaries.catalog import CORE, ETCD, KUBERNETES, KWOK, machine_platform
-from graders.clusters.binaries.ensure import Sources, ensure_binaries, find_binaries
-from graders.clusters.binaries.store import Binaries
+from graders.clusters.binaries.ensure import Binaries, ensure_binaries, find_binaries
 
 __all__ = [
     "CORE",
@@ -15,7 +12,6 @@ __all__ = [
     "KUBERNETES",
     "KWOK",
     "Binaries",
-    "Sources",
     "ensure_binaries",
     "find_binaries",
     "machine_platform",

@@ -1,43 +1,26 @@
-"""Has the programs, wherever they come from: the order of search in one place."""
+"""Has the programs of an embedded cluster: those that somebody named, else those of the toolset."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from graders.clusters.binaries.build import GoModule, build
-from graders.clusters.binaries.catalog import (
-    CORE,
-    KIND_COMMAND,
-    KIND_PACKAGES,
-    KUBERNETES,
-    Platform,
-    cache_key,
-    machine_platform,
-)
-from graders.clusters.binaries.release import Origin, Releases, UnavailableError, fetch
-from graders.clusters.binaries.store import Binaries, Store
-from graders.faults import InfraFault, UsageError
-from graders.once import one_at_a_time, scratch_folder
-from graders.paths import cache_folder
+from graders.clusters.binaries.catalog import CONTROL_PLANE, CORE, KUBERNETES, machine_platform
+from graders.faults import UsageError
 from graders.progress import Progress
+from graders.tools import Sources, Tools, ensure, find
 
 VARIABLE = "KUBEPROOF_BINARIES"
 
-KIND_MODULE = GoModule(KIND_COMMAND, KIND_PACKAGES, {})
-
 
 @dataclass(frozen=True)
-class Sources:
-    """Where programs come from that are neither named nor cached."""
+class Binaries(Tools):
+    """Programs of a cluster that are there; `version` is that of Kubernetes."""
 
-    releases: Releases = field(default_factory=Releases)
-    module: GoModule = field(default_factory=GoModule)
-    kind_module: GoModule = KIND_MODULE
+    version: str
 
 
 def ensure_binaries(
@@ -45,23 +28,17 @@ def ensure_binaries(
 ) -> Binaries:
     """Have the programs of an embedded cluster ready to start, and those named in `extra` (kwokctl).
 
-    Downloads and builds happen once for all processes and never leave a half-made program behind.
-
     Raises:
         UsageError: this platform has no embedded clusters, or `KUBEPROOF_BINARIES` names a folder
             that lacks programs.
         InfraFault: a download does not match its published checksum, or the build fails.
     """
     programs = (*CORE, *extra)
-    target = machine_platform()
+    machine_platform()
     if named := _named(programs, progress):
         return named
-    sources = sources or Sources()
-    store = store_for(target, sources.module)
-    if store.missing(programs):
-        wanted = Wanted("control-plane binaries", programs, sources.module)
-        obtain(store, wanted, sources.releases.origins(target), progress)
-    return store.binaries()
+    tools = ensure(CONTROL_PLANE, progress, only=programs, sources=sources)
+    return Binaries(tools.folder, tools.source, KUBERNETES)
 
 
 def find_binaries(*, extra: tuple[str, ...] = ()) -> Binaries | None:
@@ -73,55 +50,8 @@ def find_binaries(*, extra: tuple[str, ...] = ()) -> Binaries | None:
     programs = (*CORE, *extra)
     if named := _named(programs, None):
         return named
-    store = store_for(machine_platform(), GoModule())
-    return None if store.missing(programs) else store.binaries()
-
-
-def store_for(target: Platform, module: GoModule) -> Store:
-    """The cache's store for one platform and one set of modules."""
-    return Store(cache_folder() / "binaries" / cache_key(target, module.folder), target)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Programs to have, what they are called together, and the module that builds them."""
-
-    title: str
-    programs: tuple[str, ...]
-    module: GoModule
-
-
-def obtain(store: Store, wanted: Wanted, origins: Sequence[Origin], progress: Progress) -> None:
-    """Put what is missing into the store, once for all processes.
-
-    Raises:
-        InfraFault: there is no room, a download is not what was published, or the build fails.
-    """
-    try:
-        with one_at_a_time(store.lock, wanted.title, progress):
-            _fetch_or_build(store, wanted, origins, progress)
-    except OSError as error:
-        raise InfraFault(
-            f"the {wanted.title} cannot be put into {store.folder}: {error}",
-            fix="make room there (2 GB), or set KUBEPROOF_CACHE to a folder that can be written",
-        ) from error
-
-
-def _fetch_or_build(store: Store, wanted: Wanted, origins: Sequence[Origin], progress: Progress) -> None:
-    missing = store.missing(wanted.programs)
-    if not missing:
-        return
-    with scratch_folder(store.folder) as scratch:
-        for origin in origins:
-            released = [program for program in missing if program in origin.programs]
-            try:
-                for program in released:
-                    store.adopt(program, fetch(origin, program, scratch, progress), "release")
-            except UnavailableError as unavailable:
-                progress.say(f"no release download of {', '.join(released)}: {unavailable}")
-        if rest := store.missing(wanted.programs):
-            for program, file in build(wanted.module, rest, store.platform, scratch, progress).items():
-                store.adopt(program, file, "build")
+    tools = find(CONTROL_PLANE, only=programs)
+    return Binaries(tools.folder, tools.source, KUBERNETES) if tools else None
 
 
 def _named(programs: tuple[str, ...], progress: Progress | None) -> Binaries | None:
@@ -140,7 +70,7 @@ def _named(programs: tuple[str, ...], progress: Progress | None) -> Binaries | N
     version = _version_of(folder / "kube-apiserver")
     if version != KUBERNETES and progress is not None:
         progress.say(f"{VARIABLE} holds Kubernetes {version}; the labs are made for {KUBERNETES}")
-    return Binaries(folder, version, f"{VARIABLE}={folder}")
+    return Binaries(folder, f"{VARIABLE}={folder}", version)
 
 
 def _version_of(api_server: Path) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from graders.clusters.binaries import ensure_binaries, machine_platform
-from graders.clusters.binaries.catalog import KUBERNETES, Platform, cache_key
+from graders.clusters.binaries.catalog import CONTROL_PLANE, KUBERNETES, Platform
 from graders.clusters.engine.engine import Engine
 from graders.clusters.nodeimages import archive, controlplaneimages, nodeimage, rootfs
 from graders.clusters.nodeimages.baseimages import all_bases, have_base
 from graders.clusters.nodeimages.imagecache import Built, is_loaded, key_of, load
-from graders.clusters.nodeimages.programs import ensure_node_programs, parts
+from graders.clusters.nodeimages.programs import ensure_node_programs, node_toolsets
 from graders.clusters.nodeimages.pulling import pull
 from graders.faults import InfraFault, UsageError
 from graders.progress import Progress
@@ -80,7 +80,7 @@ def node_image(target: Platform) -> Built:
     """The image for nodes that is built here."""
     recipe = [module.__file__ for module in (archive, controlplaneimages, nodeimage, rootfs)]
     key = key_of(
-        [cache_key(target), *(part.store(target).folder.name for part in parts())],
+        [toolset.key(target) for toolset in (CONTROL_PLANE, *node_toolsets())],
         [Path(file) for file in recipe if file] + sorted(nodeimage.FILES.iterdir()),
     )
     reference = f"kubeproof/node:{KUBERNETES}-{key}"
@@ -96,7 +96,7 @@ def node_image(target: Platform) -> Built:
             name: binaries.path(name)
             for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
         }
-        programs |= ensure_node_programs(target, progress)
+        programs |= ensure_node_programs(progress)
         return nodeimage.build_node_image(reference, key, programs, target, scratch, progress)
 
     return Built("node", reference, key, build)

@@ -10,9 +10,10 @@ from pathlib import Path
 from graders.clusters.engine.engine import Engine
 from graders.clusters.nodeimages.archive import decompressed
 from graders.faults import InfraFault
-from graders.once import one_at_a_time, scratch_folder
+from graders.once import scratch_folder
 from graders.paths import cache_folder
 from graders.progress import Progress
+from graders.tools.kept import Kept
 
 _LOAD_WITHIN_S = 600.0
 KEY_LABEL = "kubeproof.key"
@@ -36,6 +37,13 @@ class Built:
         """Where its archive is kept."""
         return cache_folder() / "images" / f"{self.name}-{self.key}.tar.zst"
 
+    @property
+    def kept(self) -> Kept:
+        """Its archive in the cache."""
+        root, file = self.archive.parent, self.archive
+        lock = root / f"{self.name}.lock"
+        return Kept(f"image {self.name}", self.key, root, (file.name,), lock, file.is_file)
+
 
 def key_of(texts: Iterable[str], files: Iterable[Path]) -> str:
     """Names a set of inputs: words, and the contents of files."""
@@ -54,27 +62,16 @@ def ensure_archive(image: Built, progress: Progress) -> Path:
         InfraFault: it cannot be built, or there is no room.
     """
     archive = image.archive
-    if archive.is_file():
-        return archive
-    try:
-        with one_at_a_time(archive.with_name(f"{image.name}.lock"), f"image {image.name}", progress):
-            if not archive.is_file():
-                with scratch_folder(archive.parent / image.name) as scratch:
-                    made = image.build(scratch, progress)
-                    adopt(image, made)
-    except OSError as error:
-        raise InfraFault(
-            f"the image {image.reference} cannot be put into {archive.parent}: {error}",
-            fix="make room there (4 GB), or set KUBEPROOF_CACHE to a folder that can be written",
-        ) from error
+
+    def build() -> None:
+        with scratch_folder(archive.parent / image.name) as scratch:
+            made = image.build(scratch, progress)
+            for older in archive.parent.glob(f"{image.name}-*.tar.zst"):
+                older.unlink()
+            made.replace(archive)
+
+    image.kept.ensure(build, progress)
     return archive
-
-
-def adopt(image: Built, made: Path) -> None:
-    """Move the archive `made` (on the same file system) in; those of other keys go."""
-    for older in image.archive.parent.glob(f"{image.name}-*.tar.zst"):
-        older.unlink()
-    made.replace(image.archive)
 
 
 def is_loaded(engine: Engine, image: Built) -> bool:

@@ -1,4 +1,4 @@
-"""The programs of a kind node, and kind itself: which there are, and what builds them.
+"""The programs of a kind node: which there are, and what builds them.
 
 The control plane's come from the store of the embedded cluster; they are not built twice.
 """
@@ -7,104 +7,80 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from graders.clusters.binaries.build import GoModule
-from graders.clusters.binaries.catalog import (
-    CONTROLPLANE,
-    KUBERNETES,
-    Platform,
-    cache_key,
-)
-from graders.clusters.binaries.ensure import Wanted, obtain
-from graders.clusters.binaries.store import Store
-from graders.paths import cache_folder
+from graders.clusters.binaries.catalog import KUBERNETES, KUBERNETES_PROJECT, VERSION_VARIABLES
 from graders.progress import Progress
+from graders.tools import Program, Project, Toolset, ensure
 
-CONTAINERD = "v2.3.7"
-CNI_PLUGINS = "v1.9.1"
-COREDNS = "v1.14.6"
-NODE_VERSIONS: Mapping[str, str] = {"node": KUBERNETES, "cni": CNI_PLUGINS}
-RUNTIME_VERSIONS: Mapping[str, str] = {"containerd": CONTAINERD}
+_ROOM = Path(__file__).resolve().parent.parent
+_MODULE, _OWN = _ROOM / "nodeprograms", "kubeproof/nodeprograms"
+_CONTAINERD, _COREDNS = "v2.3.7", "v1.14.6"
+_RUNTIMES = Project("containerd", "github.com/containerd/containerd/v2", _CONTAINERD)
+_PLUGINS = Project("cni", "github.com/containernetworking/plugins", "v1.9.1")
 
-NODE_MODULE = CONTROLPLANE.parent / "nodeprograms"
-RUNTIME_MODULE = CONTROLPLANE.parent / "noderuntime"
-"""containerd does not go together with the Kubernetes of the other: it is made for an older interface."""
-
-NODE_PACKAGES: Mapping[str, str] = {
-    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
-    "kubeadm": "k8s.io/kubernetes/cmd/kubeadm",
-    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
-    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
-    "host-local": "github.com/containernetworking/plugins/plugins/ipam/host-local",
-    "bridge": "github.com/containernetworking/plugins/plugins/main/bridge",
-    "loopback": "github.com/containernetworking/plugins/plugins/main/loopback",
-    "ptp": "github.com/containernetworking/plugins/plugins/main/ptp",
-    "portmap": "github.com/containernetworking/plugins/plugins/meta/portmap",
-}
+_NODE = Toolset(
+    "node-programs",
+    "programs of kind nodes",
+    _MODULE,
+    (
+        *(
+            Program(name, Project("node", KUBERNETES_PROJECT.module, KUBERNETES), f"cmd/{name}")
+            for name in ("kubelet", "kubeadm", "kubectl", "kube-proxy")
+        ),
+        *(
+            Program(path.rpartition("/")[2], _PLUGINS, f"plugins/{path}")
+            for path in ("ipam/host-local", "main/bridge", "main/loopback", "main/ptp", "meta/portmap")
+        ),
+    ),
+    VERSION_VARIABLES,
+    sums_alone=True,
+)
 """Programs as others make them."""
 
-RUNTIME_PACKAGES: Mapping[str, str] = {
-    name: f"github.com/containerd/containerd/v2/cmd/{name}"
-    for name in ("containerd", "containerd-shim-runc-v2", "ctr")
-}
-
-OWN_PACKAGES: Mapping[str, str] = {
-    name: f"kubeproof/nodeprograms/{name}" for name in ("awaitpolicies", "coredns", "nodenetwork", "pause")
-}
-"""Programs of which we have at least the main package."""
-
-_CONTAINERD_VERSION = {"github.com/containerd/containerd/v2/version.Version": CONTAINERD}
-_CONTAINERD_TAGS = ("no_aufs", "no_btrfs", "no_devmapper", "no_zfs")
-
-
-@dataclass(frozen=True)
-class Part:
-    """Programs that are built and kept together."""
-
-    title: str
-    module: GoModule
-    versions: Mapping[str, str]
-
-    def store(self, target: Platform) -> Store:
-        """The cache's store of these programs."""
-        key = cache_key(target, self.module.folder, self.versions)
-        return Store(cache_folder() / "binaries" / key, target, self.versions)
+_RUNTIME = Toolset(
+    "node-runtime",
+    "container runtime of kind nodes",
+    # containerd does not go together with the Kubernetes of the other: it is made for an older interface.
+    _ROOM / "noderuntime",
+    tuple(
+        Program(name, _RUNTIMES, f"cmd/{name}") for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+    ),
+    {"github.com/containerd/containerd/v2/version.Version": _CONTAINERD},
+    ("no_aufs", "no_btrfs", "no_devmapper", "no_zfs"),
+    sums_alone=True,
+)
 
 
-def parts() -> tuple[Part, ...]:
+def node_toolsets() -> tuple[Toolset, ...]:
     """All programs that a node has beside the control plane's."""
-    return (
-        Part("programs of kind nodes", GoModule(NODE_MODULE, NODE_PACKAGES), NODE_VERSIONS),
-        Part("own programs of kind nodes", GoModule(NODE_MODULE, OWN_PACKAGES), own_versions()),
-        Part(
-            "container runtime of kind nodes",
-            GoModule(RUNTIME_MODULE, RUNTIME_PACKAGES, _CONTAINERD_VERSION, tags=_CONTAINERD_TAGS),
-            RUNTIME_VERSIONS,
-        ),
+    own, coredns = Project("own", _OWN, own_version()), Project("coredns", _OWN, _COREDNS)
+    programs = {"awaitpolicies": own, "coredns": coredns, "nodenetwork": own, "pause": own}
+    ours = Toolset(
+        "node-own-programs",
+        "own programs of kind nodes",
+        _MODULE,
+        tuple(Program(name, project, name) for name, project in programs.items()),
+        VERSION_VARIABLES,
+        sums_alone=True,
     )
+    return (_NODE, ours, _RUNTIME)
 
 
-def ensure_node_programs(target: Platform, progress: Progress) -> Mapping[str, Path]:
+def ensure_node_programs(progress: Progress) -> Mapping[str, Path]:
     """Have the programs that a node has beside the control plane's; gives where each is.
 
     Raises:
         InfraFault: the build fails.
     """
-    found: dict[str, Path] = {}
-    for part in parts():
-        packages, store = part.module.packages, part.store(target)
-        if store.missing(packages):
-            obtain(store, Wanted(part.title, tuple(packages), part.module), (), progress)
-        found |= {program: store.folder / program for program in packages}
-    return found
+    had = [(toolset.names, ensure(toolset, progress)) for toolset in node_toolsets()]
+    return {name: tools.path(name) for names, tools in had for name in names}
 
 
-def own_versions() -> Mapping[str, str]:
-    """What the programs of ours are made from: CoreDNS, and the text of their sources."""
+def own_version() -> str:
+    """What the programs of which we have at least the main package are made from: their sources."""
     digest = hashlib.sha256()
-    for source in sorted(NODE_MODULE.rglob("*.go")):
+    for source in sorted(_MODULE.rglob("*.go")):
         if not source.name.endswith("_test.go"):
-            digest.update(f"{source.relative_to(NODE_MODULE)}\0{source.read_text('utf-8')}\0".encode())
-    return {"own": digest.hexdigest()[:12], "coredns": COREDNS}
+            digest.update(f"{source.relative_to(_MODULE)}\0{source.read_text('utf-8')}\0".encode())
+    return digest.hexdigest()[:12]

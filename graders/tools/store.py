@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from graders.clusters.binaries.catalog import KUBERNETES, VERSIONS, Platform
 from graders.faults import InfraFault
 from graders.once import write_atomically
+from graders.tools.platforms import Platform
 
-SCHEMA = "kubeproof/binaries/v1"
 MANIFEST = "manifest.json"
 MAX_PROGRAM_BYTES = 1 << 30
 CHUNK_BYTES = 1 << 20
@@ -23,11 +22,10 @@ Origin = Literal["release", "build", "archive"]
 
 
 @dataclass(frozen=True)
-class Binaries:
+class Tools:
     """Programs that are there and may be started; `source` says in words where they came from."""
 
     folder: Path
-    version: str
     source: str
 
     def path(self, program: str) -> Path:
@@ -53,7 +51,7 @@ class ProgramFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`manifest.json`, both in the cache and in an archive."""
+    """`manifest.json` of a store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -64,17 +62,12 @@ class Manifest(BaseModel):
 
 
 class Store:
-    """One folder of the cache: the programs of one platform and one set of versions."""
+    """One folder of the cache: the programs of one platform and one set of versions, by project."""
 
-    def __init__(self, folder: Path, target: Platform, versions: Mapping[str, str] = VERSIONS) -> None:
+    def __init__(self, folder: Path, target: Platform, versions: Mapping[str, str]) -> None:
         self.folder = folder
         self.platform = target
         self.versions = versions
-
-    @property
-    def lock(self) -> Path:
-        """The lock that whoever adds programs holds."""
-        return self.folder.parent / f"{self.folder.name}.lock"
 
     def manifest(self) -> Manifest:
         """What is there; an unreadable manifest is an empty store, for the programs can be had again."""
@@ -99,11 +92,24 @@ class Store:
         manifest = manifest.model_copy(update={"files": {**manifest.files, program: entry}})
         write_atomically(self.folder / MANIFEST, manifest.model_dump_json(by_alias=True, indent=2) + "\n")
 
-    def binaries(self) -> Binaries:
+    def verify(self) -> None:
+        """See that every program is what was put there.
+
+        Raises:
+            InfraFault: one is not.
+        """
+        for program, entry in self.manifest().files.items():
+            if file_sha256(self.folder / program) != entry.sha256:
+                raise InfraFault(
+                    f"{self.folder / program} has changed since it was put into the cache",
+                    fix=f"remove {self.folder} and run `kubeproof setup`",
+                )
+
+    def tools(self) -> Tools:
         """The programs of this store."""
         origins = sorted({entry.origin for entry in self.manifest().files.values()})
         words = {"release": "upstream release", "build": "built from Go modules", "archive": "archive"}
-        return Binaries(self.folder, KUBERNETES, "cache: " + " and ".join(words[o] for o in origins))
+        return Tools(self.folder, "cache: " + " and ".join(words[o] for o in origins))
 
 
 def file_sha256(file: Path) -> str:
