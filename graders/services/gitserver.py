@@ -102,7 +102,7 @@ def git_server(owner: OwnedFolder, folder: Path, repositories: Sequence[str]) ->
 
 def _create(root: Path, name: str) -> None:
     environment = _environment(root)
-    made = ["git", "-C", root, "init", "--quiet", "--bare", f"--initial-branch={BRANCH}", name]
+    made = ["git", "-C", str(root), "init", "--quiet", "--bare", f"--initial-branch={BRANCH}", name]
     subprocess.run(made, check=True, env=environment)
     for key, value in _SETTINGS.items():
         subprocess.run(["git", "--git-dir", root / name, "config", key, value], check=True, env=environment)
