@@ -1,30 +1,30 @@
 """A proxy before the API server that witnesses every request and, when told to, disturbs it."""
 
+from graders.faultproxy.auditlog import ProxyAuditLog
 from graders.faultproxy.crashpoint import CrashPoint
-from graders.faultproxy.fence import Fence
-from graders.faultproxy.held import HeldFrames, LateFrames
-from graders.faultproxy.notary import Notary
+from graders.faultproxy.holdwatch import DelayWatchEvents, HoldWatchEvents
+from graders.faultproxy.namespaceguard import NamespaceGuard
 from graders.faultproxy.proxy import FaultProxy, Serving
-from graders.faultproxy.rules import Answer, Delay, Hold, Meanwhile, Respond, Rule, Swallow
-from graders.kube.requestinfo import Asked, Match, read_asked, writes_in
+from graders.faultproxy.rules import Answer, Delay, DropResponse, Hold, InterleavedWrite, Respond, Rule
+from graders.kube.requestinfo import Match, RequestInfo, read_request_info, writes_in
 
 __all__ = [
     "Answer",
-    "Asked",
     "CrashPoint",
     "Delay",
+    "DelayWatchEvents",
+    "DropResponse",
     "FaultProxy",
-    "Fence",
-    "HeldFrames",
     "Hold",
-    "LateFrames",
+    "HoldWatchEvents",
+    "InterleavedWrite",
     "Match",
-    "Meanwhile",
-    "Notary",
+    "NamespaceGuard",
+    "ProxyAuditLog",
+    "RequestInfo",
     "Respond",
     "Rule",
     "Serving",
-    "Swallow",
-    "read_asked",
+    "read_request_info",
     "writes_in",
 ]

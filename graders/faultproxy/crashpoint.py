@@ -35,7 +35,7 @@ class CrashPoint(Rule):
 
     async def before(self, request: InFlight) -> Answer | None:
         """One write at a time, so that exactly k are committed."""
-        if self._released or request.asked.dry_run:
+        if self._released or request.info.dry_run:
             return None
         if self.passed < self.k:
             await self._turn.acquire()

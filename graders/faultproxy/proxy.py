@@ -22,13 +22,13 @@ import aiohttp
 from aiohttp import web
 
 from graders.evidence.recording import Recording
-from graders.faultproxy.doors import Door
-from graders.faultproxy.held import HeldFrames
-from graders.faultproxy.notary import Notary
-from graders.faultproxy.passing import Desk, Passing
+from graders.faultproxy.auditlog import ProxyAuditLog
+from graders.faultproxy.exchangerecorder import ExchangeRecorder
+from graders.faultproxy.handler import ProxyState, RequestHandler
+from graders.faultproxy.holdwatch import HoldWatchEvents
+from graders.faultproxy.listener import ProxyListener
 from graders.faultproxy.rules import Rule
 from graders.faultproxy.streams import Stream
-from graders.faultproxy.witness import Witness
 from graders.kube.requestinfo import Match
 
 _KEEPALIVE_S = 3600.0
@@ -65,18 +65,23 @@ class FaultProxy:
     """A context manager; `serve` takes a listener of a program's, `disturb` a rule."""
 
     def __init__(
-        self, serving: Serving, recording: Recording, notary: Notary | None = None, *, cluster: str = ""
+        self,
+        serving: Serving,
+        recording: Recording,
+        audit_log: ProxyAuditLog | None = None,
+        *,
+        cluster: str = "",
     ) -> None:
-        """`notary` puts on record what the API server's log would have, where that is out of reach."""
+        """`audit_log` puts on record what the API server's log would have, where that is out of reach."""
         self._serving = serving
-        self._notary = notary
-        self._witness = Witness(recording, cluster)
+        self._audit_log = audit_log
+        self._exchanges = ExchangeRecorder(recording, cluster)
         self._loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         """All that the proxy does, it does there."""
-        self._desk: Desk
+        self._state: ProxyState
         self._tls: ssl.SSLContext
-        self._doors: dict[str, Door] = {}
+        self._listeners: dict[str, ProxyListener] = {}
         self._refusing = False
         self._late_s = 0.0
         self._keeping_time: asyncio.Task[None] | None = None
@@ -102,7 +107,7 @@ class FaultProxy:
     @property
     def fault(self) -> Exception | None:
         """The first thing that went wrong in the proxy itself; the harness's trouble, not the learner's."""
-        return self._desk.fault
+        return self._state.fault
 
     def late_s(self) -> float:
         """Seconds, in all so far, by which the proxy came late to what it had to do; 0 on an idle machine."""
@@ -110,21 +115,21 @@ class FaultProxy:
 
     def slow_s(self) -> float:
         """Seconds, in all so far, that the API server let whoever is served wait; see `Answering`."""
-        return self._desk.answering.slow_s
+        return self._state.answering.slow_s
 
     def writes_in(self, namespace: str) -> int:
         """How many writing requests for objects in `namespace` ended so far."""
-        return self._witness.writes[namespace]
+        return self._exchanges.writes[namespace]
 
     @property
     def requests(self) -> int:
         """How many requests ended so far."""
-        return self._witness.requests
+        return self._exchanges.requests
 
     @property
     def churn(self) -> int:
         """How many pods were created so far, and how many objects deleted."""
-        return self._witness.churn
+        return self._exchanges.churn
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket, instance: str) -> Iterator[None]:
@@ -143,16 +148,16 @@ class FaultProxy:
 
         async def begin() -> None:
             for rule in rules:
-                rule.arm(self._loop, self._witness.note)
-                if isinstance(rule, HeldFrames):
+                rule.arm(self._loop, self._exchanges.note)
+                if isinstance(rule, HoldWatchEvents):
                     rule.let_go = lambda mode, rule=rule: self._call(self._release(rule, mode))  # type: ignore[misc]
-            self._desk.rules.extend(rules)
+            self._state.rules.extend(rules)
 
         async def end() -> None:
             for rule in rules:
-                self._desk.rules.remove(rule)
+                self._state.rules.remove(rule)
                 rule.disarm()
-                if isinstance(rule, HeldFrames):
+                if isinstance(rule, HoldWatchEvents):
                     await self._release(rule, "all")
 
         self._call(begin())
@@ -168,7 +173,7 @@ class FaultProxy:
         async def one(stream: Stream) -> int:
             sent = await stream.replay(match)
             if sent:
-                self._witness.note(name, stream.request, f"{sent} frames replayed")
+                self._exchanges.note(name, stream.request, f"{sent} frames replayed")
             return sent
 
         async def do() -> int:
@@ -188,7 +193,7 @@ class FaultProxy:
         """End the watches that are meant with `410 Gone`, so that clients list anew; gives how many."""
 
         async def one(stream: Stream) -> int:
-            self._witness.note(name, stream.request, "ended with 410 Gone")
+            self._exchanges.note(name, stream.request, "ended with 410 Gone")
             await stream.expire()
             return 1
 
@@ -212,7 +217,7 @@ class FaultProxy:
 
         async def do() -> None:
             self._refusing = True
-            for door in self._doors.values():
+            for door in self._listeners.values():
                 door.shut()
 
         self._call(do())
@@ -222,7 +227,7 @@ class FaultProxy:
 
         async def do() -> None:
             self._refusing = False
-            for door in self._doors.values():
+            for door in self._listeners.values():
                 door.open()
 
         self._call(do())
@@ -245,7 +250,7 @@ class FaultProxy:
         """Keep what nobody awaits; broken connections are daily bread."""
         error = context.get("exception")
         if isinstance(error, Exception) and not isinstance(error, OSError | EOFError):
-            self._desk.fault = self._desk.fault or error
+            self._state.fault = self._state.fault or error
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30.0)
@@ -257,12 +262,12 @@ class FaultProxy:
     async def _prepare(self) -> None:
         self._tls = _server_side(self._serving)
         session = _session(self._serving)
-        self._desk = Desk(
+        self._state = ProxyState(
             self._serving.upstream,
             session,
-            self._witness.now,
-            self._witness.exchanged,
-            self._notary,
+            self._exchanges.now,
+            self._exchanges.exchanged,
+            self._audit_log,
             self._serving.upstream_name or None,
         )
         self._keeping_time = asyncio.create_task(self._keep_time())
@@ -274,13 +279,13 @@ class FaultProxy:
             self._late_s += max(0.0, self._loop.time() - due)
 
     async def _close(self) -> None:
-        for instance, door in list(self._doors.items()):
+        for instance, door in list(self._listeners.items()):
             await self._hang_up(door, instance)
-        await self._desk.session.close()
+        await self._state.session.close()
 
-    async def _listen(self, own: socket.socket, instance: str) -> Door:
+    async def _listen(self, own: socket.socket, instance: str) -> ProxyListener:
         serving = web.Server(
-            Passing(self._desk, instance).handle,
+            RequestHandler(self._state, instance).handle,
             handler_cancellation=True,
             access_log=None,
             logger=_log,
@@ -289,26 +294,26 @@ class FaultProxy:
             read_bufsize=_READ_AHEAD_BYTES,
             auto_decompress=False,
         )
-        self._doors[instance] = door = Door(own, serving, self._tls)
+        self._listeners[instance] = door = ProxyListener(own, serving, self._tls)
         if self._refusing:
             door.shut()
         else:
             door.open()
         return door
 
-    async def _hang_up(self, door: Door, instance: str) -> None:
-        if self._doors.get(instance) is door:
-            del self._doors[instance]
+    async def _hang_up(self, door: ProxyListener, instance: str) -> None:
+        if self._listeners.get(instance) is door:
+            del self._listeners[instance]
         await door.close()
 
-    async def _release(self, rule: HeldFrames, mode: str) -> None:
+    async def _release(self, rule: HoldWatchEvents, mode: str) -> None:
         async def one(stream: Stream) -> int:
             count = await stream.release(rule, mode)
             if count or mode == "none":
-                self._witness.note(rule.name, stream.request, f"let go of {mode}: {count} frames")
+                self._exchanges.note(rule.name, stream.request, f"let go of {mode}: {count} frames")
             return count
 
-        await self._each(list(self._desk.streams), one)
+        await self._each(list(self._state.streams), one)
 
     async def _each(self, streams: list[Stream], action: Callable[[Stream], Awaitable[int]]) -> int:
         """Do something to watches side by side; a client that does not read is cut off. Gives the sum."""
@@ -324,7 +329,7 @@ class FaultProxy:
         return sum(await asyncio.gather(*(one(stream) for stream in streams)))
 
     def _meant(self, match: Match) -> list[Stream]:
-        return [stream for stream in self._desk.streams if match.covers_stream(stream.request.asked)]
+        return [stream for stream in self._state.streams if match.covers_stream(stream.request.info)]
 
 
 def _server_side(serving: Serving) -> ssl.SSLContext:

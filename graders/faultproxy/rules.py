@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders.kube.requestinfo import Asked, Match
+from graders.kube.requestinfo import Match, RequestInfo
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ class InFlight:
     `body` is there until the request is forwarded.
     """
 
-    asked: Asked
+    info: RequestInfo
     instance: str
     t: float
     body: bytes = b""
     code: int = 0
     touched: list[str] = field(default_factory=list)
     seen: Seen | None = None
-    """What a notary keeps of it, where there is one."""
+    """What the proxy's audit log keeps of it, where there is one."""
     answer: bytes | None = None
-    """The whole answer, where a notary had to read it; then it is passed on from here."""
+    """The whole answer, where the proxy's audit log had to read it; then it is passed on from here."""
 
 
 Note = Callable[[str, InFlight, str], None]
@@ -148,8 +148,8 @@ class Delay(Rule):
         return None
 
 
-class Meanwhile(Rule):
-    """While a request is held `action` changes the world; it is answered then, or else forwarded.
+class InterleavedWrite(Rule):
+    """While a request is held `action` changes something else; it is answered then, or else forwarded.
 
     Only a request with `carrying` in its body is meant.
     """
@@ -158,7 +158,7 @@ class Meanwhile(Rule):
         self,
         name: str,
         match: Match,
-        action: Callable[[Asked, bytes], None],
+        action: Callable[[RequestInfo, bytes], None],
         *,
         answer: Answer | None = None,
         carrying: bytes = b"",
@@ -179,7 +179,7 @@ class Meanwhile(Rule):
         ):
             return None
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._action, request.asked, request.body)
+            await asyncio.get_running_loop().run_in_executor(None, self._action, request.info, request.body)
         except Exception as error:  # the scenario's own, raised where it waits
             self.error = error
         return self._answer
@@ -214,7 +214,7 @@ class Hold(Rule):
         return None
 
 
-class Swallow(Rule):
+class DropResponse(Rule):
     """The API server commits, and the client never hears: its connection is cut instead."""
 
     async def after(self, request: InFlight, code: int) -> Answer | None:

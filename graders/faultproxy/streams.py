@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from graders.faultproxy.held import HeldFrames, LateFrames
+from graders.faultproxy.holdwatch import DelayWatchEvents, HoldWatchEvents
 from graders.faultproxy.rules import InFlight
 from graders.kube.nesting import read_json
 from graders.kube.requestinfo import Match
@@ -64,7 +64,7 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    rule: HeldFrames
+    rule: HoldWatchEvents
     line: bytes
     kind: str
     uid: str
@@ -90,7 +90,7 @@ class Stream:
         self._past_bytes = 0
         self._late: set[asyncio.Task[None]] = set()
 
-    async def take(self, line: bytes, rules: Sequence[HeldFrames]) -> None:
+    async def take(self, line: bytes, rules: Sequence[HoldWatchEvents]) -> None:
         """Pass a frame on, or hold it if one of the rules says so."""
         async with self._turn:
             frame = read_frame(line) if rules or self._held else None
@@ -101,10 +101,10 @@ class Stream:
             held = _Held(rule, line, frame.kind, frame.uid)
             self._held.append(held)
             self._nothing_held.clear()
-            if isinstance(rule, LateFrames):
+            if isinstance(rule, DelayWatchEvents):
                 self._let_go_at(held, rule, rule.clock() + rule.late_s)
 
-    async def release(self, rule: HeldFrames, mode: str) -> int:
+    async def release(self, rule: HoldWatchEvents, mode: str) -> int:
         """Let go of what `rule` held: `all`, the `latest` of each object, or `none`; gives how many."""
         async with self._turn:
             chosen = _chosen([held for held in self._held if held.rule is rule], mode)
@@ -147,7 +147,7 @@ class Stream:
         while self._past:
             self._drop_oldest()
 
-    def _holder(self, frame: Frame, rules: Sequence[HeldFrames]) -> HeldFrames | None:
+    def _holder(self, frame: Frame, rules: Sequence[HoldWatchEvents]) -> HoldWatchEvents | None:
         for rule in rules:
             if rule.take(self.request, frame.kind, frame.item, len(frame.line)):
                 return rule
@@ -163,7 +163,7 @@ class Stream:
         if not self._held:
             self._nothing_held.set()
 
-    def _let_go_at(self, due: _Held, rule: LateFrames, at: float) -> None:
+    def _let_go_at(self, due: _Held, rule: DelayWatchEvents, at: float) -> None:
         """Let go of a late frame at a time of its rule's clock; who comes before it was due before it."""
         left_s = at - rule.clock()
         if left_s > 0 and due in self._held:

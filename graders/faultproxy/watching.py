@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from graders.faultproxy.held import HeldFrames
+from graders.faultproxy.holdwatch import HoldWatchEvents
 from graders.faultproxy.streams import Stream
 
 
@@ -58,7 +58,7 @@ class Pump:
 
     stream: Stream
     backlog: Backlog
-    holding: Callable[[], list[HeldFrames]]
+    holding: Callable[[], list[HoldWatchEvents]]
 
     async def run(self, upstream: aiohttp.ClientResponse) -> None:
         """Return when either side has ended the watch.

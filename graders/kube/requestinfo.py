@@ -21,7 +21,7 @@ _ONE_OBJECT = "metadata.name"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestInfo:
     """One request in the API server's words; where a path names no resource, `resource` is the path."""
 
     verb: str
@@ -44,7 +44,7 @@ class Asked:
         return f"{self.verb} {what} {where}".rstrip()
 
 
-def read_asked(method: str, target: str) -> Asked:
+def read_request_info(method: str, target: str) -> RequestInfo:
     """Read method and target, such as `GET /api/v1/namespaces/a/pods?watch=1`, as an API server does.
 
     The rules are those of `RequestInfo` in k8s.io/apiserver: the path is decoded before it is split, empty
@@ -59,11 +59,11 @@ def read_asked(method: str, target: str) -> Asked:
     elif prefix == "apis" and len(parts) > 2:
         group, version, *parts = parts
     else:
-        return Asked(method.lower(), resource=decoded)
+        return RequestInfo(method.lower(), resource=decoded)
     verb = _VERBS.get(method, "")
     if parts[0] in _PREFIX_VERBS:
         if len(parts) == 1:
-            return Asked(method.lower(), resource=decoded)
+            return RequestInfo(method.lower(), resource=decoded)
         verb, *parts = parts
     namespace = ""
     if parts[0] == "namespaces" and len(parts) > 1:
@@ -78,18 +78,18 @@ def read_asked(method: str, target: str) -> Asked:
     elif not name and verb == "delete":
         verb = "deletecollection"
     dry_run = is_dry_run(verb, given, None)
-    return Asked(verb, group, version, resource or decoded, subresource, namespace, name, dry_run)
+    return RequestInfo(verb, group, version, resource or decoded, subresource, namespace, name, dry_run)
 
 
-def with_body(asked: Asked, body: bytes) -> Asked:
+def with_body(info: RequestInfo, body: bytes) -> RequestInfo:
     """The same request once its body is known: of a deletion, only the body says what is meant by it."""
-    if not body or asked.verb not in _DELETIONS:
-        return asked
+    if not body or info.verb not in _DELETIONS:
+        return info
     try:
         options = read_json(body)
     except ValueError:
         options = ()
-    return replace(asked, dry_run=is_dry_run(asked.verb, {}, options))
+    return replace(info, dry_run=is_dry_run(info.verb, {}, options))
 
 
 def _only_name(selector: str) -> str:
@@ -112,23 +112,23 @@ class Match:
     name: str = ""
     except_resources: frozenset[str] = frozenset()
 
-    def covers(self, asked: Asked) -> bool:
+    def covers(self, info: RequestInfo) -> bool:
         """Whether a request is meant."""
         return (
-            (not self.verbs or asked.verb in self.verbs)
-            and self._takes(asked.resource)
-            and (self.subresource is None or asked.subresource == self.subresource)
-            and (not self.namespaces or asked.namespace in self.namespaces)
-            and (not self.name or asked.name == self.name)
+            (not self.verbs or info.verb in self.verbs)
+            and self._takes(info.resource)
+            and (self.subresource is None or info.subresource == self.subresource)
+            and (not self.namespaces or info.namespace in self.namespaces)
+            and (not self.name or info.name == self.name)
         )
 
-    def covers_stream(self, asked: Asked) -> bool:
+    def covers_stream(self, info: RequestInfo) -> bool:
         """Whether a watch may carry objects that are meant: it may cover more namespaces and names."""
         return (
-            asked.verb == "watch"
-            and self._takes(asked.resource)
-            and (not self.namespaces or not asked.namespace or asked.namespace in self.namespaces)
-            and (not self.name or not asked.name or asked.name == self.name)
+            info.verb == "watch"
+            and self._takes(info.resource)
+            and (not self.namespaces or not info.namespace or info.namespace in self.namespaces)
+            and (not self.name or not info.name or info.name == self.name)
         )
 
     def covers_object(self, item: Mapping[str, object]) -> bool:

@@ -13,13 +13,15 @@ from functools import partial
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import InfraFault
 from graders.lab1 import goquality, install, quality
-from graders.lab1.attendance import restart, wait_operator
 from graders.lab1.clearing import clear
+from graders.lab1.environment import OperatorEnvironment
+from graders.lab1.environments import CalibratedRun, ClusterContext, cluster_spec, open_environment
 from graders.lab1.handedin import handed_in
 from graders.lab1.incluster import run as incluster
+from graders.lab1.jobscontext import JobsContext
 from graders.lab1.names import HANDED_IN, IN_CLUSTER, RUN
+from graders.lab1.operatorlifecycle import restart, wait_operator
 from graders.lab1.preparing import QUALITY, Prepared, is_in, manifests_of, prepared
-from graders.lab1.stage import Stage
 from graders.lab1.tracks import (
     absence,
     boundaries,
@@ -37,8 +39,6 @@ from graders.lab1.tracks import (
     signals,
     steadiness,
 )
-from graders.lab1.world import World
-from graders.lab1.worlds import Place, Setting, cluster_spec, open_world
 from graders.model import Role, Submission
 from graders.sandbox.environments import check_requirements
 from graders.sandbox.goversion import check_go_version
@@ -51,7 +51,7 @@ from graders.scenario.tampering import attributed
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.tools.toolchain import pinned_go_version
 
-_TRACKS: tuple[Track[Stage], ...] = (
+_TRACKS: tuple[Track[JobsContext], ...] = (
     Track("gang", scheduling.gang, "a gang without room, with it, and after a failure"),
     Track("stale-cache", disturbed.stale_cache, "news of pods five seconds late"),
     Track("new-uid", disturbed.new_uid, "a new job of an old name"),
@@ -144,7 +144,7 @@ class _Recording:
         with run.fleet.start(cluster_spec(run, self.ready.manifests, run.lab)) as (first,):
             scale = calibrate(first.kube, first.cluster.own_namespace)
             deadline_s = round(run.settings.deadline_s * scale, 3)
-            results = self._act(first, Setting(run, self.ready, scale, deadline_s))
+            results = self._act(first, CalibratedRun(run, self.ready, scale, deadline_s))
         user = install.operator_user(self.ready.wanted)
         return Recorded(
             tracks=results,
@@ -153,7 +153,7 @@ class _Recording:
             block={"namespace": operator.namespace, "language": operator.language},
         )
 
-    def _act(self, first: LiveCluster, setting: Setting) -> dict[str, TrackResult]:
+    def _act(self, first: LiveCluster, setting: CalibratedRun) -> dict[str, TrackResult]:
         run = self.run
         real = incluster.real_run(
             run, first.cluster, self.ready.manifests, self._namespace_of_real_jobs(), self.ready.image
@@ -166,8 +166,8 @@ class _Recording:
             beside = real is not None and (run.fleet.several or (os.cpu_count() or 1) >= ROOMY)
             elsewhere += [aside.submit(real.act)] if real is not None and beside else []
             if together or RUN in run.selection:
-                with open_world(setting, Place(first, self._namespaces(together))) as world:
-                    results |= self._live(world, together, also_alone=RUN in run.selection)
+                with open_environment(setting, ClusterContext(first, self._namespaces(together))) as env:
+                    results |= self._live(env, together, also_alone=RUN in run.selection)
             if real is not None and not beside:
                 results |= real.act()
             for there in elsewhere:
@@ -179,67 +179,67 @@ class _Recording:
                     results[QUALITY] = checking.result()
         return results
 
-    def _shared_out(self, first: LiveCluster) -> tuple[list[Track[Stage]], list[Track[Stage]]]:
-        """The tracks of the first world, and those that get a world of their own."""
+    def _shared_out(self, first: LiveCluster) -> tuple[list[Track[JobsContext]], list[Track[JobsContext]]]:
+        """The tracks of the first cluster, and those that get one of their own."""
         chosen = [track for track in _TRACKS if track.name in self.run.selection]
         alone = [track for track in chosen if track.alone]
         if first.cluster.guest is not None or not self.run.fleet.several or len(chosen) == 1:
             return chosen, []
         return [track for track in chosen if not track.alone], alone
 
-    def _elsewhere(self, setting: Setting, track: Track[Stage]) -> dict[str, TrackResult]:
+    def _elsewhere(self, setting: CalibratedRun, track: Track[JobsContext]) -> dict[str, TrackResult]:
         """One track, on a cluster of its own; what goes wrong with the cluster is that track's trouble."""
         run = self.run
         started = run.recording.clock.now()
         try:
             spec = cluster_spec(run, self.ready.manifests, f"{run.lab}-{track.name}")
             with run.fleet.start(spec) as (live,):
-                place = Place(live, self._namespaces([track]), track.name)
-                with open_world(setting, place) as world:
-                    return self._live(world, [track])
+                place = ClusterContext(live, self._namespaces([track]), track.name)
+                with open_environment(setting, place) as env:
+                    return self._live(env, [track])
         except InfraFault as error:
             return {track.name: TrackResult("failed", started, run.recording.clock.now(), str(error))}
 
     def _live(
-        self, world: World, chosen: list[Track[Stage]], *, also_alone: bool = False
+        self, env: OperatorEnvironment, chosen: list[Track[JobsContext]], *, also_alone: bool = False
     ) -> dict[str, TrackResult]:
-        """Run the tracks of one world, with an operator if one is needed."""
-        for key, namespace in world.namespaces.items():
+        """Run the tracks of one cluster, with an operator if one is needed."""
+        for key, namespace in env.namespaces.items():
             track, _, part = key.partition("/")
-            world.recording.mark(track, "namespace", namespace=namespace, part=part, cluster=world.cluster)
+            env.recording.mark(track, "namespace", namespace=namespace, part=part, cluster=env.cluster)
         if not also_alone and not any(track.needs_operator for track in chosen):
-            return self._run(world, chosen)
-        with world.operator:
-            with self.run.progress.task(f"starting {world.operator.name}") as task:
+            return self._run(env, chosen)
+        with env.operator:
+            with self.run.progress.task(f"starting {env.operator.name}") as task:
                 task.update(detail="waiting for its first successful request for jobs")
-                ready = wait_operator(world)
+                ready = wait_operator(env)
             if ready:
-                return self._run(world, chosen)
-            now = world.recording.clock.now()
+                return self._run(env, chosen)
+            now = env.recording.clock.now()
             idle = {track.name: TrackResult("done", now, now) for track in chosen if track.needs_operator}
-            return idle | self._run(world, [track for track in chosen if not track.needs_operator])
+            return idle | self._run(env, [track for track in chosen if not track.needs_operator])
 
-    def _run(self, world: World, chosen: list[Track[Stage]]) -> dict[str, TrackResult]:
+    def _run(self, env: OperatorEnvironment, chosen: list[Track[JobsContext]]) -> dict[str, TrackResult]:
         together = [track for track in chosen if not track.alone]
         members = {track.name for track in together if track.joins_restart}
         others = {track.name for track in together if track.needs_operator} - members
         gate = RestartGate(
-            members, others, lambda: restart(world, gate.while_down), partial(clear, world, frozenset(others))
+            members, others, lambda: restart(env, gate.while_down), partial(clear, env, frozenset(others))
         )
-        stages = {track.name: Stage(track.name, world, gate) for track in together}
-        pace = partial(wait_turn, world.health)
-        results = run_tracks(together, stages, gate, world.recording, self.run.progress, pace)
+        contexts = {track.name: JobsContext(track.name, env, gate) for track in together}
+        pace = partial(wait_turn, env.health)
+        results = run_tracks(together, contexts, gate, env.recording, self.run.progress, pace)
         for last in (track for track in chosen if track.alone):
             with ExitStack() as replicas:
-                there = world
+                there = env
                 if last.replicas > 1:
-                    second = world.operator.another(f"{last.name}-standby")
-                    there = replace(world, processes=(*world.processes, replicas.enter_context(second)))
-                stage = {last.name: Stage(last.name, there, gate)}
-                results |= run_tracks([last], stage, gate, world.recording, self.run.progress)
-        return attributed(world, results)
+                    second = env.operator.another(f"{last.name}-standby")
+                    there = replace(env, processes=(*env.processes, replicas.enter_context(second)))
+                context = {last.name: JobsContext(last.name, there, gate)}
+                results |= run_tracks([last], context, gate, env.recording, self.run.progress)
+        return attributed(env, results)
 
-    def _namespaces(self, chosen: list[Track[Stage]]) -> dict[str, str]:
+    def _namespaces(self, chosen: list[Track[JobsContext]]) -> dict[str, str]:
         """Names that say nothing about what happens in them, the same for the same seed."""
         dice = random.Random(self.run.session.seed)  # noqa: S311  (names, not secrets)
         keys = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graders.clusters.certificates import Authority
 from graders.evidence.recording import Recording
-from graders.faultproxy import FaultProxy, Fence, Notary, Serving
+from graders.faultproxy import FaultProxy, NamespaceGuard, ProxyAuditLog, Serving
 from graders.kube.client import Kube
 from graders.model import Capability, Cluster
 from graders.scenario.fleet import LiveCluster
@@ -35,10 +35,13 @@ def open_api_access(
     cluster = live.cluster
     serving, authority = _serving(live.kube, cluster, folder)
     logged = Capability.AUDIT_LOG in cluster.capabilities
-    notary = None if logged else Notary(live.audit, user, frozenset(groups))
-    with FaultProxy(serving, recording, notary, cluster=live.name) as proxy, contextlib.ExitStack() as fenced:
+    audit_log = None if logged else ProxyAuditLog(live.audit, user, frozenset(groups))
+    with (
+        FaultProxy(serving, recording, audit_log, cluster=live.name) as proxy,
+        contextlib.ExitStack() as fenced,
+    ):
         if cluster.guest is not None:
-            fenced.enter_context(proxy.disturb(Fence(cluster.guest.owns)))
+            fenced.enter_context(proxy.disturb(NamespaceGuard(cluster.guest.owns)))
         yield ApiAccess(proxy, authority)
 
 

@@ -26,7 +26,7 @@ class TrackContext(Generic[E]):
 
     def __init__(self, track: str, environment: E, gate: RestartGate) -> None:
         self.track = track
-        self.world = environment
+        self.env = environment
         self.gate = gate
         self.kube = environment.kube
         self.deadline_s = environment.deadline_s
@@ -38,7 +38,7 @@ class TrackContext(Generic[E]):
 
     def namespace(self, part: str = "") -> str:
         """The namespace of this track, or of a named part of it."""
-        return self.world.namespaces[f"{self.track}/{part}" if part else self.track]
+        return self.env.namespaces[f"{self.track}/{part}" if part else self.track]
 
     def open_namespaces(self, parts: Sequence[str]) -> None:
         """Make a namespace for each part of this track; their names tell nothing.
@@ -50,25 +50,25 @@ class TrackContext(Generic[E]):
         names = {part: f"{self.namespace()}-{dice.randrange(16**6):06x}" for part in parts}
         create_namespaces(self.kube, names.values(), self.deadline_s)
         for part, name in names.items():
-            self.world.namespaces[f"{self.track}/{part}"] = name
-            self.mark("namespace", namespace=name, part=part, cluster=self.world.cluster)
+            self.env.namespaces[f"{self.track}/{part}"] = name
+            self.mark("namespace", namespace=name, part=part, cluster=self.env.cluster)
 
     def mark(self, name: str, **data: Any) -> float:
         """Set a mark and give its time."""
-        return self.world.recording.mark(self.track, name, **data).t
+        return self.env.recording.mark(self.track, name, **data).t
 
     def now(self) -> float:
         """Seconds since the start of the run."""
-        return self.world.recording.clock.now()
+        return self.env.recording.clock.now()
 
     def ask(self, name: str, method: str, path: str, **request: Any) -> Request:
         """Send a request whose answer is evidence, refused or not."""
         answer = self.kube.request(method, path, **request)
         record = Request(
             self.now(), self.track, name, method, path, answer.code, request.get("body"), answer.body,
-            cluster=self.world.cluster,
+            cluster=self.env.cluster,
         )  # fmt: skip
-        self.world.recording.writer.add(record)
+        self.env.recording.writer.add(record)
         return record
 
     def through_restart(
@@ -123,13 +123,13 @@ class TrackContext(Generic[E]):
         """
         since = self.now()
         limit = timeout_s if timeout_s is not None else self.deadline_s
-        deadline = AdaptiveDeadline(self.world, self.track, since, limit)
+        deadline = AdaptiveDeadline(self.env, self.track, since, limit)
         try:
             with self._waiting("condition", what):
                 return self._wait_fairly(probe, deadline)
         except TimedOut as mismatch:
             self._blame(deadline, control)
-            ends = self.world.ends_since(since)
+            ends = self.env.ends_since(since)
             seen = f"{mismatch}; meanwhile {ends}" if ends else str(mismatch)
             self.mark("missed", waiting_for=what, within_s=round(limit, 1), seen=seen)
             raise Missed(f"{what}: {mismatch}") from mismatch
@@ -156,13 +156,13 @@ class TrackContext(Generic[E]):
         The while is of `for_s` seconds, else a moment, by the program's own clock: what is not let run is
         not at rest. One that never rests is not this wait's business: after T it goes on, marked `restless`.
         """
-        quiet_s = self.world.quiet_s if for_s is None else for_s
-        clock, start = LearnerClock(self.world), self.now()
+        quiet_s = self.env.quiet_s if for_s is None else for_s
+        clock, start = LearnerClock(self.env), self.now()
         last, since = start, clock.now()
 
         def probe() -> None:
             nonlocal last, since
-            writes = (self.world.audit.last_write(self.world.user, each) for each in namespaces)
+            writes = (self.env.audit.last_write(self.env.user, each) for each in namespaces)
             latest = max(start, *(write if write is not None else start for write in writes))
             if latest > last:
                 last, since = latest, clock.now()
@@ -170,7 +170,7 @@ class TrackContext(Generic[E]):
                 raise NotYet(f"last write {self.now() - last:.2f} s ago")
 
         name = "settled"
-        deadline = AdaptiveDeadline(self.world, self.track, start, self.deadline_s + (for_s or 0.0))
+        deadline = AdaptiveDeadline(self.env, self.track, start, self.deadline_s + (for_s or 0.0))
         try:
             with self._waiting("rest", "the operator to come to rest"):
                 self._wait_fairly(probe, deadline, interval_s=0.05)
@@ -185,7 +185,7 @@ class TrackContext(Generic[E]):
         """
 
         def probe() -> None:
-            last = self.world.audit.last_write(self.world.user, namespace)
+            last = self.env.audit.last_write(self.env.user, namespace)
             if last is None or last < since:
                 raise NotYet("it has not written yet")
 
@@ -196,7 +196,7 @@ class TrackContext(Generic[E]):
             self.mark("unnoticed", namespace=namespace)
 
     def _deadline(self) -> AdaptiveDeadline:
-        return AdaptiveDeadline(self.world, self.track, self.now(), self.deadline_s)
+        return AdaptiveDeadline(self.env, self.track, self.now(), self.deadline_s)
 
     @contextlib.contextmanager
     def _waiting(self, kind: str, what: str) -> Iterator[None]:
@@ -209,7 +209,7 @@ class TrackContext(Generic[E]):
             self._record(Wait(since, self.now(), self.track, kind, what))
 
     def _record(self, wait: Wait) -> None:
-        self.world.recording.writer.add(wait)
+        self.env.recording.writer.add(wait)
 
     def _tell(self, detail: str) -> None:
         if self._task is not None:
@@ -227,7 +227,7 @@ class TrackContext(Generic[E]):
     ) -> T:
         """Wait, and go on for as long as the machine is to blame for."""
         left_s = deadline.limit_s
-        with self.world.recording.changes.listener() as bell:
+        with self.env.recording.changes.listener() as bell:
             while True:
                 try:
                     found = wait_for(probe, timeout_s=left_s, interval_s=interval_s, wake=bell)
@@ -242,9 +242,9 @@ class TrackContext(Generic[E]):
                     return found
 
     def _blame(self, deadline: AdaptiveDeadline, control: Callable[[], str]) -> None:
-        if (fault := self.world.process_fault()) is not None:
+        if (fault := self.env.process_fault()) is not None:
             raise InfraFault(f"the operator could not be started: {fault}")
-        sickness = self.world.health.sickness(deadline.since) or self.world.watches.problem or control()
+        sickness = self.env.health.sickness(deadline.since) or self.env.watches.problem or control()
         if sickness:
             raise InfraFault(f"a deadline passed while the harness was not healthy: {sickness}")
         if deadline.starved():

@@ -171,7 +171,7 @@ class RestartGate:
 
 def run_tracks(
     tracks: Sequence[Track[S]],
-    stages: Mapping[str, S],
+    contexts: Mapping[str, S],
     gate: RestartGate,
     recording: Recording,
     progress: Progress,
@@ -188,8 +188,8 @@ def run_tracks(
         status, problem = "done", ""
         try:
             with progress.task(track.title) as task:
-                stages[track.name].attend(task)
-                track.act(stages[track.name])
+                contexts[track.name].attend(task)
+                track.act(contexts[track.name])
         except Missed:
             pass
         except InfraFault as error:

@@ -20,8 +20,16 @@ import psutil
 import pytest
 
 from graders.evidence.records import AuditEvent
-from graders.faultproxy import Answer, CrashPoint, HeldFrames, Match, Meanwhile, Respond, writes_in
-from graders.faultproxy.doors import MOST_CONNECTIONS
+from graders.faultproxy import (
+    Answer,
+    CrashPoint,
+    HoldWatchEvents,
+    InterleavedWrite,
+    Match,
+    Respond,
+    writes_in,
+)
+from graders.faultproxy.listener import MOST_CONNECTIONS
 from graders.polling import NotYet, wait_for
 from tests.cluster.proxied import WITHIN_S, Served, Watching, World, config_map, maps, proxied
 
@@ -492,7 +500,7 @@ WATCHES = {
 def test_no_way_to_watch_dodges_a_rule(attacker: Served, name: str, case: str) -> None:
     target, lines = WATCHES[case]
     kube = attacker.world.kube
-    rule = HeldFrames("held", IN_DEFAULT)
+    rule = HoldWatchEvents("held", IN_DEFAULT)
     received = bytearray()
     with attacker.world.proxy.disturb(rule):
         connection = attacker.connect()
@@ -560,7 +568,7 @@ def test_bodies_of_any_kind_break_nothing(
     attacker: Served, name: str, method: str, kind: str, body: bytes
 ) -> None:
     seen: list[bytes] = []
-    rule = Meanwhile("seen", writes_in("default"), lambda asked, read: seen.append(read))
+    rule = InterleavedWrite("seen", writes_in("default"), lambda asked, read: seen.append(read))
     lines = ("Connection: close", f"Content-Type: {kind}", f"Content-Length: {len(body)}")
     with attacker.world.proxy.disturb(rule):
         received = said(attacker, head(attacker, f"{maps()}/{name}", method, *lines) + b"\r\n" + body)

@@ -22,7 +22,7 @@ from graders.evidence.auditing import AuditRecorder
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.evidence.records import AuditEvent, Disturbance, Exchange
-from graders.faultproxy import FaultProxy, Notary, Serving
+from graders.faultproxy import FaultProxy, ProxyAuditLog, Serving
 from graders.kube.client import Kube
 from graders.model import Cluster
 from graders.polling import NotYet, wait_for
@@ -265,17 +265,19 @@ def proxied(folder: Path, name: str, stand_in: Remembering | None = None) -> Ite
             )
             assert cluster.serving is not None
             serving = Serving(kube.server, ca, *cluster.serving)
-            notary = _notary(recording, stand_in) if stand_in is not None else None
-            with FaultProxy(serving, recording, notary) as proxy:
+            audit_log = _audit_log(recording, stand_in) if stand_in is not None else None
+            with FaultProxy(serving, recording, audit_log) as proxy:
                 yield World(cluster, kube, writer, recording, audit, proxy, folder, worker, powerless)
                 assert proxy.fault is None, repr(proxy.fault)
 
 
-def _notary(recording: Recording, stand_in: Remembering) -> Notary:
+def _audit_log(recording: Recording, stand_in: Remembering) -> ProxyAuditLog:
     """One that goes by the clock of the recording, for what belongs to the first ServiceAccount."""
     beside = Recording(stand_in)
     beside.clock = recording.clock
-    return Notary(AuditRecorder(beside), "system:serviceaccount:default:worker", frozenset({"example.org"}))
+    return ProxyAuditLog(
+        AuditRecorder(beside), "system:serviceaccount:default:worker", frozenset({"example.org"})
+    )
 
 
 def _account(kube: Kube, name: str) -> str:

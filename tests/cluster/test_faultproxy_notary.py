@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from graders.evidence.records import AuditEvent
-from graders.faultproxy import Answer, Delay, Match, Respond, Swallow, writes_in
-from graders.faultproxy.notary import DECISION, VIOLATIONS
+from graders.faultproxy import Answer, Delay, DropResponse, Match, Respond, writes_in
+from graders.faultproxy.auditlog import DECISION, VIOLATIONS
 from graders.polling import NotYet, TimedOut, wait_for
 from tests.cluster.proxied import WITHIN_S, Remembering, Served, World, config_map, maps, proxied
 
@@ -66,13 +66,13 @@ def both(world: World, told: Remembering, agent: str) -> tuple[AuditEvent, Audit
     return wait_for(there, timeout_s=WITHIN_S)
 
 
-def same(log: AuditEvent, notary: AuditEvent, *, only_the_server_reads_it: bool = False) -> None:
+def same(log: AuditEvent, audit_log: AuditEvent, *, only_the_server_reads_it: bool = False) -> None:
     """All that both say is the same, and when it was is nearly so.
 
     Of a request's body the log has what the API server made of it: whatever was sent, and defaults. The
     notary cannot read every body: then it has the object as it was answered.
     """
-    mine, theirs = (dataclasses.asdict(each) for each in (notary, log))
+    mine, theirs = (dataclasses.asdict(each) for each in (audit_log, log))
     sent, taken = mine.pop("request"), theirs.pop("request")
     if only_the_server_reads_it:
         sent, taken = taken, sent
@@ -86,8 +86,8 @@ def same(log: AuditEvent, notary: AuditEvent, *, only_the_server_reads_it: bool 
         for field in ("t", "t_end"):
             del each[field]
     assert mine == theirs
-    assert abs(notary.t - log.t) < ACCEPTABLE_S
-    assert abs(notary.t_end - log.t_end) < ACCEPTABLE_S
+    assert abs(audit_log.t - log.t) < ACCEPTABLE_S
+    assert abs(audit_log.t_end - log.t_end) < ACCEPTABLE_S
 
 
 def holds(taken: Any, sent: Any) -> bool:
@@ -164,12 +164,12 @@ def test_the_notary_says_what_the_log_says(
     code, send = REQUESTS[what]
     answer = send(served.http(headers={"User-Agent": what}))
     assert answer.status_code == code, answer.text
-    log, notary = both(world, told, what)
-    same(log, notary, only_the_server_reads_it=what == "apply-yaml")
-    assert notary.code == code
+    log, audit_log = both(world, told, what)
+    same(log, audit_log, only_the_server_reads_it=what == "apply-yaml")
+    assert audit_log.code == code
     if what.startswith("apply"):
-        assert log.did == notary.did == ("create" if code == 201 else "patch")
-        for each in (log, notary):
+        assert log.did == audit_log.did == ("create" if code == 201 else "patch")
+        for each in (log, audit_log):
             assert holds(each.request, {"metadata": {"labels": {"a": "c" if code == 200 else "b"}}})
 
 
@@ -186,17 +186,17 @@ def test_a_denied_request_is_told_apart_from_one_that_admission_refuses(
         )
         if answer.status_code != 403:
             raise NotYet(answer.text)
-        log, notary = both(world, told, agent)
-        same(log, notary)
-        return notary
+        log, audit_log = both(world, told, agent)
+        same(log, audit_log)
+        return audit_log
 
     try:
         assert DECISION not in wait_for(refused, timeout_s=WITHIN_S, interval_s=0.2).annotations
     finally:
         world.kube.delete("/api/v1/namespaces/default/resourcequotas/tight")
     served.http(headers={"User-Agent": "forbidden"}).get("/api/v1/persistentvolumes")
-    log, notary = both(world, told, "forbidden")
-    assert notary.annotations == {DECISION: "forbid"}
+    log, audit_log = both(world, told, "forbidden")
+    assert audit_log.annotations == {DECISION: "forbid"}
     assert log.annotations[DECISION] == "forbid"
 
 
@@ -205,28 +205,28 @@ def test_what_breaks_pod_security_is_noted_in_the_same_words(
 ) -> None:
     answer = served.http(headers={"User-Agent": "unsafe"}).post(PODS, json=pod("unsafe"))
     assert answer.status_code == 201
-    log, notary = both(world, told, "unsafe")
-    assert 'would violate PodSecurity "restricted' in notary.annotations[VIOLATIONS]
-    assert notary.annotations[VIOLATIONS] == log.annotations[VIOLATIONS]
+    log, audit_log = both(world, told, "unsafe")
+    assert 'would violate PodSecurity "restricted' in audit_log.annotations[VIOLATIONS]
+    assert audit_log.annotations[VIOLATIONS] == log.annotations[VIOLATIONS]
 
 
 def test_a_watch_is_noted_at_its_end(world: World, told: Remembering, served: Served) -> None:
     served.http(headers={"User-Agent": "watcher"}).get(maps(), params={"watch": "1", "timeoutSeconds": "1"})
-    log, notary = both(world, told, "watcher")
-    same(log, notary)
-    assert (notary.verb, notary.code) == ("watch", 200)
-    assert notary.t_end - notary.t > 0.5
+    log, audit_log = both(world, told, "watcher")
+    same(log, audit_log)
+    assert (audit_log.verb, audit_log.code) == ("watch", 200)
+    assert audit_log.t_end - audit_log.t > 0.5
 
 
 def test_a_write_whose_answer_is_lost_is_noted_as_it_was_committed(
     world: World, told: Remembering, served: Served
 ) -> None:
-    rule = Swallow("swallow", writes_in("other"))
+    rule = DropResponse("swallow", writes_in("other"))
     with world.proxy.disturb(rule), pytest.raises(httpx.HTTPError):
         served.http(headers={"User-Agent": "unheard"}).post(PODS, json=pod("unheard"))
-    log, notary = both(world, told, "unheard")
-    same(log, notary)
-    assert (notary.code, notary.name) == (201, "unheard")
+    log, audit_log = both(world, told, "unheard")
+    same(log, audit_log)
+    assert (audit_log.code, audit_log.name) == (201, "unheard")
 
 
 def test_a_write_that_is_held_counts_from_when_the_api_server_gets_it(
@@ -234,10 +234,10 @@ def test_a_write_that_is_held_counts_from_when_the_api_server_gets_it(
 ) -> None:
     with world.proxy.disturb(Delay("late", writes_in("other"), 1.0)):
         served.http(headers={"User-Agent": "held"}).post(PODS, json=pod("held"))
-    log, notary = both(world, told, "held")
-    same(log, notary)
+    log, audit_log = both(world, told, "held")
+    same(log, audit_log)
     (exchange,) = served.recorded(verb="create")
-    assert notary.t - exchange.t > 0.9
+    assert audit_log.t - exchange.t > 0.9
 
 
 def test_a_client_that_is_gone_does_not_keep_its_write_off_the_record(
@@ -254,12 +254,12 @@ def test_a_client_that_is_gone_does_not_keep_its_write_off_the_record(
     threading.Event().wait(0.005)
     connection.close()
     try:
-        log, notary = both(world, told, "gone")
+        log, audit_log = both(world, told, "gone")
     except TimedOut:
         # It went before the API server was asked: then neither has it.
         assert world.kube.find(f"{PODS}/orphan") is None
         return
-    same(log, notary)
+    same(log, audit_log)
 
 
 def test_what_never_reached_the_api_server_is_not_noted(

@@ -16,16 +16,16 @@ import pytest
 from graders.evidence.watching import WatchRecorder
 from graders.faultproxy import (
     Answer,
-    Asked,
     CrashPoint,
     Delay,
-    HeldFrames,
+    DelayWatchEvents,
+    DropResponse,
     Hold,
-    LateFrames,
+    HoldWatchEvents,
+    InterleavedWrite,
     Match,
-    Meanwhile,
+    RequestInfo,
     Respond,
-    Swallow,
     writes_in,
 )
 from graders.kube.client import Kube
@@ -206,20 +206,20 @@ class TestMeanwhile:
     def test_the_world_changes_between_read_and_write(self, served: Served, name: str) -> None:
         kube = served.world.kube
         kube.create(maps(), config_map(name, a="1"))
-        seen: list[tuple[Asked, bytes]] = []
+        seen: list[tuple[RequestInfo, bytes]] = []
 
-        def meddle(asked: Asked, body: bytes) -> None:
-            seen.append((asked, body))
+        def meddle(info: RequestInfo, body: bytes) -> None:
+            seen.append((info, body))
             kube.patch(f"{maps()}/{name}", {"metadata": {"labels": {"foreign": "yes"}}})
 
         client = served.http()
         mine = client.get(f"{maps()}/{name}").json()
         mine["data"]["a"] = "2"
-        with served.world.proxy.disturb(Meanwhile("meddled", writes_in("default"), meddle)):
+        with served.world.proxy.disturb(InterleavedWrite("meddled", writes_in("default"), meddle)):
             answer = client.put(f"{maps()}/{name}", json=mine)
         assert (answer.status_code, answer.json()["reason"]) == (409, "Conflict")
-        [(asked, body)] = seen
-        assert (asked.verb, asked.name) == ("update", name)
+        [(info, body)] = seen
+        assert (info.verb, info.name) == ("update", name)
         assert json.loads(body) == mine
         now = kube.get(f"{maps()}/{name}")
         assert now["metadata"]["labels"] == {"foreign": "yes"}
@@ -227,17 +227,17 @@ class TestMeanwhile:
         assert [each.effect for each in served.disturbances("meddled")] == ["held while others wrote"]
 
     def test_what_it_raises_is_kept_and_the_request_goes_on(self, served: Served, name: str) -> None:
-        def fail(asked: Asked, body: bytes) -> None:
+        def fail(info: RequestInfo, body: bytes) -> None:
             raise ValueError("the scenario's own")
 
-        rule = Meanwhile("failing", MAPS, fail)
+        rule = InterleavedWrite("failing", MAPS, fail)
         with served.world.proxy.disturb(rule):
             assert create(served.http(), name).status_code == 201
         assert isinstance(rule.error, ValueError)
 
     def test_only_what_carries_something_may_be_meant(self, served: Served, name: str) -> None:
         acted: list[str] = []
-        rule = Meanwhile("picky", MAPS, lambda asked, body: acted.append(asked.name), carrying=b"wanted")
+        rule = InterleavedWrite("picky", MAPS, lambda info, body: acted.append(info.name), carrying=b"wanted")
         with served.world.proxy.disturb(rule):
             assert create(served.http(), name).status_code == 201
             assert not acted
@@ -246,14 +246,14 @@ class TestMeanwhile:
         assert (len(acted), rule.applied) == (1, 1)
 
     def test_it_may_answer_itself(self, served: Served, name: str) -> None:
-        rule = Meanwhile("ours", MAPS, lambda asked, body: None, answer=Answer(409, "Conflict"))
+        rule = InterleavedWrite("ours", MAPS, lambda info, body: None, answer=Answer(409, "Conflict"))
         with served.world.proxy.disturb(rule):
             assert create(served.http(), name).status_code == 409
             assert create(served.http(), name).status_code == 201
 
     def test_others_are_served_meanwhile(self, served: Served, name: str) -> None:
         going = threading.Event()
-        rule = Meanwhile("slow", IN_DEFAULT, lambda asked, body: going.wait(WITHIN_S) and None)
+        rule = InterleavedWrite("slow", IN_DEFAULT, lambda info, body: going.wait(WITHIN_S) and None)
         with ThreadPoolExecutor() as pool, served.world.proxy.disturb(rule):
             waiting = pool.submit(create, served.http(), name)
             assert rule.first.wait(WITHIN_S)
@@ -264,7 +264,7 @@ class TestMeanwhile:
 
 class TestSwallow:
     def test_what_is_committed_stays_and_the_client_never_hears(self, served: Served, name: str) -> None:
-        rule = Swallow("swallowed", writes_in("default"), times=1)
+        rule = DropResponse("swallowed", writes_in("default"), times=1)
         with served.world.proxy.disturb(rule):
             with pytest.raises(LOST):
                 create(served.http(), name)
@@ -277,7 +277,7 @@ class TestSwallow:
         assert [each.effect for each in served.disturbances("swallowed")] == ["answer 201 lost"]
 
     def test_a_refusal_is_told(self, served: Served, name: str) -> None:
-        with served.world.proxy.disturb(Swallow("swallowed", writes_in("default"))):
+        with served.world.proxy.disturb(DropResponse("swallowed", writes_in("default"))):
             assert served.http().post(maps(), json={}).status_code in (400, 422)
         assert served.disturbances("swallowed") == []
 
@@ -371,7 +371,7 @@ class TestFrames:
         self, served: Served, name: str, mode: str, expected: tuple[str, ...]
     ) -> None:
         kube = served.world.kube
-        rule = HeldFrames("held", IN_DEFAULT)
+        rule = HoldWatchEvents("held", IN_DEFAULT)
         with Watching(served.http(), EVERYWHERE) as watch:
             with served.world.proxy.disturb(rule):
                 kube.create(maps(), config_map(name))
@@ -390,7 +390,7 @@ class TestFrames:
         assert any(each.startswith(f"let go of {mode}") for each in held)
 
     def test_the_end_of_the_block_lets_all_go(self, served: Served, name: str) -> None:
-        rule = HeldFrames("held", IN_DEFAULT)
+        rule = HoldWatchEvents("held", IN_DEFAULT)
         with Watching(served.http(), maps()) as watch:
             with served.world.proxy.disturb(rule):
                 served.world.kube.create(maps(), config_map(name))
@@ -402,7 +402,7 @@ class TestFrames:
         self, served: Served, other: Served, name: str
     ) -> None:
         kube = served.world.kube
-        rule = HeldFrames("held", IN_DEFAULT)
+        rule = HoldWatchEvents("held", IN_DEFAULT)
         with (
             Watching(served.http(), maps()) as a,
             Watching(other.http(), EVERYWHERE) as b,
@@ -423,7 +423,7 @@ class TestFrames:
         self, served: Served, name: str
     ) -> None:
         served.world.kube.create(maps(), config_map(name))
-        rule = HeldFrames("held", IN_DEFAULT)
+        rule = HoldWatchEvents("held", IN_DEFAULT)
         query = {
             "sendInitialEvents": "true",
             "resourceVersionMatch": "NotOlderThan",
@@ -445,7 +445,7 @@ class TestFrames:
             assert own < kinds.index("BOOKMARK")
 
     def test_a_watch_does_not_end_before_its_news_is_told(self, served: Served, name: str) -> None:
-        rule = HeldFrames("held", IN_DEFAULT)
+        rule = HoldWatchEvents("held", IN_DEFAULT)
         with served.world.proxy.disturb(rule), Watching(served.http(), maps(), timeoutSeconds="1") as watch:
             served.world.kube.create(maps(), config_map(name))
             assert not watch.ended.wait(3.0)
@@ -455,7 +455,7 @@ class TestFrames:
             assert watch.error is None
 
     def test_late_news_comes_late_and_whole(self, served: Served, name: str) -> None:
-        rule = LateFrames("late", IN_DEFAULT, 1.0)
+        rule = DelayWatchEvents("late", IN_DEFAULT, 1.0)
         kube = served.world.kube
         with Watching(served.http(), maps()) as watch, served.world.proxy.disturb(rule):
             before = served.world.recording.clock.now()

@@ -12,8 +12,8 @@ from graders.clusters.containment import NAME, forbid_escapes
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.registry import provider_named
 from graders.kube.client import Kube
+from graders.lab1.incluster.environment import RESTRICTED, start_pod
 from graders.lab1.incluster.training import own_pod
-from graders.lab1.incluster.world import RESTRICTED, start_pod
 from graders.model import Capability, Cluster
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent

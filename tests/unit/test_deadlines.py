@@ -35,14 +35,14 @@ class Machine:
     asked: ApiUsage = field(default_factory=lambda: ApiUsage({}, 0))
 
     def patience(self) -> AdaptiveDeadline:
-        return AdaptiveDeadline(self.world(), "track", self.now, LIMIT_S)
+        return AdaptiveDeadline(self.env(), "track", self.now, LIMIT_S)
 
     def operators_clock(self) -> LearnerClock:
-        return LearnerClock(self.world())
+        return LearnerClock(self.env())
 
-    def world(self) -> Environment:
+    def env(self) -> Environment:
         clock = SimpleNamespace(now=lambda: self.now)
-        world = SimpleNamespace(
+        env = SimpleNamespace(
             kube=None,
             own_namespace="own",
             recording=SimpleNamespace(clock=clock),
@@ -52,7 +52,7 @@ class Machine:
             health=SimpleNamespace(slow_s=lambda since: self.api_slow_s),
             kept_since=lambda before: self.scheduled.waited_s - before,
         )
-        return cast(Environment, world)
+        return cast(Environment, env)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from graders.faultproxy.held import HeldFrames, LateFrames
+from graders.faultproxy.holdwatch import DelayWatchEvents, HoldWatchEvents
 from graders.faultproxy.rules import InFlight
 from graders.faultproxy.streams import Memory, Stream, read_frame
-from graders.kube.requestinfo import Match, read_asked
+from graders.kube.requestinfo import Match, read_request_info
 
 IN_A = Match(resources=frozenset({"pods"}), namespaces=frozenset({"a"}))
 
@@ -36,7 +36,7 @@ class Client:
         self.reads = asyncio.Event()
         self.reads.set()
         self.cut = False
-        request = InFlight(read_asked("GET", "/api/v1/pods?watch=1"), "operator-1", 0.0)
+        request = InFlight(read_request_info("GET", "/api/v1/pods?watch=1"), "operator-1", 0.0)
         self.stream = Stream(request, self.write, self.hang_up, memory or Memory())
 
     async def write(self, line: bytes) -> None:
@@ -80,14 +80,14 @@ def test_without_a_rule_every_line_passes_as_it_came() -> None:
         for line in lines:
             await client.stream.take(line, [])
         for line in lines:
-            await client.stream.take(line, [HeldFrames("held", IN_A)])
+            await client.stream.take(line, [HoldWatchEvents("held", IN_A)])
         assert client.lines == [*lines, *lines[1:]]
 
     asyncio.run(act())
 
 
 def test_held_frames_come_all_in_their_order() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         for number in range(5):
@@ -99,7 +99,7 @@ def test_held_frames_come_all_in_their_order() -> None:
 
 
 def test_only_the_latest_of_each_object_comes() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         for kind, name, version in (("ADDED", "x", 1), ("ADDED", "y", 2), ("MODIFIED", "x", 3)):
@@ -110,7 +110,7 @@ def test_only_the_latest_of_each_object_comes() -> None:
 
 
 def test_held_frames_can_be_forgotten() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("DELETED", "x", 1), [rule])
@@ -121,7 +121,7 @@ def test_held_frames_can_be_forgotten() -> None:
 
 
 def test_other_namespaces_hear_everything_at_once() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("ADDED", "x", 1, "a"), [rule])
@@ -132,7 +132,7 @@ def test_other_namespaces_hear_everything_at_once() -> None:
 
 
 def test_a_bookmark_never_overtakes_news() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         await client.stream.take(bookmark(1), [rule])
@@ -145,7 +145,7 @@ def test_a_bookmark_never_overtakes_news() -> None:
 
 
 def test_the_bookmark_that_ends_a_first_list_comes_even_where_its_news_is_forgotten() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("ADDED", "x", 2), [rule])
@@ -156,7 +156,7 @@ def test_the_bookmark_that_ends_a_first_list_comes_even_where_its_news_is_forgot
 
 
 def test_an_error_of_the_api_server_s_is_never_held() -> None:
-    rule = HeldFrames("held", Match(resources=frozenset({"pods"})))
+    rule = HoldWatchEvents("held", Match(resources=frozenset({"pods"})))
     error = b'{"type":"ERROR","object":{"kind":"Status","metadata":{},"code":410}}\n'
 
     async def story(client: Client) -> None:
@@ -167,7 +167,7 @@ def test_an_error_of_the_api_server_s_is_never_held() -> None:
 
 
 def test_two_rules_let_go_of_their_own_only() -> None:
-    a, b = HeldFrames("a", IN_A), HeldFrames("b", Match(namespaces=frozenset({"b"})))
+    a, b = HoldWatchEvents("a", IN_A), HoldWatchEvents("b", Match(namespaces=frozenset({"b"})))
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("ADDED", "x", 1, "a"), [a, b])
@@ -180,7 +180,7 @@ def test_two_rules_let_go_of_their_own_only() -> None:
 
 
 def test_late_frames_come_by_themselves_in_order() -> None:
-    rule = LateFrames("late", IN_A, 0.05)
+    rule = DelayWatchEvents("late", IN_A, 0.05)
 
     async def story(client: Client) -> None:
         for number in range(4):
@@ -198,7 +198,7 @@ def test_late_frames_come_by_themselves_in_order() -> None:
 
 def test_late_frames_keep_to_a_clock_that_is_slow() -> None:
     began = time.monotonic()
-    rule = LateFrames("late", IN_A, 0.05, lambda: (time.monotonic() - began) / 4)
+    rule = DelayWatchEvents("late", IN_A, 0.05, lambda: (time.monotonic() - began) / 4)
 
     async def story(client: Client) -> None:
         for number in range(2):
@@ -212,12 +212,12 @@ def test_late_frames_keep_to_a_clock_that_is_slow() -> None:
 
 
 def test_a_late_frame_let_go_of_early_comes_once() -> None:
-    rule = LateFrames("late", IN_A, 0.02)
+    rule = DelayWatchEvents("late", IN_A, 0.02)
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("ADDED", "x", 1), [rule])
         assert await client.stream.release(rule, "all") == 1
-        held = HeldFrames("held", IN_A)
+        held = HoldWatchEvents("held", IN_A)
         await client.stream.take(frame("MODIFIED", "x", 2), [held])
         await asyncio.sleep(0.1)
 
@@ -225,7 +225,7 @@ def test_a_late_frame_let_go_of_early_comes_once() -> None:
 
 
 def test_the_end_of_a_watch_waits_for_what_is_held() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         await client.stream.drained()
@@ -258,7 +258,7 @@ def test_replay_tells_the_last_news_of_each_object_once_more() -> None:
 
 
 def test_what_a_client_was_never_told_is_not_replayed() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("ADDED", "x", 1), [rule])
@@ -286,7 +286,7 @@ def test_expiring_says_410_and_ends_and_only_once() -> None:
 
 
 def test_expiring_forgets_what_was_held() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("ADDED", "x", 1), [rule])
@@ -298,13 +298,13 @@ def test_expiring_forgets_what_was_held() -> None:
 
 
 def test_frames_that_are_held_are_bounded() -> None:
-    rule = HeldFrames("held", IN_A)
+    rule = HoldWatchEvents("held", IN_A)
     line = frame("ADDED", "x" * 100_000, 1)
 
     async def story(client: Client) -> None:
-        for _ in range(HeldFrames.MOST_BYTES // len(line) + 10):
+        for _ in range(HoldWatchEvents.MOST_BYTES // len(line) + 10):
             await client.stream.take(line, [rule])
-        assert rule.held_bytes <= HeldFrames.MOST_BYTES + len(line)
+        assert rule.held_bytes <= HoldWatchEvents.MOST_BYTES + len(line)
         assert client.lines, "more than that passes"
         await client.stream.release(rule, "none")
         assert rule.held_bytes == 0
@@ -330,7 +330,7 @@ def test_what_all_watches_remember_is_bounded() -> None:
 
 
 def test_a_closed_watch_gives_back_what_it_held() -> None:
-    rule = LateFrames("late", IN_A, 30.0)
+    rule = DelayWatchEvents("late", IN_A, 30.0)
 
     async def story(client: Client) -> None:
         await client.stream.take(frame("ADDED", "x", 1), [rule])
@@ -351,7 +351,7 @@ def test_what_is_no_frame_is_none(line: bytes) -> None:
 @pytest.mark.parametrize("metadata", [None, [], "x", 5, {}, {"uid": None}, {"uid": {"a": 1}}])
 def test_metadata_of_any_shape_breaks_nothing(metadata: Any) -> None:
     line = json.dumps({"type": "ADDED", "object": {"metadata": metadata}}).encode() + b"\n"
-    rule = HeldFrames("held", Match())
+    rule = HoldWatchEvents("held", Match())
 
     async def act() -> None:
         client = Client()

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders.kube.requestinfo import WRITES, Asked, Match, read_asked, writes_in
+from graders.kube.requestinfo import WRITES, Match, RequestInfo, read_request_info, writes_in
 
 
-def asked(method: str, target: str) -> tuple[str, str, str, str, str, str]:
+def info(method: str, target: str) -> tuple[str, str, str, str, str, str]:
     """Verb, group, resource, subresource, namespace and name."""
-    read = read_asked(method, target)
+    read = read_request_info(method, target)
     return read.verb, read.group, read.resource, read.subresource, read.namespace, read.name
 
 
@@ -46,7 +46,7 @@ def asked(method: str, target: str) -> tuple[str, str, str, str, str, str]:
     ],
 )  # fmt: skip
 def test_a_path_names_group_resource_and_object(method: str, target: str, expected: tuple[str, ...]) -> None:
-    assert asked(method, target) == expected
+    assert info(method, target) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_path_names_group_resource_and_object(method: str, target: str, expect
     ],
 )
 def test_a_namespace_lies_in_itself(method: str, target: str, expected: tuple[str, ...]) -> None:
-    assert asked(method, target) == expected
+    assert info(method, target) == expected
 
 
 @pytest.mark.parametrize(
@@ -82,33 +82,33 @@ def test_a_namespace_lies_in_itself(method: str, target: str, expected: tuple[st
     ],
 )
 def test_a_watch_is_one_however_it_is_asked_for(target: str) -> None:
-    assert asked("GET", target) == ("watch", "", "pods", "", "", "")
+    assert info("GET", target) == ("watch", "", "pods", "", "", "")
 
 
 @pytest.mark.parametrize(
     "query", ["", "?", "?watch=0", "?watch=false", "?watch=False", "?watch=false&watch=true", "?unwatch=1"]
 )
 def test_a_list_is_none(query: str) -> None:
-    assert asked("GET", f"/api/v1/pods{query}")[0] == "list"
+    assert info("GET", f"/api/v1/pods{query}")[0] == "list"
 
 
 def test_a_watch_of_one_object_names_it() -> None:
     one = "/api/v1/namespaces/a/pods?watch=1&fieldSelector=metadata.name%3Dx"
-    assert asked("GET", one) == ("watch", "", "pods", "", "a", "x")
-    assert asked("GET", "/api/v1/namespaces/a/pods?fieldSelector=metadata.name%3D%3Dx")[5] == "x"
+    assert info("GET", one) == ("watch", "", "pods", "", "a", "x")
+    assert info("GET", "/api/v1/namespaces/a/pods?fieldSelector=metadata.name%3D%3Dx")[5] == "x"
     assert (
-        asked("GET", "/api/v1/namespaces/a/pods?fieldSelector=spec.nodeName%3Dn,metadata.name%3Dx")[5] == "x"
+        info("GET", "/api/v1/namespaces/a/pods?fieldSelector=spec.nodeName%3Dn,metadata.name%3Dx")[5] == "x"
     )
-    assert asked("GET", "/api/v1/watch/namespaces/a/pods/x") == ("watch", "", "pods", "", "a", "x")
+    assert info("GET", "/api/v1/watch/namespaces/a/pods/x") == ("watch", "", "pods", "", "a", "x")
 
 
 def test_a_field_selector_that_takes_several_names_none() -> None:
     for selector in ("metadata.name!%3Dx", "spec.nodeName%3Dn", "metadata.namespace%3Dx", ""):
-        assert asked("GET", f"/api/v1/pods?fieldSelector={selector}")[5] == ""
+        assert info("GET", f"/api/v1/pods?fieldSelector={selector}")[5] == ""
 
 
 def test_a_named_object_is_got_and_not_watched() -> None:
-    assert asked("GET", "/api/v1/namespaces/a/pods/x?watch=1")[0] == "get"
+    assert info("GET", "/api/v1/namespaces/a/pods/x?watch=1")[0] == "get"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_a_named_object_is_got_and_not_watched() -> None:
                "/apiss/apps/v1/pods"]
 )  # fmt: skip
 def test_what_names_no_resource_is_its_path(target: str) -> None:
-    read = read_asked("GET", f"{target}?timeout=32s")
+    read = read_request_info("GET", f"{target}?timeout=32s")
     assert (read.verb, read.resource, read.group, read.name) == ("get", target, "", "")
-    assert not read_asked("POST", target).is_write
+    assert not read_request_info("POST", target).is_write
 
 
 @pytest.mark.parametrize(
@@ -139,42 +139,42 @@ def test_what_names_no_resource_is_its_path(target: str) -> None:
     ],
 )
 def test_an_odd_path_is_read_as_the_api_server_reads_it(target: str, expected: tuple[str, ...]) -> None:
-    assert asked("GET", target) == expected
+    assert info("GET", target) == expected
 
 
 def test_an_odd_method_is_no_write() -> None:
     for method in ("OPTIONS", "TRACE", "CONNECT", "PROPFIND", ""):
-        assert read_asked(method, "/api/v1/namespaces/a/pods/x").verb == ""
-        assert not read_asked(method, "/api/v1/namespaces/a/pods/x").is_write
+        assert read_request_info(method, "/api/v1/namespaces/a/pods/x").verb == ""
+        assert not read_request_info(method, "/api/v1/namespaces/a/pods/x").is_write
 
 
 @given(st.text(max_size=12), st.text(max_size=200))
 def test_no_target_breaks_the_reading(method: str, target: str) -> None:
-    read = read_asked(method, target)
+    read = read_request_info(method, target)
     assert str(read) == str(read).rstrip()
     for prefix in ("/api/v1/", "/apis/g/v1/", "/api/v1/namespaces/", "/api/v1/watch/", "/api/v1/pods?"):
-        read_asked("GET", prefix + target)
+        read_request_info("GET", prefix + target)
 
 
 def test_a_dry_run_is_no_write() -> None:
-    assert read_asked("POST", "/api/v1/namespaces/a/pods").is_write
-    assert not read_asked("POST", "/api/v1/namespaces/a/pods?dryRun=All").is_write
-    assert not read_asked("GET", "/api/v1/namespaces/a/pods").is_write
-    assert read_asked("DELETE", "/api/v1/namespaces/a/pods").is_write
+    assert read_request_info("POST", "/api/v1/namespaces/a/pods").is_write
+    assert not read_request_info("POST", "/api/v1/namespaces/a/pods?dryRun=All").is_write
+    assert not read_request_info("GET", "/api/v1/namespaces/a/pods").is_write
+    assert read_request_info("DELETE", "/api/v1/namespaces/a/pods").is_write
 
 
 def test_a_request_reads_well() -> None:
-    assert str(read_asked("PATCH", "/api/v1/namespaces/a/pods/x/status")) == "patch pods/status a/x"
-    assert str(read_asked("GET", "/api/v1/pods")) == "list pods"
-    assert str(read_asked("GET", "/api/v1/nodes/n")) == "get nodes n"
+    assert str(read_request_info("PATCH", "/api/v1/namespaces/a/pods/x/status")) == "patch pods/status a/x"
+    assert str(read_request_info("GET", "/api/v1/pods")) == "list pods"
+    assert str(read_request_info("GET", "/api/v1/nodes/n")) == "get nodes n"
 
 
 class TestMatch:
-    POD = Asked("create", resource="pods", namespace="a", name="x")
+    POD = RequestInfo("create", resource="pods", namespace="a", name="x")
 
     def test_empty_takes_everything(self) -> None:
         assert Match().covers(self.POD)
-        assert Match().covers(Asked("get", resource="/version"))
+        assert Match().covers(RequestInfo("get", resource="/version"))
         assert Match().covers_object({"metadata": {}})
 
     @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ class TestMatch:
 
     def test_an_empty_subresource_means_the_object_itself(self) -> None:
         assert Match(subresource="").covers(self.POD)
-        assert not Match(subresource="").covers(Asked("update", resource="pods", subresource="status"))
+        assert not Match(subresource="").covers(RequestInfo("update", resource="pods", subresource="status"))
 
     def test_a_watch_may_carry_what_is_meant(self) -> None:
         meant = Match(resources=frozenset({"pods"}), namespaces=frozenset({"a"}), name="x")
@@ -203,14 +203,14 @@ class TestMatch:
             "/api/v1/namespaces/a/pods?watch=1",
             "/api/v1/namespaces/a/pods?watch=1&fieldSelector=metadata.name%3Dx",
         ):
-            assert meant.covers_stream(read_asked("GET", target)), target
+            assert meant.covers_stream(read_request_info("GET", target)), target
         for target in (
             "/api/v1/namespaces/b/pods?watch=1",
             "/api/v1/namespaces/a/services?watch=1",
             "/api/v1/namespaces/a/pods?watch=1&fieldSelector=metadata.name%3Dy",
             "/api/v1/namespaces/a/pods",
         ):
-            assert not meant.covers_stream(read_asked("GET", target)), target
+            assert not meant.covers_stream(read_request_info("GET", target)), target
 
     def test_an_object_is_meant_by_namespace_and_name(self) -> None:
         meant = Match(namespaces=frozenset({"a"}), name="x")
@@ -224,6 +224,6 @@ class TestMatch:
         assert match.verbs == WRITES
         assert match.covers(self.POD)
         for resource in ("events", "leases"):
-            assert not match.covers(Asked("create", resource=resource, namespace="a"))
-        assert not match.covers(Asked("create", resource="pods", namespace="b"))
+            assert not match.covers(RequestInfo("create", resource=resource, namespace="a"))
+        assert not match.covers(RequestInfo("create", resource="pods", namespace="b"))
         assert not writes_in("a", resources=["services"]).covers(self.POD)

@@ -14,9 +14,9 @@ from graders.judging import Facts
 from graders.kube.client import Answer, ApiRefused
 from graders.lab1.api import PLURAL, jobs_path
 from graders.lab1.clearing import clear
+from graders.lab1.environment import OperatorEnvironment
 from graders.lab1.names import FOREIGN_FINALIZER, RUN
 from graders.lab1.trackrecord import JobsRecord
-from graders.lab1.world import World
 from tests.unit.lab1_telling import Object, Telling, job, pod
 
 
@@ -29,13 +29,11 @@ class Cluster:
         self.marks: list[tuple[str, str]] = []
         self.refusing = refusing
 
-    def world(self) -> World:
+    def env(self) -> OperatorEnvironment:
         spaces = {"done": "here", "done/more": "there", "goes-on": "elsewhere"}
         recording = SimpleNamespace(mark=self._mark, changes=self)
-        world = SimpleNamespace(
-            kube=self, watches=self, recording=recording, namespaces=spaces, deadline_s=0.2
-        )
-        return cast(World, world)
+        env = SimpleNamespace(kube=self, watches=self, recording=recording, namespaces=spaces, deadline_s=0.2)
+        return cast(OperatorEnvironment, env)
 
     def left(self) -> list[str]:
         return [each["metadata"]["name"] for each in self.jobs]
@@ -88,27 +86,27 @@ def held(item: Object, *finalizers: str) -> Object:
 
 def test_the_jobs_of_tracks_that_are_over_go_and_no_others() -> None:
     cluster = Cluster(job("a"), job("b", "there"), job("c", "elsewhere"))
-    clear(cluster.world(), {"done"})
+    clear(cluster.env(), {"done"})
     assert cluster.left() == ["c"]
     assert cluster.marks == [("done", CLEARED)] * 2
 
 
 def test_the_graders_own_finalizer_holds_nothing_up() -> None:
     cluster = Cluster(held(job("a"), FOREIGN_FINALIZER))
-    clear(cluster.world(), {"done"})
+    clear(cluster.env(), {"done"})
     assert cluster.left() == []
 
 
 def test_what_an_operator_holds_is_left_and_marked() -> None:
     cluster = Cluster(held(job("a"), "their/own"))
-    clear(cluster.world(), {"done"})
+    clear(cluster.env(), {"done"})
     assert cluster.left() == ["a"]
     assert cluster.marks == [("done", CLEARED)] * 2 + [(RUN, "not-cleared")]
 
 
 def test_a_refusal_stops_nothing() -> None:
     cluster = Cluster(job("a"), refusing=True)
-    clear(cluster.world(), {"done"})
+    clear(cluster.env(), {"done"})
     assert cluster.marks[-1] == (RUN, "not-cleared")
 
 

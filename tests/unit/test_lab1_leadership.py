@@ -13,14 +13,21 @@ import pytest
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.evidence.records import Exchange
-from graders.faultproxy import read_asked
+from graders.faultproxy import read_request_info
 from graders.faultproxy.rules import InFlight
 from graders.faults import InfraFault, Unmet
 from graders.lab1.checks.leadership import check_leader
-from graders.lab1.stage import Stage
-from graders.lab1.tenure import MOST_LEASE_S, Claim, holder_of, lease_s, read_claims, shared_locks
-from graders.lab1.tracks.leadership import Witness
-from graders.lab1.world import World
+from graders.lab1.environment import OperatorEnvironment
+from graders.lab1.jobscontext import JobsContext
+from graders.lab1.leaderelection import (
+    MOST_LEASE_S,
+    LeaseWrite,
+    holder_of,
+    lease_s,
+    read_lease_writes,
+    shared_locks,
+)
+from graders.lab1.tracks.leadership import LeaseObserver
 from graders.scenario.tracks import RestartGate
 from tests.unit.lab1_telling import Telling
 
@@ -157,12 +164,12 @@ def test_a_record_without_the_end_is_no_loss_of_the_learner(tmp_path: Path) -> N
 # --- who holds what --------------------------------------------------------------------------------
 
 
-def lease(t: float, instance: str, lock: str = LOCK, **more: Any) -> Claim:
-    return Claim(t, instance, lock, instance, 5.0, **more)
+def lease(t: float, instance: str, lock: str = LOCK, **more: Any) -> LeaseWrite:
+    return LeaseWrite(t, instance, lock, instance, 5.0, **more)
 
 
-def peer(t: float, instance: str, priority: float, lasts_s: float = 5.0, **more: Any) -> Claim:
-    return Claim(t, instance, "kopfpeerings/ops/peers", instance, lasts_s, priority, **more)
+def peer(t: float, instance: str, priority: float, lasts_s: float = 5.0, **more: Any) -> LeaseWrite:
+    return LeaseWrite(t, instance, "kopfpeerings/ops/peers", instance, lasts_s, priority, **more)
 
 
 def test_a_lease_is_held_by_whoever_wrote_it_last() -> None:
@@ -200,27 +207,27 @@ def test_a_lease_of_one_replica_elects_nobody() -> None:
 
 def test_the_wait_is_what_the_lease_says_and_never_too_long() -> None:
     assert lease_s([lease(1, "a-1")], "a-1") == 5.0
-    assert lease_s([Claim(1, "a-1", LOCK, "a", 600.0)], "a-1") == MOST_LEASE_S
-    assert lease_s([Claim(1, "a-1", LOCK, "a")], "a-1") == MOST_LEASE_S
+    assert lease_s([LeaseWrite(1, "a-1", LOCK, "a", 600.0)], "a-1") == MOST_LEASE_S
+    assert lease_s([LeaseWrite(1, "a-1", LOCK, "a")], "a-1") == MOST_LEASE_S
     assert lease_s([lease(1, "a-1")], "b-1") is None
 
 
 # --- what a write claims ---------------------------------------------------------------------------
 
-PUT = read_asked("PUT", "/apis/coordination.k8s.io/v1/namespaces/ops/leases/lock")
-POST = read_asked("POST", "/apis/coordination.k8s.io/v1/namespaces/ops/leases")
-PEERING = read_asked("PATCH", "/apis/kopf.dev/v1/namespaces/ops/kopfpeerings/peers")
+PUT = read_request_info("PUT", "/apis/coordination.k8s.io/v1/namespaces/ops/leases/lock")
+POST = read_request_info("POST", "/apis/coordination.k8s.io/v1/namespaces/ops/leases")
+PEERING = read_request_info("PATCH", "/apis/kopf.dev/v1/namespaces/ops/kopfpeerings/peers")
 
 
-def read(asked: Any, body: object) -> list[Claim]:
+def read(asked: Any, body: object) -> list[LeaseWrite]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_claims(asked, data, "operator-1", 1.0)
+    return read_lease_writes(asked, data, "operator-1", 1.0)
 
 
 def test_a_lease_that_is_written_is_claimed() -> None:
     body = {"metadata": {"name": "lock"}, "spec": {"holderIdentity": "me", "leaseDurationSeconds": 15}}
     for asked in (PUT, POST):
-        assert read(asked, body) == [Claim(1.0, "operator-1", LOCK, "me", 15.0)]
+        assert read(asked, body) == [LeaseWrite(1.0, "operator-1", LOCK, "me", 15.0)]
 
 
 def test_a_lease_without_a_holder_is_given_back() -> None:
@@ -242,7 +249,7 @@ def test_a_lease_without_a_holder_is_given_back() -> None:
     ids=str,
 )
 def test_a_lease_written_in_another_way_is_claimed_by_the_writer(body: object) -> None:
-    assert read(PUT, body) == [Claim(1.0, "operator-1", LOCK, "operator-1")]
+    assert read(PUT, body) == [LeaseWrite(1.0, "operator-1", LOCK, "operator-1")]
 
 
 def test_a_peering_has_an_entry_for_each_peer() -> None:
@@ -260,21 +267,23 @@ def test_a_peering_has_an_entry_for_each_peer() -> None:
 
 def test_a_claim_counts_once_it_is_accepted_and_by_then_the_body_is_gone(tmp_path: Path) -> None:
     with BundleWriter(tmp_path / "bundle") as writer:
-        world = SimpleNamespace(
+        env = SimpleNamespace(
             recording=Recording(writer), namespaces={"leader": "here"}, kube=None, deadline_s=10.0
         )
-        witness = Witness(Stage("leader", cast(World, world), RestartGate((), (), lambda: None)))
+        observer = LeaseObserver(
+            JobsContext("leader", cast(OperatorEnvironment, env), RestartGate((), (), lambda: None))
+        )
 
         async def send(code: int, **spec: Any) -> None:
             request = InFlight(PUT, "operator-1", 1.0, json.dumps({"spec": spec}).encode())
-            await witness.before(request)
+            await observer.before(request)
             request.body = b""
-            await witness.after(request, code)
+            await observer.after(request, code)
 
         asyncio.run(send(409, holderIdentity="other", leaseDurationSeconds=7))
-        assert witness.claims == []
+        assert observer.claims == []
         asyncio.run(send(200, holderIdentity="me", leaseDurationSeconds=7))
-        assert lease_s(witness.claims, "operator-1") == 7.0
-        assert witness.holders() == {"operator-1"}
+        assert lease_s(observer.claims, "operator-1") == 7.0
+        assert observer.holders() == {"operator-1"}
         asyncio.run(send(200, holderIdentity=""))
-        assert witness.holders() == set()
+        assert observer.holders() == set()

@@ -15,6 +15,7 @@ from graders.faults import InfraFault, Unmet
 from graders.judging import Facts
 from graders.kube.client import Answer
 from graders.lab1.checks.policies import VIOLATIONS, check_policy_gates
+from graders.lab1.jobscontext import JobsContext
 from graders.lab1.policies import (
     ENFORCED,
     POD_SECURITY,
@@ -24,7 +25,6 @@ from graders.lab1.policies import (
     counter_examples,
     policy_names,
 )
-from graders.lab1.stage import Stage
 from graders.lab1.tracks.policies import is_in_force
 from tests.unit.synthetic_bundle import OPERATOR, make_manifest
 
@@ -306,7 +306,7 @@ def test_a_policy_is_in_force_once_its_counter_example_is_refused_and_warned_of(
     another = Answer(403, {"message": "no such ServiceAccount"})
 
     def in_force(**answers: Answer) -> bool:
-        return is_in_force(cast(Stage, Server(answers)), name, counter_examples()[name])
+        return is_in_force(cast(JobsContext, Server(answers)), name, counter_examples()[name])
 
     assert in_force(gated=refuses, plain=warns)
     assert not in_force(gated=admits, plain=warns)

@@ -12,15 +12,15 @@ from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.manifest import TrackResult
 from graders.evidence.recording import Recording
 from graders.evidence.records import Wait
-from graders.lab1.stage import Stage
-from graders.lab1.world import World
+from graders.lab1.environment import OperatorEnvironment
+from graders.lab1.jobscontext import JobsContext
 from graders.progress import Silent
 from graders.sandbox.starvation import Scheduled
 from graders.scenario.environment import ApiUsage
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from tests.unit.synthetic_bundle import make_manifest
 
-Act = Callable[[Stage], None]
+Act = Callable[[JobsContext], None]
 
 
 def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait, ...]:
@@ -38,18 +38,18 @@ def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait,
         answers_slow_s=lambda: 0.0,
     )
     gate = RestartGate(members, acts.keys() - members, lambda: None)
-    stages = {name: Stage(name, cast(World, shared), gate) for name in acts}
+    contexts = {name: JobsContext(name, cast(OperatorEnvironment, shared), gate) for name in acts}
     tracks = [Track(name, act, name) for name, act in acts.items()]
-    results = run_tracks(tracks, stages, gate, recording, Silent())
+    results = run_tracks(tracks, contexts, gate, recording, Silent())
     assert {result.status for result in results.values()} == {"done"}, results
     writer.close(make_manifest(tracks={"a": TrackResult("done", 0.0, 1.0)}))
     return Bundle(folder / "bundle").waits
 
 
 def test_a_condition_is_on_record_in_its_words(tmp_path: Path) -> None:
-    def act(stage: Stage) -> None:
-        stage.wait("the moon to rise", lambda: None)
-        stage.reached("the sun to set", lambda: None)
+    def act(context: JobsContext) -> None:
+        context.wait("the moon to rise", lambda: None)
+        context.reached("the sun to set", lambda: None)
 
     found = waited(tmp_path, {"a": act}, set())
     assert [(wait.track, wait.kind, wait.what) for wait in found] == [
@@ -61,13 +61,13 @@ def test_a_condition_is_on_record_in_its_words(tmp_path: Path) -> None:
 def test_who_gathers_for_the_restart_knows_whom_all_waited_for(tmp_path: Path) -> None:
     here = threading.Event()
 
-    def early(stage: Stage) -> None:
+    def early(context: JobsContext) -> None:
         here.set()
-        stage.through_restart()
+        context.through_restart()
 
-    def late(stage: Stage) -> None:
+    def late(context: JobsContext) -> None:
         here.wait(30)
-        stage.wait("something first", lambda: None)
+        context.wait("something first", lambda: None)
 
     found = waited(tmp_path, {"early": early, "late": late}, {"early"})
     gathered, restart = (
@@ -83,14 +83,14 @@ def test_who_gathers_for_the_restart_knows_whom_all_waited_for(tmp_path: Path) -
 def test_a_turn_is_waited_for_until_the_other_track_is_done(tmp_path: Path) -> None:
     mine = threading.Event()
 
-    def first(stage: Stage) -> None:
-        with stage.watch_turn():
+    def first(context: JobsContext) -> None:
+        with context.watch_turn():
             mine.set()
-            stage.wait("the end of the turn", lambda: None)
+            context.wait("the end of the turn", lambda: None)
 
-    def second(stage: Stage) -> None:
+    def second(context: JobsContext) -> None:
         mine.wait(30)
-        with stage.watch_turn():
+        with context.watch_turn():
             pass
 
     found = waited(tmp_path, {"first": first, "second": second}, set())

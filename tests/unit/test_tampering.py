@@ -21,7 +21,7 @@ OPERATOR = "system:serviceaccount:mltj-system:mltj-operator"
 
 
 @dataclass
-class World:
+class OperatorEnvironment:
     audit: AuditRecorder
     recording: Recording
     user: str = OPERATOR
@@ -37,10 +37,10 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def env(tmp_path: Path) -> Iterator[OperatorEnvironment]:
     with BundleWriter(tmp_path / "bundle") as writer:
         recording = Recording(writer)
-        yield World(AuditRecorder(recording), recording)
+        yield OperatorEnvironment(AuditRecorder(recording), recording)
 
 
 @pytest.mark.parametrize(
@@ -57,37 +57,37 @@ def world(tmp_path: Path) -> Iterator[World]:
 )
 @pytest.mark.parametrize("verb", ["delete", "deletecollection"])
 def test_whoever_lays_hands_on_a_guard_has_harmed_the_cluster(
-    world: World, verb: str, resource: str, name: str, group: str, namespace: str
+    env: OperatorEnvironment, verb: str, resource: str, name: str, group: str, namespace: str
 ) -> None:
-    world.does(verb, resource, name, group=group, namespace=namespace)
-    assert tampering(world) == f"the operator itself did {verb} {resource} {name}"
+    env.does(verb, resource, name, group=group, namespace=namespace)
+    assert tampering(env) == f"the operator itself did {verb} {resource} {name}"
 
 
 @pytest.mark.parametrize(("verb", "resource"), [("patch", "resourcequotas"), ("update", "networkpolicies")])
-def test_to_widen_a_guard_is_harm_too(world: World, verb: str, resource: str) -> None:
-    world.does(verb, resource, f"{NAME}-x", namespace="team-a")
-    assert tampering(world) == f"the operator itself did {verb} {resource} {NAME}-x"
+def test_to_widen_a_guard_is_harm_too(env: OperatorEnvironment, verb: str, resource: str) -> None:
+    env.does(verb, resource, f"{NAME}-x", namespace="team-a")
+    assert tampering(env) == f"the operator itself did {verb} {resource} {NAME}-x"
 
 
-def test_all_guards_of_a_namespace_at_once_are_harm_too(world: World) -> None:
-    world.does("deletecollection", "networkpolicies", "", namespace="team-a")
-    assert tampering(world) == "the operator itself did deletecollection networkpolicies"
+def test_all_guards_of_a_namespace_at_once_are_harm_too(env: OperatorEnvironment) -> None:
+    env.does("deletecollection", "networkpolicies", "", namespace="team-a")
+    assert tampering(env) == "the operator itself did deletecollection networkpolicies"
 
 
 @pytest.mark.parametrize("resource", ["networkpolicies", "resourcequotas", "pods", "services"])
-def test_what_is_its_own_it_may_remove(world: World, resource: str) -> None:
-    world.does("delete", resource, "its-own", namespace="team-a")
-    assert tampering(world) == ""
+def test_what_is_its_own_it_may_remove(env: OperatorEnvironment, resource: str) -> None:
+    env.does("delete", resource, "its-own", namespace="team-a")
+    assert tampering(env) == ""
 
 
-def test_a_track_that_broke_meanwhile_is_its_loss(world: World) -> None:
+def test_a_track_that_broke_meanwhile_is_its_loss(env: OperatorEnvironment) -> None:
     broken = {"one": TrackResult("failed", 0, 1, "x"), "two": TrackResult("done", 0, 1)}
-    assert attributed(world, broken) == broken
-    world.does("delete", "nodes", "node-1")
-    assert {name: result.status for name, result in attributed(world, broken).items()} == {
+    assert attributed(env, broken) == broken
+    env.does("delete", "nodes", "node-1")
+    assert {name: result.status for name, result in attributed(env, broken).items()} == {
         "one": "done",
         "two": "done",
     }
-    world.recording.writer._close_files()
-    (line,) = (world.recording.writer.folder / "marks.jsonl").read_text().splitlines()
+    env.recording.writer._close_files()
+    (line,) = (env.recording.writer.folder / "marks.jsonl").read_text().splitlines()
     assert json.loads(line)["data"]["waiting_for"] == NO_TAMPERING

@@ -9,6 +9,7 @@ from graders.evidence.records import Object
 from graders.evidence.timeline import ObjectHistory
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import PLURAL, conditions, is_terminating, is_true, phase, status_field
+from graders.lab1.leaderelection import replica_of
 from graders.lab1.likeness import unlike
 from graders.lab1.names import (
     AT_ONCE,
@@ -24,7 +25,6 @@ from graders.lab1.names import (
     UNTOUCHED,
     UNTOUCHED_DEADLINE_S,
 )
-from graders.lab1.tenure import replica_of
 from graders.lab1.trackrecord import JobsRecord, index_name, stamp, track_record
 
 OPERATOR = "operator"

@@ -9,7 +9,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import WRITE_VERBS, Exchange, Mark
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
-from graders.lab1.tenure import LOCKS, Claim, holder_of, replica_of, shared_locks
+from graders.lab1.leaderelection import LOCKS, LeaseWrite, holder_of, replica_of, shared_locks
 from graders.lab1.trackrecord import JobsRecord, track_record
 
 GRACE_S = 0.2
@@ -128,13 +128,13 @@ def _told(write: Exchange) -> str:
     return f"{f'{write.verb} {write.resource} {write.name}'.rstrip()} at {write.t:.2f} s"
 
 
-def _claims(story: JobsRecord) -> list[Claim]:
+def _claims(story: JobsRecord) -> list[LeaseWrite]:
     return [_claim(mark) for mark in story.all("claim")]
 
 
-def _claim(mark: Mark) -> Claim:
+def _claim(mark: Mark) -> LeaseWrite:
     data: Any = mark.data
-    return Claim(
+    return LeaseWrite(
         mark.t,
         str(data["instance"]),
         str(data["lock"]),

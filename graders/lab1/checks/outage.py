@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
-from graders.lab1.tenure import replica_of
+from graders.lab1.leaderelection import replica_of
 from graders.lab1.trackrecord import track_record
 
 MOST_REQUESTS = 600

@@ -9,19 +9,19 @@ from graders.clusters.provider import ClusterSpec
 from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Wait
 from graders.faults import InfraFault
+from graders.lab1.environments import cluster_spec
+from graders.lab1.incluster.context import RealPodsContext
+from graders.lab1.incluster.environment import open_real_environment
 from graders.lab1.incluster.image import OperatorImage
-from graders.lab1.incluster.stage import RealStage
-from graders.lab1.incluster.world import open_real_world
 from graders.lab1.names import IN_CLUSTER
 from graders.lab1.tracks.incluster import in_cluster
-from graders.lab1.worlds import cluster_spec
 from graders.model import Capability, Cluster
 from graders.scenario.spec import Run
 from graders.scenario.tampering import attributed
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.submissions.manifests import Manifest
 
-TRACK: Track[RealStage] = Track(
+TRACK: Track[RealPodsContext] = Track(
     IN_CLUSTER,
     in_cluster,
     "the operator's own image, and jobs of real containers",
@@ -54,18 +54,18 @@ class RealRun:
         try:
             with (
                 run.fleet.start(self._spec()) as (live,),
-                open_real_world(run, self.manifests, self.image, live, self.namespace) as world,
+                open_real_environment(run, self.manifests, self.image, live, self.namespace) as env,
             ):
                 what = f"a cluster of {1 + run.workers} real nodes with the images on them"
                 run.recording.writer.add(
                     Wait(started, run.recording.clock.now(), TRACK.name, "condition", what)
                 )
-                world.recording.mark(
+                env.recording.mark(
                     TRACK.name, "namespace", namespace=self.namespace, part="", cluster=live.name
                 )
                 gate = RestartGate((), (), lambda: None)
-                stages = {TRACK.name: RealStage(TRACK.name, world)}
-                return attributed(world, run_tracks([TRACK], stages, gate, run.recording, run.progress))
+                contexts = {TRACK.name: RealPodsContext(TRACK.name, env)}
+                return attributed(env, run_tracks([TRACK], contexts, gate, run.recording, run.progress))
         except InfraFault as error:
             return {TRACK.name: TrackResult("failed", started, run.recording.clock.now(), str(error))}
 

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from graders.evidence.records import Object
 from graders.lab1.api import phase
+from graders.lab1.incluster.context import RealPodsContext
 from graders.lab1.incluster.diagnosis import deployment_state, pod_state
-from graders.lab1.incluster.stage import RealStage
 from graders.polling import NotYet
 
 
-def wait_available(stage: RealStage, name: str) -> None:
-    """Wait for all replicas of a Deployment of the operator's to be available; raises as `RealStage.wait`."""
-    namespace = stage.world.wanted.operator.namespace
+def wait_available(context: RealPodsContext, name: str) -> None:
+    """Wait for all replicas of a Deployment of the operator's to be available; raises as `wait`."""
+    namespace = context.env.wanted.operator.namespace
 
     def available() -> None:
-        found = stage.world.watches.objects("deployments", namespace).get(name)
+        found = context.env.watches.objects("deployments", namespace).get(name)
         if found is None:
             raise NotYet("it is not there")
         status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
         settled = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
         counts = (status.get(field) or 0 for field in ("availableReplicas", "updatedReplicas", "replicas"))
         if not settled or any(count != wanted for count in counts):
-            raise NotYet(deployment_state(found, stage.operator_pods()))
+            raise NotYet(deployment_state(found, context.operator_pods()))
 
-    stage.wait(
+    context.wait(
         f"the Deployment {name} to have all its pods available",
         available,
-        timeout_s=2 * stage.world.deadline_s,
-        said_by=lambda: stage.keep_logs(namespace, stage.operator_pods()),
+        timeout_s=2 * context.env.deadline_s,
+        said_by=lambda: context.keep_logs(namespace, context.operator_pods()),
     )
 
 
-def wait_running(stage: RealStage, job: str, count: int, gone: set[str]) -> None:
+def wait_running(context: RealPodsContext, job: str, count: int, gone: set[str]) -> None:
     """Wait until a job has `count` pods running, none of them with a uid in `gone`; raises as the other."""
 
     def missing(pods: dict[str, Object]) -> str:
@@ -41,4 +41,4 @@ def wait_running(stage: RealStage, job: str, count: int, gone: set[str]) -> None
         return states if old or len(running) != count or len(pods) != count else ""
 
     what = "a new pod in place of the one that went" if gone else f"{count} running pods"
-    stage.wait_pods(job, what, missing)
+    context.wait_pods(job, what, missing)

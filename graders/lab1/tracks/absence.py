@@ -8,8 +8,8 @@ from typing import Any
 
 from graders.faults import InfraFault
 from graders.lab1.api import job_manifest, phase
+from graders.lab1.jobscontext import JobsContext, describe
 from graders.lab1.outcome import outcome
-from graders.lab1.stage import Stage, describe
 from graders.polling import NotYet, TimedOut, wait_for
 
 NODES = 2
@@ -32,81 +32,81 @@ class Case:
 WANTED = {"grow": 3, "shrink": 1, "fail": NODES, "lose": NODES}
 
 
-def downtime(stage: Stage) -> None:
+def downtime(context: JobsContext) -> None:
     """Four kinds of news, each to one job while the operator runs and to another while it is down.
 
     What it makes of the first is what it has to make of the second; news it does not follow even when
     it runs is left out, for that costs other criteria.
     """
-    namespace = stage.namespace()
+    namespace = context.namespace()
     cases = [Case(kind, WANTED[kind]) for kind in CASES]
     for how in (SEEN, MISSED):
         for case in cases:
-            stage.create(job_manifest(namespace, case.job(how), nodes=NODES))
+            context.create(job_manifest(namespace, case.job(how), nodes=NODES))
     for how in (SEEN, MISSED):
         for case in cases:
-            stage.wait_running(namespace, case.job(how), NODES)
-    stage.settle(namespace)
-    followed = _followed(stage, namespace, cases)
-    stage.settle(namespace)
-    told = {case.kind: outcome(stage.the_job(namespace, case.job(SEEN))) for case in followed}
+            context.wait_running(namespace, case.job(how), NODES)
+    context.settle(namespace)
+    followed = _followed(context, namespace, cases)
+    context.settle(namespace)
+    told = {case.kind: outcome(context.the_job(namespace, case.job(SEEN))) for case in followed}
     for case in followed:
         names = {"seen": case.job(SEEN), "missed": case.job(MISSED)}
-        stage.mark("case", kind=case.kind, jobs=names, nodes=case.nodes, outcome=told[case.kind])
+        context.mark("case", kind=case.kind, jobs=names, nodes=case.nodes, outcome=told[case.kind])
     victims: dict[str, str] = {}
 
     def miss() -> None:
-        stage.mark("down", namespace=namespace)
+        context.mark("down", namespace=namespace)
         for case in followed:
-            victims[case.kind] = _happen(stage, namespace, case, MISSED)
-        _wait_happened(stage, namespace, victims)
-        stage.mark("up", namespace=namespace)
+            victims[case.kind] = _happen(context, namespace, case, MISSED)
+        _wait_happened(context, namespace, victims)
+        context.mark("up", namespace=namespace)
 
     def catch_up() -> None:
         for case in followed:
             job = case.job(MISSED)
-            stage.wait(
+            context.wait(
                 f"{job}, to which something happened while the operator was down, to be as it should",
-                lambda c=case: _caught_up(stage, namespace, c, victims[c.kind], told[c.kind]),  # type: ignore[misc]
+                lambda c=case: _caught_up(context, namespace, c, victims[c.kind], told[c.kind]),  # type: ignore[misc]
             )
 
-    stage.through_restart(during=miss, after=catch_up)
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+    context.through_restart(during=miss, after=catch_up)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
-def _followed(stage: Stage, namespace: str, cases: list[Case]) -> list[Case]:
+def _followed(context: JobsContext, namespace: str, cases: list[Case]) -> list[Case]:
     """Let everything happen once while the operator looks, and say what it followed."""
-    victims = {case.kind: _happen(stage, namespace, case, SEEN) for case in cases}
+    victims = {case.kind: _happen(context, namespace, case, SEEN) for case in cases}
 
     def right(case: Case) -> Callable[[], None]:
-        return lambda: _right(stage, namespace, case, SEEN, victims[case.kind])
+        return lambda: _right(context, namespace, case, SEEN, victims[case.kind])
 
-    found = [case for case in cases if stage.reached(f"{case.job(SEEN)} to be as it should", right(case))]
+    found = [case for case in cases if context.reached(f"{case.job(SEEN)} to be as it should", right(case))]
     if not found:
         # Whoever follows nothing while it runs has nothing to catch up with.
-        stage.wait(f"{cases[0].job(SEEN)} to be as it should", right(cases[0]))
+        context.wait(f"{cases[0].job(SEEN)} to be as it should", right(cases[0]))
     return found
 
 
-def _happen(stage: Stage, namespace: str, case: Case, how: str) -> str:
+def _happen(context: JobsContext, namespace: str, case: Case, how: str) -> str:
     """Let it happen; gives the uid of the pod it happens to, if it is a pod."""
     job = case.job(how)
     if case.kind in ("grow", "shrink"):
         patch = {"spec": {"trainer": {"numNodes": case.nodes}}}
-        stage.change(namespace, job, patch, "scale", nodes=case.nodes)
+        context.change(namespace, job, patch, "scale", nodes=case.nodes)
         return ""
-    pods = stage.pods(namespace, job)
-    for name in stage.pod_names(namespace, job)[-1:]:
+    pods = context.pods(namespace, job)
+    for name in context.pod_names(namespace, job)[-1:]:
         if case.kind == "fail":
-            stage.end_pod(namespace, name, "137")
+            context.end_pod(namespace, name, "137")
         else:
-            stage.delete_pod(namespace, name)
+            context.delete_pod(namespace, name)
         return str(pods[name]["metadata"]["uid"]) if name in pods else ""
     return ""
 
 
-def _wait_happened(stage: Stage, namespace: str, victims: dict[str, str]) -> None:
+def _wait_happened(context: JobsContext, namespace: str, victims: dict[str, str]) -> None:
     """The operator is down: only the harness can keep a pod from failing or going.
 
     Raises:
@@ -115,18 +115,18 @@ def _wait_happened(stage: Stage, namespace: str, victims: dict[str, str]) -> Non
     uids = {uid for uid in victims.values() if uid}
 
     def probe() -> None:
-        for name, pod in stage.world.watches.objects("pods", namespace).items():
+        for name, pod in context.env.watches.objects("pods", namespace).items():
             if pod["metadata"]["uid"] in uids and phase(pod) == "Running":
                 raise NotYet(f"the pod {name} is still running")
 
     try:
-        wait_for(probe, timeout_s=stage.deadline_s, interval_s=0.05)
+        wait_for(probe, timeout_s=context.deadline_s, interval_s=0.05)
     except TimedOut as mismatch:
         raise InfraFault(str(mismatch)) from mismatch
 
 
-def _right(stage: Stage, namespace: str, case: Case, how: str, victim: str) -> None:
-    pods = stage.pods(namespace, case.job(how))
+def _right(context: JobsContext, namespace: str, case: Case, how: str, victim: str) -> None:
+    pods = context.pods(namespace, case.job(how))
     states = ", ".join(f"{name} {phase(pod)}" for name, pod in sorted(pods.items())) or "none"
     if any(pod["metadata"]["uid"] == victim for pod in pods.values()):
         raise NotYet(f"the pod that was lost is still there; pods: {states}")
@@ -134,9 +134,9 @@ def _right(stage: Stage, namespace: str, case: Case, how: str, victim: str) -> N
         raise NotYet(f"pods: {states}")
 
 
-def _caught_up(stage: Stage, namespace: str, case: Case, victim: str, told: dict[str, Any]) -> None:
-    _right(stage, namespace, case, MISSED, victim)
-    job = stage.the_job(namespace, case.job(MISSED))
+def _caught_up(context: JobsContext, namespace: str, case: Case, victim: str, told: dict[str, Any]) -> None:
+    _right(context, namespace, case, MISSED, victim)
+    job = context.the_job(namespace, case.job(MISSED))
     # The twin may have had more to say since it was asked.
-    if outcome(job) not in (told, outcome(stage.the_job(namespace, case.job(SEEN)))):
+    if outcome(job) not in (told, outcome(context.the_job(namespace, case.job(SEEN)))):
         raise NotYet(f"its pods are right, its status is not: {describe(job)}; wanted {told}")

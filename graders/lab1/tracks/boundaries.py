@@ -17,30 +17,30 @@ from graders.lab1.api import (
     jobs_path,
     pods_path,
 )
-from graders.lab1.stage import Stage
+from graders.lab1.jobscontext import JobsContext
 from graders.lab1.tracks.lifecycle import snapshot, wait_finished
 from graders.polling import NotYet
 
 
-def crd_contract(stage: Stage) -> None:
+def crd_contract(context: JobsContext) -> None:
     """Read the CRD, store the smallest job, try the samples and everything that must be refused."""
-    namespace, name = stage.namespace(), "smallest"
-    stage.ask("crd", "GET", resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=CRD))
+    namespace, name = context.namespace(), "smallest"
+    context.ask("crd", "GET", resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=CRD))
     smallest = job_manifest(namespace, name, nodes=None)
-    stage.ask("create-smallest", "POST", jobs_path(namespace), body=smallest, query={"dryRun": "All"})
+    context.ask("create-smallest", "POST", jobs_path(namespace), body=smallest, query={"dryRun": "All"})
     in_a_class = job_manifest(
         namespace, name, nodes=None, run_policy={"schedulingPolicy": {"priorityClass": "high"}}
     )
-    stage.ask("create-in-a-class", "POST", jobs_path(namespace), body=in_a_class, query={"dryRun": "All"})
+    context.ask("create-in-a-class", "POST", jobs_path(namespace), body=in_a_class, query={"dryRun": "All"})
     # Stored suspended, so that what the operator does with it is the business of other tracks.
     stored = job_manifest(
         namespace, name, nodes=None, run_policy={"suspend": True, "activeDeadlineSeconds": 3600}
     )
     metadata = {"labels": {"team": "research"}, "annotations": {"example.com/data-set": "digits"}}
     stored["spec"]["trainer"]["template"]["metadata"] = metadata
-    stage.ask("create-stored", "POST", jobs_path(namespace), body=stored)
+    context.ask("create-stored", "POST", jobs_path(namespace), body=stored)
     for case, body in bad_jobs(namespace).items():
-        stage.ask(f"bad-{case}", "POST", jobs_path(namespace), body=body, query={"dryRun": "All"})
+        context.ask(f"bad-{case}", "POST", jobs_path(namespace), body=body, query={"dryRun": "All"})
     image: dict[str, Any] = {"containers": [{**container(), "image": "registry.example/other:2.0"}]}
     edits = {
         "image": {"spec": {"trainer": {"template": {"spec": image}}}},
@@ -48,7 +48,7 @@ def crd_contract(stage: Stage) -> None:
         "removal": {"spec": {"trainer": {"template": None}}},
     }
     for case, patch in edits.items():
-        stage.ask(
+        context.ask(
             f"edit-{case}",
             "PATCH",
             jobs_path(namespace, name),
@@ -57,7 +57,7 @@ def crd_contract(stage: Stage) -> None:
             query={"dryRun": "All"},
         )
     # With the status subresource on, a write to the main resource leaves the status alone.
-    stage.ask(
+    context.ask(
         "status-through-main",
         "PATCH",
         jobs_path(namespace, name),
@@ -65,21 +65,21 @@ def crd_contract(stage: Stage) -> None:
         content_type=MERGE_PATCH,
         query={"dryRun": "All"},
     )
-    stage.ask("status", "GET", jobs_path(namespace, name, "status"))
-    _try_samples(stage, namespace)
+    context.ask("status", "GET", jobs_path(namespace, name, "status"))
+    _try_samples(context, namespace)
 
 
-def _try_samples(stage: Stage, namespace: str) -> None:
+def _try_samples(context: JobsContext, namespace: str) -> None:
     """Have the API server look at what was handed in as samples, in whatever namespace they are meant for."""
-    samples = stage.world.samples
+    samples = context.env.samples
     places = [f"{each.file}:{each.line}" for each in samples.jobs]
-    stage.mark("samples", places=places, problem=samples.problem)
+    context.mark("samples", places=places, problem=samples.problem)
     for each, place in zip(samples.jobs, places, strict=True):
         metadata = each.data.get("metadata")
         body = each.data
         if isinstance(metadata, dict):
             body = {**body, "metadata": {**metadata, "namespace": namespace}}
-        stage.ask(f"sample {place}", "POST", jobs_path(namespace), body=body, query={"dryRun": "All"})
+        context.ask(f"sample {place}", "POST", jobs_path(namespace), body=body, query={"dryRun": "All"})
 
 
 def bad_jobs(namespace: str) -> dict[str, dict[str, Any]]:
@@ -109,63 +109,63 @@ def bad_jobs(namespace: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def isolation(stage: Stage) -> None:
+def isolation(context: JobsContext) -> None:
     """Twins in two namespaces, and a decoy with the job's labels."""
-    here, there = stage.namespace(), stage.namespace("other")
-    stage.create(job_manifest(here, "twin", nodes=2, run_policy={"cleanPodPolicy": "All"}))
-    stage.create(job_manifest(there, "twin", nodes=2))
+    here, there = context.namespace(), context.namespace("other")
+    context.create(job_manifest(here, "twin", nodes=2, run_policy={"cleanPodPolicy": "All"}))
+    context.create(job_manifest(there, "twin", nodes=2))
     for namespace in (here, there):
-        stage.wait_pods(namespace, "twin", 2)
-    _create_decoy(stage, here)
-    stage.settle(here, there)
-    stage.mark("before", here=snapshot(stage, here, "twin"), there=snapshot(stage, there, "twin"))
-    stage.end_pod(here, "decoy", "1")
-    stage.settle(here)
-    stage.mark("decoy-failed", namespace=here)
+        context.wait_pods(namespace, "twin", 2)
+    _create_decoy(context, here)
+    context.settle(here, there)
+    context.mark("before", here=snapshot(context, here, "twin"), there=snapshot(context, there, "twin"))
+    context.end_pod(here, "decoy", "1")
+    context.settle(here)
+    context.mark("decoy-failed", namespace=here)
     # Whoever cleans up by label takes the decoy along.
-    for pod in stage.pod_names(here, "twin"):
-        stage.end_pod(here, pod, "0")
-    wait_finished(stage, here, "twin")
-    stage.settle(here)
-    stage.delete_job(here, "twin")
+    for pod in context.pod_names(here, "twin"):
+        context.end_pod(here, pod, "0")
+    wait_finished(context, here, "twin")
+    context.settle(here)
+    context.delete_job(here, "twin")
 
     def gone() -> None:
-        if stage.job(here, "twin") is not None:
+        if context.job(here, "twin") is not None:
             raise NotYet("the job is still there")
 
-    stage.wait("the deleted job to go", gone)
-    stage.settle(here, there)
-    stage.mark("end", there=snapshot(stage, there, "twin"))
+    context.wait("the deleted job to go", gone)
+    context.settle(here, there)
+    context.mark("end", there=snapshot(context, there, "twin"))
 
 
-def stranger(stage: Stage) -> None:
+def stranger(context: JobsContext) -> None:
     """A pod of nobody's has the name of a child; later it leaves."""
-    namespace, name = stage.namespace(), "blocked"
-    _create_pod(stage, namespace, "blocked-1", {"app": "stranger"}, [])
-    created = stage.now()
-    stage.create(job_manifest(namespace, name, nodes=2))
-    stage.await_notice(namespace, created)
-    stage.settle(namespace)
-    stage.mark("stranger-leaves", namespace=namespace)
-    stage.kube.delete(pods_path(namespace, "blocked-1"), gracePeriodSeconds=0)
+    namespace, name = context.namespace(), "blocked"
+    _create_pod(context, namespace, "blocked-1", {"app": "stranger"}, [])
+    created = context.now()
+    context.create(job_manifest(namespace, name, nodes=2))
+    context.await_notice(namespace, created)
+    context.settle(namespace)
+    context.mark("stranger-leaves", namespace=namespace)
+    context.kube.delete(pods_path(namespace, "blocked-1"), gracePeriodSeconds=0)
     # The job itself is touched, too: that a pod which is not its own has gone need not be news to it.
     poke = {"metadata": {"annotations": {"kubeproof.dev/poke": "stranger-left"}}}
-    stage.change(namespace, name, poke, "poke")
+    context.change(namespace, name, poke, "poke")
 
     def own_pods() -> None:
-        uid = stage.the_job(namespace, name)["metadata"]["uid"]
-        own = [pod for pod in stage.pods(namespace, name).values() if controller_uid(pod) == uid]
+        uid = context.the_job(namespace, name)["metadata"]["uid"]
+        own = [pod for pod in context.pods(namespace, name).values() if controller_uid(pod) == uid]
         if len(own) != 2:
             raise NotYet(f"{len(own)} pods of its own")
 
-    stage.wait("two pods of the job's own, once the stranger is gone", own_pods)
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+    context.wait("two pods of the job's own, once the stranger is gone", own_pods)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
-def _create_decoy(stage: Stage, namespace: str) -> None:
+def _create_decoy(context: JobsContext, namespace: str) -> None:
     """A pod with the labels of the job's replica 0 and a ConfigMap for its controller."""
-    owner = stage.kube.create(
+    owner = context.kube.create(
         resource_path("v1", "configmaps", namespace=namespace),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other-owner"}},
     )
@@ -176,11 +176,11 @@ def _create_decoy(stage: Stage, namespace: str) -> None:
         "uid": owner["metadata"]["uid"],
         "controller": True,
     }
-    _create_pod(stage, namespace, "decoy", {JOB_NAME: "twin", REPLICA_INDEX: "0"}, [reference])
+    _create_pod(context, namespace, "decoy", {JOB_NAME: "twin", REPLICA_INDEX: "0"}, [reference])
 
 
 def _create_pod(
-    stage: Stage, namespace: str, name: str, labels: dict[str, str], owners: list[dict[str, Any]]
+    context: JobsContext, namespace: str, name: str, labels: dict[str, str], owners: list[dict[str, Any]]
 ) -> None:
     body = {
         "apiVersion": "v1",
@@ -188,12 +188,12 @@ def _create_pod(
         "metadata": {"name": name, "labels": labels, "ownerReferences": owners},
         "spec": {"restartPolicy": "Never", "containers": [container()]},
     }
-    created = stage.kube.create(pods_path(namespace), body)
-    stage.mark("foreign-pod", namespace=namespace, pod=name, uid=created["metadata"]["uid"])
+    created = context.kube.create(pods_path(namespace), body)
+    context.mark("foreign-pod", namespace=namespace, pod=name, uid=created["metadata"]["uid"])
 
     def running() -> None:
-        found = stage.world.watches.objects("pods", namespace).get(name)
+        found = context.env.watches.objects("pods", namespace).get(name)
         if found is None or found["status"].get("phase") != "Running":
             raise NotYet(f"{name} is not running yet")
 
-    stage.wait(f"the grader's own pod {name} to run", running)
+    context.wait(f"the grader's own pod {name} to run", running)

@@ -15,9 +15,9 @@ from typing import Any
 
 from graders.faultproxy import CrashPoint, writes_in
 from graders.lab1.api import is_true, job_manifest, phase, replica_counts, status_field
+from graders.lab1.jobscontext import JobsContext
 from graders.lab1.names import MORTAL_JOB, UNDISTURBED
 from graders.lab1.outcome import outcome
-from graders.lab1.stage import Stage
 from graders.polling import NotYet
 from graders.scenario.tracks import Missed
 
@@ -36,7 +36,7 @@ class _Crashed(Exception):
 class _Tale:
     """One namespace's way through the story; `step` is where it goes on."""
 
-    stage: Stage
+    context: JobsContext
     part: str
     rule: CrashPoint | None = None
     step: int = 0
@@ -45,7 +45,7 @@ class _Tale:
     steps: tuple[Callable[[], None], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.namespace = self.stage.namespace(self.part)
+        self.namespace = self.context.namespace(self.part)
         self.steps = (
             self._create, self._running, self._fail, self._replaced, self._succeed_first, self._one_done,
             self._succeed_rest, self._complete,
@@ -69,51 +69,51 @@ class _Tale:
 
     def _create(self) -> None:
         manifest = job_manifest(self.namespace, MORTAL_JOB, nodes=NODES)
-        self.stage.create(manifest)
+        self.context.create(manifest)
 
     def _running(self) -> None:
         self._wait_pods("2 pods Running, the job Running", "", 0)
 
     def _fail(self) -> None:
-        victim, pod = sorted(self.stage.pods(self.namespace, MORTAL_JOB).items())[0]
+        victim, pod = sorted(self.context.pods(self.namespace, MORTAL_JOB).items())[0]
         self.victim_uid = pod["metadata"]["uid"]
-        self.stage.end_pod(self.namespace, victim, "137")
+        self.context.end_pod(self.namespace, victim, "137")
 
     def _replaced(self) -> None:
         self._wait_pods("a new pod for the failed one, the job Running, restarts 1", self.victim_uid, 1)
 
     def _succeed_first(self) -> None:
-        for pod in self.stage.pod_names(self.namespace, MORTAL_JOB)[:1]:
-            self.stage.end_pod(self.namespace, pod, "0")
+        for pod in self.context.pod_names(self.namespace, MORTAL_JOB)[:1]:
+            self.context.end_pod(self.namespace, pod, "0")
 
     def _one_done(self) -> None:
         """One at a time, so that the way to the end is the same in each telling."""
 
         def probe() -> None:
             self._look()
-            job = self.stage.the_job(self.namespace, MORTAL_JOB)
+            job = self.context.the_job(self.namespace, MORTAL_JOB)
             if not is_true(job, "Complete") and not status_field(job, "replicaStatuses", "succeeded"):
                 raise NotYet("replicaStatuses.succeeded is 0")
 
-        self.stage.reached(f"{self.title}: one pod counted as succeeded", probe)
+        self.context.reached(f"{self.title}: one pod counted as succeeded", probe)
 
     def _succeed_rest(self) -> None:
-        for pod in self.stage.pod_names(self.namespace, MORTAL_JOB)[1:]:
-            self.stage.end_pod(self.namespace, pod, "0")
+        for pod in self.context.pod_names(self.namespace, MORTAL_JOB)[1:]:
+            self.context.end_pod(self.namespace, pod, "0")
 
     def _complete(self) -> None:
         def probe() -> None:
             self._look()
-            if not is_true(self.stage.the_job(self.namespace, MORTAL_JOB), "Complete"):
+            if not is_true(self.context.the_job(self.namespace, MORTAL_JOB), "Complete"):
                 raise NotYet("Complete is not True")
 
-        self.stage.wait(f"{self.title}: Complete is True", probe)
+        self.context.wait(f"{self.title}: Complete is True", probe)
 
     def _wait_pods(self, what: str, without: str, restarts: int) -> None:
         def probe() -> None:
             self._look()
-            pods = self.stage.pods(self.namespace, MORTAL_JOB)
-            job = self.stage.the_job(self.namespace, MORTAL_JOB)
+            pods = self.context.pods(self.namespace, MORTAL_JOB)
+            job = self.context.the_job(self.namespace, MORTAL_JOB)
             states = ", ".join(f"{name} {phase(pod)}" for name, pod in sorted(pods.items())) or "none"
             counted = status_field(job, "restarts") or 0
             if (
@@ -124,60 +124,60 @@ class _Tale:
             ):
                 raise NotYet(f"pods: {states}; restarts: {counted}; Running: {is_true(job, 'Running')}")
 
-        self.stage.wait(f"{self.title}: {what}", probe)
+        self.context.wait(f"{self.title}: {what}", probe)
 
     def _look(self) -> None:
         if self.rule is not None and self.rule.reached.is_set():
             raise _Crashed
 
 
-def crash_points(stage: Stage) -> None:
+def crash_points(context: JobsContext) -> None:
     """Tell the story once undisturbed, then once for each write and each way of dying after it."""
-    calm = _Tale(stage, UNDISTURBED)
+    calm = _Tale(context, UNDISTURBED)
     calm.tell()
     if calm.missed is not None:
         raise calm.missed
-    stage.settle(calm.namespace)
-    writes = stage.world.audit.writes(stage.world.user, calm.namespace)
-    stage.mark("undisturbed", writes=writes, outcome=_outcome(stage, calm.namespace))
-    if stage.world.at is not None and stage.world.at > writes:
-        stage.miss(f"a write number {stage.world.at}", f"the undisturbed run has {writes} writes")
-    tales = list(_tales(stage, min(writes, MOST_WRITES)))
+    context.settle(calm.namespace)
+    writes = context.env.audit.writes(context.env.user, calm.namespace)
+    context.mark("undisturbed", writes=writes, outcome=_outcome(context, calm.namespace))
+    if context.env.at is not None and context.env.at > writes:
+        context.miss(f"a write number {context.env.at}", f"the undisturbed run has {writes} writes")
+    tales = list(_tales(context, min(writes, MOST_WRITES)))
     with ExitStack() as disturbing, ThreadPoolExecutor(max(1, len(tales))) as pool:
-        disturbing.enter_context(stage.world.proxy.disturb(*(tale.rule for tale in tales if tale.rule)))
+        disturbing.enter_context(context.env.proxy.disturb(*(tale.rule for tale in tales if tale.rule)))
 
         def reach() -> None:
             list(pool.map(_Tale.tell, tales))
             for tale in tales:
                 assert tale.rule is not None
-                stage.mark(
+                context.mark(
                     "crash-point", part=tale.part, k=tale.rule.k, swallow=tale.rule.swallow,
                     reached=tale.rule.reached.is_set(), step=tale.step,
                 )  # fmt: skip
 
-        stage.through_restart(before=reach, during=disturbing.close)
+        context.through_restart(before=reach, during=disturbing.close)
         for tale in tales:
             tale.rule = None
         list(pool.map(_Tale.tell, tales))
-    stage.settle(*(tale.namespace for tale in tales))
+    context.settle(*(tale.namespace for tale in tales))
     for tale in tales:
         missed = str(tale.missed) if tale.missed else ""
-        stage.mark("told", part=tale.part, missed=missed, outcome=_outcome(stage, tale.namespace))
-    stage.mark("end")
+        context.mark("told", part=tale.part, missed=missed, outcome=_outcome(context, tale.namespace))
+    context.mark("end")
 
 
-def _outcome(stage: Stage, namespace: str) -> dict[str, Any]:
-    job = stage.job(namespace, MORTAL_JOB)
+def _outcome(context: JobsContext, namespace: str) -> dict[str, Any]:
+    job = context.job(namespace, MORTAL_JOB)
     if job is None:
         return {}
     return {**outcome(job), "Complete": is_true(job, "Complete"), **replica_counts(job, ("succeeded",))}
 
 
-def _tales(stage: Stage, writes: int) -> Iterator[_Tale]:
-    chosen = [k for k in range(1, writes + 1) if stage.world.at in (None, k)]
+def _tales(context: JobsContext, writes: int) -> Iterator[_Tale]:
+    chosen = [k for k in range(1, writes + 1) if context.env.at in (None, k)]
     points = {f"{variant}-{k}": (variant, k) for k in chosen for variant in VARIANTS}
-    stage.open_namespaces(tuple(points))
+    context.open_namespaces(tuple(points))
     for part, (variant, k) in points.items():
-        meant = writes_in(stage.namespace(part))
+        meant = writes_in(context.namespace(part))
         rule = CrashPoint(f"crash-points: {part}", meant, k, swallow=variant == "swallowed")
-        yield _Tale(stage, part, rule)
+        yield _Tale(context, part, rule)

@@ -19,6 +19,7 @@ from graders.lab1.api import (
     phase,
     status_field,
 )
+from graders.lab1.jobscontext import JobsContext, describe
 from graders.lab1.names import (
     AT_ONCE,
     BEFORE,
@@ -36,7 +37,6 @@ from graders.lab1.names import (
     UNTOUCHED,
     UNTOUCHED_DEADLINE_S,
 )
-from graders.lab1.stage import Stage, describe
 from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
 from graders.polling import NotYet
 
@@ -57,69 +57,69 @@ TRIED_AGAIN = 3
 """How often the pod of the job `retried` is."""
 
 
-def retries(stage: Stage) -> None:
+def retries(context: JobsContext) -> None:
     """BackoffLimit 2, three failures, and a restart of the operator after the first is settled.
 
     Before, a job that may not fail at all fails, and one whose pods do it all at once.
     """
-    namespace, name = stage.namespace(), "flaky"
+    namespace, name = context.namespace(), "flaky"
     crowd = {"backoffLimit": CROWD_NODES - 1}
-    stage.create(job_manifest(namespace, CROWD, nodes=CROWD_NODES, run_policy=crowd))
-    stage.create(job_manifest(namespace, STRICT, nodes=2, run_policy={"backoffLimit": 0}))
-    stage.create(job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 2}))
+    context.create(job_manifest(namespace, CROWD, nodes=CROWD_NODES, run_policy=crowd))
+    context.create(job_manifest(namespace, STRICT, nodes=2, run_policy={"backoffLimit": 0}))
+    context.create(job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 2}))
     for each, nodes in ((CROWD, CROWD_NODES), (STRICT, 2), (name, 2)):
-        stage.wait_running(namespace, each, nodes)
-    stage.settle(namespace)
-    stage.mark("only-failure", namespace=namespace, job=STRICT)
-    for pod in (*stage.pod_names(namespace, CROWD), stage.pod_names(namespace, STRICT)[0]):
-        stage.end_pod(namespace, pod, "1")
-    _fail_and_wait(stage, namespace, name, which=0)
+        context.wait_running(namespace, each, nodes)
+    context.settle(namespace)
+    context.mark("only-failure", namespace=namespace, job=STRICT)
+    for pod in (*context.pod_names(namespace, CROWD), context.pod_names(namespace, STRICT)[0]):
+        context.end_pod(namespace, pod, "1")
+    _fail_and_wait(context, namespace, name, which=0)
     for each in (CROWD, STRICT):
-        stage.wait_job(namespace, each, "Failed is True", lambda job: is_true(job, "Failed"))
-        _wait_none_active(stage, namespace, each)
-    stage.through_restart()
-    _fail_and_wait(stage, namespace, name, which=1)
-    victim = stage.pod_names(namespace, name)[0]
-    stage.mark("last-failure", namespace=namespace, job=name)
-    stage.end_pod(namespace, victim, "1")
-    stage.wait_job(namespace, name, "Failed is True", lambda job: is_true(job, "Failed"))
-    _wait_none_active(stage, namespace, name)
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+        context.wait_job(namespace, each, "Failed is True", lambda job: is_true(job, "Failed"))
+        _wait_none_active(context, namespace, each)
+    context.through_restart()
+    _fail_and_wait(context, namespace, name, which=1)
+    victim = context.pod_names(namespace, name)[0]
+    context.mark("last-failure", namespace=namespace, job=name)
+    context.end_pod(namespace, victim, "1")
+    context.wait_job(namespace, name, "Failed is True", lambda job: is_true(job, "Failed"))
+    _wait_none_active(context, namespace, name)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
-def exit_codes(stage: Stage) -> None:
+def exit_codes(context: JobsContext) -> None:
     """RestartPolicy ExitCode with codes of both kinds, with none, and of several containers; and Never."""
-    namespace = stage.namespace()
+    namespace = context.namespace()
     names = ("permanent", "retried", "never", *PERMANENT, SIGNALLED)
     for name in names:
-        _create(stage, name)
+        _create(context, name)
     for name in names:
-        stage.wait_running(namespace, name, 1)
-    stage.settle(namespace)
-    only = {name: stage.pod_names(namespace, name)[0] for name in names}
-    stage.end_pod(namespace, only["permanent"], "1")
-    stage.end_pod(namespace, only["never"], "137")
-    stage.end_pod(namespace, only[BESIDE], "137", first="0", second="127")
-    stage.fail_init(namespace, only[BEFORE], "127")
+        context.wait_running(namespace, name, 1)
+    context.settle(namespace)
+    only = {name: context.pod_names(namespace, name)[0] for name in names}
+    context.end_pod(namespace, only["permanent"], "1")
+    context.end_pod(namespace, only["never"], "137")
+    context.end_pod(namespace, only[BESIDE], "137", first="0", second="127")
+    context.fail_init(namespace, only[BEFORE], "127")
     for codes in FAILURES:
-        _fail_again(stage, codes)
+        _fail_again(context, codes)
     for name in ("permanent", "never", *PERMANENT, SIGNALLED):
-        stage.wait_job(namespace, name, "Failed is True", lambda job: is_true(job, "Failed"))
+        context.wait_job(namespace, name, "Failed is True", lambda job: is_true(job, "Failed"))
     times = TRIED_AGAIN
-    stage.wait_job(
+    context.wait_job(
         namespace,
         "retried",
         f"status.restarts is {times}",
         lambda job: status_field(job, "restarts") == times,
     )
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace, retried=times)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace, retried=times)
 
 
-def _create(stage: Stage, name: str) -> None:
+def _create(context: JobsContext, name: str) -> None:
     job = job_manifest(
-        stage.namespace(),
+        context.namespace(),
         name,
         nodes=1,
         run_policy={"backoffLimit": 1 if name == SIGNALLED else 5},
@@ -128,251 +128,256 @@ def _create(stage: Stage, name: str) -> None:
     )
     if name == BEFORE:
         job["spec"]["trainer"]["template"]["spec"]["initContainers"] = [container("fetch")]
-    stage.create(job)
+    context.create(job)
 
 
-def _fail_again(stage: Stage, codes: Mapping[str, Code]) -> None:
+def _fail_again(context: JobsContext, codes: Mapping[str, Code]) -> None:
     """The one pod of each of these jobs fails, and another takes its place, or the job is over.
 
     Who ended one at its limit already has lost retries by that.
     """
-    namespace = stage.namespace()
+    namespace = context.namespace()
     failing: dict[str, str] = {}
     for name, (code, own) in codes.items():
-        pods = stage.pods(namespace, name)
-        if pods and not is_finished(stage.the_job(namespace, name)):
+        pods = context.pods(namespace, name)
+        if pods and not is_finished(context.the_job(namespace, name)):
             victim, before = next(iter(pods.items()))
             failing[name] = before["metadata"]["uid"]
-            stage.end_pod(namespace, victim, code, **own)
+            context.end_pod(namespace, victim, code, **own)
 
     def replaced() -> None:
         for name, uid in failing.items():
-            job, pods = stage.the_job(namespace, name), stage.pods(namespace, name).values()
+            job, pods = context.the_job(namespace, name), context.pods(namespace, name).values()
             new = [pod for pod in pods if pod["metadata"]["uid"] != uid and phase(pod) == "Running"]
             if not new and not is_finished(job):
                 raise NotYet(f"{name}: {describe(job)}")
 
-    stage.wait(f"other pods in place of the failed ones of {', '.join(codes)}", replaced)
-    stage.settle(namespace)
+    context.wait(f"other pods in place of the failed ones of {', '.join(codes)}", replaced)
+    context.settle(namespace)
 
 
-def pod_loss(stage: Stage) -> None:
+def pod_loss(context: JobsContext) -> None:
     """Running pods are deleted, evicted by a drain and by their kubelet, with no failure allowed.
 
     One that is deleted fails before it goes.
     """
-    namespace = stage.namespace()
+    namespace = context.namespace()
     for name in LOSING:
-        stage.create(job_manifest(namespace, name, nodes=3, run_policy={"backoffLimit": 0}))
+        context.create(job_manifest(namespace, name, nodes=3, run_policy={"backoffLimit": 0}))
     for name in LOSING:
-        stage.wait_pods(namespace, name, 3)
+        context.wait_pods(namespace, name, 3)
     for losses in LOSSES:
-        _settle_running(stage)
+        _settle_running(context)
         lost = {}
         for name, (how, index, lose) in losses.items():
-            victim = stage.pod_names(namespace, name)[index]
-            lost[name] = (victim, stage.pods(namespace, name)[victim]["metadata"]["uid"])
-            stage.mark("before-loss", victim=victim, how=how, **snapshot(stage, namespace, name))
-            lose(stage, namespace, victim)
+            victim = context.pod_names(namespace, name)[index]
+            lost[name] = (victim, context.pods(namespace, name)[victim]["metadata"]["uid"])
+            context.mark("before-loss", victim=victim, how=how, **snapshot(context, namespace, name))
+            lose(context, namespace, victim)
         for name, (_, uid) in lost.items():
-            wait_replaced(stage, namespace, name, uid, 3)
-        _settle_running(stage)
+            wait_replaced(context, namespace, name, uid, 3)
+        _settle_running(context)
         for name, (victim, _) in lost.items():
-            stage.mark("after-loss", victim=victim, **snapshot(stage, namespace, name))
+            context.mark("after-loss", victim=victim, **snapshot(context, namespace, name))
 
 
-def _settle_running(stage: Stage) -> None:
+def _settle_running(context: JobsContext) -> None:
     for name in LOSING:
-        stage.noticed(stage.namespace(), name, "that it runs", lambda job: is_true(job, "Running"))
-    stage.settle(stage.namespace())
+        context.noticed(context.namespace(), name, "that it runs", lambda job: is_true(job, "Running"))
+    context.settle(context.namespace())
 
 
-def _starve(stage: Stage, namespace: str, victim: str) -> None:
+def _starve(context: JobsContext, namespace: str, victim: str) -> None:
     """The pod is evicted by a kubelet that is short of memory: it fails, and stays."""
-    stage.end_pod(namespace, victim, "evicted")
+    context.end_pod(namespace, victim, "evicted")
 
 
-def _kill(stage: Stage, namespace: str, victim: str) -> None:
+def _kill(context: JobsContext, namespace: str, victim: str) -> None:
     """The pod is deleted, fails as SIGTERM has it, and is there for a while yet."""
-    stage.annotate_pod(namespace, victim, {DIES: "143"})
+    context.annotate_pod(namespace, victim, {DIES: "143"})
     try:
-        stage.delete_pod(namespace, victim)
+        context.delete_pod(namespace, victim)
 
         def failed() -> None:
-            found = stage.world.watches.objects("pods", namespace).get(victim)
+            found = context.env.watches.objects("pods", namespace).get(victim)
             if found is not None and is_terminating(found) and phase(found) != "Failed":
                 raise NotYet(f"{victim} is {phase(found)}")
 
-        stage.wait(f"{victim} to fail while it is being deleted", failed)
-        stage.settle(namespace)
+        context.wait(f"{victim} to fail while it is being deleted", failed)
+        context.settle(namespace)
     finally:
-        stage.annotate_pod(namespace, victim, {DIES: None})
+        context.annotate_pod(namespace, victim, {DIES: None})
 
 
 LOSING = ("lossy", "starved")
 
-Loss = tuple[str, int, Callable[[Stage, str, str], None]]
+Loss = tuple[str, int, Callable[[JobsContext, str, str], None]]
 """How a pod is lost: in words, which of the job's pods, and the deed."""
 
 LOSSES: tuple[Mapping[str, Loss], ...] = (
-    {"lossy": ("deleted", 1, Stage.delete_pod), "starved": ("evicted by its kubelet", 1, _starve)},
-    {"lossy": ("evicted", 0, Stage.evict_pod), "starved": ("deleted, and Failed before it went", 0, _kill)},
+    {"lossy": ("deleted", 1, JobsContext.delete_pod), "starved": ("evicted by its kubelet", 1, _starve)},
+    {
+        "lossy": ("evicted", 0, JobsContext.evict_pod),
+        "starved": ("deleted, and Failed before it went", 0, _kill),
+    },
 )
 
 
-def deadline(stage: Stage) -> None:
+def deadline(context: JobsContext) -> None:
     """A job that may run for five seconds, poked every second as it runs, with a restart of the operator.
 
     Before, one whose pod finds no place, and one that is Complete in time. One that was suspended until then
     is left alone after the restart, when no other track has the operator look at every job again.
     """
-    namespace, name = stage.namespace(), "overdue"
+    namespace, name = context.namespace(), "overdue"
     policy = {"activeDeadlineSeconds": DEADLINE_S}
     alone = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S, "suspend": True}
-    stage.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=alone))
+    context.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=alone))
     stuck = job_manifest(namespace, STUCK, nodes=1, run_policy=policy)
     stuck["spec"]["trainer"]["template"]["spec"]["nodeSelector"] = {"kubeproof.dev/nowhere": "true"}
-    stage.create(stuck)
+    context.create(stuck)
     in_time = {"activeDeadlineSeconds": IN_TIME_DEADLINE_S}
-    stage.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=in_time))
-    created = stage.now()
-    stage.wait_running(namespace, IN_TIME, 1)
-    stage.end_pod(namespace, stage.pod_names(namespace, IN_TIME)[0], "0")
-    _wait_failed(stage, namespace, STUCK, DEADLINE_S)
+    context.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=in_time))
+    created = context.now()
+    context.wait_running(namespace, IN_TIME, 1)
+    context.end_pod(namespace, context.pod_names(namespace, IN_TIME)[0], "0")
+    _wait_failed(context, namespace, STUCK, DEADLINE_S)
 
     def start() -> None:
-        stage.create(job_manifest(namespace, name, nodes=2, run_policy=policy))
-        stage.wait_pods(namespace, name, 2)
-        pokes.enter_context(poked(stage, namespace, name))
+        context.create(job_manifest(namespace, name, nodes=2, run_policy=policy))
+        context.wait_pods(namespace, name, 2)
+        pokes.enter_context(poked(context, namespace, name))
 
     with contextlib.ExitStack() as pokes:
-        stage.through_restart(before=start)
-        stage.change(namespace, UNTOUCHED, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
-        _wait_failed(stage, namespace, name, DEADLINE_S)
-    _wait_failed(stage, namespace, UNTOUCHED, UNTOUCHED_DEADLINE_S)
-    _touch_when_due(stage, namespace, created)
-    _wait_none_active(stage, namespace, name)
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+        context.through_restart(before=start)
+        context.change(namespace, UNTOUCHED, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
+        _wait_failed(context, namespace, name, DEADLINE_S)
+    _wait_failed(context, namespace, UNTOUCHED, UNTOUCHED_DEADLINE_S)
+    _touch_when_due(context, namespace, created)
+    _wait_none_active(context, namespace, name)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
-def _touch_when_due(stage: Stage, namespace: str, created: float) -> None:
+def _touch_when_due(context: JobsContext, namespace: str, created: float) -> None:
     """Have the operator look at the job that was over in time, once its deadline would be up."""
 
     def due() -> None:
-        if stage.now() < created + IN_TIME_DEADLINE_S + 2:
+        if context.now() < created + IN_TIME_DEADLINE_S + 2:
             raise NotYet(f"the deadline of {IN_TIME} is not up yet")
 
-    stage.wait(f"the deadline of {IN_TIME}", due, timeout_s=IN_TIME_DEADLINE_S + 5)
+    context.wait(f"the deadline of {IN_TIME}", due, timeout_s=IN_TIME_DEADLINE_S + 5)
     poke = {"metadata": {"annotations": {"kubeproof.dev/poke": "deadline-up"}}}
-    stage.change(namespace, IN_TIME, poke, "poke")
+    context.change(namespace, IN_TIME, poke, "poke")
 
 
-def _wait_failed(stage: Stage, namespace: str, name: str, due_s: float) -> None:
-    stage.wait(
+def _wait_failed(context: JobsContext, namespace: str, name: str, due_s: float) -> None:
+    context.wait(
         f"the job {name}: Failed is True",
-        lambda: _failed(stage, namespace, name),
-        timeout_s=due_s + stage.deadline_s + 2,
+        lambda: _failed(context, namespace, name),
+        timeout_s=due_s + context.deadline_s + 2,
     )
 
 
-def ttl(stage: Stage) -> None:
+def ttl(context: JobsContext) -> None:
     """A job that runs longer than its own time to live, ends, and is due to be removed five seconds on.
 
     Before, one that is due as soon as it ends, and one that fails.
     """
-    namespace, name = stage.namespace(), "short-lived"
-    _remove_at_once(stage)
-    stage.create(job_manifest(namespace, name, nodes=1, run_policy={"ttlSecondsAfterFinished": TTL_S}))
-    stage.wait_pods(namespace, name, 1)
-    created = stage.now()
-    stage.through_restart()
+    namespace, name = context.namespace(), "short-lived"
+    _remove_at_once(context)
+    context.create(job_manifest(namespace, name, nodes=1, run_policy={"ttlSecondsAfterFinished": TTL_S}))
+    context.wait_pods(namespace, name, 1)
+    created = context.now()
+    context.through_restart()
 
     def long_enough() -> None:
-        if stage.now() < created + TTL_S + 1:
+        if context.now() < created + TTL_S + 1:
             raise NotYet("it has not run for longer than its time to live")
 
-    stage.wait("the job to run longer than its time to live", long_enough, timeout_s=TTL_S + 5)
+    context.wait("the job to run longer than its time to live", long_enough, timeout_s=TTL_S + 5)
     # The operator's own stamps are read against the wall.
-    stage.mark("clock", wall_start=stage.world.recording.clock.wall_start)
-    stage.end_pod(namespace, stage.pod_names(namespace, name)[0], "0")
-    stage.wait_job(namespace, name, "Complete is True", lambda job: is_true(job, "Complete"))
+    context.mark("clock", wall_start=context.env.recording.clock.wall_start)
+    context.end_pod(namespace, context.pod_names(namespace, name)[0], "0")
+    context.wait_job(namespace, name, "Complete is True", lambda job: is_true(job, "Complete"))
 
     def removed() -> None:
-        if stage.job(namespace, name) is not None:
+        if context.job(namespace, name) is not None:
             raise NotYet("the job is still there")
 
-    stage.wait(
-        f"the finished job to be removed after {TTL_S} s", removed, timeout_s=TTL_S + stage.deadline_s + 2
+    context.wait(
+        f"the finished job to be removed after {TTL_S} s", removed, timeout_s=TTL_S + context.deadline_s + 2
     )
-    stage.mark("end", namespace=namespace)
+    context.mark("end", namespace=namespace)
 
 
-def _remove_at_once(stage: Stage) -> None:
-    namespace = stage.namespace()
-    stage.create(job_manifest(namespace, AT_ONCE, nodes=1, run_policy={"ttlSecondsAfterFinished": 0}))
+def _remove_at_once(context: JobsContext) -> None:
+    namespace = context.namespace()
+    context.create(job_manifest(namespace, AT_ONCE, nodes=1, run_policy={"ttlSecondsAfterFinished": 0}))
     policy = {"backoffLimit": 0, "ttlSecondsAfterFinished": 1}
-    stage.create(job_manifest(namespace, SPENT, nodes=1, run_policy=policy))
-    stage.wait_running(namespace, AT_ONCE, 1)
-    stage.wait_running(namespace, SPENT, 1)
-    stage.settle(namespace)
-    stage.end_pod(namespace, stage.pod_names(namespace, AT_ONCE)[0], "0")
-    stage.end_pod(namespace, stage.pod_names(namespace, SPENT)[0], "1")
+    context.create(job_manifest(namespace, SPENT, nodes=1, run_policy=policy))
+    context.wait_running(namespace, AT_ONCE, 1)
+    context.wait_running(namespace, SPENT, 1)
+    context.settle(namespace)
+    context.end_pod(namespace, context.pod_names(namespace, AT_ONCE)[0], "0")
+    context.end_pod(namespace, context.pod_names(namespace, SPENT)[0], "1")
 
     def removed(name: str) -> None:
-        if (job := stage.job(namespace, name)) is not None:
+        if (job := context.job(namespace, name)) is not None:
             raise NotYet(describe(job))
 
     def over() -> None:
-        if (job := stage.job(namespace, SPENT)) is not None and not is_true(job, "Failed"):
+        if (job := context.job(namespace, SPENT)) is not None and not is_true(job, "Failed"):
             raise NotYet(describe(job))
 
-    stage.wait("the finished job whose time to live is 0 to be removed", lambda: removed(AT_ONCE))
+    context.wait("the finished job whose time to live is 0 to be removed", lambda: removed(AT_ONCE))
     # Whether a failure ends a job is the business of other tracks.
-    if stage.reached(f"the job {SPENT} to fail", over):
-        stage.wait(
-            "the failed job to be removed after 1 s", lambda: removed(SPENT), timeout_s=stage.deadline_s + 3
+    if context.reached(f"the job {SPENT} to fail", over):
+        context.wait(
+            "the failed job to be removed after 1 s", lambda: removed(SPENT), timeout_s=context.deadline_s + 3
         )
 
 
-def _fail_and_wait(stage: Stage, namespace: str, name: str, which: int) -> None:
-    victim = stage.pod_names(namespace, name)[which]
-    uid = stage.pods(namespace, name)[victim]["metadata"]["uid"]
-    stage.mark("failure", namespace=namespace, job=name)
-    stage.end_pod(namespace, victim, "1")
-    wait_replaced(stage, namespace, name, uid, 2)
-    stage.settle(namespace)
+def _fail_and_wait(context: JobsContext, namespace: str, name: str, which: int) -> None:
+    victim = context.pod_names(namespace, name)[which]
+    uid = context.pods(namespace, name)[victim]["metadata"]["uid"]
+    context.mark("failure", namespace=namespace, job=name)
+    context.end_pod(namespace, victim, "1")
+    wait_replaced(context, namespace, name, uid, 2)
+    context.settle(namespace)
 
 
-def _wait_none_active(stage: Stage, namespace: str, name: str) -> None:
+def _wait_none_active(context: JobsContext, namespace: str, name: str) -> None:
     def probe() -> None:
-        active = [n for n, p in stage.pods(namespace, name).items() if p["status"].get("phase") == "Running"]
+        active = [
+            n for n, p in context.pods(namespace, name).items() if p["status"].get("phase") == "Running"
+        ]
         if active:
             raise NotYet("still running: " + ", ".join(sorted(active)))
 
-    stage.wait(f"active pods of {name} to be deleted", probe)
+    context.wait(f"active pods of {name} to be deleted", probe)
 
 
-def _failed(stage: Stage, namespace: str, name: str) -> None:
-    job = stage.the_job(namespace, name)
+def _failed(context: JobsContext, namespace: str, name: str) -> None:
+    job = context.the_job(namespace, name)
     if not is_true(job, "Failed"):
         raise NotYet(describe(job))
 
 
 @contextlib.contextmanager
-def poked(stage: Stage, namespace: str, name: str) -> Iterator[None]:
+def poked(context: JobsContext, namespace: str, name: str) -> Iterator[None]:
     """Change an annotation of the job every second: news that must not reset a timer."""
     over = threading.Event()
 
     def poke() -> None:
         count = 0
         while not over.wait(1.0):
-            if stage.job(namespace, name) is None:
+            if context.job(namespace, name) is None:
                 continue
             count += 1
             patch = {"metadata": {"annotations": {"kubeproof.dev/poke": str(count)}}}
             with contextlib.suppress(ApiRefused, InfraFault):
-                stage.kube.patch(jobs_path(namespace, name), patch)
+                context.kube.patch(jobs_path(namespace, name), patch)
 
     thread = threading.Thread(target=poke, name="poke", daemon=True)
     thread.start()

@@ -10,14 +10,14 @@ from graders.faultproxy import Answer, Delay, Match, Rule, writes_in
 from graders.faultproxy.rules import InFlight
 from graders.faults import InfraFault
 from graders.lab1.api import PLURAL, job_manifest
-from graders.lab1.stage import Stage
-from graders.lab1.tenure import (
+from graders.lab1.jobscontext import JobsContext
+from graders.lab1.leaderelection import (
     LOCKS,
     MOST_LEASE_S,
-    Claim,
+    LeaseWrite,
     holder_of,
     lease_s,
-    read_claims,
+    read_lease_writes,
     replica_of,
 )
 from graders.polling import NotYet, TimedOut, wait_for
@@ -33,90 +33,90 @@ SLOW_S = 0.25
 """Added to each write of the leader, so that one who does not ask who leads gets something to do."""
 
 
-def leader(stage: Stage) -> None:
+def leader(context: JobsContext) -> None:
     """Stop the leader past its lease and let it go on; kill the one who leads then."""
-    namespace = stage.namespace()
-    running, standby = stage.world.operator, stage.world.standby
+    namespace = context.namespace()
+    running, standby = context.env.operator, context.env.standby
     if standby is None:
         raise InfraFault("there is no second replica")
-    witness = Witness(stage)
-    slow = Slow(witness, namespace)
-    with stage.world.proxy.disturb(witness):
-        _wait_standby(stage, witness, standby)
-        _wait_claim(stage, witness)
-        stage.mark("begin", namespace=namespace, replicas=[running.name, standby.name])
-        with stage.world.proxy.disturb(slow):
-            _work(stage, "both", "both-again")
+    observer = LeaseObserver(context)
+    slow = Slow(observer, namespace)
+    with context.env.proxy.disturb(observer):
+        _wait_standby(context, observer, standby)
+        _wait_claim(context, observer)
+        context.mark("begin", namespace=namespace, replicas=[running.name, standby.name])
+        with context.env.proxy.disturb(slow):
+            _work(context, "both", "both-again")
 
-        first = _leading(stage, witness, (running, standby))
+        first = _leading(context, observer, (running, standby))
         second = running if first is standby else standby
-        duration_s = _lease(witness, first)
+        duration_s = _lease(observer, first)
         with contextlib.ExitStack() as stopped:
             # Whatever happens, it goes on: one that is stopped cannot end in good order.
             stopped.callback(first.resume)
             first.pause()
-            stage.mark("stopped", instance=first.instance, lease_s=duration_s)
-            _takeover(stage, second, "while-stopped", "stopped", duration_s)
-            stage.wait_pods(namespace, "while-stopped", NODES)
-            with stage.world.proxy.disturb(slow):
-                stage.create(job_manifest(namespace, "at-return", nodes=NODES))
+            context.mark("stopped", instance=first.instance, lease_s=duration_s)
+            _takeover(context, second, "while-stopped", "stopped", duration_s)
+            context.wait_pods(namespace, "while-stopped", NODES)
+            with context.env.proxy.disturb(slow):
+                context.create(job_manifest(namespace, "at-return", nodes=NODES))
                 stopped.close()
-                _let_come_to(stage, first)
-                _work(stage, "after-return", under_way=("at-return",))
+                _let_come_to(context, first)
+                _work(context, "after-return", under_way=("at-return",))
 
-        last = _leading(stage, witness, (running, standby))
+        last = _leading(context, observer, (running, standby))
         other = running if last is standby else standby
-        duration_s = _lease(witness, last)
+        duration_s = _lease(observer, last)
         instance = last.instance
         last.kill_for_good()
-        stage.mark("killed", instance=instance, lease_s=duration_s)
-        _takeover(stage, other, "after-kill", "killed", duration_s)
-        stage.wait_pods(namespace, "after-kill", NODES)
-        stage.mark("end", namespace=namespace)
+        context.mark("killed", instance=instance, lease_s=duration_s)
+        _takeover(context, other, "after-kill", "killed", duration_s)
+        context.wait_pods(namespace, "after-kill", NODES)
+        context.mark("end", namespace=namespace)
 
 
-class Witness(Rule):
+class LeaseObserver(Rule):
     """Changes nothing; knows who asked for what, and marks each claim to lead."""
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__("witness", Match())
-        self._stage = stage
-        self._writes = writes_in(stage.namespace())
-        self.claims: list[Claim] = []
+    def __init__(self, context: JobsContext) -> None:
+        super().__init__("lease-observer", Match())
+        self._stage = context
+        self._writes = writes_in(context.namespace())
+        self.claims: list[LeaseWrite] = []
         self.writes: Counter[str] = Counter()
         """Accepted writes to the track's jobs and their children so far, by instance."""
         self.last_request: dict[str, float] = {}
         self.watching: set[str] = set()
         """Instances that have asked for a watch of jobs."""
-        self._asking: dict[int, tuple[InFlight, list[Claim]]] = {}
+        self._asking: dict[int, tuple[InFlight, list[LeaseWrite]]] = {}
         """Claims of requests under way: once a request is forwarded its body is gone."""
 
     async def before(self, request: InFlight) -> Answer | None:
         """Note who is there."""
-        if request.asked.resource not in LOCKS:
+        if request.info.resource not in LOCKS:
             self.last_request[request.instance] = request.t
-        elif request.asked.is_write:
+        elif request.info.is_write:
             while len(self._asking) >= MOST_ASKING:
                 del self._asking[next(iter(self._asking))]
-            claims = read_claims(request.asked, request.body, request.instance, request.t)
+            claims = read_lease_writes(request.info, request.body, request.instance, request.t)
             self._asking[id(request)] = (request, claims)
-        if request.asked.verb == "watch" and request.asked.resource == PLURAL:
+        if request.info.verb == "watch" and request.info.resource == PLURAL:
             self.watching.add(request.instance)
-            self._stage.world.recording.changes.notify()
+            self._stage.env.recording.changes.notify()
         return None
 
     async def after(self, request: InFlight, code: int) -> Answer | None:
         """Note what was accepted."""
         _, claims = self._asking.pop(id(request), (request, []))
-        if not 200 <= code < 300 or not request.asked.is_write:
+        if not 200 <= code < 300 or not request.info.is_write:
             return None
         if claims:
             self._take(claims)
-        elif self._writes.covers(request.asked):
+        elif self._writes.covers(request.info):
             self.writes[request.instance] += 1
         return None
 
-    def _take(self, claims: list[Claim]) -> None:
+    def _take(self, claims: list[LeaseWrite]) -> None:
         for asked in claims:
             claim = replace(asked, t=self._stage.now())
             self.claims.append(claim)
@@ -129,7 +129,7 @@ class Witness(Rule):
                 priority=claim.priority,
                 gone=claim.gone,
             )
-        self._stage.world.recording.changes.notify()
+        self._stage.env.recording.changes.notify()
 
     def holders(self) -> set[str]:
         """The instances that hold a lock now."""
@@ -140,92 +140,92 @@ class Witness(Rule):
 class Slow(Delay):
     """Writes to jobs and their children take longer for who holds a lock; all others are as fast as ever."""
 
-    def __init__(self, witness: Witness, namespace: str) -> None:
+    def __init__(self, observer: LeaseObserver, namespace: str) -> None:
         super().__init__("slow-leader", writes_in(namespace), SLOW_S)
-        self._witness = witness
+        self._witness = observer
 
     async def before(self, request: InFlight) -> Answer | None:
         """Wait, if it is the leader's."""
         return await super().before(request) if request.instance in self._witness.holders() else None
 
 
-def _wait_standby(stage: Stage, witness: Witness, standby: LearnerProcess) -> None:
+def _wait_standby(context: JobsContext, observer: LeaseObserver, standby: LearnerProcess) -> None:
     """Wait until the second replica is at work: it watches jobs, or it has asked and now asks no more."""
 
     def probe() -> None:
         if standby.fault is not None:
             raise InfraFault(f"the second replica could not be started: {standby.fault}")
-        asked = [t for name, t in witness.last_request.items() if replica_of(name) == standby.name]
-        if not asked and not any(claim.replica == standby.name for claim in witness.claims):
+        asked = [t for name, t in observer.last_request.items() if replica_of(name) == standby.name]
+        if not asked and not any(claim.replica == standby.name for claim in observer.claims):
             raise NotYet("it has not asked the API server for anything")
-        watching = any(replica_of(name) == standby.name for name in witness.watching)
-        if not watching and asked and stage.now() - max(asked) < 2 * stage.world.quiet_s:
+        watching = any(replica_of(name) == standby.name for name in observer.watching)
+        if not watching and asked and context.now() - max(asked) < 2 * context.env.quiet_s:
             raise NotYet("it is still starting")
 
-    stage.wait("the second replica to be at work", probe, timeout_s=2 * stage.deadline_s)
+    context.wait("the second replica to be at work", probe, timeout_s=2 * context.deadline_s)
 
 
-def _wait_claim(stage: Stage, witness: Witness) -> None:
+def _wait_claim(context: JobsContext, observer: LeaseObserver) -> None:
     """Wait until somebody renews a Lease, as its holder does before it runs out; or both, their peering."""
 
     def probe() -> None:
-        claims = list(witness.claims)
+        claims = list(observer.claims)
         peers = {claim.replica for claim in claims if claim.is_peering}
         if not claims:
             raise NotYet("two replicas run, and neither has written a Lease or a kopf peering")
         if len(peers) == 1:
             raise NotYet(f"of two replicas only {peers.pop()} has renewed its entry in the kopf peering")
-        if not witness.holders():
+        if not observer.holders():
             raise NotYet("two replicas run, and by their Leases and kopf peerings neither of them leads")
 
     what = "one of two replicas to take or renew a Lease (or both a kopf peering), to say who leads"
-    stage.wait(what, probe, timeout_s=MOST_LEASE_S + stage.deadline_s)
+    context.wait(what, probe, timeout_s=MOST_LEASE_S + context.deadline_s)
 
 
-def _work(stage: Stage, *jobs: str, under_way: tuple[str, ...] = ()) -> None:
+def _work(context: JobsContext, *jobs: str, under_way: tuple[str, ...] = ()) -> None:
     """Give the leader jobs to do, and wait until they and those under way are done."""
-    namespace = stage.namespace()
+    namespace = context.namespace()
     for job in jobs:
-        stage.create(job_manifest(namespace, job, nodes=NODES))
+        context.create(job_manifest(namespace, job, nodes=NODES))
     for job in (*under_way, *jobs):
-        stage.wait_pods(namespace, job, NODES)
-    stage.settle(namespace)
+        context.wait_pods(namespace, job, NODES)
+    context.settle(namespace)
 
 
 def _leading(
-    stage: Stage, witness: Witness, replicas: tuple[LearnerProcess, LearnerProcess]
+    context: JobsContext, observer: LeaseObserver, replicas: tuple[LearnerProcess, LearnerProcess]
 ) -> LearnerProcess:
     """The replica that holds a lock; where that does not tell, the one that did the work just now."""
-    held = {replica_of(instance) for instance in witness.holders()}
+    held = {replica_of(instance) for instance in observer.holders()}
     candidates = [replica for replica in replicas if replica.name in held] or list(replicas)
-    recent = _recent(witness, candidates)
-    stage.mark("leading", replica=recent.name, instance=recent.instance, writes=dict(witness.writes))
-    witness.writes.clear()
+    recent = _recent(observer, candidates)
+    context.mark("leading", replica=recent.name, instance=recent.instance, writes=dict(observer.writes))
+    observer.writes.clear()
     return recent
 
 
-def _recent(witness: Witness, candidates: list[LearnerProcess]) -> LearnerProcess:
+def _recent(observer: LeaseObserver, candidates: list[LearnerProcess]) -> LearnerProcess:
     def done(replica: LearnerProcess) -> int:
-        return sum(n for name, n in witness.writes.items() if replica_of(name) == replica.name)
+        return sum(n for name, n in observer.writes.items() if replica_of(name) == replica.name)
 
     return max(candidates, key=done)
 
 
-def _lease(witness: Witness, replica: LearnerProcess) -> float:
+def _lease(observer: LeaseObserver, replica: LearnerProcess) -> float:
     """For how long the other has to wait, as the lock says."""
-    found = lease_s(list(witness.claims), replica.instance)
+    found = lease_s(list(observer.claims), replica.instance)
     return MOST_LEASE_S if found is None else found
 
 
-def _takeover(stage: Stage, replica: LearnerProcess, job: str, why: str, duration_s: float) -> None:
+def _takeover(context: JobsContext, replica: LearnerProcess, job: str, why: str, duration_s: float) -> None:
     """Create a job that only the other replica can do, and wait until it has its pods."""
-    namespace = stage.namespace()
-    stage.create(job_manifest(namespace, job, nodes=NODES))
+    namespace = context.namespace()
+    context.create(job_manifest(namespace, job, nodes=NODES))
 
     def probe() -> None:
         if replica.fault is not None:
             raise InfraFault(f"a replica could not be started again: {replica.fault}")
-        pods = stage.pod_names(namespace, job)
+        pods = context.pod_names(namespace, job)
         if len(pods) != NODES:
             raise NotYet(f"it created {len(pods)} pods of {NODES}")
 
@@ -233,18 +233,18 @@ def _takeover(stage: Stage, replica: LearnerProcess, job: str, why: str, duratio
         f"the other replica to take over from a leader that was {why}, and create the pods of a new job "
         f"(its lease lasts {duration_s:g} s)"
     )
-    stage.wait(what, probe, timeout_s=duration_s + stage.deadline_s)
-    stage.mark("taken-over", job=job, namespace=namespace)
+    context.wait(what, probe, timeout_s=duration_s + context.deadline_s)
+    context.mark("taken-over", job=job, namespace=namespace)
 
 
-def _let_come_to(stage: Stage, replica: LearnerProcess) -> None:
+def _let_come_to(context: JobsContext, replica: LearnerProcess) -> None:
     """Set mark `continued`, and after the grace the mark `awake`: time without a processor does not count."""
-    start, kept_s = stage.mark("continued", instance=replica.instance), replica.scheduled().waited_s
+    start, kept_s = context.mark("continued", instance=replica.instance), replica.scheduled().waited_s
 
     def probe() -> None:
-        if stage.now() - start - max(0.0, replica.scheduled().waited_s - kept_s) < GRACE_S:
+        if context.now() - start - max(0.0, replica.scheduled().waited_s - kept_s) < GRACE_S:
             raise NotYet("it has just been let go on")
 
     with contextlib.suppress(TimedOut):
         wait_for(probe, timeout_s=MOST_GRACE_S, interval_s=0.02)
-    stage.mark("awake", instance=replica.instance)
+    context.mark("awake", instance=replica.instance)

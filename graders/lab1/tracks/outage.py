@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graders.faultproxy import Answer, Match, Respond
 from graders.lab1.api import is_true, job_manifest, phase
-from graders.lab1.stage import Stage
+from graders.lab1.jobscontext import JobsContext
 from graders.polling import NotYet
 
 REFUSED_S = 10.0
@@ -15,64 +15,66 @@ BACK_WITHIN_S = 30.0
 NODES = 2
 
 
-def api_outage(stage: Stage) -> None:
+def api_outage(context: JobsContext) -> None:
     """Cut the operator off for thirty seconds; meanwhile a pod fails, a job grows, and one is deleted."""
-    namespace = stage.namespace()
+    namespace = context.namespace()
     names = ("fails", "grows", "stays", "goes")
     for name in names:
-        stage.create(job_manifest(namespace, name, nodes=NODES))
+        context.create(job_manifest(namespace, name, nodes=NODES))
     for name in names:
-        stage.wait_running(namespace, name, NODES)
-    stage.settle(namespace)
-    proxy = stage.world.proxy
+        context.wait_running(namespace, name, NODES)
+    context.settle(namespace)
+    proxy = context.env.proxy
     away = Respond(
         "api-outage",
         Match(),
         Answer(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
     )
-    stage.mark("outage", namespace=namespace, replica=stage.world.operator.name)
+    context.mark("outage", namespace=namespace, replica=context.env.operator.name)
     proxy.refuse_connections()
     try:
-        victim = stage.pod_names(namespace, "fails")[0]
-        uid = stage.pods(namespace, "fails")[victim]["metadata"]["uid"]
-        stage.end_pod(namespace, victim, "137")
-        stage.change(
+        victim = context.pod_names(namespace, "fails")[0]
+        uid = context.pods(namespace, "fails")[victim]["metadata"]["uid"]
+        context.end_pod(namespace, victim, "137")
+        context.change(
             namespace, "grows", {"spec": {"trainer": {"numNodes": NODES + 1}}}, "scale", nodes=NODES + 1
         )
-        stage.delete_job(namespace, "goes")
-        _sit_out(stage, "connections are refused", REFUSED_S)
+        context.delete_job(namespace, "goes")
+        _sit_out(context, "connections are refused", REFUSED_S)
         with proxy.disturb(away):
             proxy.accept_connections()
-            stage.mark("unavailable", namespace=namespace)
-            _sit_out(stage, "every request is answered 503", UNAVAILABLE_S)
+            context.mark("unavailable", namespace=namespace)
+            _sit_out(context, "every request is answered 503", UNAVAILABLE_S)
     finally:
         proxy.accept_connections()
-    stage.mark("back", namespace=namespace)
+    context.mark("back", namespace=namespace)
 
     def recovered() -> None:
         for name, wanted in (("fails", NODES), ("grows", NODES + 1), ("stays", NODES)):
-            pods = stage.pods(namespace, name)
+            pods = context.pods(namespace, name)
             states = ", ".join(f"{pod} {phase(found)}" for pod, found in sorted(pods.items())) or "none"
             if (
                 len(pods) != wanted
                 or any(phase(pod) != "Running" or pod["metadata"]["uid"] == uid for pod in pods.values())
-                or not is_true(stage.the_job(namespace, name), "Running")
+                or not is_true(context.the_job(namespace, name), "Running")
             ):
                 raise NotYet(f"pods of {name}: {states}; {wanted} should be Running, and the job too")
 
-    stage.wait(
-        "what happened meanwhile to be caught up with", recovered, timeout_s=stage.deadline_s + BACK_WITHIN_S
+    context.wait(
+        "what happened meanwhile to be caught up with",
+        recovered,
+        timeout_s=context.deadline_s + BACK_WITHIN_S,
     )
-    stage.mark("recovered", namespace=namespace)
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+    context.mark("recovered", namespace=namespace)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
-def _sit_out(stage: Stage, what: str, seconds: float) -> None:
-    until = stage.now() + seconds
+def _sit_out(context: JobsContext, what: str, seconds: float) -> None:
+    until = context.now() + seconds
 
     def over() -> None:
-        if stage.now() < until:
-            raise NotYet(f"{until - stage.now():.0f} s to go")
+        if context.now() < until:
+            raise NotYet(f"{until - context.now():.0f} s to go")
 
-    stage.wait(f"the outage to be over: {what}", over, timeout_s=2 * seconds)
+    context.wait(f"the outage to be over: {what}", over, timeout_s=2 * seconds)

@@ -10,6 +10,7 @@ from graders.evidence.records import Object, Request
 from graders.faults import InfraFault
 from graders.kube.paths import resource_path
 from graders.lab1.api import job_manifest, phase, pods_path
+from graders.lab1.jobscontext import JobsContext
 from graders.lab1.policies import (
     ENFORCED,
     POD_SECURITY,
@@ -21,7 +22,6 @@ from graders.lab1.policies import (
     pod,
     policy_names,
 )
-from graders.lab1.stage import Stage
 from graders.polling import NotYet, TimedOut, wait_for
 
 JOB = "gated"
@@ -43,150 +43,152 @@ _OF_THE_PLACE = frozenset({"nodeName", "priority", "schedulingGates"})
 """Fields of a pod's spec that somebody else sets, or that say nothing to a policy."""
 
 
-def policy_gates(stage: Stage) -> None:
+def policy_gates(context: JobsContext) -> None:
     """Have all that is judged made, then ask the API server about each."""
-    _label(stage, stage.namespace(), _AUDITED)
-    _label(stage, stage.namespace("plain"), WARNED)
-    _label(stage, stage.namespace("gated"), ENFORCED)
-    with _policies(stage):
-        subjects = _submitted(stage) | _made(stage)
+    _label(context, context.namespace(), _AUDITED)
+    _label(context, context.namespace("plain"), WARNED)
+    _label(context, context.namespace("gated"), ENFORCED)
+    with _policies(context):
+        subjects = _submitted(context) | _made(context)
         for name, subject in subjects.items():
-            _ask(stage, f"admit/{name}", "gated", subject)
-    stage.mark("end", namespace=stage.namespace())
+            _ask(context, f"admit/{name}", "gated", subject)
+    context.mark("end", namespace=context.namespace())
 
 
-def _label(stage: Stage, namespace: str, labels: Mapping[str, str]) -> None:
-    stage.kube.patch(resource_path("v1", "namespaces", name=namespace), {"metadata": {"labels": labels}})
+def _label(context: JobsContext, namespace: str, labels: Mapping[str, str]) -> None:
+    context.kube.patch(resource_path("v1", "namespaces", name=namespace), {"metadata": {"labels": labels}})
 
 
 @contextlib.contextmanager
-def _policies(stage: Stage) -> Iterator[None]:
+def _policies(context: JobsContext) -> Iterator[None]:
     """The course's policies in force, in the namespaces that are labelled for them and nowhere else."""
     manifests = admission_manifests()
     try:
         for manifest in manifests:
-            answer = stage.kube.apply(manifest)
+            answer = context.kube.apply(manifest)
             if not answer.ok:
                 name = manifest["metadata"]["name"]
                 raise InfraFault(f"the API server does not take the policy {name}: {answer.message}")
         for part in ("", "plain", "gated"):
-            _account(stage, part, "trainer")
+            _account(context, part, "trainer")
         waiting = counter_examples()
 
         def in_force() -> None:
             for name, example in list(waiting.items()):
-                if is_in_force(stage, name, example):
+                if is_in_force(context, name, example):
                     del waiting[name]
             if waiting:
                 raise NotYet(f"not yet in force: {', '.join(waiting)}")
 
         try:
-            wait_for(in_force, timeout_s=6 * stage.deadline_s, interval_s=0.2)
+            wait_for(in_force, timeout_s=6 * context.deadline_s, interval_s=0.2)
         except TimedOut as error:
             raise InfraFault(f"policies of the course: {error}") from error
-        stage.mark("policies-in-force", policies=policy_names())
+        context.mark("policies-in-force", policies=policy_names())
         yield
     finally:
         for manifest in manifests:
-            stage.kube.delete(stage.kube.path_for(manifest))
+            context.kube.delete(context.kube.path_for(manifest))
 
 
-def is_in_force(stage: Stage, name: str, example: Object) -> bool:
+def is_in_force(context: JobsContext, name: str, example: Object) -> bool:
     """Whether the policy `name`, or Pod Security, refuses `example`, and warns of it where it should."""
-    refused, warned = (_dry_run(stage, part, "counter-example", example) for part in ("gated", "plain"))
+    refused, warned = (_dry_run(context, part, "counter-example", example) for part in ("gated", "plain"))
     told = name == POD_SECURITY or any(f"'{name}'" in warning for warning in warned.warnings)
     return refused.code != _CREATED and name in str(refused.response) and told
 
 
-def _submitted(stage: Stage) -> dict[str, Object]:
+def _submitted(context: JobsContext) -> dict[str, Object]:
     """Each Deployment as the API server would store it, and a pod of it."""
     subjects: dict[str, Object] = {}
-    for number, given in enumerate(stage.world.deployments):
+    for number, given in enumerate(context.env.deployments):
         name, title = f"deployment-{number}", f"Deployment {given['metadata']['name']}"
-        stored = _store(stage, name, title, deployment(given["spec"], given["metadata"]))
+        stored = _store(context, name, title, deployment(given["spec"], given["metadata"]))
         if stored is None:
             continue
         subjects[name] = stored
         template = stored["spec"]["template"]
         account = template["spec"].get("serviceAccountName") or "default"
         for part in ("plain", "gated"):
-            _account(stage, part, account)
-        made = _store(stage, f"{name}-pod", f"a pod of {title}", pod(template["spec"], template["metadata"]))
+            _account(context, part, account)
+        made = _store(
+            context, f"{name}-pod", f"a pod of {title}", pod(template["spec"], template["metadata"])
+        )
         if made is not None:
             subjects[f"{name}-pod"] = made
     return subjects
 
 
-def _store(stage: Stage, name: str, title: str, wanted: dict[str, Any], **more: str) -> Object | None:
+def _store(context: JobsContext, name: str, title: str, wanted: dict[str, Any], **more: str) -> Object | None:
     """`wanted` with all defaults, from a dry run where policies only warn; None where it is refused."""
-    answer = _ask(stage, f"store/{name}", "plain", wanted)
-    stage.mark("subject", subject=name, title=title, stored=answer.code == _CREATED, **more)
+    answer = _ask(context, f"store/{name}", "plain", wanted)
+    context.mark("subject", subject=name, title=title, stored=answer.code == _CREATED, **more)
     if answer.code != _CREATED:
         return None
     stored = answer.response
     return (deployment if stored["kind"] == "Deployment" else pod)(stored["spec"], stored["metadata"])
 
 
-def _made(stage: Stage) -> dict[str, Object]:
+def _made(context: JobsContext) -> dict[str, Object]:
     """Pods that the operator makes from a compliant template, the one after a failure among them."""
-    namespace = stage.namespace()
+    namespace = context.namespace()
     job = job_manifest(namespace, JOB, nodes=2, restart_policy="OnFailure")
     job["spec"]["trainer"]["template"] = compliant_template()
-    stage.create(job)
+    context.create(job)
     seen: dict[str, Object] = {}
 
     def look() -> dict[str, Object]:
-        for each in stage.world.watches.objects("pods", namespace).values():
+        for each in context.env.watches.objects("pods", namespace).values():
             seen.setdefault(each["metadata"]["uid"], each)
-        return {name: each for name, each in stage.pods(namespace, JOB).items() if phase(each) == "Running"}
+        return {name: each for name, each in context.pods(namespace, JOB).items() if phase(each) == "Running"}
 
     def running() -> None:
         if len(look()) < 2:
             raise NotYet(f"{len(look())} pods of {JOB} run")
 
-    if stage.reached("two running pods of a compliant template", running):
+    if context.reached("two running pods of a compliant template", running):
         victim = sorted(look())[0]
         before = len(seen)
-        stage.end_pod(namespace, victim, "137")
+        context.end_pod(namespace, victim, "137")
 
         def replaced() -> None:
             look()
             if len(seen) == before:
                 raise NotYet(f"no pod in place of {victim}")
 
-        stage.reached("a pod in place of the failed one", replaced)
+        context.reached("a pod in place of the failed one", replaced)
     subjects: dict[str, Object] = {}
     for number, each in enumerate(list(seen.values())[:MOST_PODS]):
         name, metadata = f"pod-{number}", each["metadata"]
         title = f"the operator's pod {metadata['name']}"
         spec = {key: value for key, value in each["spec"].items() if key not in _OF_THE_PLACE}
-        stored = _store(stage, name, title, pod(spec, metadata), uid=metadata["uid"])
+        stored = _store(context, name, title, pod(spec, metadata), uid=metadata["uid"])
         if stored is not None:
             subjects[name] = stored
     return subjects
 
 
-def _account(stage: Stage, part: str, name: str) -> None:
+def _account(context: JobsContext, part: str, name: str) -> None:
     """The ServiceAccount that a pod names must be there before any policy looks at the pod."""
     if name != "default":
-        metadata = {"name": name, "namespace": stage.namespace(part)}
-        stage.kube.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+        metadata = {"name": name, "namespace": context.namespace(part)}
+        context.kube.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
 
 
-def _ask(stage: Stage, name: str, part: str, subject: Object) -> Request:
-    record = _dry_run(stage, part, name, subject)
-    stage.world.recording.writer.add(record)
+def _ask(context: JobsContext, name: str, part: str, subject: Object) -> Request:
+    record = _dry_run(context, part, name, subject)
+    context.env.recording.writer.add(record)
     return record
 
 
-def _dry_run(stage: Stage, part: str, name: str, subject: Object) -> Request:
-    namespace = stage.namespace(part)
+def _dry_run(context: JobsContext, part: str, name: str, subject: Object) -> Request:
+    namespace = context.namespace(part)
     if subject["kind"] == "Deployment":
         path = resource_path("apps/v1", "deployments", namespace=namespace)
     else:
         path = pods_path(namespace)
     body = {**subject, "metadata": {**subject["metadata"], "name": name.rpartition("/")[2]}}
-    answer = stage.kube.request("POST", path, body=body, query={"dryRun": "All"})
+    answer = context.kube.request("POST", path, body=body, query={"dryRun": "All"})
     return Request(
-        stage.now(), stage.track, name, "POST", path, answer.code, body, answer.body, answer.warnings
+        context.now(), context.track, name, "POST", path, answer.code, body, answer.body, answer.warnings
     )

@@ -11,7 +11,7 @@ from graders.clusters.readiness import node_manifest
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.lab1.api import GPU, container, phase, pods_path
-from graders.lab1.stage import Stage
+from graders.lab1.jobscontext import JobsContext
 from graders.polling import NotYet
 
 POOL = "kubeproof.dev/pool"
@@ -27,33 +27,33 @@ class PoolNode:
     locked: Mapping[str, Any] = field(default_factory=dict)
 
 
-def create_pool(stage: Stage, *nodes: PoolNode) -> list[str]:
+def create_pool(context: JobsContext, *nodes: PoolNode) -> list[str]:
     """Nodes that only this track's pods ask for; gives their names, once each is ready."""
-    pool = stage.namespace()
+    pool = context.namespace()
     names = []
     for number, node in enumerate(nodes, start=1):
         name = f"{pool}-node-{number}"
         manifest = node_manifest(NodeSpec(name, node.zone, {GPU: node.gpus}))
         manifest["metadata"]["labels"][POOL] = pool
         manifest["spec"] = dict(node.locked)
-        stage.kube.create(_node_path(), manifest)
+        context.kube.create(_node_path(), manifest)
         names.append(name)
 
     def ready() -> None:
         for name in names:
-            found = stage.kube.get(_node_path(name))
+            found = context.kube.get(_node_path(name))
             states = {c["type"]: c["status"] for c in found["status"].get("conditions") or ()}
             taints = [taint["key"] for taint in found["spec"].get("taints") or ()]
             if states.get("Ready") != "True" or "node.kubernetes.io/not-ready" in taints:
                 raise NotYet(f"{name} is not ready yet")
 
-    stage.wait("the grader's own nodes to be ready", ready, control=lambda: "its own nodes are not ready")
+    context.wait("the grader's own nodes to be ready", ready, control=lambda: "its own nodes are not ready")
     return names
 
 
-def create_blocker(stage: Stage, node: str, gpus: int) -> None:
+def create_blocker(context: JobsContext, node: str, gpus: int) -> None:
     """A pod of the grader's, in a namespace beside, that takes places of a node."""
-    namespace = stage.namespace("other")
+    namespace = context.namespace("other")
     body = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -65,37 +65,37 @@ def create_blocker(stage: Stage, node: str, gpus: int) -> None:
             "tolerations": [{"operator": "Exists"}],
         },
     }
-    stage.kube.create(pods_path(namespace), body)
+    context.kube.create(pods_path(namespace), body)
 
     def running() -> None:
-        found = stage.world.watches.objects("pods", namespace).get("blocker")
+        found = context.env.watches.objects("pods", namespace).get("blocker")
         if found is None or phase(found) != "Running":
             raise NotYet("it is not running yet")
 
-    stage.wait("the grader's own pod to take its place", running)
+    context.wait("the grader's own pod to take its place", running)
 
 
-def make_room(stage: Stage) -> None:
+def make_room(context: JobsContext) -> None:
     """Take the blocker away."""
-    stage.mark("room", namespace=stage.namespace())
-    stage.kube.delete(pods_path(stage.namespace("other"), "blocker"), gracePeriodSeconds=0)
+    context.mark("room", namespace=context.namespace())
+    context.kube.delete(pods_path(context.namespace("other"), "blocker"), gracePeriodSeconds=0)
 
 
-def cordon(stage: Stage, nodes: Iterable[str]) -> None:
+def cordon(context: JobsContext, nodes: Iterable[str]) -> None:
     """Keep new pods off these nodes; what runs there goes on."""
-    _close(stage, "cordon", nodes, closed=True)
+    _close(context, "cordon", nodes, closed=True)
 
 
-def uncordon(stage: Stage, nodes: Iterable[str]) -> None:
+def uncordon(context: JobsContext, nodes: Iterable[str]) -> None:
     """Open the nodes again."""
-    _close(stage, "uncordon", nodes, closed=None)
+    _close(context, "uncordon", nodes, closed=None)
 
 
-def _close(stage: Stage, mark: str, nodes: Iterable[str], *, closed: bool | None) -> None:
+def _close(context: JobsContext, mark: str, nodes: Iterable[str], *, closed: bool | None) -> None:
     names = list(nodes)
-    stage.mark(mark, nodes=names)
+    context.mark(mark, nodes=names)
     for name in names:
-        stage.kube.patch(_node_path(name), {"spec": {"unschedulable": closed}})
+        context.kube.patch(_node_path(name), {"spec": {"unschedulable": closed}})
 
 
 def _node_path(name: str = "") -> str:
@@ -107,9 +107,9 @@ def gpu_container(gpus: int = 1) -> dict[str, Any]:
     return {**container(), "resources": {"limits": {GPU: str(gpus)}}}
 
 
-def create_class(stage: Stage, name: str, value: int) -> str:
+def create_class(context: JobsContext, name: str, value: int) -> str:
     """A PriorityClass of this track's own, once admission knows it; gives its whole name."""
-    whole = f"{stage.namespace()}-{name}"
+    whole = f"{context.namespace()}-{name}"
     body = {
         "apiVersion": "scheduling.k8s.io/v1",
         "kind": "PriorityClass",
@@ -118,7 +118,7 @@ def create_class(stage: Stage, name: str, value: int) -> str:
         # Nobody else's pod makes way.
         "preemptionPolicy": "Never",
     }
-    stage.kube.create(resource_path("scheduling.k8s.io/v1", "priorityclasses"), body)
+    context.kube.create(resource_path("scheduling.k8s.io/v1", "priorityclasses"), body)
     trial = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -128,9 +128,9 @@ def create_class(stage: Stage, name: str, value: int) -> str:
 
     def known() -> None:
         try:
-            stage.kube.create(pods_path(stage.namespace()), trial, dryRun="All")
+            context.kube.create(pods_path(context.namespace()), trial, dryRun="All")
         except ApiRefused as refused:
             raise NotYet(str(refused)) from refused
 
-    stage.wait(f"the priority class {whole}", known, control=lambda: "admission does not know it")
+    context.wait(f"the priority class {whole}", known, control=lambda: "admission does not know it")
     return whole

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders.lab1.api import container, is_true, job_manifest, phase
-from graders.lab1.stage import Stage, describe
+from graders.lab1.jobscontext import JobsContext, describe
 from graders.lab1.tracks.rooms import (
     POOL,
     PoolNode,
@@ -36,65 +36,65 @@ CLASSES = {"urgent": 2000, "usual": 1000}
 """Priority classes by what a job calls them, with their value."""
 
 
-def gang(stage: Stage) -> None:
+def gang(context: JobsContext) -> None:
     """Four pods and three places; then four; then one fails, and there is no place for another.
 
     At last a gang of five that needs three, with places for four.
     """
-    namespace = stage.namespace()
+    namespace = context.namespace()
     reserved = {"key": RESERVED, "value": "gangs", "effect": "NoSchedule"}
     broken = {"key": "kubeproof.dev/broken", "effect": "NoSchedule"}
     nodes = create_pool(
-        stage,
+        context,
         PoolNode("zone-a", 2, {"taints": [reserved]}),
         PoolNode("zone-b", 2),
         PoolNode("zone-a", 4, {"unschedulable": True}),
         PoolNode("zone-b", 4, {"taints": [broken]}),
     )
-    create_blocker(stage, nodes[1], gpus=1)
-    since = stage.now()
+    create_blocker(context, nodes[1], gpus=1)
+    since = context.now()
     tolerant = {"tolerations": [{**reserved, "operator": "Equal"}]}
-    _create_gang(stage, GANG, nodes=4, min_available=4, spec=tolerant)
-    stage.await_notice(namespace, since)
-    _hold(stage)
-    make_room(stage)
-    stage.wait_pods(namespace, GANG, 4)
-    stage.settle(namespace)
-    stage.mark("gang-runs", namespace=namespace, job=GANG)
-    _fail_one(stage, nodes[:2])
-    _run_in_part(stage, tolerant)
-    stage.mark("end", namespace=namespace)
+    _create_gang(context, GANG, nodes=4, min_available=4, spec=tolerant)
+    context.await_notice(namespace, since)
+    _hold(context)
+    make_room(context)
+    context.wait_pods(namespace, GANG, 4)
+    context.settle(namespace)
+    context.mark("gang-runs", namespace=namespace, job=GANG)
+    _fail_one(context, nodes[:2])
+    _run_in_part(context, tolerant)
+    context.mark("end", namespace=namespace)
 
 
-def rival_gangs(stage: Stage) -> None:
+def rival_gangs(context: JobsContext) -> None:
     """Two gangs of three and places for four, which become free all at once."""
-    namespace = stage.namespace()
-    nodes = create_pool(stage, PoolNode("zone-a", 2), PoolNode("zone-b", 2))
-    create_blocker(stage, nodes[0], gpus=2)
-    since = stage.now()
+    namespace = context.namespace()
+    nodes = create_pool(context, PoolNode("zone-a", 2), PoolNode("zone-b", 2))
+    create_blocker(context, nodes[0], gpus=2)
+    since = context.now()
     # More than there are nodes means all of them.
     for name, min_available in zip(RIVALS, (3, 5), strict=True):
-        _create_gang(stage, name, nodes=3, min_available=min_available)
-    stage.await_notice(namespace, since)
-    _hold(stage)
-    make_room(stage)
-    first = stage.wait("one of the two gangs to run with all its three pods", lambda: _first(stage))
+        _create_gang(context, name, nodes=3, min_available=min_available)
+    context.await_notice(namespace, since)
+    _hold(context)
+    make_room(context)
+    first = context.wait("one of the two gangs to run with all its three pods", lambda: _first(context))
     second = next(name for name in RIVALS if name != first)
-    _hold(stage)
-    stage.mark("first-ends", namespace=namespace, first=first, second=second)
-    for pod in stage.pod_names(namespace, first):
-        stage.end_pod(namespace, pod, "0")
-    stage.wait_pods(namespace, second, 3)
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+    _hold(context)
+    context.mark("first-ends", namespace=namespace, first=first, second=second)
+    for pod in context.pod_names(namespace, first):
+        context.end_pod(namespace, pod, "0")
+    context.wait_pods(namespace, second, 3)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
-def placement(stage: Stage) -> None:
+def placement(context: JobsContext) -> None:
     """A template with a spread over two zones, GPUs and a priority; and one that leaves the priority out."""
-    namespace = stage.namespace()
+    namespace = context.namespace()
     nodes = {"zone-a": 4, "zone-b": 2}
-    names = create_pool(stage, *(PoolNode(zone, gpus) for zone, gpus in nodes.items()))
-    classes = {name: create_class(stage, name, value) for name, value in CLASSES.items()}
+    names = create_pool(context, *(PoolNode(zone, gpus) for zone, gpus in nodes.items()))
+    classes = {name: create_class(context, name, value) for name, value in CLASSES.items()}
     spread = _with_template(
         job_manifest(
             namespace,
@@ -119,7 +119,7 @@ def placement(stage: Stage) -> None:
     )
     policy = {"schedulingPolicy": {"priorityClass": classes["usual"]}}
     plain = job_manifest(namespace, PLAIN, nodes=1, run_policy=policy)
-    stage.mark(
+    context.mark(
         "asked",
         namespace=namespace,
         template=spread["spec"]["trainer"]["template"],
@@ -130,17 +130,17 @@ def placement(stage: Stage) -> None:
         },
     )
     for manifest in (spread, plain):
-        stage.create(manifest)
-    stage.wait_pods(namespace, SPREAD, 4)
-    stage.wait_pods(namespace, PLAIN, 1)
-    stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+        context.create(manifest)
+    context.wait_pods(namespace, SPREAD, 4)
+    context.wait_pods(namespace, PLAIN, 1)
+    context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
 def _create_gang(
-    stage: Stage, name: str, *, nodes: int, min_available: int, spec: Mapping[str, Any] | None = None
+    context: JobsContext, name: str, *, nodes: int, min_available: int, spec: Mapping[str, Any] | None = None
 ) -> None:
-    namespace = stage.namespace()
+    namespace = context.namespace()
     manifest = job_manifest(
         namespace,
         name,
@@ -148,25 +148,26 @@ def _create_gang(
         run_policy={"schedulingPolicy": {"minAvailable": min_available}},
         containers=[gpu_container()],
     )
-    stage.create(_with_template(manifest, spec={"nodeSelector": {POOL: namespace}, **(spec or {})}))
+    context.create(_with_template(manifest, spec={"nodeSelector": {POOL: namespace}, **(spec or {})}))
 
 
-def _hold(stage: Stage) -> None:
+def _hold(context: JobsContext) -> None:
     """Give the operator time to do something rash."""
-    since = stage.now()
-    stage.settle(stage.namespace())
+    since = context.now()
+    context.settle(context.namespace())
 
     def over() -> None:
-        if stage.now() < since + HOLD_S:
+        if context.now() < since + HOLD_S:
             raise NotYet("the time is not over")
 
-    stage.wait("some time to pass", over)
+    context.wait("some time to pass", over)
 
 
-def _first(stage: Stage) -> str:
-    namespace = stage.namespace()
+def _first(context: JobsContext) -> str:
+    namespace = context.namespace()
     running = {
-        name: sum(phase(pod) == "Running" for pod in stage.pods(namespace, name).values()) for name in RIVALS
+        name: sum(phase(pod) == "Running" for pod in context.pods(namespace, name).values())
+        for name in RIVALS
     }
     for name, count in running.items():
         if count == 3:
@@ -174,61 +175,61 @@ def _first(stage: Stage) -> str:
     raise NotYet(", ".join(f"{count} pods of {name} run" for name, count in running.items()))
 
 
-def _fail_one(stage: Stage, nodes: list[str]) -> None:
+def _fail_one(context: JobsContext, nodes: list[str]) -> None:
     """One pod of the running gang fails, and while the nodes are closed nothing can take its place."""
-    namespace = stage.namespace()
-    before = stage.pods(namespace, GANG)
+    namespace = context.namespace()
+    before = context.pods(namespace, GANG)
     victim = sorted(before)[-1]
     lost = before[victim]["metadata"]["uid"]
-    cordon(stage, nodes)
-    failed = stage.mark("failure", namespace=namespace, pod=victim)
-    stage.end_pod(namespace, victim, "1")
-    stage.await_notice(namespace, failed)
+    cordon(context, nodes)
+    failed = context.mark("failure", namespace=namespace, pod=victim)
+    context.end_pod(namespace, victim, "1")
+    context.await_notice(namespace, failed)
 
     def replaced() -> None:
-        uids = {pod["metadata"]["uid"] for pod in stage.pods(namespace, GANG).values()}
+        uids = {pod["metadata"]["uid"] for pod in context.pods(namespace, GANG).values()}
         if len(uids) != len(before) or lost in uids:
             raise NotYet(f"{len(uids)} pods")
 
     # Whether a failed pod is replaced at all is another track's business.
-    stays = stage.reached("a pod in place of the failed one", replaced)
-    stage.settle(namespace)
+    stays = context.reached("a pod in place of the failed one", replaced)
+    context.settle(namespace)
     survivors = {name: pod["metadata"]["uid"] for name, pod in before.items() if name != victim}
-    stage.mark("one-failed", namespace=namespace, victim=victim, survivors=survivors)
-    uncordon(stage, nodes)
+    context.mark("one-failed", namespace=namespace, victim=victim, survivors=survivors)
+    uncordon(context, nodes)
     if stays:
-        stage.wait_pods(namespace, GANG, len(before))
-        stage.settle(namespace)
+        context.wait_pods(namespace, GANG, len(before))
+        context.settle(namespace)
 
 
-def _run_in_part(stage: Stage, spec: Mapping[str, Any]) -> None:
+def _run_in_part(context: JobsContext, spec: Mapping[str, Any]) -> None:
     """A gang with a minAvailable below its size runs without those that find no place."""
-    namespace = stage.namespace()
-    stage.delete_job(namespace, GANG)
+    namespace = context.namespace()
+    context.delete_job(namespace, GANG)
     # Whether a deleted job's pods go is another track's business; until then there is no room.
-    if not stage.reached(f"the pods of {GANG} to be gone", lambda: _expect_no_pods(stage)):
+    if not context.reached(f"the pods of {GANG} to be gone", lambda: _expect_no_pods(context)):
         return
-    _create_gang(stage, LOOSE, nodes=5, min_available=3, spec=spec)
-    stage.reached("three pods of the gang to run", lambda: _run_at_least(stage, 3))
-    stage.reached(f"the job {LOOSE}: Running is True", lambda: _expect_running(stage, namespace, LOOSE))
-    stage.settle(namespace)
-    stage.mark("in-part", namespace=namespace, job=LOOSE)
+    _create_gang(context, LOOSE, nodes=5, min_available=3, spec=spec)
+    context.reached("three pods of the gang to run", lambda: _run_at_least(context, 3))
+    context.reached(f"the job {LOOSE}: Running is True", lambda: _expect_running(context, namespace, LOOSE))
+    context.settle(namespace)
+    context.mark("in-part", namespace=namespace, job=LOOSE)
 
 
-def _expect_no_pods(stage: Stage) -> None:
-    left = stage.world.watches.objects("pods", stage.namespace())
+def _expect_no_pods(context: JobsContext) -> None:
+    left = context.env.watches.objects("pods", context.namespace())
     if left:
         raise NotYet(f"{', '.join(sorted(left))} are there")
 
 
-def _run_at_least(stage: Stage, wanted: int) -> None:
-    running = sum(phase(pod) == "Running" for pod in stage.pods(stage.namespace(), LOOSE).values())
+def _run_at_least(context: JobsContext, wanted: int) -> None:
+    running = sum(phase(pod) == "Running" for pod in context.pods(context.namespace(), LOOSE).values())
     if running < wanted:
         raise NotYet(f"{running} pods of {LOOSE} run")
 
 
-def _expect_running(stage: Stage, namespace: str, name: str) -> None:
-    job = stage.the_job(namespace, name)
+def _expect_running(context: JobsContext, namespace: str, name: str) -> None:
+    job = context.the_job(namespace, name)
     if not is_true(job, "Running"):
         raise NotYet(describe(job))
 

@@ -6,51 +6,51 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graders.lab1.api import PLURAL, is_finished, is_true, job_manifest
+from graders.lab1.jobscontext import JobsContext
 from graders.lab1.metrics import Page, read_page
-from graders.lab1.stage import Stage
 from graders.lab1.tracks.lifecycle import wait_finished, wait_replaced
 from graders.polling import NotYet
 
 
-def events(stage: Stage) -> None:
+def events(context: JobsContext) -> None:
     """One job through every transition but Failed; after each, its Events are awaited."""
-    namespace, name = stage.namespace(), "talks"
+    namespace, name = context.namespace(), "talks"
 
     def start() -> bool:
-        stage.create(job_manifest(namespace, name, nodes=2))
-        stage.wait_pods(namespace, name, 2)
+        context.create(job_manifest(namespace, name, nodes=2))
+        context.wait_pods(namespace, name, 2)
         return True
 
     def fail() -> bool:
-        pods = stage.pods(namespace, name)
+        pods = context.pods(namespace, name)
         victim = sorted(pods)[0]
-        stage.end_pod(namespace, victim, "137")
-        wait_replaced(stage, namespace, name, pods[victim]["metadata"]["uid"], 2)
+        context.end_pod(namespace, victim, "137")
+        wait_replaced(context, namespace, name, pods[victim]["metadata"]["uid"], 2)
         return True
 
     def no_pods() -> None:
-        if pods := stage.pod_names(namespace, name):
+        if pods := context.pod_names(namespace, name):
             raise NotYet(f"pods: {', '.join(pods)}")
 
     def suspend() -> bool:
-        stage.change(namespace, name, {"spec": {"runPolicy": {"suspend": True}}}, "suspend")
+        context.change(namespace, name, {"spec": {"runPolicy": {"suspend": True}}}, "suspend")
         # An operator that does not suspend has nothing to tell here, and loses by the suspend track.
-        return stage.reached("no pods while suspended", no_pods)
+        return context.reached("no pods while suspended", no_pods)
 
     def resume() -> bool:
-        suspended = not stage.pod_names(namespace, name)
-        stage.change(namespace, name, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
-        stage.wait_pods(namespace, name, 2)
+        suspended = not context.pod_names(namespace, name)
+        context.change(namespace, name, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
+        context.wait_pods(namespace, name, 2)
         return suspended
 
     def complete() -> bool:
-        for pod in stage.pod_names(namespace, name):
-            stage.end_pod(namespace, pod, "0")
-        wait_finished(stage, namespace, name)
+        for pod in context.pod_names(namespace, name):
+            context.end_pod(namespace, pod, "0")
+        wait_finished(context, namespace, name)
         return True
 
     _tell(
-        stage,
+        context,
         name,
         [
             ("created and running", 2, start),
@@ -62,42 +62,42 @@ def events(stage: Stage) -> None:
     )
 
 
-def events_of_failure(stage: Stage) -> None:
+def events_of_failure(context: JobsContext) -> None:
     """One job into Failed, its Events awaited."""
-    namespace, name = stage.namespace(), "doomed"
+    namespace, name = context.namespace(), "doomed"
 
     def start() -> bool:
-        stage.create(job_manifest(namespace, name, nodes=1, run_policy={"backoffLimit": 0}))
-        stage.wait_pods(namespace, name, 1)
+        context.create(job_manifest(namespace, name, nodes=1, run_policy={"backoffLimit": 0}))
+        context.wait_pods(namespace, name, 1)
         return True
 
     def fail() -> bool:
-        stage.end_pod(namespace, stage.pod_names(namespace, name)[0], "1")
-        wait_finished(stage, namespace, name)
+        context.end_pod(namespace, context.pod_names(namespace, name)[0], "1")
+        wait_finished(context, namespace, name)
         return True
 
-    _tell(stage, name, [("created and running", 2, start), ("failed", 1, fail)])
+    _tell(context, name, [("created and running", 2, start), ("failed", 1, fail)])
 
 
-def _tell(stage: Stage, job: str, steps: list[tuple[str, int, Callable[[], bool]]]) -> None:
+def _tell(context: JobsContext, job: str, steps: list[tuple[str, int, Callable[[], bool]]]) -> None:
     """Take each step and, if the job made that transition, wait for the Events it should bring."""
-    namespace = stage.namespace()
+    namespace = context.namespace()
     for transition, wanted, act in steps:
-        before = count_events(stage, namespace, job)
+        before = count_events(context, namespace, job)
         if not act():
             continue
-        stage.mark("transition", namespace=namespace, job=job, transition=transition, wanted=wanted)
-        stage.wait(
+        context.mark("transition", namespace=namespace, job=job, transition=transition, wanted=wanted)
+        context.wait(
             f"{wanted} Event(s) about {job} being {transition}",
-            lambda job=job, need=before + wanted: _at_least(stage, namespace, job, need),  # type: ignore[misc]
+            lambda job=job, need=before + wanted: _at_least(context, namespace, job, need),  # type: ignore[misc]
         )
-        stage.settle(namespace)
-    stage.mark("end", namespace=namespace)
+        context.settle(namespace)
+    context.mark("end", namespace=namespace)
 
 
-def count_events(stage: Stage, namespace: str, job: str) -> int:
+def count_events(context: JobsContext, namespace: str, job: str) -> int:
     """How many Events stand for the job now; an Event's `count` stands for as many."""
-    found = stage.world.watches.objects("events", namespace).values()
+    found = context.env.watches.objects("events", namespace).values()
     return sum(occurrences(event) for event in found if about(event, job))
 
 
@@ -113,71 +113,71 @@ def occurrences(event: Mapping[str, Any]) -> int:
     return int(series.get("count") or event.get("count") or 1)
 
 
-def metrics(stage: Stage) -> None:
+def metrics(context: JobsContext) -> None:
     """Two jobs before the restart of the operator, one after it, and the metrics page beside them."""
-    namespace = stage.namespace()
-    stage.create(job_manifest(namespace, "counted", nodes=2))
-    stage.create(job_manifest(namespace, "doomed", nodes=1, run_policy={"backoffLimit": 0}))
-    stage.wait_pods(namespace, "counted", 2)
-    stage.wait_pods(namespace, "doomed", 1)
-    stage.settle(namespace)
-    pods = stage.pods(namespace, "counted")
+    namespace = context.namespace()
+    context.create(job_manifest(namespace, "counted", nodes=2))
+    context.create(job_manifest(namespace, "doomed", nodes=1, run_policy={"backoffLimit": 0}))
+    context.wait_pods(namespace, "counted", 2)
+    context.wait_pods(namespace, "doomed", 1)
+    context.settle(namespace)
+    pods = context.pods(namespace, "counted")
     victim = sorted(pods)[0]
-    stage.end_pod(namespace, victim, "1")
-    wait_replaced(stage, namespace, "counted", pods[victim]["metadata"]["uid"], 2)
-    stage.settle(namespace)
-    for pod in stage.pod_names(namespace, "counted"):
-        stage.end_pod(namespace, pod, "0")
-    stage.end_pod(namespace, stage.pod_names(namespace, "doomed")[0], "1")
+    context.end_pod(namespace, victim, "1")
+    wait_replaced(context, namespace, "counted", pods[victim]["metadata"]["uid"], 2)
+    context.settle(namespace)
+    for pod in context.pod_names(namespace, "counted"):
+        context.end_pod(namespace, pod, "0")
+    context.end_pod(namespace, context.pod_names(namespace, "doomed")[0], "1")
     for job in ("counted", "doomed"):
-        wait_finished(stage, namespace, job)
-    stage.create(job_manifest(namespace, "outlives", nodes=1))
-    stage.wait_pods(namespace, "outlives", 1)
-    stage.settle(namespace)
-    _wait_gauge(stage)
-    stage.mark("read", namespace=namespace, active=_active(stage))
-    stage.through_restart(
-        before=lambda: _last_reading(stage, namespace),
-        after=lambda: _wait_gauge(stage),
+        wait_finished(context, namespace, job)
+    context.create(job_manifest(namespace, "outlives", nodes=1))
+    context.wait_pods(namespace, "outlives", 1)
+    context.settle(namespace)
+    _wait_gauge(context)
+    context.mark("read", namespace=namespace, active=_active(context))
+    context.through_restart(
+        before=lambda: _last_reading(context, namespace),
+        after=lambda: _wait_gauge(context),
     )
-    stage.create(job_manifest(namespace, "late", nodes=1))
-    stage.wait_pods(namespace, "late", 1)
-    stage.wait_job(namespace, "late", "Running is True", lambda job: is_true(job, "Running"))
+    context.create(job_manifest(namespace, "late", nodes=1))
+    context.wait_pods(namespace, "late", 1)
+    context.wait_job(namespace, "late", "Running is True", lambda job: is_true(job, "Running"))
     for job in ("late", "outlives"):
-        stage.end_pod(namespace, stage.pod_names(namespace, job)[0], "0")
+        context.end_pod(namespace, context.pod_names(namespace, job)[0], "0")
     for job in ("late", "outlives"):
-        wait_finished(stage, namespace, job)
-    stage.settle(namespace)
-    stage.world.operator.scrape()
-    stage.mark("end", namespace=namespace)
+        wait_finished(context, namespace, job)
+    context.settle(namespace)
+    context.env.operator.scrape()
+    context.mark("end", namespace=namespace)
 
 
-def _last_reading(stage: Stage, namespace: str) -> None:
+def _last_reading(context: JobsContext, namespace: str) -> None:
     """What the dying process counted; nothing in this namespace moves any more."""
-    stage.world.operator.scrape()
-    stage.mark("last-reading", namespace=namespace)
+    context.env.operator.scrape()
+    context.mark("last-reading", namespace=namespace)
 
 
-def _active(stage: Stage) -> int:
-    return sum(not is_finished(job) for job in stage.world.watches.everything(PLURAL))
+def _active(context: JobsContext) -> int:
+    return sum(not is_finished(job) for job in context.env.watches.everything(PLURAL))
 
 
-def _wait_gauge(stage: Stage) -> None:
+def _wait_gauge(context: JobsContext) -> None:
     """Wait until the gauge tells the number of unfinished jobs, on one page; other tracks may go on."""
 
     def probe() -> None:
-        scrape = stage.world.operator.scrape()
+        scrape = context.env.operator.scrape()
         if not scrape.ok:
             raise NotYet(f"the metrics page cannot be read: {scrape.error}")
         page = read_page(scrape.text)
         if isinstance(page, str):
             raise NotYet(f"the metrics page cannot be parsed: {page}")
-        told, true = gauge(page), _active(stage)
+        told, true = gauge(page), _active(context)
         if told != true:
             raise NotYet(f"mltrainingjob_jobs_active is {told:g}, and {true} jobs are unfinished")
-        stage.mark("gauge", told=told, true=true, instance=scrape.instance)
+        context.mark("gauge", told=told, true=true, instance=scrape.instance)
 
-    stage.wait("mltrainingjob_jobs_active to tell the number of unfinished jobs", probe)
+    context.wait("mltrainingjob_jobs_active to tell the number of unfinished jobs", probe)
 
 
 def gauge(page: Page) -> float:
@@ -185,7 +185,7 @@ def gauge(page: Page) -> float:
     return page.total("mltrainingjob_jobs_active")
 
 
-def _at_least(stage: Stage, namespace: str, job: str, need: int) -> None:
-    have = count_events(stage, namespace, job)
+def _at_least(context: JobsContext, namespace: str, job: str, need: int) -> None:
+    have = count_events(context, namespace, job)
     if have < need:
         raise NotYet(f"{have} Events about {job} so far, {need} wanted")

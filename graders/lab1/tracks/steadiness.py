@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graders.lab1.api import is_true, job_manifest, phase
-from graders.lab1.stage import Stage
+from graders.lab1.environment import QUIET_S
+from graders.lab1.jobscontext import JobsContext
 from graders.lab1.walk import FIRST_NODES, Walk, merged, walker
-from graders.lab1.world import QUIET_S
 from graders.polling import NotYet
 from graders.scenario.deadlines import MOST_STRETCH, LearnerClock
 
@@ -21,35 +21,37 @@ FRESH = ("fresh", "again")
 """Parts with jobs that have the last spec from the start; what differs between two such is chance."""
 
 
-def quiet(stage: Stage) -> None:
+def quiet(context: JobsContext) -> None:
     """A running, a suspended, a completed and a once-restarted job, left alone; then one is touched."""
-    namespace = stage.namespace()
-    stage.create(job_manifest(namespace, POKED, nodes=2))
-    stage.create(job_manifest(namespace, "sleeps", nodes=2, run_policy={"suspend": True}))
-    stage.create(job_manifest(namespace, "done", nodes=1))
-    stage.create(job_manifest(namespace, "restarted", nodes=2))
+    namespace = context.namespace()
+    context.create(job_manifest(namespace, POKED, nodes=2))
+    context.create(job_manifest(namespace, "sleeps", nodes=2, run_policy={"suspend": True}))
+    context.create(job_manifest(namespace, "done", nodes=1))
+    context.create(job_manifest(namespace, "restarted", nodes=2))
     for name, nodes in ((POKED, 2), ("done", 1), ("restarted", 2)):
-        stage.wait_pods(namespace, name, nodes)
-    stage.settle(namespace)
-    victim, uid = _first_pod(stage, namespace, "restarted")
-    stage.end_pod(namespace, victim, "137")
-    stage.end_pod(namespace, _first_pod(stage, namespace, "done")[0], "0")
+        context.wait_pods(namespace, name, nodes)
+    context.settle(namespace)
+    victim, uid = _first_pod(context, namespace, "restarted")
+    context.end_pod(namespace, victim, "137")
+    context.end_pod(namespace, _first_pod(context, namespace, "done")[0], "0")
     # Whether it replaces and completes is for other tracks to demand: this one looks at what follows.
-    stage.reached("a new pod for a failed one", lambda: _replaced(stage, namespace, "restarted", uid))
-    stage.reached("the job done: Complete is True", lambda: _condition(stage, namespace, "done", "Complete"))
-    stretch = stage.world.quiet_s / QUIET_S
-    stage.settle(namespace, for_s=SETTLED_S * stretch)
-    stage.mark("watching", namespace=namespace)
-    let_pass(stage, "watching what is written while nothing changes", WINDOW_S * stretch)
+    context.reached("a new pod for a failed one", lambda: _replaced(context, namespace, "restarted", uid))
+    context.reached(
+        "the job done: Complete is True", lambda: _condition(context, namespace, "done", "Complete")
+    )
+    stretch = context.env.quiet_s / QUIET_S
+    context.settle(namespace, for_s=SETTLED_S * stretch)
+    context.mark("watching", namespace=namespace)
+    let_pass(context, "watching what is written while nothing changes", WINDOW_S * stretch)
     poke = {"metadata": {"annotations": {"example.org/note": "seen"}}}
-    stage.change(namespace, POKED, poke, "poke")
-    let_pass(stage, "watching what is written after an annotation", AFTER_POKE_S * stretch)
-    stage.mark("end", namespace=namespace)
+    context.change(namespace, POKED, poke, "poke")
+    let_pass(context, "watching what is written after an annotation", AFTER_POKE_S * stretch)
+    context.mark("end", namespace=namespace)
 
 
-def let_pass(stage: Stage, what: str, seconds: float) -> None:
+def let_pass(context: JobsContext, what: str, seconds: float) -> None:
     """Let time go by, as much of it as the operator has for itself."""
-    clock = LearnerClock(stage.world)
+    clock = LearnerClock(context.env)
 
     def probe() -> None:
         left_s = seconds - clock.now()
@@ -57,102 +59,102 @@ def let_pass(stage: Stage, what: str, seconds: float) -> None:
             raise NotYet(f"{left_s:.1f} s to go")
 
     if seconds > 0:
-        stage.wait(what, probe, timeout_s=(1 + MOST_STRETCH) * seconds + 5)
+        context.wait(what, probe, timeout_s=(1 + MOST_STRETCH) * seconds + 5)
 
 
-def random_walk(stage: Stage) -> None:
+def random_walk(context: JobsContext) -> None:
     """Two jobs are led about; in two other namespaces jobs of their names have the last spec at once."""
-    here = stage.namespace()
+    here = context.namespace()
     for name in (SCOUT, ROAMER, RETURNER):
-        stage.create(walker(here, name))
+        context.create(walker(here, name))
     for name in (SCOUT, ROAMER, RETURNER):
-        stage.wait_pods(here, name, FIRST_NODES)
-    moves = _scouted(stage, here)
+        context.wait_pods(here, name, FIRST_NODES)
+    moves = _scouted(context, here)
     # The namespace is named by the run's seed, so the same seed leads the same way.
     walks = {name: Walk(f"{here}/{name}", moves, ends_paused=name == RETURNER) for name in (ROAMER, RETURNER)}
     for name, walk in walks.items():
-        stage.mark(
+        context.mark(
             "walk", job=name, seed=f"{here}/{name}", moves=sorted(moves), steps=[s.patch for s in walk.steps]
         )
         for part in FRESH:
-            twin = walker(stage.namespace(part), name)
-            stage.create({**twin, "spec": walk.spec})
-    _lead(stage, here, walks)
-    spaces = (here, *(stage.namespace(part) for part in FRESH))
+            twin = walker(context.namespace(part), name)
+            context.create({**twin, "spec": walk.spec})
+    _lead(context, here, walks)
+    spaces = (here, *(context.namespace(part) for part in FRESH))
     for name, walk in walks.items():
         for space in spaces:
-            stage.wait_pods(space, name, walk.nodes)
-    stage.settle(*spaces)
-    stage.mark("end", namespace=here)
+            context.wait_pods(space, name, walk.nodes)
+    context.settle(*spaces)
+    context.mark("end", namespace=here)
 
 
-def _scouted(stage: Stage, namespace: str) -> frozenset[str]:
+def _scouted(context: JobsContext, namespace: str) -> frozenset[str]:
     """Which moves the operator follows when they come singly; those it does not cost other criteria."""
     moves = set()
     for move, nodes in (("grow", FIRST_NODES + 1), ("shrink", FIRST_NODES)):
-        stage.change(namespace, SCOUT, {"spec": {"trainer": {"numNodes": nodes}}}, "scout", move=move)
-        if stage.reached(f"{nodes} pods of {SCOUT}", lambda n=nodes: _sized(stage, namespace, SCOUT, n)):  # type: ignore[misc]
+        context.change(namespace, SCOUT, {"spec": {"trainer": {"numNodes": nodes}}}, "scout", move=move)
+        if context.reached(f"{nodes} pods of {SCOUT}", lambda n=nodes: _sized(context, namespace, SCOUT, n)):  # type: ignore[misc]
             moves.add(move)
-    left = len(stage.pods(namespace, SCOUT))
+    left = len(context.pods(namespace, SCOUT))
     followed = []
     for suspended, nodes in ((True, 0), (False, left)):
         patch = {"spec": {"runPolicy": {"suspend": suspended}}}
-        stage.change(namespace, SCOUT, patch, "scout", move="pause" if suspended else "resume")
+        context.change(namespace, SCOUT, patch, "scout", move="pause" if suspended else "resume")
         what = f"{nodes} pods of {SCOUT}"
-        followed.append(stage.reached(what, lambda n=nodes: _sized(stage, namespace, SCOUT, n)))  # type: ignore[misc]
+        followed.append(context.reached(what, lambda n=nodes: _sized(context, namespace, SCOUT, n)))  # type: ignore[misc]
         if not followed[-1]:
             break
     if all(followed):
         moves.add("pause")
     if not moves:
         # Whoever follows no change at all has nothing here to be equal in.
-        stage.wait_pods(namespace, SCOUT, 0)
+        context.wait_pods(namespace, SCOUT, 0)
     return frozenset(moves)
 
 
-def _lead(stage: Stage, namespace: str, walks: dict[str, Walk]) -> None:
+def _lead(context: JobsContext, namespace: str, walks: dict[str, Walk]) -> None:
     states = {name: walker("", "")["spec"] for name in walks}
     for steps in zip(*(walk.steps for walk in walks.values()), strict=True):
         for name, step in zip(walks, steps, strict=True):
             states[name] = merged(states[name], step.patch)
             nodes = states[name]["trainer"]["numNodes"]
-            stage.change(namespace, name, {"spec": step.patch}, "step", nodes=nodes, spec=step.patch)
+            context.change(namespace, name, {"spec": step.patch}, "step", nodes=nodes, spec=step.patch)
         for name, step in zip(walks, steps, strict=True):
             if step.rests:
                 paused = states[name]["runPolicy"].get("suspend")
                 wanted = 0 if paused else states[name]["trainer"]["numNodes"]
                 what = f"{wanted} pods of {name}"
-                stage.reached(what, lambda n=name, w=wanted: _sized(stage, namespace, n, w))  # type: ignore[misc]
+                context.reached(what, lambda n=name, w=wanted: _sized(context, namespace, n, w))  # type: ignore[misc]
         if any(step.rests for step in steps):
-            stage.settle(namespace)
+            context.settle(namespace)
         else:
-            let_pass(stage, "a moment between two changes", max(step.pause_s for step in steps))
+            let_pass(context, "a moment between two changes", max(step.pause_s for step in steps))
 
 
-def _sized(stage: Stage, namespace: str, job: str, count: int) -> None:
-    pods = stage.pods(namespace, job)
+def _sized(context: JobsContext, namespace: str, job: str, count: int) -> None:
+    pods = context.pods(namespace, job)
     if len(pods) != count or any(phase(pod) != "Running" for pod in pods.values()):
         raise NotYet("pods: " + (", ".join(f"{n} {phase(p)}" for n, p in sorted(pods.items())) or "none"))
 
 
-def _first_pod(stage: Stage, namespace: str, job: str) -> tuple[str, str]:
+def _first_pod(context: JobsContext, namespace: str, job: str) -> tuple[str, str]:
     """Name and uid of the pod of the lowest index."""
 
     def probe() -> tuple[str, str]:
-        for name, pod in sorted(stage.pods(namespace, job).items()):
+        for name, pod in sorted(context.pods(namespace, job).items()):
             return name, str(pod["metadata"]["uid"])
         raise NotYet("0 pods")
 
-    return stage.wait(f"a pod of {job}", probe)
+    return context.wait(f"a pod of {job}", probe)
 
 
-def _replaced(stage: Stage, namespace: str, job: str, uid: str) -> None:
-    pods = stage.pods(namespace, job)
+def _replaced(context: JobsContext, namespace: str, job: str, uid: str) -> None:
+    pods = context.pods(namespace, job)
     if any(pod["metadata"]["uid"] == uid for pod in pods.values()):
         raise NotYet("the failed pod is still there")
-    _sized(stage, namespace, job, 2)
+    _sized(context, namespace, job, 2)
 
 
-def _condition(stage: Stage, namespace: str, job: str, condition: str) -> None:
-    if not is_true(stage.the_job(namespace, job), condition):
+def _condition(context: JobsContext, namespace: str, job: str, condition: str) -> None:
+    if not is_true(context.the_job(namespace, job), condition):
         raise NotYet(f"{condition} is not True")

@@ -17,10 +17,10 @@ from graders.lab1 import install
 from graders.lab1.api import API_VERSION, GROUP, PLURAL
 from graders.lab1.claims import claims
 from graders.lab1.collection import await_collector
+from graders.lab1.environment import QUIET_S, OperatorEnvironment
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.preparing import Prepared
 from graders.lab1.samples import read_samples
-from graders.lab1.world import QUIET_S, World
 from graders.model import Capability
 from graders.sandbox.protocol import SandboxSpec, View
 from graders.scenario.apiaccess import ApiAccess, open_api_access
@@ -48,7 +48,7 @@ _WATCHED = {"pods": "/api/v1/pods", "services": "/api/v1/services", "events": "/
 
 
 @dataclass(frozen=True)
-class Setting:
+class CalibratedRun:
     """What all worlds of a run share; `scale` stretches every deadline."""
 
     run: Run
@@ -58,8 +58,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a world is: its cluster, with a `name` of its own unless it is the first, and its namespaces."""
+class ClusterContext:
+    """Where tracks act: their cluster, with a `name` of its own unless it is the first, and its namespaces."""
 
     live: LiveCluster
     namespaces: dict[str, str]
@@ -67,7 +67,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def open_world(setting: Setting, place: Place) -> Iterator[World]:
+def open_environment(setting: CalibratedRun, place: ClusterContext) -> Iterator[OperatorEnvironment]:
     """Install the submission in a cluster and watch it while the block runs; the operator is not started yet.
 
     Raises:
@@ -85,8 +85,8 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
             if Capability.REAL_PODS in cluster.capabilities:
                 forbid_escapes(kube, simulated=Capability.SIMULATED_NODES in cluster.capabilities)
             # What a cluster says of the manifests is evidence once; every other says the same.
-            witness = None if place.name else run.recording
-            install.install(kube, ready.manifests, ready.wanted, witness, setting.deadline_s, live.name)
+            recorded = None if place.name else run.recording
+            install.install(kube, ready.manifests, ready.wanted, recorded, setting.deadline_s, live.name)
             watches.follow(PLURAL, resource_path(API_VERSION, PLURAL))
             if not place.name:
                 install.record_rights(kube, run.recording, cluster.guest, live.name)
@@ -96,7 +96,7 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
                 await_collector(kube, cluster.own_namespace)
         name = f"{place.name}-operator" if place.name else "operator"
         launch = _launch(setting, kube, access, folder)
-        yield World(
+        yield OperatorEnvironment(
             kube=kube,
             recording=run.recording,
             audit=live.audit,
@@ -121,7 +121,7 @@ def open_world(setting: Setting, place: Place) -> Iterator[World]:
         )
 
 
-def _launch(setting: Setting, kube: Kube, access: ApiAccess, folder: Path) -> Launch:
+def _launch(setting: CalibratedRun, kube: Kube, access: ApiAccess, folder: Path) -> Launch:
     run, ready = setting.run, setting.ready
     operator, limits = ready.wanted.operator, run.settings.limits
     token = install.operator_token(kube, ready.wanted)

@@ -10,11 +10,11 @@ from graders.lab1.samples import Samples
 from graders.scenario.environment import QUIET_S, Environment
 from graders.scenario.learnerprocess import LearnerProcess
 
-__all__ = ["QUIET_S", "World"]
+__all__ = ["QUIET_S", "OperatorEnvironment"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class World(Environment):
+class OperatorEnvironment(Environment):
     """An environment with an operator, and in one track with a second replica of it."""
 
     watch_turn: threading.Lock = field(default_factory=threading.Lock)

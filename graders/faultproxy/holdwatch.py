@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from graders.faultproxy.rules import InFlight, Rule
-from graders.kube.requestinfo import Asked, Match
+from graders.kube.requestinfo import Match, RequestInfo
 
 _NEWS = frozenset({"ADDED", "MODIFIED", "DELETED"})
 
 
-class HeldFrames(Rule):
+class HoldWatchEvents(Rule):
     """News of the objects that are meant is kept from every watch, until it is let go of.
 
     A bookmark behind such news waits with it: it would say that the news was told.
@@ -26,9 +26,9 @@ class HeldFrames(Rule):
         """Set by the proxy: lets go of `all`, the `latest` of each object, or `none` of them."""
         self.held_bytes = 0
 
-    def holds(self, asked: Asked) -> bool:
+    def holds(self, info: RequestInfo) -> bool:
         """Watches of the resources that are meant."""
-        return self.match.covers_stream(asked)
+        return self.match.covers_stream(info)
 
     def take(self, request: InFlight, kind: str, item: dict[str, Any], size: int) -> bool:
         """Whether to hold this frame."""
@@ -39,7 +39,7 @@ class HeldFrames(Rule):
         return self._apply(request, f"held back: {kind} {metadata.get('name')}")
 
 
-class LateFrames(HeldFrames):
+class DelayWatchEvents(HoldWatchEvents):
     """News of the objects that are meant comes `late_s` seconds late to every watch, in order.
 
     The seconds are those of `clock`, which may be slower than others but never goes back.

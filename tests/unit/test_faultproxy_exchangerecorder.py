@@ -9,29 +9,29 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.faultproxy.exchangerecorder import ExchangeRecorder
 from graders.faultproxy.rules import InFlight
-from graders.faultproxy.witness import Witness
-from graders.kube.requestinfo import read_asked
+from graders.kube.requestinfo import read_request_info
 
 PODS = "/api/v1/namespaces/a/pods"
 
 
 @pytest.fixture
-def witness(tmp_path: Path) -> Iterator[Witness]:
+def exchanges(tmp_path: Path) -> Iterator[ExchangeRecorder]:
     with BundleWriter(tmp_path / "bundle") as writer:
-        yield Witness(Recording(writer))
+        yield ExchangeRecorder(Recording(writer))
 
 
-def answered(witness: Witness, method: str, target: str, code: int) -> None:
-    witness.exchanged(InFlight(read_asked(method, target), "operator-1", 0.0, code=code), "agent")
+def answered(exchanges: ExchangeRecorder, method: str, target: str, code: int) -> None:
+    exchanges.exchanged(InFlight(read_request_info(method, target), "operator-1", 0.0, code=code), "agent")
 
 
-def test_writes_are_counted_by_namespace_whatever_the_answer(witness: Witness) -> None:
+def test_writes_are_counted_by_namespace_whatever_the_answer(exchanges: ExchangeRecorder) -> None:
     for code in (201, 409, 0):
-        answered(witness, "POST", PODS, code)
-    answered(witness, "PATCH", "/api/v1/namespaces/b/pods/one", 200)
-    answered(witness, "GET", PODS, 200)
-    assert witness.writes == {"a": 3, "b": 1}
+        answered(exchanges, "POST", PODS, code)
+    answered(exchanges, "PATCH", "/api/v1/namespaces/b/pods/one", 200)
+    answered(exchanges, "GET", PODS, 200)
+    assert exchanges.writes == {"a": 3, "b": 1}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_writes_are_counted_by_namespace_whatever_the_answer(witness: Witness) -
     ],
 )
 def test_churn_is_what_was_really_made_or_removed(
-    witness: Witness, method: str, target: str, code: int, counted: int
+    exchanges: ExchangeRecorder, method: str, target: str, code: int, counted: int
 ) -> None:
-    answered(witness, method, target, code)
-    assert witness.churn == counted
+    answered(exchanges, method, target, code)
+    assert exchanges.churn == counted

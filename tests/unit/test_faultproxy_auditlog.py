@@ -16,8 +16,8 @@ from graders.evidence.auditing import AuditRecorder
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.recording import Recording
 from graders.evidence.records import AuditEvent
-from graders.faultproxy import Notary, read_asked
-from graders.faultproxy.notary import DECISION, MOST_BYTES, VIOLATIONS
+from graders.faultproxy import ProxyAuditLog, read_request_info
+from graders.faultproxy.auditlog import DECISION, MOST_BYTES, VIOLATIONS
 from graders.faultproxy.rules import InFlight
 from tests.unit.synthetic_bundle import make_manifest
 
@@ -53,14 +53,14 @@ def audit(tmp_path: Path) -> Iterator[AuditRecorder]:
 
 @pytest.fixture
 def note(audit: AuditRecorder, tmp_path: Path) -> Note:
-    notary = Notary(audit, OPERATOR, frozenset({"training.mod201.dev"}))
+    audit_log = ProxyAuditLog(audit, OPERATOR, frozenset({"training.mod201.dev"}))
 
     def note(method: str, target: str, upstream: Upstream, body: bytes = b"") -> AuditEvent:
-        flight = InFlight(read_asked(method, target), "operator-1", 1.0, body=body)
-        notary.sent(flight, 2.0, "agent")
+        flight = InFlight(read_request_info(method, target), "operator-1", 1.0, body=body)
+        audit_log.sent(flight, 2.0, "agent")
         flight.body = b""
-        asyncio.run(notary.answered(flight, upstream))  # type: ignore[arg-type]
-        notary.over(flight, upstream, 3.0)  # type: ignore[arg-type]
+        asyncio.run(audit_log.answered(flight, upstream))  # type: ignore[arg-type]
+        audit_log.over(flight, upstream, 3.0)  # type: ignore[arg-type]
         audit._recording.writer.close(make_manifest())
         (event,) = Bundle(tmp_path / "bundle").audit
         return event

@@ -12,7 +12,7 @@ from graders.kube.requestinfo import WRITES
 _MOST_NAMESPACES = 10_000
 
 
-class Witness:
+class ExchangeRecorder:
     """Writes to the bundle, and rings for who waits for a disturbance."""
 
     def __init__(self, recording: Recording, cluster: str = "") -> None:
@@ -28,30 +28,30 @@ class Witness:
 
     def note(self, rule: str, request: InFlight, what: str) -> None:
         """One application of a rule."""
-        asked = request.asked
+        info = request.info
         self._recording.writer.add(
             Disturbance(
                 self.now(), rule, request.instance, what,
-                asked.verb[:20], asked.resource[:200], asked.subresource[:100], asked.namespace[:100],
-                asked.name[:300], self._cluster,
+                info.verb[:20], info.resource[:200], info.subresource[:100], info.namespace[:100],
+                info.name[:300], self._cluster,
             )
         )  # fmt: skip
         self._recording.changes.notify()
 
     def exchanged(self, flight: InFlight, user_agent: str) -> None:
         """One request, however it ended."""
-        asked = flight.asked
-        if asked.verb in WRITES and (asked.namespace in self.writes or len(self.writes) < _MOST_NAMESPACES):
-            self.writes[asked.namespace] += 1
+        info = flight.info
+        if info.verb in WRITES and (info.namespace in self.writes or len(self.writes) < _MOST_NAMESPACES):
+            self.writes[info.namespace] += 1
         self.requests += 1
-        did = effective_verb(asked.verb, flight.code)
-        created = did == "create" and asked.resource == "pods" and not asked.subresource
+        did = effective_verb(info.verb, flight.code)
+        created = did == "create" and info.resource == "pods" and not info.subresource
         self.churn += 200 <= flight.code < 300 and (created or did == "delete")
         self._recording.writer.add(
             Exchange(
                 t=flight.t, t_end=self.now(), instance=flight.instance,
-                verb=asked.verb[:20], group=asked.group[:100], resource=asked.resource[:200],
-                subresource=asked.subresource[:100], namespace=asked.namespace[:100], name=asked.name[:300],
+                verb=info.verb[:20], group=info.group[:100], resource=info.resource[:200],
+                subresource=info.subresource[:100], namespace=info.namespace[:100], name=info.name[:300],
                 code=flight.code, rules=tuple(dict.fromkeys(flight.touched)), user_agent=user_agent[:200],
                 cluster=self._cluster,
             )

@@ -49,7 +49,7 @@ _WATCHED = {
 
 
 @dataclass(frozen=True)
-class RealWorld:
+class RealPodsEnvironment:
     """What the track acts in. `namespace` is where jobs are, `own_namespace` the grader's.
 
     `starts_s` is how long a pod took from its creation to Running, `deadline_s` how long an operator has to
@@ -83,13 +83,13 @@ class RealWorld:
 
 
 @contextlib.contextmanager
-def open_real_world(
+def open_real_environment(
     run: Run,
     manifests: Sequence[Manifest],
     image: OperatorImage,
     live: LiveCluster,
     jobs: str,
-) -> Iterator[RealWorld]:
+) -> Iterator[RealPodsEnvironment]:
     """Install the submission, but for its Deployments, and watch while the block runs; `jobs` is a namespace.
 
     Raises:
@@ -114,7 +114,7 @@ def open_real_world(
     with run.progress.task("measuring how long a real pod takes to start"):
         await_names(kube, own, image.training)
         starts_s = start_pod(kube, own, image.training)
-    yield RealWorld(
+    yield RealPodsEnvironment(
         kube=kube,
         recording=run.recording,
         audit=live.audit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graders.faultproxy import Fence, read_asked
+from graders.faultproxy import NamespaceGuard, read_request_info
 
 OURS = "/api/v1/namespaces/ours"
 THEIRS = "/api/v1/namespaces/theirs"
@@ -12,8 +12,8 @@ ROLES = "/apis/rbac.authorization.k8s.io/v1"
 
 
 @pytest.fixture
-def fence() -> Fence:
-    return Fence(lambda namespace: namespace == "ours")
+def fence() -> NamespaceGuard:
+    return NamespaceGuard(lambda namespace: namespace == "ours")
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def fence() -> Fence:
         ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
     ],
 )
-def test_what_changes_nothing_of_theirs_passes(fence: Fence, method: str, target: str) -> None:
-    assert fence.lets(read_asked(method, target))
+def test_what_changes_nothing_of_theirs_passes(fence: NamespaceGuard, method: str, target: str) -> None:
+    assert fence.lets(read_request_info(method, target))
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_what_changes_nothing_of_theirs_passes(fence: Fence, method: str, target
         ("POST", "/anything"),
     ],
 )
-def test_what_would_change_or_tell_theirs_does_not(fence: Fence, method: str, target: str) -> None:
-    assert not fence.lets(read_asked(method, target))
+def test_what_would_change_or_tell_theirs_does_not(fence: NamespaceGuard, method: str, target: str) -> None:
+    assert not fence.lets(read_request_info(method, target))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graders.faultproxy.rules import Answer, InFlight, Rule
-from graders.kube.requestinfo import Asked, Match
+from graders.kube.requestinfo import Match, RequestInfo
 
-NAME = "fence"
+NAME = "namespace-guard"
 
 _ASKING = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
 """Groups whose objects are questions: nothing is stored."""
@@ -22,7 +22,7 @@ _REFUSED = Answer(
 )
 
 
-class Fence(Rule):
+class NamespaceGuard(Rule):
     """Whatever its rights, an operator writes only where `owns` says so, and reads no Secret elsewhere."""
 
     def __init__(self, owns: Callable[[str], bool]) -> None:
@@ -30,18 +30,18 @@ class Fence(Rule):
         self._owns = owns
 
     async def before(self, request: InFlight) -> Answer | None:
-        """Answer what would lead over the fence."""
-        if self.lets(request.asked):
+        """Answer what would lead out of them."""
+        if self.lets(request.info):
             return None
         self._apply(request, "refused: not in a namespace of this grading")
         return _REFUSED
 
-    def lets(self, asked: Asked) -> bool:
+    def lets(self, info: RequestInfo) -> bool:
         """Whether a request stays inside."""
-        if asked.namespace and asked.resource != "namespaces" and self._owns(asked.namespace):
+        if info.namespace and info.resource != "namespaces" and self._owns(info.namespace):
             return True
-        if asked.group in _ASKING:
+        if info.group in _ASKING:
             return True
         # A trial of a change is answered with the object.
-        changes_nothing = asked.dry_run or asked.verb in ("get", "list", "watch")
-        return changes_nothing and asked.resource != "secrets" and asked.subresource in _NO_TAMPERING
+        changes_nothing = info.dry_run or info.verb in ("get", "list", "watch")
+        return changes_nothing and info.resource != "secrets" and info.subresource in _NO_TAMPERING

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graders.kube.requestinfo import Asked
+from graders.kube.requestinfo import RequestInfo
 
 LEASES = "leases"
 PEERINGS = frozenset({"kopfpeerings", "clusterkopfpeerings"})
@@ -22,7 +22,7 @@ MOST_LEASE_S = 15.0
 
 
 @dataclass(frozen=True)
-class Claim:
+class LeaseWrite:
     """One accepted write by which a replica says that it leads, would lead, or no longer does.
 
     `lock` names the object, `holder` is what the replica calls itself in it, `lasts_s` how long the word
@@ -53,7 +53,7 @@ def replica_of(instance: str) -> str:
     return instance.rpartition("-")[0]
 
 
-def read_claims(asked: Asked, body: bytes, instance: str, t: float) -> list[Claim]:
+def read_lease_writes(asked: RequestInfo, body: bytes, instance: str, t: float) -> list[LeaseWrite]:
     """What an accepted write of a Lease or a peering claims; what cannot be read claims the whole object."""
     lock = f"{asked.resource}/{asked.namespace}/"
     try:
@@ -68,18 +68,20 @@ def read_claims(asked: Asked, body: bytes, instance: str, t: float) -> list[Clai
     spec = spec if isinstance(spec, Mapping) else {}
     holder = spec.get("holderIdentity", instance)
     gone = asked.verb in ("delete", "deletecollection") or not holder
-    return [Claim(t, instance, lock, str(holder or ""), seconds(spec.get("leaseDurationSeconds")), gone=gone)]
+    return [
+        LeaseWrite(t, instance, lock, str(holder or ""), seconds(spec.get("leaseDurationSeconds")), gone=gone)
+    ]
 
 
-def _entries(status: object, instance: str, t: float, lock: str) -> Iterable[Claim]:
+def _entries(status: object, instance: str, t: float, lock: str) -> Iterable[LeaseWrite]:
     if not isinstance(status, Mapping):
         return
     for identity, entry in status.items():
         if isinstance(entry, Mapping):
             lasts_s, priority = seconds(entry.get("lifetime")), seconds(entry.get("priority"))
-            yield Claim(t, instance, lock, str(identity), lasts_s, priority or 0.0)
+            yield LeaseWrite(t, instance, lock, str(identity), lasts_s, priority or 0.0)
         else:
-            yield Claim(t, instance, lock, str(identity), gone=True)
+            yield LeaseWrite(t, instance, lock, str(identity), gone=True)
 
 
 def seconds(value: object) -> float | None:
@@ -89,7 +91,7 @@ def seconds(value: object) -> float | None:
     return None
 
 
-def shared_locks(claims: Sequence[Claim]) -> set[str]:
+def shared_locks(claims: Sequence[LeaseWrite]) -> set[str]:
     """The locks that several replicas have claimed: a Lease per replica elects nobody."""
     claimants: dict[str, set[str]] = {}
     for claim in claims:
@@ -97,7 +99,7 @@ def shared_locks(claims: Sequence[Claim]) -> set[str]:
     return {lock for lock, replicas in claimants.items() if len(replicas) > 1}
 
 
-def holder_of(claims: Sequence[Claim], lock: str, t: float) -> str:
+def holder_of(claims: Sequence[LeaseWrite], lock: str, t: float) -> str:
     """The instance that holds `lock` at time `t`; empty when nobody does. `claims` are in order of time."""
     past = [claim for claim in claims if claim.lock == lock and claim.t <= t]
     if not past:
@@ -120,7 +122,7 @@ def holder_of(claims: Sequence[Claim], lock: str, t: float) -> str:
     return leaders[0].instance if len(leaders) == 1 else ""
 
 
-def lease_s(claims: Sequence[Claim], instance: str) -> float | None:
+def lease_s(claims: Sequence[LeaseWrite], instance: str) -> float | None:
     """How long the word of `instance` holds, at most `MOST_LEASE_S`; None when it never claimed anything."""
     own = [claim for claim in claims if claim.instance == instance and not claim.gone]
     if not own:

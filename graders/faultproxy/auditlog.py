@@ -38,7 +38,7 @@ _SECRET = frozenset({"secrets", "tokenreviews"})
 
 
 @dataclass(frozen=True)
-class Notary:
+class ProxyAuditLog:
     """Puts an operator's requests on record in `audit` as those of `user`.
 
     `groups` are the API groups of the objects it is there for, whose answers are kept.
@@ -50,49 +50,49 @@ class Notary:
 
     def sent(self, flight: InFlight, t: float, user_agent: str) -> None:
         """The request goes to the API server now."""
-        kept = flight.asked.verb in WRITES and len(flight.body) <= MOST_BYTES
+        kept = flight.info.verb in WRITES and len(flight.body) <= MOST_BYTES
         body = flight.body if kept else b""
         flight.seen = Seen(t, body, user_agent[:200])
 
     async def answered(self, flight: InFlight, upstream: aiohttp.ClientResponse) -> None:
         """The API server answers; what is needed of a short answer is read, and kept to be passed on."""
-        asked, length = flight.asked, upstream.content_length
-        wanted = (asked.verb in _OF_ONE_OBJECT and self._keeps(flight)) or upstream.status == _FORBIDDEN
+        info, length = flight.info, upstream.content_length
+        wanted = (info.verb in _OF_ONE_OBJECT and self._keeps(flight)) or upstream.status == _FORBIDDEN
         if wanted and (length is None or length <= MOST_BYTES):
             flight.answer = await upstream.read()
 
     def over(self, flight: InFlight, upstream: aiohttp.ClientResponse, t: float) -> None:
         """Put it on record: `t` is when the answer was complete, which for a watch is its end."""
-        seen, asked = flight.seen, flight.asked
+        seen, info = flight.seen, flight.info
         if seen is None:
             return
         answer = _parsed(flight.answer)
-        kept = answer if self._keeps(flight) and asked.verb in _OF_ONE_OBJECT else None
+        kept = answer if self._keeps(flight) and info.verb in _OF_ONE_OBJECT else None
         annotations = _annotations(upstream, answer)
         # Of a request that was denied at once nobody has read the body.
         request = _parsed(seen.body) if DECISION not in annotations else None
-        did = effective_verb(asked.verb, upstream.status)
+        did = effective_verb(info.verb, upstream.status)
         if request is None and did == "create" and 200 <= upstream.status < 300:
             # Bodies may be of a kind that only the API server reads; what it made of them is JSON.
             request = kept
-        name = asked.name or _name(answer) or _name(request)
-        if asked.resource in _SECRET:
+        name = info.name or _name(answer) or _name(request)
+        if info.resource in _SECRET:
             request = None
         self.audit.take(
             AuditEvent(
                 t=seen.t, t_end=t, id=upstream.headers.get("Audit-Id", "")[:100], user=self.user,
-                verb=asked.verb[:20], group=asked.group[:100], resource=asked.resource[:200],
-                subresource=asked.subresource[:100], namespace=asked.namespace[:100],
+                verb=info.verb[:20], group=info.group[:100], resource=info.resource[:200],
+                subresource=info.subresource[:100], namespace=info.namespace[:100],
                 name=name[:300], code=upstream.status,
-                dry_run=asked.dry_run, user_agent=seen.user_agent, request=request, response=kept,
+                dry_run=info.dry_run, user_agent=seen.user_agent, request=request, response=kept,
                 annotations=annotations,
             )
         )  # fmt: skip
         flight.seen = None
 
     def _keeps(self, flight: InFlight) -> bool:
-        asked = flight.asked
-        return (asked.group, asked.resource) in _ANSWERS_KEPT or asked.group in self.groups
+        info = flight.info
+        return (info.group, info.resource) in _ANSWERS_KEPT or info.group in self.groups
 
 
 def _annotations(upstream: aiohttp.ClientResponse, answer: Any) -> dict[str, str]:

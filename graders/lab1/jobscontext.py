@@ -21,13 +21,13 @@ from graders.lab1.api import (
     placed,
     pods_path,
 )
-from graders.lab1.world import World
+from graders.lab1.environment import OperatorEnvironment
 from graders.polling import NotYet
 from graders.scenario.context import TrackContext
 
 
-class Stage(TrackContext[World]):
-    """One track's own part of a world, and the jobs and pods in it."""
+class JobsContext(TrackContext[OperatorEnvironment]):
+    """One track's own part of an environment, and the jobs and pods in it."""
 
     # --- acting ----------------------------------------------------------------------------------
 
@@ -39,8 +39,8 @@ class Stage(TrackContext[World]):
         """
         metadata = manifest["metadata"]
         path = jobs_path(metadata["namespace"])
-        if self.world.guest is not None:
-            manifest = placed(manifest, self.world.guest.pod)
+        if self.env.guest is not None:
+            manifest = placed(manifest, self.env.guest.pod)
         self.mark("create", namespace=metadata["namespace"], job=metadata["name"])
         self._act(f"creating the job {metadata['name']}", lambda: self.kube.create(path, manifest))
 
@@ -98,14 +98,14 @@ class Stage(TrackContext[World]):
         """Be the only track that disturbs watches while the block runs."""
         with contextlib.ExitStack() as turn:
             with self._waiting("turn", "no other track to disturb the watches"):
-                turn.enter_context(self.world.watch_turn)
+                turn.enter_context(self.env.watch_turn)
             yield
 
     # --- seeing ----------------------------------------------------------------------------------
 
     def job(self, namespace: str, name: str) -> Object | None:
         """The job as the grader's watch has it now."""
-        return self.world.watches.objects(PLURAL, namespace).get(name)
+        return self.env.watches.objects(PLURAL, namespace).get(name)
 
     def the_job(self, namespace: str, name: str) -> Object:
         """The job, or `NotYet`."""
@@ -118,7 +118,7 @@ class Stage(TrackContext[World]):
         """The pods a job controls, by name, those that are being deleted left out."""
         owner = self.job(namespace, job)
         uid = owner["metadata"]["uid"] if owner is not None else ""
-        found = self.world.watches.objects("pods", namespace)
+        found = self.env.watches.objects("pods", namespace)
         # A pod without a controller still counts as the job's when it has its name, so that one
         # missing owner reference costs its own criterion and not every other.
         return {

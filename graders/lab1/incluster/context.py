@@ -13,9 +13,9 @@ from graders.evidence.records import Object, Wait
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, pods_path
+from graders.lab1.incluster.environment import RealPodsEnvironment
 from graders.lab1.incluster.podlogs import keep_logs
-from graders.lab1.incluster.world import RealWorld
-from graders.lab1.stage import describe
+from graders.lab1.jobscontext import describe
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
 from graders.scenario.tracks import Missed
@@ -23,13 +23,13 @@ from graders.scenario.tracks import Missed
 T = TypeVar("T")
 
 
-class RealStage:
+class RealPodsContext:
     """One track's corner of a cluster with real nodes."""
 
-    def __init__(self, track: str, world: RealWorld) -> None:
+    def __init__(self, track: str, env: RealPodsEnvironment) -> None:
         self.track = track
-        self.world = world
-        self.kube = world.kube
+        self.env = env
+        self.kube = env.kube
         self._task: Task | None = None
 
     def attend(self, task: Task) -> None:
@@ -38,16 +38,16 @@ class RealStage:
 
     def mark(self, name: str, **data: Any) -> float:
         """Set a mark and give its time."""
-        return self.world.recording.mark(self.track, name, **data).t
+        return self.env.recording.mark(self.track, name, **data).t
 
     def now(self) -> float:
         """Seconds since the start of the run."""
-        return self.world.recording.clock.now()
+        return self.env.recording.clock.now()
 
     @property
     def namespace(self) -> str:
         """Where jobs are."""
-        return self.world.namespace
+        return self.env.namespace
 
     # --- acting ----------------------------------------------------------------------------------
 
@@ -90,26 +90,26 @@ class RealStage:
 
     def the_job(self, name: str) -> Object:
         """The job, or `NotYet`."""
-        job = self.world.watches.objects(PLURAL, self.namespace).get(name)
+        job = self.env.watches.objects(PLURAL, self.namespace).get(name)
         if job is None:
             raise NotYet(f"there is no job {name}")
         return job
 
     def pods(self, job: str) -> dict[str, Object]:
         """The pods a job controls, by name, those that are being deleted left out."""
-        owner = self.world.watches.objects(PLURAL, self.namespace).get(job)
+        owner = self.env.watches.objects(PLURAL, self.namespace).get(job)
         if owner is None:
             return {}
         uid = owner["metadata"]["uid"]
-        found = self.world.watches.objects("pods", self.namespace)
+        found = self.env.watches.objects("pods", self.namespace)
         return {
             name: pod for name, pod in found.items() if controller_uid(pod) == uid and not is_terminating(pod)
         }
 
     def operator_pods(self) -> dict[str, Object]:
         """The pods in the operator's namespace that run as the operator, those being deleted left out."""
-        _, _, namespace, account = self.world.user.split(":")
-        found = self.world.watches.objects("pods", namespace)
+        _, _, namespace, account = self.env.user.split(":")
+        found = self.env.watches.objects("pods", namespace)
         return {
             name: pod
             for name, pod in found.items()
@@ -118,7 +118,7 @@ class RealStage:
 
     def keep_logs(self, namespace: str, pods: Mapping[str, Object]) -> str:
         """Put what pods printed into the bundle; gives the end of the last that printed anything."""
-        folder = self.world.recording.writer.folder / "logs"
+        folder = self.env.recording.writer.folder / "logs"
         return keep_logs(self.kube, namespace, pods, folder, self.track)
 
     # --- waiting ---------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class RealStage:
             Missed: it did not in time and the harness was healthy; marked `missed`.
             InfraFault: it did not in time, and the harness was not healthy.
         """
-        since, limit_s = self.now(), timeout_s if timeout_s is not None else self.world.deadline_s
+        since, limit_s = self.now(), timeout_s if timeout_s is not None else self.env.deadline_s
         try:
             return self._wait(what, probe, limit_s)
         except TimedOut as mismatch:
@@ -178,7 +178,7 @@ class RealStage:
         self.wait(f"{job}: {what}", probe, said_by=self._operator_said)
 
     def _operator_said(self) -> str:
-        namespace = self.world.user.split(":")[2]
+        namespace = self.env.user.split(":")[2]
         return self.keep_logs(namespace, self.operator_pods())
 
     def _wait(self, what: str, probe: Callable[[], T], limit_s: float) -> T:
@@ -186,14 +186,14 @@ class RealStage:
             self._task.update(detail=f"waiting for {what}")
         since = self.now()
         try:
-            with self.world.recording.changes.listener() as bell:
+            with self.env.recording.changes.listener() as bell:
                 return wait_for(probe, timeout_s=limit_s, interval_s=0.5, wake=bell)
         finally:
-            self.world.recording.writer.add(Wait(since, self.now(), self.track, "condition", what))
+            self.env.recording.writer.add(Wait(since, self.now(), self.track, "condition", what))
 
     def _blame(self, since: float) -> None:
-        sickness = self.world.health.sickness(since) or self.world.watches.problem
-        sickness = sickness or self.world.control_pod()
+        sickness = self.env.health.sickness(since) or self.env.watches.problem
+        sickness = sickness or self.env.control_pod()
         if sickness:
             raise InfraFault(f"a deadline passed while the harness was not healthy: {sickness}")
 

@@ -17,7 +17,7 @@ _GREETED_WITHIN_S = 10.0
 _AGAIN_S = 0.1
 
 
-class Door:
+class ProxyListener:
     """Accepts on `own` for `serving`; used in the proxy's thread only.
 
     It accepts by itself, because a server of the event loop closes the socket it stops serving, and counts

@@ -13,29 +13,29 @@ from aiohttp import web
 from yarl import URL
 
 from graders.faultproxy.answering import Answering
+from graders.faultproxy.auditlog import ProxyAuditLog
 from graders.faultproxy.bodies import Bodies, as_data
 from graders.faultproxy.headers import refusal, to_client, to_server
-from graders.faultproxy.held import HeldFrames
-from graders.faultproxy.notary import Notary
+from graders.faultproxy.holdwatch import HoldWatchEvents
 from graders.faultproxy.replies import CUT, OUR_FAULT, Flowing, Whole, answered, cut
 from graders.faultproxy.rules import Answer, InFlight, Rule
 from graders.faultproxy.streams import Memory, Stream
 from graders.faultproxy.watching import Backlog, Pump
-from graders.kube.requestinfo import read_asked, with_body
+from graders.kube.requestinfo import read_request_info, with_body
 
 _SMALL_ANSWER_BYTES = 256 * 1024
 _COMMITTED_WITHIN_S = 10.0
 
 
 @dataclass
-class Desk:
+class ProxyState:
     """What all requests share; used in the proxy's thread only. `record` puts a finished one on record."""
 
     upstream: str
     session: aiohttp.ClientSession
     now: Callable[[], float]
     record: Callable[[InFlight, str], None]
-    notary: Notary | None = None
+    audit_log: ProxyAuditLog | None = None
     server_name: str | None = None
     """The name to expect in the API server's certificate, where it is not the one in its address."""
     rules: list[Rule] = field(default_factory=list)
@@ -46,37 +46,37 @@ class Desk:
     """The first thing that went wrong and should not have."""
 
 
-class Passing:
+class RequestHandler:
     """Handles the requests of one program."""
 
-    def __init__(self, desk: Desk, instance: str) -> None:
-        self._desk = desk
+    def __init__(self, state: ProxyState, instance: str) -> None:
+        self._state = state
         self._instance = instance
         self._bodies = Bodies()
         self._backlog = Backlog()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, and put it on record."""
-        desk = self._desk
-        asked = read_asked(request.method, request.raw_path)
-        flight = InFlight(asked, self._instance, desk.now())
-        rules = [rule for rule in desk.rules if rule.match.covers(asked)]
+        state = self._state
+        info = read_request_info(request.method, request.raw_path)
+        flight = InFlight(info, self._instance, state.now())
+        rules = [rule for rule in state.rules if rule.match.covers(info)]
         try:
             return await self._answered(request, flight, rules)
         except ConnectionError:
             raise
         except Exception as error:
-            desk.fault = desk.fault or error
+            state.fault = state.fault or error
             return answered(request, flight, OUR_FAULT)
         finally:
             for rule in rules:
                 rule.lost(flight)
-            desk.record(flight, request.headers.get("User-Agent", ""))
+            state.record(flight, request.headers.get("User-Agent", ""))
 
     async def _answered(
         self, request: web.BaseRequest, flight: InFlight, rules: list[Rule]
     ) -> web.StreamResponse:
-        watching = flight.asked.verb == "watch"
+        watching = flight.info.verb == "watch"
         refused = refusal(request.method, request.raw_path, request.headers, watching=watching)
         if refused is not None:
             return answered(request, flight, refused)
@@ -84,27 +84,27 @@ class Passing:
             if isinstance(body, Answer):
                 return answered(request, flight, body)
             flight.body = body
-            flight.asked = with_body(flight.asked, body)
+            flight.info = with_body(flight.info, body)
             for rule in rules:
                 answer = await rule.before(flight)
                 if answer is not None:
                     return answered(request, flight, answer)
-            notary = self._desk.notary
-            if notary is not None:
-                notary.sent(flight, self._desk.now(), request.headers.get("User-Agent", ""))
-            sent_at = self._desk.now()
+            audit_log = self._state.audit_log
+            if audit_log is not None:
+                audit_log.sent(flight, self._state.now(), request.headers.get("User-Agent", ""))
+            sent_at = self._state.now()
             try:
                 sending = self._send(request, flight)
-                sheltered = rules or notary is not None
+                sheltered = rules or audit_log is not None
                 upstream = await (self._sheltered(sending, flight, rules) if sheltered else sending)
             except (aiohttp.ClientError, TimeoutError):
                 return answered(request, flight, CUT)
             flight.body = b""
-        if flight.asked.verb != "watch":
-            self._desk.answering.took(sent_at, self._desk.now())
+        if flight.info.verb != "watch":
+            self._state.answering.took(sent_at, self._state.now())
         async with upstream:
-            if notary is not None:
-                await self._witness(notary, flight, upstream)
+            if audit_log is not None:
+                await self._exchanges(audit_log, flight, upstream)
             for rule in rules:
                 answer = await rule.after(flight, upstream.status)
                 if answer is not None:
@@ -115,17 +115,17 @@ class Passing:
     def _send(
         self, request: web.BaseRequest, flight: InFlight
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        desk = self._desk
-        headers = to_server(request.headers, watching=flight.asked.verb == "watch")
+        state = self._state
+        headers = to_server(request.headers, watching=flight.info.verb == "watch")
         if flight.body:
             headers["Content-Length"] = str(len(flight.body))
-        return desk.session.request(
+        return state.session.request(
             request.method,
-            URL(desk.upstream + request.raw_path, encoded=True),
+            URL(state.upstream + request.raw_path, encoded=True),
             headers=headers,
             data=as_data(flight.body),
             allow_redirects=False,
-            server_hostname=desk.server_name,
+            server_hostname=state.server_name,
         )
 
     async def _sheltered(
@@ -136,22 +136,24 @@ class Passing:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not flight.asked.is_write:
+            if not flight.info.is_write:
                 task.cancel()
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(_COMMITTED_WITHIN_S), await task as upstream:
-                    if self._desk.notary is not None:
-                        await self._witness(self._desk.notary, flight, upstream)
+                    if self._state.audit_log is not None:
+                        await self._exchanges(self._state.audit_log, flight, upstream)
                     for rule in rules:
                         await rule.after(flight, upstream.status)
             raise
 
-    async def _witness(self, notary: Notary, flight: InFlight, upstream: aiohttp.ClientResponse) -> None:
+    async def _exchanges(
+        self, audit_log: ProxyAuditLog, flight: InFlight, upstream: aiohttp.ClientResponse
+    ) -> None:
         """The API server has answered: where its log is out of reach, that is noted here."""
         with contextlib.suppress(aiohttp.ClientPayloadError):
-            await notary.answered(flight, upstream)
-        if flight.asked.verb != "watch" or upstream.status != 200:
-            notary.over(flight, upstream, self._desk.now())
+            await audit_log.answered(flight, upstream)
+        if flight.info.verb != "watch" or upstream.status != 200:
+            audit_log.over(flight, upstream, self._state.now())
 
     async def _pass_back(
         self, request: web.BaseRequest, flight: InFlight, upstream: aiohttp.ClientResponse
@@ -173,7 +175,7 @@ class Passing:
                 headers=to_client(upstream.headers, sized=True),
             )
             await response.prepare(request)
-            if flight.asked.verb == "watch" and upstream.status == 200:
+            if flight.info.verb == "watch" and upstream.status == 200:
                 await self._watch(request, flight, upstream, response)
             else:
                 async for chunk in upstream.content.iter_any():
@@ -190,16 +192,16 @@ class Passing:
         upstream: aiohttp.ClientResponse,
         response: web.StreamResponse,
     ) -> None:
-        desk, asked = self._desk, flight.asked
+        state, info = self._state, flight.info
 
-        def holding() -> list[HeldFrames]:
-            return [rule for rule in desk.rules if isinstance(rule, HeldFrames) and rule.holds(asked)]
+        def holding() -> list[HoldWatchEvents]:
+            return [rule for rule in state.rules if isinstance(rule, HoldWatchEvents) and rule.holds(info)]
 
-        stream = Stream(flight, response.write, lambda: cut(request), desk.memory)
-        desk.streams.append(stream)
+        stream = Stream(flight, response.write, lambda: cut(request), state.memory)
+        state.streams.append(stream)
         try:
             await Pump(stream, self._backlog, holding).run(upstream)
         finally:
-            desk.streams.remove(stream)
-            if desk.notary is not None:
-                desk.notary.over(flight, upstream, desk.now())
+            state.streams.remove(stream)
+            if state.audit_log is not None:
+                state.audit_log.over(flight, upstream, state.now())
