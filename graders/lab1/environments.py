@@ -1,4 +1,4 @@
-"""Worlds: a cluster, the recorders that watch it, and the operator that works in it."""
+"""Environments: a cluster, the recorders that watch it, and the operator that works in it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CalibratedRun:
 
 @dataclass(frozen=True)
 class ClusterContext:
-    """Where tracks act: their cluster, with a `name` of its own unless it is the first, and its namespaces."""
+    """Where tracks act: their cluster, with a `name` unless it is the first, and its namespaces."""
 
     live: LiveCluster
     namespaces: dict[str, str]

@@ -59,7 +59,7 @@ _TRACKS: tuple[Track[JobsContext], ...] = (
     Track("replay", disturbed.replay, "everything told twice"),
     Track("quiet", steadiness.quiet, "settled jobs, left alone and touched"),
     Track("random-walk", steadiness.random_walk, "two jobs led about, against fresh ones"),
-    Track("crash-points", crashes.crash_points, "death after every single write", joins_restart=True),
+    Track("crash-points", crashes.crash_points, "death after every single write", at_barrier=True),
     Track("crd", boundaries.crd_contract, "CRD: defaults, bad specs, edits", needs_operator=False),
     Track("create", children.creates_pods, "a job of four nodes"),
     Track("delete", children.owner_gc, "a deleted job"),
@@ -77,15 +77,19 @@ _TRACKS: tuple[Track[JobsContext], ...] = (
     Track("placement", scheduling.placement, "a spread over zones, GPUs and priorities"),
     Track("conflicts", disturbed.conflicts, "others write between read and write"),
     Track("policies", policies.policy_gates, "policies, and pods of a compliant template"),
-    Track("retries", failures.retries, "three failures, backoffLimit 2", joins_restart=True),
-    Track("deadline", failures.deadline, "activeDeadlineSeconds 5, poked", joins_restart=True),
-    Track("ttl", failures.ttl, "ttlSecondsAfterFinished 5", joins_restart=True),
-    Track("metrics", signals.metrics, "counters across a restart", joins_restart=True),
-    Track("downtime", absence.downtime, "news while the operator is down", joins_restart=True),
-    Track("finalizers", deletion.finalizers, "deleted jobs that somebody else holds", joins_restart=True),
-    Track("api-outage", outage.api_outage, "half a minute without the API server", alone=True),
+    Track("retries", failures.retries, "three failures, backoffLimit 2", at_barrier=True),
+    Track("deadline", failures.deadline, "activeDeadlineSeconds 5, poked", at_barrier=True),
+    Track("ttl", failures.ttl, "ttlSecondsAfterFinished 5", at_barrier=True),
+    Track("metrics", signals.metrics, "counters across a restart", at_barrier=True),
+    Track("downtime", absence.downtime, "news while the operator is down", at_barrier=True),
+    Track("finalizers", deletion.finalizers, "deleted jobs that somebody else holds", at_barrier=True),
+    Track("api-outage", outage.api_outage, "half a minute without the API server", exclusive=True),
     Track(
-        "leader", leadership.leader, "two replicas, the leader stopped, then killed", alone=True, replicas=2
+        "leader",
+        leadership.leader,
+        "two replicas, the leader stopped, then killed",
+        exclusive=True,
+        replicas=2,
     ),
 )
 """They begin in this order: those that take longest come first, and nobody waits for them in the end."""
@@ -182,10 +186,10 @@ class _Recording:
     def _shared_out(self, first: LiveCluster) -> tuple[list[Track[JobsContext]], list[Track[JobsContext]]]:
         """The tracks of the first cluster, and those that get one of their own."""
         chosen = [track for track in _TRACKS if track.name in self.run.selection]
-        alone = [track for track in chosen if track.alone]
+        exclusive = [track for track in chosen if track.exclusive]
         if first.cluster.guest is not None or not self.run.fleet.several or len(chosen) == 1:
             return chosen, []
-        return [track for track in chosen if not track.alone], alone
+        return [track for track in chosen if not track.exclusive], exclusive
 
     def _elsewhere(self, setting: CalibratedRun, track: Track[JobsContext]) -> dict[str, TrackResult]:
         """One track, on a cluster of its own; what goes wrong with the cluster is that track's trouble."""
@@ -220,8 +224,8 @@ class _Recording:
             return idle | self._run(env, [track for track in chosen if not track.needs_operator])
 
     def _run(self, env: OperatorEnvironment, chosen: list[Track[JobsContext]]) -> dict[str, TrackResult]:
-        together = [track for track in chosen if not track.alone]
-        members = {track.name for track in together if track.joins_restart}
+        together = [track for track in chosen if not track.exclusive]
+        members = {track.name for track in together if track.at_barrier}
         others = {track.name for track in together if track.needs_operator} - members
         gate = RestartGate(
             members, others, lambda: restart(env, gate.while_down), partial(clear, env, frozenset(others))
@@ -229,7 +233,7 @@ class _Recording:
         contexts = {track.name: JobsContext(track.name, env, gate) for track in together}
         pace = partial(wait_turn, env.health)
         results = run_tracks(together, contexts, gate, env.recording, self.run.progress, pace)
-        for last in (track for track in chosen if track.alone):
+        for last in (track for track in chosen if track.exclusive):
             with ExitStack() as replicas:
                 there = env
                 if last.replicas > 1:

@@ -37,17 +37,17 @@ class Missed(Exception):
 class Track(Generic[S]):
     """One piece of acting on a stage of type `S`.
 
-    `joins_restart` tracks take part in the one restart of the operator that a run has: they call
-    `RestartGate.pass_through`; all others are over by then, so the restart disturbs nobody. A track that
-    runs `alone` waits until all others are over: it disturbs everybody.
+    Tracks `at_barrier` take part in the one restart of the program that a run has: they call
+    `RestartGate.pass_through`; all others are over by then, so the restart disturbs nobody. One that is
+    `exclusive` disturbs everybody: it has a cluster to itself, or waits until all others are over.
     """
 
     name: str
     act: Callable[[S], None]
     title: str
-    joins_restart: bool = False
+    at_barrier: bool = False
     needs_operator: bool = True
-    alone: bool = False
+    exclusive: bool = False
     replicas: int = 1
     needs: frozenset[Capability] = frozenset()
     """What its cluster must be able to show; where it cannot, the track is left out."""

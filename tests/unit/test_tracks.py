@@ -60,7 +60,7 @@ def run(
 ) -> dict[str, TrackResult]:
     """Run acts as tracks; `members` join the restart."""
     gate = Gate(members, acts.keys() - members, restart)
-    tracks = [Track(name, act, f"track {name}", joins_restart=name in members) for name, act in acts.items()]
+    tracks = [Track(name, act, f"track {name}", at_barrier=name in members) for name, act in acts.items()]
     return run_tracks(tracks, dict.fromkeys(acts, gate), gate, recording, Silent())
 
 
@@ -298,7 +298,7 @@ def run_with_downtime(recording: Recording, acts: dict[str, Act], log: Log) -> d
         log("up")
 
     gate = Gate(acts.keys(), (), restart)
-    tracks = [Track(name, act, f"track {name}", joins_restart=True) for name, act in acts.items()]
+    tracks = [Track(name, act, f"track {name}", at_barrier=True) for name, act in acts.items()]
     return run_tracks(tracks, dict.fromkeys(acts, gate), gate, recording, Silent())
 
 
