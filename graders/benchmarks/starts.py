@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from graders.clusters.binaries import Binaries, ensure_binaries
-from graders.clusters.embedded import READY_WITHIN_S, EmbeddedProvider, log_tail
+from graders.clusters.embedded import READY_WITHIN_S, EmbeddedProvider
 from graders.clusters.provider import ClusterSpec, default_nodes
 from graders.clusters.readiness import (
     answers,
@@ -36,6 +36,7 @@ from graders.ownership import OwnedFolder
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.process import kill_group, spawn
 from graders.progress import Progress
+from graders.services import log_tail
 
 SCHEMA = "kubeproof/bench/v1"
 OURS = "embedded"

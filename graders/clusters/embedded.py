@@ -28,6 +28,7 @@ from graders.ownership import OwnedFolder
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.process import kill_group, spawn
 from graders.progress import Progress, Task
+from graders.services import log_tail
 
 SERVING = "/readyz?" + "&".join(
     f"exclude=poststarthook/{hook}"
@@ -221,14 +222,6 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
-
-
-def log_tail(path: Path, lines: int = 15) -> str:
-    """The last `lines` of a log, or a word that there is none."""
-    try:
-        return "\n".join(path.read_text("utf-8", "replace").splitlines()[-lines:])
-    except OSError:
-        return "(no log)"
 
 
 def _pump(process: subprocess.Popen[bytes], on_audit: Callable[[bytes], None]) -> None:

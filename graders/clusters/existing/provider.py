@@ -11,7 +11,6 @@ from pathlib import Path
 
 from graders.clusters.binaries import ensure_binaries
 from graders.clusters.components import simulator
-from graders.clusters.embedded import log_tail
 from graders.clusters.existing import demands
 from graders.clusters.existing.cleanup import cluster_uid, undo
 from graders.clusters.existing.guest import RUN, Visit
@@ -33,8 +32,8 @@ from graders.kube.client import ApiRefused, Kube
 from graders.model import Capability, Cluster
 from graders.ownership import GUEST, NotUndone, OwnedFolder
 from graders.polling import TimedOut, wait_for
-from graders.process import kill_group, spawn
 from graders.progress import Progress
+from graders.services import Service, ServiceSpec, log_tail
 
 READY_WITHIN_S = 90.0
 _KWOK_LOG = "kwok.log"
@@ -189,17 +188,12 @@ class _Arrival:
         self._wait(lambda: nodes_ready(mine, len(self.spec.nodes), labelled=f"{RUN}={self.run_id}"))
 
     def _start_kwok(self, binary: Path) -> None:
-        with (self.folder.path / _KWOK_LOG).open("wb") as log:
-            process = spawn(
-                simulator(binary, self.kubeconfig, nodes=self.run_id),
-                # Plugins that fetch credentials live by the environment.
-                environment=dict(os.environ),
-                folder=self.folder.path,
-                stdout=log,
-                stderr=log,
-            )
-        self.folder.record(process.pid)
-        self.running.callback(kill_group, process)
+        command = simulator(binary, self.kubeconfig, nodes=self.run_id)
+        # Plugins that fetch credentials live by the environment.
+        spec = ServiceSpec(
+            "kwok", command, self.folder.path, self.folder.path / _KWOK_LOG, environment=dict(os.environ)
+        )
+        self.running.enter_context(Service(spec, self.folder)).start()
 
     def _wait(self, probe: Callable[[], None]) -> None:
         try:

@@ -13,7 +13,7 @@ from graders.clusters.provider import NodeSpec
 from graders.clusters.readiness import node_manifest
 from graders.kube.client import Kube
 from graders.ownership import OwnedFolder
-from graders.process import kill_group, spawn
+from graders.services import Service, ServiceSpec
 
 _DAEMONS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 _NODES = "/api/v1/nodes"
@@ -50,13 +50,5 @@ def simulate(
     with ThreadPoolExecutor(4) as pool:
         for created in [pool.submit(kube.create, _NODES, node_manifest(node)) for node in nodes]:
             created.result()
-    with (folder.path / "kwok.log").open("wb") as log:
-        process = spawn(
-            simulator(binary, kubeconfig),
-            environment={"HOME": str(folder.path), "PATH": "/usr/bin:/bin"},
-            folder=folder.path,
-            stdout=log,
-            stderr=log,
-        )
-    folder.record(process.pid)
-    running.callback(kill_group, process)
+    spec = ServiceSpec("kwok", simulator(binary, kubeconfig), folder.path, folder.path / "kwok.log")
+    running.enter_context(Service(spec, folder)).start()
