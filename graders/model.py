@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from graders.controlplane import ControlPlane
+
 
 class Capability(StrEnum):
     """What a cluster can show; a check that needs more is UNSUPPORTED there."""
@@ -142,6 +144,13 @@ class Cluster:
     """Only where the cluster is somebody else's: what the grader writes goes past it."""
     kinds_known_late: bool = False
     """Whether its controllers ran before the lab's kinds were there, and so learn of them only later."""
+    control: ControlPlane | None = None
+    """Only where the provider runs the control plane itself; with it, and only then, the cluster has
+    the capability `etcd-access`."""
+
+    def __post_init__(self) -> None:
+        access = {Capability.ETCD_ACCESS} if self.control is not None else set()
+        object.__setattr__(self, "capabilities", self.capabilities - {Capability.ETCD_ACCESS} | access)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from pathlib import Path
 import psutil
 
 from graders.clusters.binaries import Binaries, ensure_binaries
-from graders.clusters.embedded import READY_WITHIN_S, EmbeddedProvider
+from graders.clusters.control import READY_WITHIN_S
+from graders.clusters.embedded import EmbeddedProvider
 from graders.clusters.provider import ClusterSpec, default_nodes
 from graders.clusters.readiness import (
     answers,

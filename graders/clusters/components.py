@@ -6,12 +6,13 @@ server under a name of its own, so that the audit log tells them apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from graders.clusters.certificates import Authority, Identity, signing_key
 from graders.clusters.kubeconfigs import write_kubeconfig
+from graders.clusters.provider import NODE_GRACE_S, ClusterSpec
 
 CONTROL_PLANE = "kubeproof:control-plane"
 GRADER = "kubeproof:grader"
@@ -41,7 +42,7 @@ CONTROLLER_FLAGS: Mapping[str, str] = {
     "kube-api-qps": "500",
     "kube-api-burst": "1000",
     "node-monitor-period": "1s",
-    "node-monitor-grace-period": "40s",
+    "node-monitor-grace-period": f"{NODE_GRACE_S:g}s",
     "profiling": "false",
 }
 SCHEDULER_FLAGS: Mapping[str, str] = {
@@ -64,18 +65,19 @@ _CONTROLLERS = (
 
 @dataclass(frozen=True)
 class Ports:
-    """Loopback ports of one cluster."""
+    """Loopback ports of one cluster; `etcd` has one for each member."""
 
-    etcd: int
+    etcd: tuple[int, ...]
     api: int
 
 
 @dataclass(frozen=True)
-class ControlPlane:
-    """Everything the processes of one cluster read, on disk."""
+class Commands:
+    """The command lines of one cluster, and everything on disk that its processes read."""
 
     folder: Path
     ports: Ports
+    spec: ClusterSpec
     cluster_ca: Path
     etcd_ca: Path
     etcd_server: Identity
@@ -90,18 +92,55 @@ class ControlPlane:
         """The grader's kubeconfig."""
         return self.folder / "grader.kubeconfig"
 
-    def etcd(self, binary: Path) -> list[str | Path]:
-        """etcd: client certificates required; no fsync, because a grading cluster is disposable.
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members of etcd."""
+        return _numbered("etcd", self.spec.etcd_members)
 
-        Peers have no certificate to show, so theirs is a socket in the cluster's private folder, named
-        relative to it: etcd wants the form host:port, and a long path would not fit a socket's name.
+    @property
+    def controller_managers(self) -> tuple[str, ...]:
+        """The controller-managers."""
+        return _numbered("kube-controller-manager", self.spec.controller_managers)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where the members of etcd serve clients."""
+        return tuple(f"https://127.0.0.1:{port}" for port in self.ports.etcd)
+
+    @property
+    def peer_urls(self) -> dict[str, str]:
+        """Where the members of etcd find each other: sockets in the cluster's private folder.
+
+        Peers have no certificate to show. The names are relative to that folder: etcd wants the form
+        host:port, and a long path would not fit a socket's name.
         """
-        url, peer = f"https://127.0.0.1:{self.ports.etcd}", "unix://peer:0"
+        return {each: f"unix://{each.replace('etcd', 'peer')}:0" for each in self.members}
+
+    def data_folder(self, member: str) -> Path:
+        """Where a member of etcd keeps its data."""
+        return self.folder / member
+
+    def all(self, program: Callable[[str], Path]) -> dict[str, list[str | Path]]:
+        """Every component's command line, etcd first; `program` says where a program is."""
+        managers = self.controllers(program("kube-controller-manager"))
+        return {
+            **{member: self.etcd(program("etcd"), member) for member in self.members},
+            "kube-apiserver": self.api(program("kube-apiserver")),
+            **dict.fromkeys(self.controller_managers, managers),
+            "kube-scheduler": self.scheduler(program("kube-scheduler")),
+            "kwok": self.simulator(program("kwok")),
+        }
+
+    def etcd(self, binary: Path, member: str) -> list[str | Path]:
+        """etcd: client certificates required; no fsync, because most grading clusters are disposable."""
+        url, peers = self.endpoints[self.members.index(member)], self.peer_urls
         return [
-            binary, "--name=etcd", f"--data-dir={self.folder / 'etcd'}", "--unsafe-no-fsync",
+            binary, f"--name={member}", f"--data-dir={self.data_folder(member)}",
+            *([] if self.spec.durable else ["--unsafe-no-fsync"]),
             f"--listen-client-urls={url}", f"--advertise-client-urls={url}",
-            f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=etcd={peer}", "--client-cert-auth",
+            f"--listen-peer-urls={peers[member]}", f"--initial-advertise-peer-urls={peers[member]}",
+            "--initial-cluster=" + ",".join(f"{each}={peer}" for each, peer in peers.items()),
+            "--client-cert-auth",
             f"--trusted-ca-file={self.etcd_ca}", f"--cert-file={self.etcd_server.certificate}",
             f"--key-file={self.etcd_server.key}", "--log-level=warn", "--snapshot-count=10000",
         ]  # fmt: skip
@@ -112,7 +151,7 @@ class ControlPlane:
         return [
             binary, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
             f"--secure-port={self.ports.api}",
-            f"--etcd-servers=https://127.0.0.1:{self.ports.etcd}", f"--etcd-cafile={self.etcd_ca}",
+            f"--etcd-servers={','.join(self.endpoints)}", f"--etcd-cafile={self.etcd_ca}",
             f"--etcd-certfile={self.etcd_client.certificate}", f"--etcd-keyfile={self.etcd_client.key}",
             f"--client-ca-file={self.cluster_ca}", f"--tls-cert-file={self.api_server.certificate}",
             f"--tls-private-key-file={self.api_server.key}", "--authorization-mode=RBAC",
@@ -121,17 +160,23 @@ class ControlPlane:
             "--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
             # As on clusters that people run: whether a pod may be privileged is for policies to say.
             "--allow-privileged=true",
-            "--anonymous-auth=false", f"--audit-policy-file={AUDIT_POLICY}",
+            "--anonymous-auth=false", f"--audit-policy-file={self.spec.audit_policy or AUDIT_POLICY}",
             f"--audit-log-path={self.audit_log}", *_flags(API_FLAGS),
         ]  # fmt: skip
 
     def controllers(self, binary: Path) -> list[str | Path]:
-        """kube-controller-manager."""
+        """kube-controller-manager; several agree on a leader, by the lease times that Kubernetes has."""
         config = self.folder / "controller-manager.kubeconfig"
+        flags = {
+            **CONTROLLER_FLAGS,
+            "leader-elect": "true" if self.spec.controller_managers > 1 else "false",
+            "node-monitor-grace-period": f"{self.spec.node_grace_s:g}s",
+        }
         return [
             binary, f"--kubeconfig={config}", "--secure-port=0",
             "--use-service-account-credentials", f"--service-account-private-key-file={self.signing[0]}",
-            f"--root-ca-file={self.cluster_ca}", f"--controllers={_CONTROLLERS}", *_flags(CONTROLLER_FLAGS),
+            f"--root-ca-file={self.cluster_ca}",
+            f"--controllers={','.join((_CONTROLLERS, *self.spec.extra_controllers))}", *_flags(flags),
         ]  # fmt: skip
 
     def scheduler(self, binary: Path) -> list[str | Path]:
@@ -141,27 +186,31 @@ class ControlPlane:
 
     def simulator(self, binary: Path) -> list[str | Path]:
         """Kwok."""
-        return simulator(binary, self.folder / "kwok.kubeconfig")
+        return simulator(binary, self.folder / "kwok.kubeconfig", grace_s=self.spec.node_grace_s)
 
 
-def simulator(binary: Path, kubeconfig: Path, *, nodes: str = "true") -> list[str | Path]:
+def simulator(
+    binary: Path, kubeconfig: Path, *, nodes: str = "true", grace_s: float = NODE_GRACE_S
+) -> list[str | Path]:
     """Kwok, with our own stages and for our nodes alone; without a server address it opens no port.
 
-    `nodes` is what the annotation `kubeproof.dev/simulated` says on those that it plays.
+    `nodes` is what the annotation `kubeproof.dev/simulated` says on those that it plays. It renews a lease
+    in a quarter of its time: one longer than the `grace_s` of nodes would let them flap.
     """
     return [
         binary, f"--kubeconfig={kubeconfig}", f"--config={_CONFIG / 'stages.yaml'}",
         f"--manage-nodes-with-annotation-selector=kubeproof.dev/simulated={nodes}",
-        "--node-lease-duration-seconds=40", "--v=WARN",
+        f"--node-lease-duration-seconds={max(1, int(grace_s))}", "--v=WARN",
     ]  # fmt: skip
 
 
-def prepare(folder: Path, ports: Ports, *, audit_log: str) -> ControlPlane:
+def prepare(folder: Path, ports: Ports, spec: ClusterSpec, *, audit_log: str) -> Commands:
     """Write every certificate and kubeconfig of a cluster into `folder`."""
     authority, etcd_authority = Authority(folder, "cluster"), Authority(folder, "etcd")
-    plane = ControlPlane(
+    commands = Commands(
         folder=folder,
         ports=ports,
+        spec=spec,
         cluster_ca=authority.path,
         etcd_ca=etcd_authority.path,
         etcd_server=etcd_authority.server("etcd-server"),
@@ -180,8 +229,12 @@ def prepare(folder: Path, ports: Ports, *, audit_log: str) -> ControlPlane:
     for name, (user, *groups) in people.items():
         identity = authority.client(name, user, *groups)
         server = f"https://127.0.0.1:{ports.api}"
-        write_kubeconfig(folder / f"{name}.kubeconfig", server, plane.cluster_ca, identity)
-    return plane
+        write_kubeconfig(folder / f"{name}.kubeconfig", server, commands.cluster_ca, identity)
+    return commands
+
+
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    return (name, *(f"{name}-{number}" for number in range(2, count + 1)))
 
 
 def _flags(flags: Mapping[str, str]) -> list[str]:

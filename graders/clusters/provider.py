@@ -13,6 +13,11 @@ from graders.kube.client import Kube
 from graders.model import Capability, Cluster
 from graders.progress import Progress
 
+NODE_GRACE_S = 40.0
+"""How long a node may be silent until it counts as lost, where nobody says otherwise."""
+
+_MEMBERS = (1, 3)
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -91,6 +96,28 @@ class ClusterSpec:
     needs: frozenset[Capability] = frozenset()
     """What it must be able to show; a provider that knows that its own cannot refuses at once."""
     claims: Claims = Claims()
+    durable: bool = False
+    """Whether etcd has its log on disk before it says that something is written."""
+    etcd_members: int = 1
+    controller_managers: int = 1
+    """Where there are several, they elect a leader."""
+    extra_controllers: tuple[str, ...] = ()
+    """Controllers beside those that every cluster has, such as `taint-eviction-controller`; one whose control
+    plane is not ours has all that Kubernetes switches on."""
+    node_grace_s: float = NODE_GRACE_S
+    """Also how long leases of nodes last: a simulator that was killed has its nodes back only after that."""
+    golden: Path | None = None
+    """An etcd data folder to begin with, of a single member; the cluster takes a copy."""
+    audit_policy: Path | None = None
+    """What the API server's audit log keeps; None leaves that to the provider."""
+
+    def __post_init__(self) -> None:
+        if self.etcd_members not in _MEMBERS:
+            raise UsageError(f"etcd has 1 member or 3, and this cluster asks for {self.etcd_members}")
+        if self.controller_managers < 1:
+            raise UsageError("a cluster has at least one controller-manager")
+        if self.golden is not None and self.etcd_members != 1:
+            raise UsageError("golden data are those of a single etcd member, and this cluster has several")
 
 
 @dataclass(frozen=True)
@@ -145,6 +172,25 @@ class ClusterProvider(Protocol):
             InfraFault: it cannot be had.
         """
         ...
+
+
+def check_plain(spec: ClusterSpec, provider: str) -> None:
+    """See that a lab wants nothing of a control plane that this provider does not run itself.
+
+    Raises:
+        UsageError: it does; names everything.
+    """
+    wanted = {
+        "several etcd members": spec.etcd_members != 1,
+        "several controller-managers": spec.controller_managers != 1,
+        "another grace period for nodes": spec.node_grace_s != NODE_GRACE_S,
+        "golden etcd data": spec.golden is not None,
+    }
+    if lacking := [what for what, asked in wanted.items() if asked]:
+        raise UsageError(
+            f"clusters of provider {provider} cannot have {', '.join(lacking)}, and the lab asks for that",
+            fix="use --provider embedded",
+        )
 
 
 def check_needs(
