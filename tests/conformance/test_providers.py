@@ -194,6 +194,28 @@ def test_a_provider_answers_to_the_name_it_is_registered_under(running: Running)
     assert Capability.API in running.cluster.capabilities
 
 
+def test_etcd_is_in_reach_exactly_where_there_is_a_handle_on_the_control_plane(running: Running) -> None:
+    control, capabilities = running.cluster.control, running.cluster.capabilities
+
+    assert (Capability.ETCD_ACCESS in capabilities) == (control is not None)
+    if control is not None:
+        assert set(control.etcd.data_folders) == set(control.etcd.peer_urls) <= set(control.components)
+        assert all(control.alive(name) for name in control.components)
+
+
+def test_a_provider_without_that_handle_refuses_what_takes_it_before_anything_starts(
+    running: Running, state: Path
+) -> None:
+    if Capability.ETCD_ACCESS in running.provider.capabilities:
+        pytest.skip("this one has the handle")
+    before, spec = set(state.iterdir()), ClusterSpec(name="refused", etcd_members=3)
+
+    for refusing in (running.provider.ready, running.provider.provision):
+        with pytest.raises(UsageError, match="cannot have several etcd members"), refusing(spec, Silent()):
+            pass
+    assert set(state.iterdir()) == before
+
+
 def test_an_unknown_provider_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(UsageError, match="there is no cluster provider 'minikube'") as refused:
         provider_named("minikube")

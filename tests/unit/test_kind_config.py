@@ -64,3 +64,12 @@ def test_every_real_node_is_labelled_as_such_and_workers_mount_nothing(workers: 
 def test_only_old_cgroups_need_a_kubelet_that_bears_them() -> None:
     assert patches(rendered(old_cgroups=True))["KubeletConfiguration"]["failCgroupV1"] is False
     assert "KubeletConfiguration" not in patches(rendered())
+
+
+def test_etcd_waits_for_the_disk_only_where_the_lab_asks_for_that() -> None:
+    def flags(**wanted: Any) -> dict[str, str]:
+        etcd: dict[str, Any] = patches(rendered(**wanted))["ClusterConfiguration"]["etcd"]
+        return dict(etcd["local"]["extraArgs"])
+
+    assert flags() == {"unsafe-no-fsync": "true"}
+    assert flags(durable=True) == {}

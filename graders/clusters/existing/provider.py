@@ -18,7 +18,7 @@ from graders.clusters.existing.journal import KUBECONFIG, Head, Journal
 from graders.clusters.existing.kubeconfig import find_kubeconfig, isolated
 from graders.clusters.existing.permissions import whoami
 from graders.clusters.existing.placing import policies, served_version, wait_in_force
-from graders.clusters.provider import ClusterSpec, ProviderOptions, check_needs
+from graders.clusters.provider import ClusterSpec, ProviderOptions, check_needs, check_plain
 from graders.clusters.readiness import (
     canary_created,
     canary_removed,
@@ -70,7 +70,8 @@ class ExistingProvider:
 
     def ready(self, spec: ClusterSpec, progress: Progress) -> contextlib.AbstractContextManager[str]:
         """Nothing: what simulated nodes take is seen to once the cluster has been looked at."""
-        del spec, progress
+        del progress
+        check_plain(spec, self.name)
         return contextlib.nullcontext("")
 
     @contextlib.contextmanager
@@ -81,6 +82,7 @@ class ExistingProvider:
             UsageError: something may not be done there, or would be overwritten; so far nothing was changed.
             InfraFault: the cluster does not answer, or does not get ready.
         """
+        check_plain(spec, self.name)
         with OwnedFolder(GUEST, spec.name) as folder, contextlib.ExitStack() as running:
             kubeconfig = folder.path / KUBECONFIG
             kubeconfig.touch(mode=0o600)

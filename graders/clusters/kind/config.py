@@ -24,20 +24,22 @@ _API_FLAGS: Mapping[str, str] = {
     "audit-log-path": f"{_AUDIT}/{AUDIT_LOG}",
 }
 _ETCD_FLAGS: Mapping[str, str] = {"unsafe-no-fsync": "true"}
-"""A grading cluster is disposable."""
+"""Most grading clusters are disposable."""
 
 
 @dataclass(frozen=True)
 class Wanted:
     """A kind cluster: `policy` and `audit` are folders of this machine, for the policy and for the log.
 
-    `old_cgroups` says that the machine has cgroup v1, with which a kubelet does not start unasked.
+    `old_cgroups` says that the machine has cgroup v1, with which a kubelet does not start unasked; `durable`
+    that etcd has on disk what it says is written.
     """
 
     policy: Path
     audit: Path
     workers: int = 0
     old_cgroups: bool = False
+    durable: bool = False
 
 
 def kind_config(wanted: Wanted) -> str:
@@ -78,7 +80,7 @@ def _patches(wanted: Wanted) -> Iterable[dict[str, Any]]:
         "apiServer": {"extraArgs": dict(_API_FLAGS), "extraVolumes": volumes},
         "controllerManager": {"extraArgs": dict(CONTROLLER_FLAGS)},
         "scheduler": {"extraArgs": dict(SCHEDULER_FLAGS)},
-        "etcd": {"local": {"extraArgs": dict(_ETCD_FLAGS)}},
+        "etcd": {"local": {"extraArgs": {} if wanted.durable else dict(_ETCD_FLAGS)}},
     }
     if wanted.old_cgroups:
         yield {"kind": "KubeletConfiguration", "failCgroupV1": False}

@@ -94,11 +94,12 @@ class Starting:
         policy, audit = self._folder.path / "policy", self._folder.path / "audit"
         for folder in (policy, audit):
             folder.mkdir()
-        shutil.copy(AUDIT_POLICY, policy / AUDIT_POLICY.name)
+        shutil.copy(self._spec.audit_policy or AUDIT_POLICY, policy / AUDIT_POLICY.name)
         config = self._folder.path / "kind.json"
-        config.write_text(
-            kind_config(Wanted(policy, audit, self._spec.workers, self._parts.old_cgroups)), "utf-8"
+        wanted = Wanted(
+            policy, audit, self._spec.workers, old_cgroups=self._parts.old_cgroups, durable=self._spec.durable
         )
+        config.write_text(kind_config(wanted), "utf-8")
         self._follow(audit / AUDIT_LOG)
         traces.Trace(self._kind.docker_host, self._cluster).write(self._folder.path)
         self._running.callback(self._remove, progress)
