@@ -133,7 +133,8 @@ class _Starting:
     def _canary(self, kube: Kube) -> None:
         """The default ServiceAccount exists and a pod gets scheduled: the last parts to come alive."""
         self.control.until(lambda: canary_created(kube))
-        self.control.until(lambda: canary_scheduled(kube))
+        if self.spec.nodes:
+            self.control.until(lambda: canary_scheduled(kube))
         canary_removed(kube)
 
     def _blame_the_dead(self, error: InfraFault) -> None:

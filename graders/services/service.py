@@ -17,7 +17,7 @@ from graders.ownership import OwnedFolder
 from graders.polling import TimedOut, wait_for
 from graders.process import kill_group, spawn
 
-_TAIL_BYTES = 1 << 16
+_TAIL_BYTES, _LINE_BYTES = 1 << 16, 1 << 9
 _DEAD_WITHIN_S = 15.0
 _PUMPED_WITHIN_S = 5.0
 _PATH = "/usr/bin:/bin"
@@ -202,10 +202,10 @@ class Service:
 
 
 def log_tail(path: Path, lines: int = 15) -> str:
-    """The last `lines` of a log, of its last 64 KiB, or a word that there is none."""
+    """The last `lines` of a log, or a word that there is none; no more is read than lines take as a rule."""
     try:
         with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            log.seek(max(0, path.stat().st_size - max(_TAIL_BYTES, lines * _LINE_BYTES)))
             return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
     except OSError:
         return "(no log)"

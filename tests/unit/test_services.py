@@ -266,6 +266,13 @@ def test_of_a_long_log_only_the_end_is_read(tmp_path: Path) -> None:
     assert len(log_tail(log)) <= 1 << 16
 
 
+def test_of_many_lines_all_that_were_asked_for_are_there(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"{number:0200}\n" for number in range(2000)))
+
+    assert len(log_tail(log, 1500).splitlines()) == 1500
+
+
 def _alive(service: Service) -> None:
     service.check_alive()
     raise NotYet("it lives")

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from graders.controlplane import ControlPlane
-
 from graders.clusters.provider import ClusterSpec
+from graders.controlplane import ControlPlane
 from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Request
 from graders.faults import BadSubmission, InfraFault, UsageError
@@ -69,7 +68,7 @@ def prepare(run: Run) -> Iterator[Acting]:
 
 
 def _back_up(control: ControlPlane, folder: Path) -> None:
-    control.stop("etcd", 5.0)
+    control.kill("etcd")
     shutil.copytree(control.etcd.data_folders["etcd"], folder)
     control.start("etcd")
     control.wait_ready(30.0)
