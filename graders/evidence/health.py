@@ -127,7 +127,7 @@ class ApiHealth:
         return math.inf if took_s is None else took_s
 
     def _run(self) -> None:
-        due = time.monotonic() + PERIOD_S
+        due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             sample = self._sample()
             self._samples.append(sample)

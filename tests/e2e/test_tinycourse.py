@@ -68,7 +68,8 @@ def test_an_outage_that_was_meant_is_evidence_and_no_fault(tmp_path: Path) -> No
     (lost,) = (mark.t for mark in bundle.marks if mark.name == "lost")
     (back,) = (mark.t for mark in bundle.marks if mark.name == "back")
     view = bundle.on("phoenix")
-    away = [sample for sample in view.health if sample.read_s is None]
+    # The API server that starts takes a connection before it can answer.
+    away = [sample for sample in view.health if sample.read_s is None or sample.read_s > 0.3]
     assert any(lost <= sample.t <= back + 1 for sample in away)
     went_back = [each for each in view.watch_breaks if each.how == "went-back"]
     assert went_back

@@ -17,7 +17,7 @@ from graders.model import Submission
 from graders.sandbox.protocol import MIB, Mount, SandboxedProcess
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.fleet import LiveCluster
-from graders.scenario.learner import sandbox_spec
+from graders.scenario.learner import ended, sandbox_spec
 from graders.scenario.spec import Acting, Recorded, Run
 
 TRACKS = ("loss",)
@@ -34,13 +34,13 @@ def examine(submission: Submission) -> None:
 @contextmanager
 def prepare(run: Run) -> Iterator[Acting]:
     """Have the programs and the runtime."""
-    spec = ClusterSpec(run.lab, nodes=run.settings.nodes, needs=run.settings.needs)
-    with run.fleet.ready(spec):
+    cluster = ClusterSpec(run.lab, nodes=run.settings.nodes, needs=run.settings.needs)
+    with run.fleet.ready(cluster):
         runtime = ensure_runtime(run.progress)
 
         def act() -> Recorded:
             began = run.recording.clock.now()
-            with run.fleet.start(spec) as (live,):
+            with run.fleet.start(cluster) as (live,):
                 control = live.cluster.control
                 assert control is not None
                 live.watches.follow("configmaps", MAPS)
@@ -58,9 +58,9 @@ def prepare(run: Run) -> Iterator[Acting]:
                     tuple(run.submission.manifest.command), run.settings.limits,
                 )  # fmt: skip
                 mounts = (Mount(BACKUPS, backups), Mount(RESTORED, writable=True, size_bytes=MOST_BYTES))
-                with run.sandbox.start(replace(base, mounts=(*base.mounts, *mounts))) as process:
-                    ended = process.wait(60.0) or process.stop()
-                    run.recording.mark("loss", "restored", how=str(ended))
+                spec = replace(base, mounts=(*base.mounts, *mounts))
+                with ended(run.sandbox, spec, run.recording, 60.0) as (process, status):
+                    run.recording.mark("loss", "restored", how=str(status))
                     _come_back(run, live, control, process)
             return Recorded(tracks={"loss": TrackResult("done", began, run.recording.clock.now())})
 
@@ -70,6 +70,8 @@ def prepare(run: Run) -> Iterator[Acting]:
 def _back_up(control: ControlPlane, folder: Path) -> None:
     control.kill("etcd")
     shutil.copytree(control.etcd.data_folders["etcd"], folder)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     control.start("etcd")
     control.wait_ready(30.0)
 

@@ -11,10 +11,10 @@ from graders.evidence.manifest import TrackResult
 from graders.evidence.timeline import NAMESPACE
 from graders.model import Submission
 from graders.ownership import OwnedFolder
-from graders.sandbox.relay import relayed
+from graders.polling import NotYet, wait_for
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.fleet import LiveCluster
-from graders.scenario.learner import sandbox_spec
+from graders.scenario.learner import ended, sandbox_spec
 from graders.scenario.spec import Acting, Recorded, Run
 from graders.services.gitserver import GitServer, git_server
 
@@ -57,11 +57,10 @@ def prepare(run: Run) -> Iterator[Acting]:
                     writable_copy=True,
                     environment=lambda view: {"GIT_URL": f"http://{view.doors[GIT]}/{REPOSITORY}"},
                 )
-                with run.sandbox.start(spec) as process, relayed(process.doors[GIT], server.address):
-                    ended = process.wait(60.0) or process.stop()
-                run.recording.mark(
-                    "promotion", "pushed", commits=len(server.commits(REPOSITORY)), how=str(ended)
-                )
+                doors = {GIT: server.address}
+                with ended(run.sandbox, spec, run.recording, 60.0, doors) as (_, status):
+                    pushed = len(server.commits(REPOSITORY))
+                run.recording.mark("promotion", "pushed", commits=pushed, how=str(status))
                 for live in twins:
                     _promote(live, server)
                 run.recording.mark("promotion", "promoted")
@@ -76,3 +75,9 @@ def _promote(live: LiveCluster, server: GitServer) -> None:
     live.kube.create("/api/v1/namespaces", {"metadata": {"name": "web"}})
     body = {"metadata": {"name": "greeting"}, "data": {"said": said[:100]}}
     live.kube.create("/api/v1/namespaces/web/configmaps", body)
+
+    def seen() -> None:
+        if "greeting" not in live.watches.objects("configmaps", "web"):
+            raise NotYet("the watch has not told of it yet")
+
+    wait_for(seen, timeout_s=10.0)

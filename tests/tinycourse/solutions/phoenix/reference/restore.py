@@ -4,4 +4,4 @@ import shutil
 from pathlib import Path
 
 backups = sorted(Path("/backups").iterdir(), key=lambda path: int(path.name))
-shutil.copytree(backups[-1], "/restored", dirs_exist_ok=True)
+shutil.copytree(backups[-1] / "member", "/restored/member")
