@@ -14,6 +14,7 @@ from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Request
 from graders.faults import BadSubmission, InfraFault, UsageError
 from graders.model import Submission
+from graders.polling import NotYet, wait_for
 from graders.sandbox.protocol import MIB, Mount, SandboxedProcess
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.fleet import LiveCluster
@@ -93,3 +94,10 @@ def _come_back(run: Run, live: LiveCluster, control: ControlPlane, process: Sand
     run.recording.writer.add(
         Request(now, "loss", "after", "GET", MAPS, answer.code, None, answer.body, cluster=live.name)
     )
+    live.kube.create(MAPS, {"metadata": {"name": "afterwards"}})
+
+    def seen() -> None:
+        if "afterwards" not in live.watches.objects("configmaps", "default"):
+            raise NotYet("the watch has not told of it yet")
+
+    wait_for(seen, timeout_s=10.0)
