@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -28,6 +29,21 @@ def test_a_program_that_shares_its_processor_has_waited() -> None:
         for each in both:
             each.kill()
             each.wait()
+
+
+def test_what_its_children_ran_counts_with_it() -> None:
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
+    parent = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+
+    def has_run() -> None:
+        if scheduled(parent.pid).ran_s < 1.0:
+            raise NotYet("its child has not run for long")
+
+    try:
+        wait_for(has_run, timeout_s=60.0)
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        parent.wait()
 
 
 def test_a_program_that_is_gone_waits_for_nothing() -> None:
