@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graders.closure import closure_of, modules_below
-from graders.evidence.bundle import write_json
+from graders.evidence.jsonfile import write_json
 from graders.paths import REPOSITORY
 
 PROVEN = REPOSITORY / "tests" / "proven.json"
