@@ -54,9 +54,9 @@ class _OnDemand(TyperGroup):
         found = getattr(import_module(module), attribute)
         if not isinstance(found, typer.Typer):
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            # What a command does not know may be an option of a lab's.
-            loose = {"allow_extra_args": True, "ignore_unknown_options": True}
-            alone.command(cmd_name, context_settings=loose if cmd_name == "grade" else {})(found)
+            if cmd_name == "grade":
+                found = import_module("graders.cli.laboptions").with_lab_options(found)
+            alone.command(cmd_name)(found)
             found = alone
         command = get_command(found)
         command.name = cmd_name
@@ -79,6 +79,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _choose_course(folder: Path | None) -> Path | None:
+    """Known before a command is looked for: labs may add options to it."""
+    if folder is not None:
+        os.environ[COURSE] = str(folder.resolve())
+    return folder
+
+
 @app.callback()
 def kubeproof(
     course: Annotated[
@@ -86,6 +93,8 @@ def kubeproof(
         typer.Option(
             envvar=COURSE,
             metavar="DIR",
+            callback=_choose_course,
+            is_eager=True,
             help="The course: a folder with labs/, rubrics/, solutions/ and graders/. [default: this one]",
             show_default=False,
         ),
@@ -96,8 +105,7 @@ def kubeproof(
     ] = False,
 ) -> None:
     """Grade Kubernetes labs: start a cluster, witness what a submission does, judge the record."""
-    if course is not None:
-        os.environ[COURSE] = str(course.resolve())
+    del course
 
 
 def main() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graders.cli.laboptions import lab_options
+from graders.cli.laboptions import check_lab_options
 from graders.cli.progress import TerminalProgress
 from graders.cli.providers import (
     ContextOption,
@@ -49,7 +50,6 @@ FailUnderOption = Annotated[
 
 
 def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it has)
-    ctx: typer.Context,
     lab: LabArgument,
     submission: Annotated[Path, typer.Argument(help="Folder or archive with a submission.yaml.")],
     out: OutOption = None,
@@ -69,6 +69,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
         str, typer.Option(help="What confines learner code: bubblewrap, or none for your own.")
     ] = "bubblewrap",
     learner: Annotated[str, typer.Option(help="Whose submission it is, for the report.")] = "",
+    lab_options: Mapping[str, int] | None = None,
 ) -> None:
     """Grade a submission: start a cluster, run it, witness, judge, report.
 
@@ -77,8 +78,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
 
     Example: kubeproof grade 1 my-operator --only retries --keep
 
-    A lab may have options of its own, which its text tells, such as
-    kubeproof grade 1 my-operator --only crash-points --at 7 --keep
+    One disturbance alone: kubeproof grade 1 my-operator --only crash-points --at 7 --keep
     """
     from graders.clusters.provider import ProviderOptions  # noqa: PLC0415  (--help should not wait for it)
     from graders.clusters.registry import default_provider  # noqa: PLC0415
@@ -88,7 +88,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     found = load_course().find_lab(lab)
     least = _percent(fail_under)
     names, chosen = _names(only, found), provider or default_provider()
-    own = lab_options(lab_package(found.id).definition, ctx.args, names)
+    check_lab_options(lab_package(found.id).definition, lab_options or {}, names)
     folder = out or Path("out") / found.id
     console = Screen(stderr=True)
     with TerminalProgress(console) as progress, results_in(folder, progress):
@@ -101,7 +101,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
             sandbox=sandbox,
             only=names,
             seed=seed,
-            lab_options=own,
+            lab_options=lab_options or {},
             learner_id=typed(learner),
             hold=(lambda cluster: _hold(cluster, progress)) if keep else None,
         )

@@ -1,46 +1,78 @@
-"""Options of `kubeproof grade` that one lab has, read from what is left of a command line."""
+"""Options of `kubeproof grade` that one lab has, beside those that every lab has."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Any
 
-import click
+import typer
 
-from graders.definition import LabDefinition, LabOption
-from graders.faults import UsageError
+from graders.course import load_course
+from graders.definition import LabDefinition, LabOption, lab_package
+from graders.faults import KubeproofError, UsageError
+
+GIVEN = "lab_options"
+"""The parameter of a command that takes the labs' options, by name."""
 
 
-def lab_options(
-    definition: LabDefinition, arguments: Sequence[str], checks: Collection[str]
-) -> Mapping[str, int]:
-    """The lab's own options among `arguments`, by name; `checks` are those that were asked for alone.
+def with_lab_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of all labs of the course, each told with the labs that have it."""
+    options = _options_of_course()
+    names = {option.name.replace("-", "_"): option.name for option, _ in options}
+
+    @functools.wraps(command)
+    def whole(**given: Any) -> None:
+        own = {name: given.pop(key) for key, name in names.items()}
+        command(**given, **{GIVEN: {name: value for name, value in own.items() if value is not None}})
+
+    hints = {
+        **typing.get_type_hints(command, include_extras=True),
+        **{option.name.replace("-", "_"): _annotation(option, labs) for option, labs in options},
+    }
+    parameters = [p for p in inspect.signature(command).parameters.values() if p.name != GIVEN]
+    parameters = [p.replace(annotation=hints[p.name]) for p in parameters]
+    for name in names:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, kind, default=None, annotation=hints[name]))
+    whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    whole.__annotations__ = {name: hint for name, hint in hints.items() if name != GIVEN}
+    return whole
+
+
+def check_lab_options(definition: LabDefinition, given: Mapping[str, int], checks: Collection[str]) -> None:
+    """See that what was given is the lab's, and goes with the checks that were asked for alone.
 
     Raises:
-        UsageError: one is not the lab's, is no number that it takes, or lacks the check it goes with.
+        UsageError: it is not, or does not.
     """
-    parser = click.Command("grade", params=[_as_click(option) for option in definition.options])
-    try:
-        with parser.make_context("grade", list(arguments)) as context:
-            given: dict[str, int] = {k: v for k, v in context.params.items() if v is not None}
-    except click.UsageError as error:
-        raise UsageError(error.format_message(), fix=_what_there_is(definition.options)) from error
-    for option in definition.options:
-        if option.name in given and option.with_check and option.with_check not in checks:
+    mine = {option.name: option for option in definition.options}
+    for name in given:
+        if name not in mine:
+            raise UsageError(f"this lab has no option --{name}", fix="leave it out")
+        needed = mine[name].with_check
+        if needed and needed not in checks:
             raise UsageError(
-                f"--{option.name} goes with the check {option.with_check} alone",
-                fix=f"add --only {option.with_check}",
+                f"--{name} {given[name]} goes with the check {needed} alone", fix=f"add --only {needed}"
             )
-    return given
 
 
-def _as_click(option: LabOption) -> click.Option:
-    return click.Option(
-        [f"--{option.name}"], type=click.IntRange(min=option.least), metavar=option.metavar, help=option.help
-    )
+def _options_of_course() -> list[tuple[LabOption, list[str]]]:
+    """Each option once, with the labs that have it; none without a course, which `grade` will tell."""
+    found: dict[str, tuple[LabOption, list[str]]] = {}
+    try:
+        for slug in load_course().slugs:
+            for option in lab_package(slug).definition.options:
+                found.setdefault(option.name, (option, []))[1].append(slug)
+    except KubeproofError:
+        return []
+    return list(found.values())
 
 
-def _what_there_is(options: Sequence[LabOption]) -> str:
-    told = "; ".join(f"--{each.name} {each.metavar}: {each.help}" for each in options)
-    return (
-        f"this lab has {told}" if told else "this lab has no options of its own; see `kubeproof grade --help`"
-    )
+def _annotation(option: LabOption, labs: Sequence[str]) -> Any:
+    told = f"{', '.join(labs)} alone: {option.help}"
+    return Annotated[
+        int | None, typer.Option(f"--{option.name}", min=option.least, metavar=option.metavar, help=told)
+    ]
