@@ -38,7 +38,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing looked at: `detail` says what was seen, `fix` what to do about it."""
 
     name: str
@@ -47,80 +47,80 @@ class Finding:
     fix: str = ""
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Diagnosis]:
     """Look at everything; a check that breaks is a failed finding, never an exception."""
     return [_guarded(name, check) for name, check in CHECKS.items()]
 
 
-def can_grade(findings: Sequence[Finding]) -> bool:
+def can_grade(findings: Sequence[Diagnosis]) -> bool:
     """Whether an embedded cluster and a sandboxed submission can run here."""
     return all(finding.state is not State.FAIL for finding in findings)
 
 
-def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
+def _guarded(name: str, check: Callable[[], Diagnosis]) -> Diagnosis:
     try:
         return check()
     except LocatedError as error:
-        return Finding(name, State.FAIL, error.problem, error.fix)
+        return Diagnosis(name, State.FAIL, error.problem, error.fix)
     except (KubeproofError, OSError, subprocess.SubprocessError) as error:
-        return Finding(name, State.FAIL, str(error))
+        return Diagnosis(name, State.FAIL, str(error))
 
 
-def platform_check() -> Finding:
+def platform_check() -> Diagnosis:
     """Embedded clusters exist for Linux x86-64 and arm64."""
-    return Finding("platform", State.OK, str(machine_platform()))
+    return Diagnosis("platform", State.OK, str(machine_platform()))
 
 
-def processors() -> Finding:
+def processors() -> Diagnosis:
     """Two processors carry one grade."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     if count >= 2:
-        return Finding("processors", State.OK, f"{count}")
-    return Finding("processors", State.WARN, f"{count}", "two or more keep a lab within its usual time")
+        return Diagnosis("processors", State.OK, f"{count}")
+    return Diagnosis("processors", State.WARN, f"{count}", "two or more keep a lab within its usual time")
 
 
-def memory() -> Finding:
+def memory() -> Diagnosis:
     """One cluster takes up to 600 MB, an operator and the harness some more."""
     available = psutil.virtual_memory().available / _GIB
     detail = f"{available:.1f} GiB available"
     if available >= 2:
-        return Finding("memory", State.OK, detail)
+        return Diagnosis("memory", State.OK, detail)
     state = State.WARN if available >= 1 else State.FAIL
-    return Finding("memory", state, detail, "free memory until 2 GiB are available")
+    return Diagnosis("memory", state, detail, "free memory until 2 GiB are available")
 
 
-def disk() -> Finding:
+def disk() -> Diagnosis:
     """The cache takes 2 GB, and a build from Go modules 5 GB more in Go's own caches."""
     seen = [(folder, shutil.disk_usage(folder).free / _GIB) for folder in (cache_folder(), state_folder())]
     detail = ", ".join(f"{free:.1f} GiB free in {folder}" for folder, free in seen)
     if min(free for _, free in seen) >= 3:
-        return Finding("disk", State.OK, detail)
+        return Diagnosis("disk", State.OK, detail)
     fix = "make room, or point KUBEPROOF_CACHE and KUBEPROOF_STATE to folders on a bigger disk"
-    return Finding("disk", State.WARN if min(free for _, free in seen) >= 0.5 else State.FAIL, detail, fix)
+    return Diagnosis("disk", State.WARN if min(free for _, free in seen) >= 0.5 else State.FAIL, detail, fix)
 
 
-def setpriv() -> Finding:
+def setpriv() -> Diagnosis:
     """Every process is started through setpriv so that it dies with its parent."""
     run = _run(["setpriv", "--pdeathsig", "KILL", "--", "true"])
     if run is None:
         fix = "install util-linux (`apt-get install util-linux`)"
-        return Finding("setpriv", State.FAIL, "not found", fix)
+        return Diagnosis("setpriv", State.FAIL, "not found", fix)
     if run.returncode != 0:
-        return Finding("setpriv", State.FAIL, _said(run), "use util-linux 2.33 or later")
-    return Finding("setpriv", State.OK, "works")
+        return Diagnosis("setpriv", State.FAIL, _said(run), "use util-linux 2.33 or later")
+    return Diagnosis("setpriv", State.OK, "works")
 
 
-def bubblewrap() -> Finding:
+def bubblewrap() -> Diagnosis:
     """The sandbox of submissions needs unprivileged namespaces: make some."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--uid", "65534", "--gid", "65534"]
     command += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--"]  # noqa: S108
     run = _run([*command, "true"])
     if run is None:
-        return Finding("bubblewrap", State.FAIL, "not found", "`apt-get install bubblewrap`")
+        return Diagnosis("bubblewrap", State.FAIL, "not found", "`apt-get install bubblewrap`")
     if run.returncode == 0:
-        return Finding("bubblewrap", State.OK, "makes user, mount, pid, ipc and net namespaces")
-    return Finding(
+        return Diagnosis("bubblewrap", State.OK, "makes user, mount, pid, ipc and net namespaces")
+    return Diagnosis(
         "bubblewrap", State.FAIL, f"cannot make namespaces: {_said(run)}", namespace_fix(Path("/proc/sys"))
     )
 
@@ -142,67 +142,67 @@ def namespace_fix(sysctls: Path) -> str:
     return "a container needs `--security-opt seccomp=unconfined --security-opt apparmor=unconfined` for this"
 
 
-def binaries() -> Finding:
+def binaries() -> Diagnosis:
     """Control-plane programs are named or cached already, or will be fetched at the first use."""
     found = find_binaries()
     if found is not None:
-        return Finding("binaries", State.OK, f"Kubernetes {found.version}, {found.source}")
+        return Diagnosis("binaries", State.OK, f"Kubernetes {found.version}, {found.source}")
     fix = "`kubeproof setup` downloads or builds them (or `kubeproof setup --load FILE`)"
-    return Finding("binaries", State.WARN, f"not there yet; {_go_caches()} used for a build", fix)
+    return Diagnosis("binaries", State.WARN, f"not there yet; {_go_caches()} used for a build", fix)
 
 
-def runtime() -> Finding:
+def runtime() -> Diagnosis:
     """The learner environment is made already, or will be at the first use."""
     kept = kept_runtime()
     if kept.made():
-        return Finding("learner runtime", State.OK, str(kept.root / kept.parts[0]))
-    return Finding("learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it")
+        return Diagnosis("learner runtime", State.OK, str(kept.root / kept.parts[0]))
+    return Diagnosis("learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it")
 
 
-def go_for_learners() -> Finding:
+def go_for_learners() -> Diagnosis:
     """Toolchain, build cache and staticcheck are ready, or will be at the first submission in Go."""
     name, fix = "Go for learners", "`kubeproof setup` makes it; submissions in Python do without"
     go = toolchain_go()
     _, builds = kept_go(go)
     for kept in (kept_toolchain(), builds, kept_staticcheck(runtime_for(go))):
         if not kept.made():
-            return Finding(name, State.WARN, f"{kept.name} is not there yet", fix)
-    return Finding(name, State.OK, f"{builds.root}, with staticcheck")
+            return Diagnosis(name, State.WARN, f"{kept.name} is not there yet", fix)
+    return Diagnosis(name, State.OK, f"{builds.root}, with staticcheck")
 
 
-def docker() -> Finding:
+def docker() -> Diagnosis:
     """Docker is wanted by the kind provider only, so nothing about it is fatal."""
     name, spared = "docker", "embedded clusters do not need it"
     if shutil.which("docker") is None:
-        return Finding(name, State.OK, f"no docker command; {spared}")
+        return Diagnosis(name, State.OK, f"no docker command; {spared}")
     host = answering_engine()
     if host is None:
-        return Finding(name, State.OK, f"no Docker engine answers; {spared}")
+        return Diagnosis(name, State.OK, f"no Docker engine answers; {spared}")
     try:
         with Containers(host) as containers:
             engine = containers.facts()
     except InfraFault as error:
-        return Finding(name, State.WARN, f"{error.problem}; {spared}", error.fix)
+        return Diagnosis(name, State.WARN, f"{error.problem}; {spared}", error.fix)
     detail = f"engine {engine.version} ({engine.storage}, cgroup v{engine.cgroups}) at {host}"
     found = list(obstacles(engine, 1, Machine()))
     able = "cannot" if any(each.fatal for each in found) else "can"
     said = "; ".join((f"{detail}; kind clusters {able} run here", *(each.detail for each in found)))
     fix = "; ".join(each.fix for each in found)
-    return Finding(name, State.WARN if found else State.OK, said, fix)
+    return Diagnosis(name, State.WARN if found else State.OK, said, fix)
 
 
-def inotify() -> Finding:
+def inotify() -> Diagnosis:
     """Each cluster watches certificate and configuration files."""
     folder = Path("/proc/sys/fs/inotify")
     limits = {name: int((folder / name).read_text()) for name in ("max_user_instances", "max_user_watches")}
     detail = ", ".join(f"{name} {value}" for name, value in limits.items())
     if limits["max_user_instances"] >= 128 and limits["max_user_watches"] >= 8192:
-        return Finding("inotify", State.OK, detail)
+        return Diagnosis("inotify", State.OK, detail)
     fix = f"`sudo sysctl fs.inotify.max_user_instances={INSTANCES_WANTED} fs.inotify.max_user_watches=524288`"
-    return Finding("inotify", State.WARN, detail, fix)
+    return Diagnosis("inotify", State.WARN, detail, fix)
 
 
-def loopback() -> Finding:
+def loopback() -> Diagnosis:
     """Clusters listen on the loopback interface only: send something through it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(_TIMEOUT_S)
@@ -212,38 +212,38 @@ def loopback() -> Finding:
                 client.sendall(b"k")
                 echoed = accepted.recv(1)
     if echoed == b"k":
-        return Finding("loopback", State.OK, "127.0.0.1 carries connections")
-    return Finding(
+        return Diagnosis("loopback", State.OK, "127.0.0.1 carries connections")
+    return Diagnosis(
         "loopback", State.FAIL, "127.0.0.1 loses data", "`ip link set lo up`, and look at the firewall"
     )
 
 
-def clock() -> Finding:
+def clock() -> Diagnosis:
     """Certificates and leases need a wall clock that is roughly right and does not stand still."""
     before, tick = time.time(), time.monotonic()
     newest = max(Path(__file__).stat().st_mtime, Path(os.__file__).stat().st_mtime)
     if before < newest:
         detail = "the wall clock is earlier than the files of this program"
-        return Finding("clock", State.FAIL, detail, "set the clock (`timedatectl set-ntp true`)")
+        return Diagnosis("clock", State.FAIL, detail, "set the clock (`timedatectl set-ntp true`)")
     drift = abs((time.time() - before) - (time.monotonic() - tick))
     if drift > 1:
-        return Finding(
+        return Diagnosis(
             "clock", State.WARN, f"the wall clock jumped by {drift:.1f} s", "keep it from being stepped"
         )
-    return Finding("clock", State.OK, time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(before)))
+    return Diagnosis("clock", State.OK, time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(before)))
 
 
-def kernel_limits() -> Finding:
+def kernel_limits() -> Diagnosis:
     """Processes and open files for one cluster and one sandbox."""
     import resource  # noqa: PLC0415  (not there on every platform on which doctor must still speak)
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= 1024 or soft == resource.RLIM_INFINITY:
-        return Finding("open files", State.OK, f"limit {soft}")
-    return Finding("open files", State.WARN, f"limit {soft}", "`ulimit -n 4096`")
+        return Diagnosis("open files", State.OK, f"limit {soft}")
+    return Diagnosis("open files", State.WARN, f"limit {soft}", "`ulimit -n 4096`")
 
 
-CHECKS: dict[str, Callable[[], Finding]] = {
+CHECKS: dict[str, Callable[[], Diagnosis]] = {
     "platform": platform_check,
     "processors": processors,
     "memory": memory,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graders.model import Status
-from graders.selftest import Row
+from graders.selftest import SolutionRow
 
 ASIDE = frozenset({Status.UNSUPPORTED.value})
 """Statuses that say nothing about a solution."""
@@ -34,7 +34,7 @@ class Parity:
     """The self-tests of several providers, solution by solution."""
 
     providers: tuple[str, ...]
-    solutions: Mapping[str, Mapping[str, Row]]
+    solutions: Mapping[str, Mapping[str, SolutionRow]]
     """By name, then by provider."""
 
     @property
@@ -81,20 +81,20 @@ class Parity:
         )
 
 
-def compare(rows: Mapping[str, Sequence[Row]]) -> Parity:
+def compare(rows: Mapping[str, Sequence[SolutionRow]]) -> Parity:
     """Put the rows of each provider beside each other."""
-    solutions: dict[str, dict[str, Row]] = {}
+    solutions: dict[str, dict[str, SolutionRow]] = {}
     for provider, its_rows in rows.items():
         for row in its_rows:
             solutions.setdefault(row.name, {})[provider] = row
     return Parity(tuple(rows), solutions)
 
 
-def _judged(row: Row) -> dict[str, str]:
+def _judged(row: SolutionRow) -> dict[str, str]:
     return {check: status for check, status in row.statuses.items() if status not in ASIDE}
 
 
-def _differences(name: str, rows: Mapping[str, Row], providers: Sequence[str]) -> list[Difference]:
+def _differences(name: str, rows: Mapping[str, SolutionRow], providers: Sequence[str]) -> list[Difference]:
     unsupported = {check for row in rows.values() for check, s in row.statuses.items() if s in ASIDE}
     checks = dict.fromkeys(check for row in rows.values() for check in row.statuses)
     found = []
@@ -108,7 +108,7 @@ def _differences(name: str, rows: Mapping[str, Row], providers: Sequence[str]) -
     return found
 
 
-def _cell(row: Row | None) -> str:
+def _cell(row: SolutionRow | None) -> str:
     if row is None:
         return "not run"
     if row.percent is None:

@@ -20,7 +20,7 @@ from rich.table import Table
 from graders.cli.progress import TerminalProgress
 from graders.cli.providers import NodeImageOption, ProviderOption
 from graders.cli.screen import Screen
-from graders.clusters.keeper import STAY, Wish
+from graders.clusters.daemon import STAY, ClusterRequest
 from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept_clusters, runs
 from graders.clusters.registry import default_provider
 from graders.faults import InfraFault, KubeproofError, UsageError
@@ -73,14 +73,14 @@ def up(
             "a cluster that exists is up already",
             fix="use it: kubeproof grade LAB DIR --provider existing --kubeconfig FILE --context NAME",
         )
-    wish = Wish(name, provider, node_image, workers)
-    with TerminalProgress(Screen(stderr=True)) as progress, _keeper(wish) as (keeper, errors):
-        ready = _follow(keeper, errors, progress)
-        assert keeper.stdin is not None
-        keeper.stdin.write(STAY)
-        keeper.stdin.flush()
+    request = ClusterRequest(name, provider, node_image, workers)
+    with TerminalProgress(Screen(stderr=True)) as progress, _daemon(request) as (daemon, errors):
+        ready = _follow(daemon, errors, progress)
+        assert daemon.stdin is not None
+        daemon.stdin.write(STAY)
+        daemon.stdin.flush()
     argument = "" if name == "default" else f" {name}"
-    typer.echo(f"cluster {name} is ready: Kubernetes {ready['version']}, kept by process {keeper.pid}")
+    typer.echo(f"cluster {name} is ready: Kubernetes {ready['version']}, kept by process {daemon.pid}")
     typer.echo(f"  use it:  export KUBECONFIG={shlex.quote(ready['kubeconfig'])}")
     typer.echo(f"  end it:  kubeproof cluster down{argument}")
 
@@ -119,15 +119,15 @@ def down(name: NameArgument = "default") -> None:
     Example: kubeproof cluster down demo
     """
     card = kept_cluster(name)
-    keeper = (card.keeper_pid, card.keeper_start)
+    daemon = (card.daemon_pid, card.daemon_start)
     with TerminalProgress(Screen(stderr=True)) as progress, progress.task(f"ending cluster {name}"):
-        _signal(keeper, signal.SIGTERM)
+        _signal(daemon, signal.SIGTERM)
         try:
-            wait_for(lambda: _gone(keeper), timeout_s=_ENDS_WITHIN_S)
+            wait_for(lambda: _gone(daemon), timeout_s=_ENDS_WITHIN_S)
         except TimedOut:
             # Its children die with it by the parent-death signal; its folders are swept below.
-            _signal(keeper, signal.SIGKILL)
-            wait_for(lambda: _gone(keeper), timeout_s=_ENDS_WITHIN_S)
+            _signal(daemon, signal.SIGKILL)
+            wait_for(lambda: _gone(daemon), timeout_s=_ENDS_WITHIN_S)
         wait_for(lambda: _all_gone(card), timeout_s=_ENDS_WITHIN_S)
         sweep()
     typer.echo(f"cluster {name} is gone")
@@ -151,57 +151,57 @@ def sweep_dead() -> None:
 
 
 @contextlib.contextmanager
-def _keeper(wish: Wish) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """A keeper and its stderr; unless the block ends well the keeper is gone, with all it started."""
+def _daemon(request: ClusterRequest) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A daemon and its stderr; unless the block ends well the daemon is gone, with all it started."""
     with tempfile.TemporaryFile() as errors:
         # Without -P Python would import from the folder the user happens to stand in.
-        keeper = subprocess.Popen(
-            [sys.executable, "-P", "-m", "graders.clusters.keeper", *wish.words()],
+        daemon = subprocess.Popen(
+            [sys.executable, "-P", "-m", "graders.clusters.daemon", *request.words()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
         )
-        with done_before_the_end(lambda: _put_down(keeper)):
+        with done_before_the_end(lambda: _put_down(daemon)):
             try:
-                yield keeper, errors
+                yield daemon, errors
             except BaseException:
-                _put_down(keeper)
+                _put_down(daemon)
                 raise
             finally:
-                _close_pipes(keeper)
+                _close_pipes(daemon)
 
 
-def _put_down(keeper: subprocess.Popen[bytes]) -> None:
-    """The end of its stdin tells a keeper to clean up and go."""
-    assert keeper.stdin is not None
+def _put_down(daemon: subprocess.Popen[bytes]) -> None:
+    """The end of its stdin tells a daemon to clean up and go."""
+    assert daemon.stdin is not None
     with contextlib.suppress(OSError):
-        keeper.stdin.close()
+        daemon.stdin.close()
     try:
-        keeper.wait(_ENDS_WITHIN_S)
+        daemon.wait(_ENDS_WITHIN_S)
     except subprocess.TimeoutExpired:
-        keeper.kill()
-        keeper.wait(_ENDS_WITHIN_S)
+        daemon.kill()
+        daemon.wait(_ENDS_WITHIN_S)
     sweep()
 
 
-def _close_pipes(keeper: subprocess.Popen[bytes]) -> None:
-    for pipe in (keeper.stdin, keeper.stdout):
+def _close_pipes(daemon: subprocess.Popen[bytes]) -> None:
+    for pipe in (daemon.stdin, daemon.stdout):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
 
-def _follow(keeper: subprocess.Popen[bytes], errors: IO[bytes], progress: TerminalProgress) -> dict[str, Any]:
-    """Show what the keeper tells until it is ready; gives its last event.
+def _follow(daemon: subprocess.Popen[bytes], errors: IO[bytes], progress: TerminalProgress) -> dict[str, Any]:
+    """Show what the daemon tells until it is ready; gives its last event.
 
     Raises:
-        UsageError, InfraFault: what the keeper failed with, in its own words.
+        UsageError, InfraFault: what the daemon failed with, in its own words.
     """
-    assert keeper.stdout is not None
+    assert daemon.stdout is not None
     with contextlib.ExitStack() as shown:
         tasks: dict[int, tuple[Task, contextlib.ExitStack]] = {}
-        for line in keeper.stdout:
+        for line in daemon.stdout:
             event: dict[str, Any] = json.loads(line)
             match event["event"]:
                 case "say":
@@ -221,14 +221,14 @@ def _follow(keeper: subprocess.Popen[bytes], errors: IO[bytes], progress: Termin
                     raise _failure(event)
     errors.seek(0)
     raise InfraFault(
-        f"the keeper ended with code {keeper.wait()} before the cluster was ready:\n"
+        f"the daemon ended with code {daemon.wait()} before the cluster was ready:\n"
         + errors.read()[-2000:].decode("utf-8", "replace"),
         fix="`kubeproof doctor` looks at the machine",
     )
 
 
 def _failure(event: dict[str, Any]) -> KubeproofError:
-    """The keeper's error; its text holds the fix already."""
+    """The daemon's error; its text holds the fix already."""
     return InfraFault(event["text"]) if event["code"] == 3 else UsageError(event["text"])
 
 
@@ -250,7 +250,7 @@ def _all_gone(card: KeptCluster) -> None:
 
 
 def _table(cards: list[KeptCluster]) -> Table:
-    table = Table("name", "state", "Kubernetes", "age", "keeper", "memory")
+    table = Table("name", "state", "Kubernetes", "age", "daemon", "memory")
     # A path that is cut short is no use: it folds.
     table.add_column("kubeconfig", overflow="fold")
     for card in cards:
@@ -259,7 +259,7 @@ def _table(cards: list[KeptCluster]) -> Table:
             escape(card.state),
             f"{card.version} ({card.provider})" if card.version else card.provider,
             _age(card.age_s),
-            str(card.keeper_pid),
+            str(card.daemon_pid),
             f"{card.memory_bytes / 1e6:.0f} MB",
             escape(card.kubeconfig),
         )

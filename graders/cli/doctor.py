@@ -12,7 +12,7 @@ from rich.table import Table
 
 from graders.cli.progress import printable
 from graders.cli.screen import Screen
-from graders.doctor import Finding, State, can_grade, examine
+from graders.doctor import Diagnosis, State, can_grade, examine
 
 SCHEMA = "kubeproof/doctor/v1"
 _STYLE = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
@@ -35,7 +35,7 @@ def doctor(
     raise typer.Exit(0 if ready else 2)
 
 
-def _show(findings: list[Finding], ready: bool) -> None:
+def _show(findings: list[Diagnosis], ready: bool) -> None:
     console = Screen(highlight=False)
     table = Table.grid(padding=(0, 2))
     for finding in findings:

@@ -14,7 +14,7 @@ from graders.cli.screen import Screen
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.parity import compare
-from graders.selftest import Row, SelfTest, Trust, at_once, run_selftest
+from graders.selftest import SelfTest, SolutionRow, Trust, at_once, run_selftest
 from graders.selftest.ledger import PROVIDER
 
 
@@ -104,7 +104,7 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
     found = load_course().find_lab(lab)
     folder = out or Path("out") / f"selftest-{found.id}"
     console = Screen()
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[SolutionRow]] = {}
     with TerminalProgress(Screen(stderr=True)) as progress:
         for name in providers:
             test = SelfTest(
@@ -141,7 +141,7 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
     raise typer.Exit(1 if failed else 0)
 
 
-def _table(rows: list[Row], provider: str) -> Table:
+def _table(rows: list[SolutionRow], provider: str) -> Table:
     table = Table(title=f"Self-test on {provider}")
     table.add_column("solution", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)

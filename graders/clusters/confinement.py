@@ -22,7 +22,7 @@ _DNS_PORTS = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
 
 
 @dataclass(frozen=True)
-class Room:
+class NamespaceBounds:
     """How much a namespace of a learner's may hold, and whom its pods may speak to besides the DNS.
 
     `hard` is the ResourceQuota's; `defaults` are the bounds of containers that name none. `peers` are label
@@ -36,7 +36,7 @@ class Room:
     api: bool = False
 
 
-REAL = Room(
+REAL = NamespaceBounds(
     {
         "pods": "24", "requests.cpu": "4", "requests.memory": "3Gi", "limits.memory": "5Gi",
         "services": "100", "secrets": "100", "configmaps": "100", "persistentvolumeclaims": "0",
@@ -50,40 +50,40 @@ REAL = Room(
 """For namespaces whose pods run."""
 
 
-def confine(kube: Kube, namespace: str, room: Room) -> None:
+def confine(kube: Kube, namespace: str, bounds: NamespaceBounds) -> None:
     """Bound what a namespace may hold and whom its pods may speak to; waits until it is counted.
 
     Raises:
         InfraFault: the API server does not take the guards, or does not count.
     """
-    for manifest in room_manifests(namespace, room, _api_addresses(kube) if room.api else ()):
+    for manifest in bounds_manifests(namespace, bounds, _api_addresses(kube) if bounds.api else ()):
         answer = kube.apply(manifest)
         if not answer.ok:
             raise InfraFault(f"{namespace} cannot be confined: {answer.message}")
     try:
-        wait_for(lambda: _see_bounds(kube, namespace, room), timeout_s=_COUNTED_WITHIN_S, interval_s=0.05)
+        wait_for(lambda: _see_bounds(kube, namespace, bounds), timeout_s=_COUNTED_WITHIN_S, interval_s=0.05)
     except TimedOut as error:
         raise InfraFault(f"{error} after {_COUNTED_WITHIN_S:g} s") from error
     except ApiRefused as error:
         raise InfraFault(f"{namespace} cannot be confined: {error}") from error
 
 
-def _see_bounds(kube: Kube, namespace: str, room: Room) -> None:
+def _see_bounds(kube: Kube, namespace: str, bounds: NamespaceBounds) -> None:
     """Raise `NotYet` until what the namespace may hold is counted, and admission acts on it.
 
     A quota that is written counts nothing at first, and admission hears of it a moment later than that:
     meanwhile it lets pass what it does not count.
     """
     quota = resource_path("v1", "resourcequotas", namespace=namespace, name=f"{NAME}-quota")
-    if set(room.hard) - set((kube.get(quota).get("status") or {}).get("hard") or {}):
+    if set(bounds.hard) - set((kube.get(quota).get("status") or {}).get("hard") or {}):
         raise NotYet(f"what {namespace} holds is not counted")
     pods = resource_path("v1", "pods", namespace=namespace)
-    if room.hard.keys() & {f"{kind}.{what}" for kind in ("requests", "limits") for what in _FAR_TOO_MUCH}:
+    if bounds.hard.keys() & {f"{kind}.{what}" for kind in ("requests", "limits") for what in _FAR_TOO_MUCH}:
         much = {"requests": _FAR_TOO_MUCH, "limits": _FAR_TOO_MUCH}
         answer = kube.request("POST", pods, query={"dryRun": "All"}, body=_canary(much))
         if "exceeded quota" not in answer.message:
             raise NotYet(f"{namespace} takes far too much: {answer.code} {answer.message}")
-    if room.defaults:
+    if bounds.defaults:
         answer = kube.request("POST", pods, query={"dryRun": "All"}, body=_canary({}))
         if not answer.ok or not answer.body["spec"]["containers"][0].get("resources"):
             raise NotYet(f"{namespace} gives no bounds to a pod: {answer.code} {answer.message}")
@@ -114,7 +114,9 @@ def _canary(resources: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def room_manifests(namespace: str, room: Room, api: Sequence[tuple[str, int]] = ()) -> list[dict[str, Any]]:
+def bounds_manifests(
+    namespace: str, bounds: NamespaceBounds, api: Sequence[tuple[str, int]] = ()
+) -> list[dict[str, Any]]:
     """The guards of one namespace; `api` are addresses and ports of the API server."""
     manifests = [
         _policy(namespace, "deny", {}, {"policyTypes": ["Ingress", "Egress"]}),
@@ -140,7 +142,7 @@ def room_manifests(namespace: str, room: Room, api: Sequence[tuple[str, int]] = 
             },
         ),
     ]
-    for number, labels in enumerate(room.peers):
+    for number, labels in enumerate(bounds.peers):
         peers = [{"podSelector": {"matchLabels": dict(labels)}}]
         both = {
             "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": peers}], "egress": [{"to": peers}],
@@ -156,8 +158,8 @@ def room_manifests(namespace: str, room: Room, api: Sequence[tuple[str, int]] = 
         ]
         manifests.append(_policy(namespace, "api", {}, {"policyTypes": ["Egress"], "egress": ways}))
     metadata = {"namespace": namespace}
-    if room.defaults:
-        limits = [{"type": "Container", **copy.deepcopy(dict(room.defaults))}]
+    if bounds.defaults:
+        limits = [{"type": "Container", **copy.deepcopy(dict(bounds.defaults))}]
         manifests.append(
             {
                 "apiVersion": "v1",
@@ -167,7 +169,7 @@ def room_manifests(namespace: str, room: Room, api: Sequence[tuple[str, int]] = 
             }
         )
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {**metadata, "name": f"{NAME}-quota"}}
-    manifests.append({**quota, "spec": {"hard": dict(room.hard)}})
+    manifests.append({**quota, "spec": {"hard": dict(bounds.hard)}})
     return manifests
 
 

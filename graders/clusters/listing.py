@@ -1,4 +1,4 @@
-"""The clusters that keepers keep: each keeper writes a card, everybody else reads it."""
+"""The clusters that daemons keep: each daemon writes a card, everybody else reads it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from graders.ownership import owned_folders, start_of
 from graders.paths import state_folder
 
 SCHEMA = "kubeproof/kept-cluster/v1"
-FOLDER = "keeper"
-"""Kind of the owned folder of a keeper."""
+FOLDER = "daemon"
+"""Kind of the owned folder of a daemon."""
 
 _CARD = "card.json"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -37,8 +37,8 @@ class KeptCluster:
 
     name: str
     provider: str
-    keeper_pid: int
-    keeper_start: str
+    daemon_pid: int
+    daemon_start: str
     created_at: float
     version: str = ""
     kubeconfig: str = ""
@@ -66,8 +66,8 @@ class KeptCluster:
 
     @property
     def memory_bytes(self) -> int:
-        """Resident memory of the keeper and of everything it started, and what its nodes hold."""
-        pids = [self.keeper_pid, *(pid for pid, _ in self.processes.values())]
+        """Resident memory of the daemon and of everything it started, and what its nodes hold."""
+        pids = [self.daemon_pid, *(pid for pid, _ in self.processes.values())]
         return resident_bytes(pids) + sum(self._held_bytes.values())
 
     def ready(self, cluster: Cluster) -> KeptCluster:
@@ -83,7 +83,7 @@ class KeptCluster:
         )
 
     def write(self, folder: Path) -> None:
-        """Put the card into the keeper's folder, whole or not at all."""
+        """Put the card into the daemon's folder, whole or not at all."""
         draft = folder / f"{_CARD}.new"
         draft.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}), encoding="utf-8")
         draft.replace(folder / _CARD)
@@ -96,7 +96,7 @@ class KeptCluster:
             "provider": self.provider,
             "version": self.version,
             "age_s": round(self.age_s, 1),
-            "keeper_pid": self.keeper_pid,
+            "daemon_pid": self.daemon_pid,
             "nodes": list(self.nodes),
             "kubeconfig": self.kubeconfig,
             "memory_bytes": self.memory_bytes,
@@ -104,7 +104,7 @@ class KeptCluster:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the keeper was started, never negative."""
+        """Seconds since the daemon was started, never negative."""
         return max(0.0, time.time() - self.created_at)
 
 
@@ -124,7 +124,7 @@ def check_name(name: str) -> str:
 
 
 def kept_clusters() -> list[KeptCluster]:
-    """Every cluster that a living keeper keeps or starts, by name."""
+    """Every cluster that a living daemon keeps or starts, by name."""
     prefixes = {
         folder.name.rpartition("-")[0]
         for folder in state_folder().iterdir()

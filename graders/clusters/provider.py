@@ -67,7 +67,7 @@ def permissions(group: str, resources: str, verbs: str, *, namespace: str = "") 
 
 
 @dataclass(frozen=True)
-class Claims:
+class ClusterRequirements:
     """What a lab does in a cluster, for one that belongs to somebody.
 
     `objects` are manifests of which at least kind, name and namespace are those of what it will install;
@@ -95,7 +95,7 @@ class ClusterSpec:
     workers: int = 0
     needs: frozenset[Capability] = frozenset()
     """What it must be able to show; a provider that knows that its own cannot refuses at once."""
-    claims: Claims = Claims()
+    requirements: ClusterRequirements = ClusterRequirements()
     durable: bool = False
     """Whether etcd has its log on disk before it says that something is written."""
     etcd_members: int = 1

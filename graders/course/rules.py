@@ -52,7 +52,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Rule:
+class TextRule:
     """One thing that the lab text says, in its own words, the checks that judge it, and what proves that."""
 
     id: str
@@ -61,12 +61,12 @@ class Rule:
     proof: Proof
 
 
-def by_proof(rules: Iterable[Rule]) -> Counter[ProofKind]:
+def by_proof(rules: Iterable[TextRule]) -> Counter[ProofKind]:
     """How many rules are proven by what."""
     return Counter(rule.proof.kind for rule in rules)
 
 
-def load_rules(lab: Lab, repository: Path = REPOSITORY) -> tuple[Rule, ...]:
+def load_rules(lab: Lab, repository: Path = REPOSITORY) -> tuple[TextRule, ...]:
     """Read and cross-check the rules of a lab.
 
     Raises:
@@ -91,7 +91,7 @@ def load_rules(lab: Lab, repository: Path = REPOSITORY) -> tuple[Rule, ...]:
             )
         _check_checks(document, (*where, "checks"), written, lab)
         proof = Proof(*next((kind, name) for kind, name in written.proof.named() if name))
-        rule = Rule(written.id, plain(written.sentence), tuple(written.checks), proof)
+        rule = TextRule(written.id, plain(written.sentence), tuple(written.checks), proof)
         if problem := _doubt(rule, lab, repository):
             raise document.refusal(
                 f"rule {rule.id!r} is not proven: {problem}",
@@ -118,7 +118,7 @@ def _check_checks(document: Document, where: Location, rule: _Rule, lab: Lab) ->
             )
 
 
-def _doubt(rule: Rule, lab: Lab, repository: Path) -> str:
+def _doubt(rule: TextRule, lab: Lab, repository: Path) -> str:
     """Why its proof is none; empty when it is one."""
     proof = rule.proof
     match proof.kind:
@@ -133,7 +133,7 @@ def _doubt(rule: Rule, lab: Lab, repository: Path) -> str:
     return _doubt_test(proof, repository)
 
 
-def _doubt_flaw(rule: Rule, lab: Lab) -> str:
+def _doubt_flaw(rule: TextRule, lab: Lab) -> str:
     name = rule.proof.name
     flaw = next((each for each in lab.flawed if each.name == name), None)
     if flaw is None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from graders.course.course import Lab, load_course
-from graders.course.rules import TEXT, ProofKind, Rule, by_proof, load_rules, plain
+from graders.course.rules import TEXT, ProofKind, TextRule, by_proof, load_rules, plain
 
 _TOLD = {
     ProofKind.FLAW: "by a flawed solution that breaks it and loses for it",
@@ -16,12 +16,12 @@ _TOLD = {
 }
 
 
-def page(lab: Lab, rules: Sequence[Rule]) -> str:
+def page(lab: Lab, rules: Sequence[TextRule]) -> str:
     """All rules in the order of the lab text, as Markdown."""
     return "\n".join(_lines(lab, rules)) + "\n"
 
 
-def _lines(lab: Lab, rules: Sequence[Rule]) -> Iterator[str]:
+def _lines(lab: Lab, rules: Sequence[TextRule]) -> Iterator[str]:
     counted = by_proof(rules)
     yield f"# {lab.id}: its rules, and what proves each"
     yield ""
@@ -43,7 +43,7 @@ def _lines(lab: Lab, rules: Sequence[Rule]) -> Iterator[str]:
             yield from (_row(rule) for rule in there)
 
 
-def _row(rule: Rule) -> str:
+def _row(rule: TextRule) -> str:
     proof = f"{rule.proof.kind}: {_cell(rule.proof.name.removeprefix('tests/'))}"
     return f"| {rule.id} | {_cell(rule.sentence)} | {', '.join(rule.checks) or '–'} | {proof} |"
 
@@ -62,7 +62,7 @@ def _places(lab: Lab) -> list[tuple[str, str]]:
     return [(heading, plain("\n".join(lines))) for heading, lines in parts]
 
 
-def _heading(places: list[tuple[str, str]], rule: Rule) -> str:
+def _heading(places: list[tuple[str, str]], rule: TextRule) -> str:
     return next((heading for heading, text in places if rule.sentence in text), places[0][0])
 
 

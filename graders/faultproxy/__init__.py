@@ -5,11 +5,10 @@ from graders.faultproxy.crashpoint import CrashPoint
 from graders.faultproxy.holdwatch import DelayWatchEvents, HoldWatchEvents
 from graders.faultproxy.namespaceguard import NamespaceGuard
 from graders.faultproxy.proxy import FaultProxy, Serving
-from graders.faultproxy.rules import Answer, Delay, DropResponse, Hold, InterleavedWrite, Respond, Rule
+from graders.faultproxy.rules import Delay, DropResponse, Hold, InterleavedWrite, Respond, Rule, RuleAnswer
 from graders.kube.requestinfo import Match, RequestInfo, read_request_info, writes_in
 
 __all__ = [
-    "Answer",
     "CrashPoint",
     "Delay",
     "DelayWatchEvents",
@@ -24,6 +23,7 @@ __all__ = [
     "RequestInfo",
     "Respond",
     "Rule",
+    "RuleAnswer",
     "Serving",
     "read_request_info",
     "writes_in",

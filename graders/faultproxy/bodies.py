@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from graders.faultproxy.rules import Answer
+from graders.faultproxy.rules import RuleAnswer
 
 _MOST_BYTES = 4 * 1024 * 1024
 _LARGE_BYTES = 64 * 1024
 _MOST_LARGE = 8
 _WITHIN_S = 30.0
 
-_TOO_LARGE = Answer(413, "RequestEntityTooLarge", "the request is larger than the API server takes")
-_TOO_SLOW = Answer(408, "Timeout", "the request's body did not come")
-_NOT_AS_SAID = Answer(400, "BadRequest", "the request's body is not what its head says")
+_TOO_LARGE = RuleAnswer(413, "RequestEntityTooLarge", "the request is larger than the API server takes")
+_TOO_SLOW = RuleAnswer(408, "Timeout", "the request's body did not come")
+_NOT_AS_SAID = RuleAnswer(400, "BadRequest", "the request's body is not what its head says")
 
 
 class Bodies:
@@ -27,7 +27,7 @@ class Bodies:
         self._large = asyncio.Semaphore(_MOST_LARGE)
 
     @contextlib.asynccontextmanager
-    async def read(self, request: web.BaseRequest) -> AsyncIterator[bytes | Answer]:
+    async def read(self, request: web.BaseRequest) -> AsyncIterator[bytes | RuleAnswer]:
         """Give the body, or what to answer instead; while the block runs it counts as held."""
         length = request.content_length
         if not request.can_read_body:
@@ -40,7 +40,7 @@ class Bodies:
                 yield await _read(request)
 
 
-async def _read(request: web.BaseRequest) -> bytes | Answer:
+async def _read(request: web.BaseRequest) -> bytes | RuleAnswer:
     body = bytearray()
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 from graders.faultproxy.pace import Pace
-from graders.faultproxy.rules import Answer, InFlight, Rule
+from graders.faultproxy.rules import InFlight, Rule, RuleAnswer
 from graders.kube.requestinfo import Match
 
 
@@ -33,7 +33,7 @@ class CrashPoint(Rule):
         """Let everything through from now on; safe in any thread."""
         self._released = True
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """One write at a time, so that exactly k are committed."""
         if self._released or request.info.dry_run:
             return None
@@ -45,11 +45,11 @@ class CrashPoint(Rule):
             self.lost(request)
         self._apply(request, "kept from the API server: 409")
         await asyncio.sleep(self._pace.delay(asyncio.get_running_loop().time()))
-        return Answer(
+        return RuleAnswer(
             409, "Conflict", "the object has been modified; please apply your changes to the latest version"
         )
 
-    async def after(self, request: InFlight, code: int) -> Answer | None:
+    async def after(self, request: InFlight, code: int) -> RuleAnswer | None:
         """Count the accepted ones."""
         mine = self._ticket in request.touched and not self._released
         self.lost(request)
@@ -62,7 +62,7 @@ class CrashPoint(Rule):
             request, f"write {self.k} committed, " + ("its answer lost" if self.swallow else "the last")
         )
         self.reached.set()
-        return Answer(abort=True) if self.swallow else None
+        return RuleAnswer(abort=True) if self.swallow else None
 
     def lost(self, request: InFlight) -> None:
         """The request is over, answered or not: whoever is next may go."""

@@ -18,7 +18,7 @@ from graders.faultproxy.bodies import Bodies, as_data
 from graders.faultproxy.headers import refusal, to_client, to_server
 from graders.faultproxy.holdwatch import HoldWatchEvents
 from graders.faultproxy.replies import CUT, OUR_FAULT, Flowing, Whole, answered, cut
-from graders.faultproxy.rules import Answer, InFlight, Rule
+from graders.faultproxy.rules import InFlight, Rule, RuleAnswer
 from graders.faultproxy.streams import Memory, Stream
 from graders.faultproxy.watching import Backlog, Pump
 from graders.kube.requestinfo import read_request_info, with_body
@@ -81,7 +81,7 @@ class RequestHandler:
         if refused is not None:
             return answered(request, flight, refused)
         async with self._bodies.read(request) as body:
-            if isinstance(body, Answer):
+            if isinstance(body, RuleAnswer):
                 return answered(request, flight, body)
             flight.body = body
             flight.info = with_body(flight.info, body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from graders.faultproxy.rules import Answer
+from graders.faultproxy.rules import RuleAnswer
 
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -17,15 +17,15 @@ _NO_NEWS = (*_UNREADABLE, "as=table")
 """A table names the objects of its news in rows of text, if at all."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-NOT_OURS = Answer(400, "BadRequest", "the target of a request is a path of this API server's")
-NO_TEXT = Answer(400, "BadRequest", "a header is not UTF-8")
-NO_JSON = Answer(406, "NotAcceptable", "only application/json is spoken here; ask for it in Accept")
-NO_METHOD = Answer(405, "MethodNotAllowed", "no such method is spoken here")
+NOT_OURS = RuleAnswer(400, "BadRequest", "the target of a request is a path of this API server's")
+NO_TEXT = RuleAnswer(400, "BadRequest", "a header is not UTF-8")
+NO_JSON = RuleAnswer(406, "NotAcceptable", "only application/json is spoken here; ask for it in Accept")
+NO_METHOD = RuleAnswer(405, "MethodNotAllowed", "no such method is spoken here")
 
 
 def refusal(
     method: str, target: str, headers: CIMultiDictProxy[str], *, watching: bool = False
-) -> Answer | None:
+) -> RuleAnswer | None:
     """The answer to a request that goes nowhere: to another server, by an odd method, or unreadable."""
     if method not in _METHODS:
         return NO_METHOD

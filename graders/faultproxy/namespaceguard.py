@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graders.faultproxy.rules import Answer, InFlight, Rule
+from graders.faultproxy.rules import InFlight, Rule, RuleAnswer
 from graders.kube.requestinfo import Match, RequestInfo
 
 NAME = "namespace-guard"
@@ -15,7 +15,7 @@ _ASKING = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
 _NO_TAMPERING = frozenset({"", "status", "scale"})
 """Subresources that may be read; others lead into pods and nodes."""
 
-_REFUSED = Answer(
+_REFUSED = RuleAnswer(
     403,
     "Forbidden",
     "kubeproof lets an operator write only in the namespaces it is graded in: this cluster is somebody's own",
@@ -29,7 +29,7 @@ class NamespaceGuard(Rule):
         super().__init__(NAME, Match())
         self._owns = owns
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Answer what would lead out of them."""
         if self.lets(request.info):
             return None

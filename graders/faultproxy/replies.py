@@ -6,12 +6,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
-from graders.faultproxy.rules import Answer, InFlight
+from graders.faultproxy.rules import InFlight, RuleAnswer
 
 _PIECE_BYTES = 64 * 1024
 
-CUT = Answer(abort=True)
-OUR_FAULT = Answer(500, "InternalError", "the request could not be passed on")
+CUT = RuleAnswer(abort=True)
+OUR_FAULT = RuleAnswer(500, "InternalError", "the request could not be passed on")
 
 
 class _Plain(web.StreamResponse):
@@ -42,7 +42,7 @@ class Whole(_Plain, web.Response):
 
 
 def answered(
-    request: web.BaseRequest, flight: InFlight, answer: Answer, *, keep_code: bool = False
+    request: web.BaseRequest, flight: InFlight, answer: RuleAnswer, *, keep_code: bool = False
 ) -> web.StreamResponse:
     """Answer in the API server's place, or cut the connection."""
     if not keep_code:

@@ -16,7 +16,7 @@ from graders.kube.requestinfo import Match, RequestInfo
 
 
 @dataclass(frozen=True)
-class Answer:
+class RuleAnswer:
     """An answer of the proxy's own; `abort` cuts the connection instead."""
 
     code: int = 0
@@ -91,12 +91,12 @@ class Rule:
     def disarm(self) -> None:
         """Called by the proxy, in its thread, when the rule ends."""
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Before a request that is meant is forwarded; an answer keeps it from being so."""
         del request
         return None
 
-    async def after(self, request: InFlight, code: int) -> Answer | None:
+    async def after(self, request: InFlight, code: int) -> RuleAnswer | None:
         """After the API server answered and before the client hears of it."""
         del request, code
         return None
@@ -125,11 +125,11 @@ class Rule:
 class Respond(Rule):
     """The proxy answers in the API server's place."""
 
-    def __init__(self, name: str, match: Match, answer: Answer, *, times: int | None = None) -> None:
+    def __init__(self, name: str, match: Match, answer: RuleAnswer, *, times: int | None = None) -> None:
         super().__init__(name, match, times=times)
         self._answer = answer
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Answer."""
         return self._answer if self._apply(request, f"answered {self._answer.code}") else None
 
@@ -141,7 +141,7 @@ class Delay(Rule):
         super().__init__(name, match, times=times)
         self._seconds = seconds
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Wait."""
         if self._apply(request, f"delayed by {self._seconds:g} s"):
             await asyncio.sleep(self._seconds)
@@ -160,7 +160,7 @@ class InterleavedWrite(Rule):
         match: Match,
         action: Callable[[RequestInfo, bytes], None],
         *,
-        answer: Answer | None = None,
+        answer: RuleAnswer | None = None,
         carrying: bytes = b"",
         times: int | None = 1,
     ) -> None:
@@ -171,7 +171,7 @@ class InterleavedWrite(Rule):
         self.error: BaseException | None = None
         """What `action` raised; the scenario looks."""
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Act in another thread, for acting means asking the API server."""
         if self._carrying not in request.body or not self._apply(
             request,
@@ -206,7 +206,7 @@ class Hold(Rule):
         """Let everything go on, from now on too."""
         self._call(self.disarm)
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Wait at the gate."""
         assert self._gate is not None
         if not self._gate.is_set() and self._apply(request, "held"):
@@ -217,8 +217,8 @@ class Hold(Rule):
 class DropResponse(Rule):
     """The API server commits, and the client never hears: its connection is cut instead."""
 
-    async def after(self, request: InFlight, code: int) -> Answer | None:
+    async def after(self, request: InFlight, code: int) -> RuleAnswer | None:
         """Cut, after an accepted request only."""
         if 200 <= code < 300 and self._apply(request, f"answer {code} lost"):
-            return Answer(abort=True)
+            return RuleAnswer(abort=True)
         return None

@@ -9,7 +9,7 @@ from graders.clusters.binaries import machine_platform
 from graders.clusters.engine.engine import Engine
 from graders.clusters.nodeimages.baseimages import GO, PYTHON, all_bases, have_base
 from graders.images.additions import add_modules, add_packages
-from graders.images.workshop import Bases
+from graders.images.buildsession import Bases
 from graders.progress import Progress
 from graders.sandbox.gomodules import fetch_modules
 from graders.sandbox.goruntime import GoRuntime

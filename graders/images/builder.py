@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graders.faults import InfraFault
-from graders.images.order import MIB, BuildOrder, Builds, BuiltImage, settings_of
+from graders.images.buildspec import MIB, Builds, BuildSpec, BuiltImage, settings_of
 from graders.images.transcript import Transcript
 from graders.images.watch import LOOK_EVERY_S, Watch
 from graders.polling import NotYet, TimedOut, wait_for
@@ -29,7 +29,7 @@ _News = dict[str, Any] | BaseException | None
 
 
 def build_image(
-    engine: Builds, order: BuildOrder, task: Task, *, clock: Callable[[], float] = time.monotonic
+    engine: Builds, spec: BuildSpec, task: Task, *, clock: Callable[[], float] = time.monotonic
 ) -> BuiltImage:
     """Build, and say how it ended; what was left over is for the caller to remove.
 
@@ -37,11 +37,11 @@ def build_image(
         InfraFault: the engine failed, or does not build in the way asked of it.
     """
     started = clock()
-    transcript = Transcript(order.limits.printed_bytes)
-    watch = Watch(engine, order, started, clock)
+    transcript = Transcript(spec.limits.printed_bytes)
+    watch = Watch(engine, spec, started, clock)
     inbox: queue.Queue[_News] = queue.Queue(1000)
     enough = threading.Event()
-    reader = threading.Thread(target=_read, args=(engine, order, inbox, enough), name="build", daemon=True)
+    reader = threading.Thread(target=_read, args=(engine, spec, inbox, enough), name="build", daemon=True)
     reader.start()
     message: _News = {}
     while message is not None and not watch.stopped:
@@ -57,8 +57,8 @@ def build_image(
         watch.look(transcript)
     if watch.stopped:
         enough.set()
-        _end(engine, order.label, watch.stopped)
-    return _result(engine, order, transcript, watch.stopped, clock() - started)
+        _end(engine, spec.label, watch.stopped)
+    return _result(engine, spec, transcript, watch.stopped, clock() - started)
 
 
 def _end(engine: Builds, label: str, why: str) -> None:
@@ -77,10 +77,10 @@ def _end(engine: Builds, label: str, why: str) -> None:
         raise InfraFault(f"a build was stopped because it {why}, and does not end: {error}") from error
 
 
-def _read(engine: Builds, order: BuildOrder, inbox: queue.Queue[_News], enough: threading.Event) -> None:
+def _read(engine: Builds, spec: BuildSpec, inbox: queue.Queue[_News], enough: threading.Event) -> None:
     """Hand messages on; once `enough` is set, the connection is closed, which ends the build as well."""
     try:
-        with contextlib.closing(engine.build(order.context, settings_of(order))) as messages:
+        with contextlib.closing(engine.build(spec.context, settings_of(spec))) as messages:
             for message in messages:
                 while not enough.is_set():
                     with contextlib.suppress(queue.Full):
@@ -94,9 +94,9 @@ def _read(engine: Builds, order: BuildOrder, inbox: queue.Queue[_News], enough: 
 
 
 def _result(
-    engine: Builds, order: BuildOrder, transcript: Transcript, stopped: str, seconds: float
+    engine: Builds, spec: BuildSpec, transcript: Transcript, stopped: str, seconds: float
 ) -> BuiltImage:
-    limits, printed = order.limits, transcript.text
+    limits, printed = spec.limits, transcript.text
     if stopped:
         return BuiltImage("", 0, seconds, printed, f"it {stopped}")
     if transcript.error:
@@ -105,10 +105,10 @@ def _result(
                 f"a build failed: {transcript.error}", fix="make room where the engine keeps images"
             )
         return BuiltImage("", 0, seconds, printed, transcript.error)
-    found = engine.image(order.tag)
+    found = engine.image(spec.tag)
     if found is None:
         raise InfraFault("a build ended without an error and without an image")
     size = int(found["Size"])
-    too_large = size - order.base_bytes > limits.image_bytes
+    too_large = size - spec.base_bytes > limits.image_bytes
     problem = f"the image adds over {limits.image_bytes // MIB} MiB to its base" if too_large else ""
     return BuiltImage(str(found["Id"]), size, seconds, printed, problem)

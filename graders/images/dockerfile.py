@@ -65,14 +65,14 @@ def read_dockerfile(root: Path, offered: Collection[str]) -> Dockerfile:
     Raises:
         BadSubmission: there is none, or it holds what is not allowed; names the line and the fix.
     """
-    reader = _Reader(sorted(offered))
+    reader = _DockerfileReader(sorted(offered))
     kept = tuple(found for each in read_instructions(root) if (found := reader.take(each)) is not None)
     if not reader.stages:
         raise bad("has no FROM", None, f"begin with FROM and one of {reader.choice}")
     return Dockerfile(kept, frozenset(reader.bases))
 
 
-class _Reader:
+class _DockerfileReader:
     """Takes instructions in order and judges each by what came before."""
 
     def __init__(self, offered: list[str]) -> None:

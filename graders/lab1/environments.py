@@ -15,11 +15,11 @@ from graders.kube.client import Kube
 from graders.kube.paths import resource_path
 from graders.lab1 import install
 from graders.lab1.api import API_VERSION, GROUP, PLURAL
-from graders.lab1.claims import claims
 from graders.lab1.collection import await_collector
 from graders.lab1.environment import QUIET_S, OperatorEnvironment
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.preparing import Prepared
+from graders.lab1.requirements import requirements
 from graders.lab1.samples import read_samples
 from graders.model import Capability
 from graders.sandbox.protocol import SandboxSpec, View
@@ -40,7 +40,7 @@ def cluster_spec(run: Run, manifests: Sequence[Manifest], name: str) -> ClusterS
         nodes=run.settings.nodes,
         before_controllers=lambda kube: install.apply_early(kube, manifests),
         needs=run.settings.needs,
-        claims=claims(manifests, wanted),
+        requirements=requirements(manifests, wanted),
     )
 
 

@@ -91,17 +91,17 @@ def seconds(value: object) -> float | None:
     return None
 
 
-def shared_locks(claims: Sequence[LeaseWrite]) -> set[str]:
+def shared_locks(requirements: Sequence[LeaseWrite]) -> set[str]:
     """The locks that several replicas have claimed: a Lease per replica elects nobody."""
     claimants: dict[str, set[str]] = {}
-    for claim in claims:
+    for claim in requirements:
         claimants.setdefault(claim.lock, set()).add(claim.replica)
     return {lock for lock, replicas in claimants.items() if len(replicas) > 1}
 
 
-def holder_of(claims: Sequence[LeaseWrite], lock: str, t: float) -> str:
+def holder_of(requirements: Sequence[LeaseWrite], lock: str, t: float) -> str:
     """The instance that holds `lock` at time `t`; empty when nobody does. `claims` are in order of time."""
-    past = [claim for claim in claims if claim.lock == lock and claim.t <= t]
+    past = [claim for claim in requirements if claim.lock == lock and claim.t <= t]
     if not past:
         return ""
     if not past[-1].is_peering:
@@ -122,9 +122,9 @@ def holder_of(claims: Sequence[LeaseWrite], lock: str, t: float) -> str:
     return leaders[0].instance if len(leaders) == 1 else ""
 
 
-def lease_s(claims: Sequence[LeaseWrite], instance: str) -> float | None:
+def lease_s(requirements: Sequence[LeaseWrite], instance: str) -> float | None:
     """How long the word of `instance` holds, at most `MOST_LEASE_S`; None when it never claimed anything."""
-    own = [claim for claim in claims if claim.instance == instance and not claim.gone]
+    own = [claim for claim in requirements if claim.instance == instance and not claim.gone]
     if not own:
         return None
     said = [claim.lasts_s for claim in own[-8:] if claim.lasts_s is not None]

@@ -15,7 +15,7 @@ _MOSTLY = 0.7
 
 
 @dataclass(frozen=True)
-class Pace:
+class ClientPace:
     """Requests of an operator in some seconds; `limit` is how many a second its own client let through."""
 
     requests: int
@@ -30,7 +30,7 @@ class Pace:
         )
 
 
-def own_pace(bundle: Bundle, since: float, until: float) -> Pace | None:
+def own_pace(bundle: Bundle, since: float, until: float) -> ClientPace | None:
     """The even pace of the operator's requests between two times of the run; None if they came as they would.
 
     Whoever is not throttled asks in bursts. Watches are long, and no request of a throttle's choosing.
@@ -49,4 +49,4 @@ def own_pace(bundle: Bundle, since: float, until: float) -> Pace | None:
     even = sum(abs(count - usual) <= max(_SPREAD, usual / 10) for count in counts)
     if usual < _FEWEST_A_SECOND or even < _MOSTLY * len(counts):
         return None
-    return Pace(len(asked), round(until - since, 1), round(usual))
+    return ClientPace(len(asked), round(until - since, 1), round(usual))

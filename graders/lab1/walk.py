@@ -21,7 +21,7 @@ TEMPLATE_ENV = {"LEARNING_RATE": "0.1"}
 
 
 @dataclass(frozen=True)
-class Step:
+class WalkStep:
     """A merge patch of a job's spec; `rests` says that the operator may come to rest before the next."""
 
     patch: dict[str, Any]
@@ -47,7 +47,7 @@ class Walk:
         """How many nodes the job has in the end."""
         return int(self.spec["trainer"]["numNodes"])
 
-    def _steps(self, ends_paused: bool) -> Iterator[Step]:
+    def _steps(self, ends_paused: bool) -> Iterator[WalkStep]:
         for _ in range(STEPS):
             yield self._step(self._any_patch(), self._dice.random() < RESTS)
         pause: dict[str, Any] = {"runPolicy": {"suspend": True}}
@@ -57,9 +57,9 @@ class Walk:
         yield self._step(self._resize(but=FIRST_NODES), False)
         yield self._step(resume if ends_paused else self._limit(), False)
 
-    def _step(self, patch: dict[str, Any], rests: bool) -> Step:
+    def _step(self, patch: dict[str, Any], rests: bool) -> WalkStep:
         self.spec = merged(self.spec, patch)
-        return Step(patch, rests, self._dice.choice(PAUSES_S))
+        return WalkStep(patch, rests, self._dice.choice(PAUSES_S))
 
     def _any_patch(self) -> dict[str, Any]:
         kinds: list[Callable[[], dict[str, Any]]] = [self._limit]

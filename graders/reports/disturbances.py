@@ -38,7 +38,7 @@ _Key = tuple[str, str, str, str, str, str]
 
 
 @dataclass(frozen=True)
-class Line:
+class Moment:
     """One moment: a request with its answer, an application of the rule, or what befell a process.
 
     `kind` is `request`, `refused`, `rule`, `process`, or `gap` for lines that are left out. `times`
@@ -63,7 +63,7 @@ class Explained:
 
     rule: str
     summary: str
-    lines: tuple[Line, ...]
+    lines: tuple[Moment, ...]
     hidden: int = 0
     at: int | None = None
 
@@ -147,7 +147,7 @@ class _Asked:
             lines = _folded(lines)
         hidden = max(0, len(lines) - LINES)
         if hidden:
-            gap = Line(lines[LINES - _LAST].t, "", "", "", "gap", hidden)
+            gap = Moment(lines[LINES - _LAST].t, "", "", "", "gap", hidden)
             lines = [*lines[: LINES - _LAST], gap, *lines[-_LAST:]]
         return Explained(one_line(rule, 80), _summary(applied), tuple(lines), hidden, _number(rule))
 
@@ -166,7 +166,7 @@ class _Asked:
 
     def _requests(
         self, rule: str, applied: Sequence[Disturbance], near: Iterable[Exchange]
-    ) -> Iterator[Line]:
+    ) -> Iterator[Moment]:
         """A request and what was done to it are one line; of a watch, each frame is one more."""
         left: dict[_Key, list[Disturbance]] = defaultdict(list)
         for one in applied:
@@ -185,19 +185,19 @@ class _Asked:
             yield replace(self._line(each), got=got, kind="rule")
         for one in itertools.chain.from_iterable(left.values()):
             effect = one_line(one.effect, 120)
-            yield Line(one.t, one_line(one.instance, 40), _what(one, one.name), effect, "rule")
+            yield Moment(one.t, one_line(one.instance, 40), _what(one, one.name), effect, "rule")
 
-    def _line(self, each: Exchange) -> Line:
+    def _line(self, each: Exchange) -> Moment:
         got = str(each.code) if each.code else "no answer"
         if each.verb == "watch" and each.code == 200:
             got = f"200, for {each.t_end - each.t:.1f} s"
         name = each.name or self.created.get(id(each), "")
         kind = "request" if each.code < 400 else "refused"
-        return Line(each.t, one_line(each.instance, 40), _what(each, name), got, kind)
+        return Moment(each.t, one_line(each.instance, 40), _what(each, name), got, kind)
 
     def _fates(
         self, applied: Iterable[Disturbance], near: Iterable[Exchange], since: float, until: float
-    ) -> Iterator[Line]:
+    ) -> Iterator[Moment]:
         replicas = {_replica(one.instance) for one in applied} | {_replica(one.instance) for one in near}
         for each in self.bundle.processes:
             if since <= each.t <= until and each.event in _FATES and _replica(each.instance) in replicas:
@@ -227,8 +227,8 @@ def _created(bundle: Bundle) -> Mapping[int, str]:
     return found
 
 
-def _fate(each: ProcessEvent) -> Line:
-    return Line(each.t, one_line(each.instance, 40), f"the process was {each.event}", "", "process")
+def _fate(each: ProcessEvent) -> Moment:
+    return Moment(each.t, one_line(each.instance, 40), f"the process was {each.event}", "", "process")
 
 
 def _replica(instance: str) -> str:
@@ -254,9 +254,9 @@ def _summary(applied: Sequence[Disturbance]) -> str:
     return "; ".join(told) + (f"; and {more} more" if more else "")
 
 
-def _folded(lines: Sequence[Line]) -> list[Line]:
+def _folded(lines: Sequence[Moment]) -> list[Moment]:
     """What comes again within a second is told once: of a flood, more can then be shown."""
-    folded: list[Line] = []
+    folded: list[Moment] = []
     places: dict[tuple[str, str, str, str], int] = {}
     for line in lines:
         key = (line.instance, line.asked, line.got, line.kind)

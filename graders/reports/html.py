@@ -37,7 +37,7 @@ class HtmlExporter:
     def render(self, report: GradeReport, bundle: Bundle | None) -> str:
         """The page; without a bundle it has no timeline."""
         style = _resource("report.css")
-        pictures: tuple[_Picture, ...] = ()
+        pictures: tuple[_TrackPicture, ...] = ()
         path = critical_path(report, bundle)
         if bundle is not None:
             pictures = _pictures(bundle, report, path)
@@ -54,7 +54,7 @@ class HtmlExporter:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _TrackPicture:
     panel: Panel
     svg: Markup
     open: bool
@@ -63,14 +63,14 @@ class _Picture:
     """The check that judges this track alone, for replaying it; empty where none does."""
 
 
-def _pictures(bundle: Bundle, report: GradeReport, path: Sequence[Step]) -> tuple[_Picture, ...]:
+def _pictures(bundle: Bundle, report: GradeReport, path: Sequence[Step]) -> tuple[_TrackPicture, ...]:
     """Tracks with losses stand open; where none is known to, the first with something in it does."""
     shown, lost, explained = panels_of(bundle), _lost_tracks(report), explanations(bundle)
     to_open = {panel.track for panel in shown if panel.track in lost or panel.status != "done"}
     to_open = to_open or {panel.track for panel in [p for p in shown if p.rows][:1]}
     checks = {outcome.tracks[0]: outcome.check_id for outcome in report.outcomes if len(outcome.tracks) == 1}
     return tuple(
-        _Picture(
+        _TrackPicture(
             panel,
             draw(panel, f"track-{i}", path),
             panel.track in to_open,

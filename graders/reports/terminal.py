@@ -18,7 +18,7 @@ from rich.text import Text
 from graders.model import GradeReport, Status
 from graders.reports.critical import Step, longest
 from graders.reports.text import clean, one_line, points_text
-from graders.reports.view import Finding, Group, View, view_of
+from graders.reports.view import Group, LossView, ReportView, view_of
 
 _TEXT = 1_200
 _FACT = 240
@@ -62,7 +62,7 @@ def print_report(
 
 
 class _Printer:
-    def __init__(self, view: View, console: Console) -> None:
+    def __init__(self, view: ReportView, console: Console) -> None:
         self.view = view
         self.console = console
         self._utf = console.encoding.lower().startswith("utf")
@@ -142,7 +142,7 @@ class _Printer:
             count = f"{len(planned)} more ({points} points) are planned and count for nothing yet: "
             self.console.print(Padding(self._text(count + names, "dim"), (0, 1)))
 
-    def _findings(self, heading: str, findings: tuple[Finding, ...]) -> None:
+    def _findings(self, heading: str, findings: tuple[LossView, ...]) -> None:
         if not findings:
             return
         self.console.print()
@@ -150,7 +150,7 @@ class _Printer:
         for finding in findings:
             self._finding(finding)
 
-    def _finding(self, finding: Finding) -> None:
+    def _finding(self, finding: LossView) -> None:
         lost = f" · −{points_text(finding.points)} points" if finding.points else ""
         self.console.print()
         self._line(f"{finding.glyph} {finding.title}", _STYLES.get(finding.status, ""))

@@ -51,7 +51,7 @@ _NOT_YOURS = {
 
 
 @dataclass(frozen=True)
-class Line:
+class CriterionLine:
     """One criterion in the table; `status` is a `Status` value or `planned`."""
 
     id: str
@@ -80,7 +80,7 @@ class Group:
 
     id: str
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[CriterionLine, ...]
 
     @property
     def points(self) -> Decimal:
@@ -95,7 +95,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Finding:
+class LossView:
     """An outcome that did not pass, told to the learner; `points` is what its criteria lost."""
 
     check: str
@@ -123,7 +123,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class View:
+class ReportView:
     """What a person reads of one grading; texts are clean, but not escaped for any format."""
 
     headline: str
@@ -135,11 +135,11 @@ class View:
     possible: Decimal | None
     percent: Decimal | None
     groups: tuple[Group, ...]
-    planned: tuple[Line, ...]
-    losses: tuple[Finding, ...]
-    ungraded: tuple[Finding, ...]
-    blocked: tuple[Finding, ...]
-    unsupported: tuple[Finding, ...]
+    planned: tuple[CriterionLine, ...]
+    losses: tuple[LossView, ...]
+    ungraded: tuple[LossView, ...]
+    blocked: tuple[LossView, ...]
+    unsupported: tuple[LossView, ...]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     timing: tuple[tuple[str, float], ...]
@@ -172,7 +172,7 @@ class View:
         return max((seconds for _, seconds in self.timing), default=0.0)
 
 
-def view_of(report: GradeReport) -> View:
+def view_of(report: GradeReport) -> ReportView:
     """Arrange `report` for people; what learners must not read is left out."""
     report = for_learners(report)
     score = report.score
@@ -186,7 +186,7 @@ def view_of(report: GradeReport) -> View:
     by_status = {
         status: tuple(finding for finding in findings if finding.status == status) for status in Status
     }
-    return View(
+    return ReportView(
         headline=_headline(report),
         verdict=report.verdict.value,
         learner=one_line(str(report.submission.get("learner_id") or ""), 120),
@@ -231,7 +231,7 @@ def _headline(report: GradeReport) -> str:
 def _groups(
     scores: Iterable[CriterionScore], told: Collection[str], titles: Mapping[str, str]
 ) -> tuple[Group, ...]:
-    members: dict[str, list[Line]] = {}
+    members: dict[str, list[CriterionLine]] = {}
     for one in scores:
         members.setdefault(one.criterion.group, []).append(_line(one, told))
     return tuple(
@@ -245,10 +245,10 @@ def _group_title(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _line(one: CriterionScore, told: Collection[str] = ()) -> Line:
+def _line(one: CriterionScore, told: Collection[str] = ()) -> CriterionLine:
     criterion = one.criterion
     checks = tuple(one_line(check, 80) for check in criterion.checks)
-    return Line(
+    return CriterionLine(
         id=one_line(criterion.id, 80),
         title=one_line(criterion.title or criterion.id),
         points=criterion.points if criterion.planned else one.points,
@@ -259,14 +259,14 @@ def _line(one: CriterionScore, told: Collection[str] = ()) -> Line:
     )
 
 
-def _finding(lab: str, outcome: Outcome, scores: Iterable[CriterionScore]) -> Finding:
+def _finding(lab: str, outcome: Outcome, scores: Iterable[CriterionScore]) -> LossView:
     mine = [one for one in scores if outcome.check_id in one.criterion.checks and not one.criterion.planned]
     lost = sum((one.points - one.earned for one in mine if one.earned is not None), Decimal(0))
     meaning = _MEANING.get(outcome.status, "")
     if outcome.status is Status.ERROR:
         meaning = _NOT_YOURS.get(outcome.fault or Fault.GRADER, "")
     facts = list(outcome.facts.items())
-    return Finding(
+    return LossView(
         check=one_line(outcome.check_id, 80),
         title=one_line(outcome.title or (mine[0].criterion.title if mine else outcome.check_id)),
         status=outcome.status,

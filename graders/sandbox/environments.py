@@ -17,9 +17,9 @@ from pathlib import Path
 from graders.once import remove_tree, scratch_folder, write_atomically
 from graders.paths import cache_folder
 from graders.progress import Progress
-from graders.sandbox.fetching import Wish, fetch
+from graders.sandbox.fetching import PackageRequest, fetch
 from graders.sandbox.project import passed_over, running_requirements
-from graders.sandbox.requirements import TESTING, Wanted, read_requirements, satisfied
+from graders.sandbox.requirements import TESTING, RequiredPackages, read_requirements, satisfied
 from graders.sandbox.runtime import LOCK, Runtime, make_venv
 from graders.tools.kept import Kept
 
@@ -62,7 +62,7 @@ def ensure_environment(course: Runtime, root: Path, progress: Progress) -> Runti
     return private
 
 
-def missing_packages(root: Path) -> Wish | None:
+def missing_packages(root: Path) -> PackageRequest | None:
     """What the operator at `root` needs to run and the course's environment lacks; None if that is nothing.
 
     Raises:
@@ -71,10 +71,10 @@ def missing_packages(root: Path) -> Wish | None:
     running = running_requirements(root)
     fulfilled = satisfied(running.wanted, running.constraints, _course_pins())
     missing = any(each not in fulfilled for each in running.wanted)
-    return Wish(running.wanted, running.constraints) if missing else None
+    return PackageRequest(running.wanted, running.constraints) if missing else None
 
 
-def _wish(root: Path) -> Wish | None:
+def _wish(root: Path) -> PackageRequest | None:
     """What has to be installed; None if the course's environment has it all."""
     running, testing = running_requirements(root), read_requirements(root, TESTING)
     bounds = (*running.constraints, *testing.constraints)
@@ -83,11 +83,11 @@ def _wish(root: Path) -> Wish | None:
     missing = [each for each in running.wanted if each not in fulfilled]
     extra = [each for each in testing.wanted if each not in fulfilled]
     wanted = [*(running.wanted if missing else ()), *extra]
-    return Wish(tuple(wanted), bounds) if missing or extra else None
+    return PackageRequest(tuple(wanted), bounds) if missing or extra else None
 
 
 @cache
-def _course_pins() -> tuple[Wanted, ...]:
+def _course_pins() -> tuple[RequiredPackages, ...]:
     return read_requirements(LOCK.parent, LOCK.name, most_bytes=2**20).wanted
 
 
@@ -95,7 +95,7 @@ def _is_complete(venv: Path) -> bool:
     return (venv / _STAMP).is_file()
 
 
-def _make(private: Runtime, wish: Wish, progress: Progress) -> None:
+def _make(private: Runtime, wish: PackageRequest, progress: Progress) -> None:
     venv, course = private.venv, private.beneath
     assert course is not None
     remove_tree(venv)

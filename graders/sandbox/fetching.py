@@ -15,7 +15,7 @@ from typing import Any
 from graders.documents.wording import printable, quote
 from graders.faults import BadSubmission, InfraFault
 from graders.progress import Progress
-from graders.sandbox.requirements import Wanted
+from graders.sandbox.requirements import RequiredPackages
 from graders.unpack_only import REFUSAL
 from graders.wheels import UNPACK_ONLY, PipRun, run_pip, wheels_into
 
@@ -63,11 +63,11 @@ _OUR_FILES = re.compile(
 
 
 @dataclass(frozen=True)
-class Wish:
+class PackageRequest:
     """What pip is to install, within which bounds."""
 
-    wanted: tuple[Wanted, ...]
-    constraints: tuple[Wanted, ...]
+    wanted: tuple[RequiredPackages, ...]
+    constraints: tuple[RequiredPackages, ...]
 
     @property
     def requirements_txt(self) -> str:
@@ -80,12 +80,12 @@ class Wish:
         return _file(replace(each, hashes=frozenset()) for each in self.constraints)
 
 
-def _file(wanted: Iterable[Wanted]) -> str:
+def _file(wanted: Iterable[RequiredPackages]) -> str:
     return "".join(f"{line}\n" for line in sorted({str(each) for each in wanted}))
 
 
 def fetch(
-    wish: Wish, packages: Path, scratch: Path, progress: Progress, *, machine: Sequence[str] = ()
+    wish: PackageRequest, packages: Path, scratch: Path, progress: Progress, *, machine: Sequence[str] = ()
 ) -> list[str]:
     """Unpack what `wish` asks for and all it needs into `packages`; gives it as `name==version`.
 
@@ -113,7 +113,7 @@ def fetch(
     return sorted(_installed(report["install"], wish))
 
 
-def _installed(entries: list[dict[str, Any]], wish: Wish) -> Iterator[str]:
+def _installed(entries: list[dict[str, Any]], wish: PackageRequest) -> Iterator[str]:
     for entry in entries:
         name, version = entry["metadata"]["name"], entry["metadata"]["version"]
         if entry["is_direct"]:
@@ -162,7 +162,7 @@ def _python(machine: Sequence[str]) -> str:
     return machine[machine.index("--python-version") + 1] if machine else here
 
 
-def _fault(run: PipRun, wish: Wish, log: Path, python: str) -> BadSubmission | InfraFault:
+def _fault(run: PipRun, wish: PackageRequest, log: Path, python: str) -> BadSubmission | InfraFault:
     """Whose fault it is that pip failed or was stopped."""
     network, searches = _noted(log)
     network = network or next((line for line in run.lines if _NETWORK.search(line)), "")
@@ -218,7 +218,7 @@ def _gist(run: PipRun) -> str:
     return printable(text, longest=600)
 
 
-def _named_in(run: PipRun, wanted: Sequence[Wanted]) -> Wanted:
+def _named_in(run: PipRun, wanted: Sequence[RequiredPackages]) -> RequiredPackages:
     """The requirement that pip complains about; the first where it cannot be told."""
     for line in run.lines:
         if _WORTH_TELLING.match(line):

@@ -12,8 +12,8 @@ from graders.faults import BadSubmission
 from graders.sandbox.requirements import (
     MOST_REQUIREMENTS,
     RUNNING,
+    RequiredPackages,
     Requirements,
-    Wanted,
     read_requirement,
     read_requirements,
     read_text,
@@ -72,7 +72,7 @@ def of_project(root: Path) -> Requirements:
     return Requirements(tuple(_one(entry, lines, at) for entry in wanted))
 
 
-def _one(entry: Any, lines: list[str], at: int) -> Wanted:
+def _one(entry: Any, lines: list[str], at: int) -> RequiredPackages:
     if not isinstance(entry, str):
         raise BadSubmission(f"dependencies holds {kind_of(entry)}", file=PROJECT, line=at, fix=_AS_LIST)
     return read_requirement(entry, PROJECT, _line(lines, entry, at))

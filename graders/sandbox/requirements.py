@@ -44,7 +44,7 @@ _NO_OPTION = "remove it: packages are fetched as wheels, from the index that the
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequiredPackages:
     """One requirement, with the file and line (from 1) that it stands at; `hashes` are `sha256:...`."""
 
     requirement: Requirement
@@ -71,8 +71,8 @@ class Wanted:
 class Requirements:
     """What a file and those it includes ask for, and within which bounds."""
 
-    wanted: tuple[Wanted, ...] = ()
-    constraints: tuple[Wanted, ...] = ()
+    wanted: tuple[RequiredPackages, ...] = ()
+    constraints: tuple[RequiredPackages, ...] = ()
 
 
 def read_requirements(root: Path, name: str, *, most_bytes: int = MOST_BYTES) -> Requirements:
@@ -93,8 +93,8 @@ class _Reader:
         self._root = root
         self._most_bytes = most_bytes
         self._files = 0
-        self.wanted: list[Wanted] = []
-        self.constraints: list[Wanted] = []
+        self.wanted: list[RequiredPackages] = []
+        self.constraints: list[RequiredPackages] = []
 
     def read(self, name: PurePosixPath, *, is_constraint: bool, above: tuple[PurePosixPath, ...]) -> None:
         for number, line in _lines(self._text(name), str(name)):
@@ -185,7 +185,7 @@ def _acting(text: str) -> str:
     return next((c for c in text if not c.isprintable() and c != "\t"), "")
 
 
-def read_requirement(line: str, file: str, number: int) -> Wanted:
+def read_requirement(line: str, file: str, number: int) -> RequiredPackages:
     """One requirement that stands at line `number` of `file`.
 
     Raises:
@@ -212,7 +212,7 @@ def read_requirement(line: str, file: str, number: int) -> Wanted:
         raise _bad(f"{quote(text)} is no requirement", file, number, _NAMES_ONLY) from error
     if requirement.url is not None:
         raise _bad(f"{quote(text)} names an address", file, number, _PUBLISHED)
-    found = Wanted(requirement, file, number, hashes)
+    found = RequiredPackages(requirement, file, number, hashes)
     try:
         _ = found.applies
     except (UndefinedComparison, UndefinedEnvironmentName) as error:
@@ -226,12 +226,14 @@ def _bad(problem: str, file: object, line: int | None, fix: str) -> BadSubmissio
 
 
 def satisfied(
-    wanted: Iterable[Wanted], constraints: Iterable[Wanted], pins: Iterable[Wanted]
-) -> list[Wanted]:
+    wanted: Iterable[RequiredPackages],
+    constraints: Iterable[RequiredPackages],
+    pins: Iterable[RequiredPackages],
+) -> list[RequiredPackages]:
     """Those of `wanted` that `pins` (each `name==version`) fulfil; none where a pin breaks a constraint."""
     there = {pin.name: pin for pin in pins if pin.applies}
 
-    def fulfilled(each: Wanted) -> bool:
+    def fulfilled(each: RequiredPackages) -> bool:
         return not each.applies or (each.name in there and _fulfils(there[each.name], each))
 
     if any(bound.name in there and not fulfilled(bound) for bound in constraints):
@@ -239,7 +241,7 @@ def satisfied(
     return [each for each in wanted if fulfilled(each)]
 
 
-def _fulfils(pin: Wanted, wanted: Wanted) -> bool:
+def _fulfils(pin: RequiredPackages, wanted: RequiredPackages) -> bool:
     (exactly,) = pin.requirement.specifier
     return (
         not wanted.requirement.extras

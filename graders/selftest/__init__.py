@@ -6,7 +6,7 @@
 
 from graders.selftest.cases import Case
 from graders.selftest.plan import Trust
-from graders.selftest.rows import Row, Source
+from graders.selftest.rows import SolutionRow, Source
 from graders.selftest.run import SelfTest, at_once, run_selftest
 
-__all__ = ["Case", "Row", "SelfTest", "Source", "Trust", "at_once", "run_selftest"]
+__all__ = ["Case", "SelfTest", "SolutionRow", "Source", "Trust", "at_once", "run_selftest"]

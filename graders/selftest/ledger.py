@@ -19,14 +19,14 @@ from graders.evidence.jsonfile import write_json
 from graders.faults import CourseError
 from graders.gradekey import GradeKey
 from graders.selftest.cases import Case
-from graders.selftest.rows import Row, Source
+from graders.selftest.rows import SolutionRow, Source
 
 FILE = "ledger.json"
 PROVIDER = "embedded"
 """The provider whose grades it tells of: it is the one that every machine has."""
 
 
-class Entry(BaseModel):
+class LedgerEntry(BaseModel):
     """What was proven of one solution; `seconds` is how long its grading took."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,9 +44,9 @@ class Entry(BaseModel):
         """The key of that grade."""
         return GradeKey(self.record, self.judge, self.score)
 
-    def row(self, case: Case) -> Row:
+    def row(self, case: Case) -> SolutionRow:
         """The row that this stands for; nothing but a row without a problem has an entry."""
-        return Row(
+        return SolutionRow(
             case.name, "graded", self.percent, self.lost, self.lost, case.rule, 0.0,
             statuses=self.outcomes, source=Source.LEDGER,
         )  # fmt: skip
@@ -57,7 +57,7 @@ class _File(BaseModel):
 
     declared: Literal["kubeproof/ledger/v1"] = Field(alias="schema")
     provider: Literal["embedded"]
-    solutions: dict[str, Entry]
+    solutions: dict[str, LedgerEntry]
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Ledger:
     """The entries of a lab, by the names of solutions."""
 
     path: Path
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, LedgerEntry]
 
-    def proof(self, name: str, key: GradeKey) -> Entry | None:
+    def proof(self, name: str, key: GradeKey) -> LedgerEntry | None:
         """The entry of a solution, if it was made under that key."""
         entry = self.entries.get(name)
         return entry if entry is not None and entry.key == key else None
@@ -77,7 +77,9 @@ class Ledger:
         entry = self.entries.get(name)
         return entry.seconds if entry is not None and entry.seconds else default
 
-    def with_rows(self, rows: Iterable[Row], keys: Mapping[str, GradeKey], names: Iterable[str]) -> Ledger:
+    def with_rows(
+        self, rows: Iterable[SolutionRow], keys: Mapping[str, GradeKey], names: Iterable[str]
+    ) -> Ledger:
         """The ledger with those rows that are as they should be, and without solutions not in `names`."""
         kept = {name: self.entries[name] for name in names if name in self.entries}
         for row in rows:
@@ -87,7 +89,7 @@ class Ledger:
                 kept.pop(row.name, None)
                 continue
             seconds = row.seconds if row.source is Source.LIVE else self.expected_s(row.name, 0.0)
-            kept[row.name] = Entry(
+            kept[row.name] = LedgerEntry(
                 **asdict(keys[row.name]),
                 percent=row.percent,
                 lost=row.lost,

@@ -21,7 +21,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class SolutionRow:
     """How one solution did; `problem` is empty when it lost what it should and nothing else."""
 
     name: str
@@ -44,7 +44,9 @@ class Row:
         return not self.problem
 
 
-def row_of(case: Case, report: Mapping[str, Any], seconds: float, source: Source = Source.LIVE) -> Row:
+def row_of(
+    case: Case, report: Mapping[str, Any], seconds: float, source: Source = Source.LIVE
+) -> SolutionRow:
     """What a report says of a solution; `report` is report.json with decimals."""
     lost = tuple(
         criterion["id"]
@@ -55,7 +57,7 @@ def row_of(case: Case, report: Mapping[str, Any], seconds: float, source: Source
     )
     percent = Decimal(report["percent"]) if report["percent"] is not None else None
     expected = case.expected(report["provenance"].get("capabilities", ()))
-    return Row(
+    return SolutionRow(
         case.name, report["verdict"], percent, expected, lost, case.rule, seconds,
         _problem(case, report, expected, lost, percent),
         {outcome["check"]: outcome["status"] for outcome in report["outcomes"]},

@@ -29,7 +29,7 @@ from graders.selftest.cases import Case, cases_of, expect_a_flaw_for_every_crite
 from graders.selftest.ledger import PROVIDER, Ledger, load_ledger
 from graders.selftest.plan import Lanes, Plan, Trust, by_lane, plan
 from graders.selftest.recordings import Recordings
-from graders.selftest.rows import Row, Source, row_of
+from graders.selftest.rows import SolutionRow, Source, row_of
 from graders.submissions.load import digest_of
 
 LOGS = "logs"
@@ -67,7 +67,7 @@ def at_once(*, focus: bool = False) -> int:
     return cores if focus else max(1, cores // 2)
 
 
-def run_selftest(test: SelfTest, progress: Progress) -> list[Row]:
+def run_selftest(test: SelfTest, progress: Progress) -> list[SolutionRow]:
     """Have a row for each solution of the lab: references, starter, the flawed, the sound.
 
     Raises:
@@ -91,7 +91,7 @@ def run_selftest(test: SelfTest, progress: Progress) -> list[Row]:
         keys = {case.name: grade_key(lab, lab.rubric, digest_of(case.root), test.provider) for case in cases}
         lanes = Lanes(test.jobs, test.flaw_jobs)
         planned = plan(cases, keys, recordings, ledger, again=test.again, trust=test.trust, lanes=lanes)
-        found: dict[str, Row] = {}
+        found: dict[str, SolutionRow] = {}
         for row in _rows(test, planned, keys, recordings, ledger, progress):
             found[row.name] = row
             if test.writes_ledger:
@@ -108,14 +108,14 @@ def _rows(
     recordings: Recordings,
     ledger: Ledger,
     progress: Progress,
-) -> Iterator[Row]:
+) -> Iterator[SolutionRow]:
     """The rows as they come: what is known first."""
     for case in planned.proven:
         entry = ledger.proof(case.name, keys[case.name])
         assert entry is not None
         yield entry.row(case)
     for case in planned.unproven:
-        yield Row(
+        yield SolutionRow(
             case.name, "unproven", None, (), (), case.rule, 0.0,
             "unproven: no time was left to grade it, and the ledger does not vouch for it",
             source=Source.NONE,
@@ -132,7 +132,7 @@ def _rows(
         yield _held_against(ledger, keys[row.name], row)
 
 
-def _held_against(ledger: Ledger, key: GradeKey, row: Row) -> Row:
+def _held_against(ledger: Ledger, key: GradeKey, row: SolutionRow) -> SolutionRow:
     """The row, with a problem of its own if the ledger says otherwise under the very same key."""
     entry = ledger.proof(row.name, key)
     if entry is None or row.percent is None or not row.ok:
@@ -154,7 +154,7 @@ def _judged(
     keys: Mapping[str, GradeKey],
     recordings: Recordings,
     progress: Progress,
-) -> Iterator[tuple[Case, Row | None]]:
+) -> Iterator[tuple[Case, SolutionRow | None]]:
     """Each case with its row, judged from its kept record by all checks; None where that cannot be read."""
     if not cases:
         return
@@ -198,7 +198,7 @@ def _graded(
     keys: Mapping[str, GradeKey],
     recordings: Recordings,
     progress: Progress,
-) -> Iterator[Row]:
+) -> Iterator[SolutionRow]:
     """Grade the cases, each in a process of its own, the whole ones first; their records are kept."""
     if not cases:
         return
@@ -219,12 +219,12 @@ def _graded(
                     yield row
 
 
-def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progress) -> Row:
+def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progress) -> SolutionRow:
     if case.only and case.flaw is not None:
         capabilities = provider_named(test.provider).capabilities
         if not case.expected(capabilities):
             statuses = dict.fromkeys(case.only, Status.UNSUPPORTED.value)
-            return Row(
+            return SolutionRow(
                 case.name, "cannot be shown", None, (), (), case.rule, 0.0,
                 statuses=statuses, source=Source.NONE,
             )  # fmt: skip
@@ -244,7 +244,7 @@ def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progr
         report = _report(folder)
     except (OSError, ValueError) as error:
         problem = f"no report ({error}): {log.read_text('utf-8', 'replace')[-300:]}"
-        return Row(case.name, "none", None, (), (), case.rule, seconds, problem)
+        return SolutionRow(case.name, "none", None, (), (), case.rule, seconds, problem)
     return row_of(case, report, seconds)
 
 

@@ -21,7 +21,7 @@ from graders.documents.wording import file_name
 from graders.faults import BadSubmission, UsageError
 from graders.submissions.folders import check_kind
 from graders.submissions.limits import MEBIBYTE, SubmissionLimits
-from graders.submissions.members import Kind, Member, Members, TarMembers, ZipMembers
+from graders.submissions.members import Member, MemberKind, Members, TarMembers, ZipMembers
 from graders.submissions.survey import Survey, survey
 from graders.submissions.tree import Tree
 
@@ -136,11 +136,11 @@ class _Unpacking:
         if member.method:
             problem = f"is compressed by method {member.method}"
             raise BadSubmission(problem, file=file_name(path), fix="pack with plain zip (deflate)")
-        if member.kind is Kind.FOLDER:
+        if member.kind is MemberKind.FOLDER:
             self._tree.folder(path)
-        elif member.kind is Kind.LINK:
+        elif member.kind is MemberKind.LINK:
             self._tree.link(path, member.target())
-        elif member.kind is Kind.HARD_LINK:
+        elif member.kind is MemberKind.HARD_LINK:
             self._hard_link(member.target(), path)
         else:
             if member.mode:

@@ -26,7 +26,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:(?=/)")
 _TAR_KINDS = {tarfile.FIFOTYPE: stat.S_IFIFO, tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}
 
 
-class Kind(Enum):
+class MemberKind(Enum):
     """What sort of thing a member is; pipes and devices are files of a mode that is refused."""
 
     FILE = "file"
@@ -43,7 +43,7 @@ class Member:
     """
 
     name: str
-    kind: Kind
+    kind: MemberKind
     mode: int
     open: Callable[[], IO[bytes]]
     target: Callable[[], str] = str
@@ -89,11 +89,11 @@ class ZipMembers:
             with content() as stream:
                 return stream.read(_LINK_BYTES + 1).decode("utf-8", "surrogateescape")
 
-        kind = Kind.FILE
+        kind = MemberKind.FILE
         if name.endswith("/"):
-            kind = Kind.FOLDER
+            kind = MemberKind.FOLDER
         elif stat.S_ISLNK(mode):
-            kind = Kind.LINK
+            kind = MemberKind.LINK
         elif mode and not stat.S_IFMT(mode):
             mode |= stat.S_IFREG
         return Member(name, kind, mode, content, target, encrypted, method)
@@ -138,13 +138,13 @@ class TarMembers:
                 )
             return stream
 
-        kind = Kind.FILE
+        kind = MemberKind.FILE
         if member.isdir():
-            kind = Kind.FOLDER
+            kind = MemberKind.FOLDER
         elif member.issym():
-            kind = Kind.LINK
+            kind = MemberKind.LINK
         elif member.islnk():
-            kind = Kind.HARD_LINK
+            kind = MemberKind.HARD_LINK
         sort = stat.S_IFREG if member.isreg() else _TAR_KINDS.get(member.type, stat.S_IFWHT)
         mode = sort | stat.S_IMODE(member.mode)
         return Member(member.name, kind, mode, content, lambda: member.linkname)

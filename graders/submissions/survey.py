@@ -13,7 +13,7 @@ from graders.documents.wording import file_name, quote
 from graders.faults import BadSubmission
 from graders.submissions.leftout import CACHE, CACHE_SIGNATURE, ENVIRONMENT, MARKS, is_environment, is_ignored
 from graders.submissions.limits import SubmissionLimits
-from graders.submissions.members import Kind, Member, Members
+from graders.submissions.members import Member, MemberKind, Members
 
 MANIFEST = "submission.yaml"
 """The file at the root of every submission."""
@@ -91,7 +91,7 @@ def survey(members: Members, limits: SubmissionLimits, shown: str) -> Survey:
         path = "/".join(parts)
         if not parts or any(map(is_ignored, parts)):
             skipped += 1
-        elif member.kind is not Kind.FOLDER:
+        elif member.kind is not MemberKind.FOLDER:
             files.append(path)
             characters += len(path)
         if skipped > limits.skipped or len(files) > limits.files + limits.skipped or characters > _CHARACTERS:
@@ -109,7 +109,7 @@ def _marked(member: Member, path: str) -> Iterator[str]:
     """The folder that this member marks as no part of a submission; none at the top, which is everything."""
     for mark in MARKS:
         folder = path.removesuffix(f"/{mark}")
-        if folder == path or member.kind is not Kind.FILE or any(map(is_ignored, folder.split("/"))):
+        if folder == path or member.kind is not MemberKind.FILE or any(map(is_ignored, folder.split("/"))):
             continue
         if mark == CACHE:
             with member.open() as content:

@@ -50,7 +50,7 @@ class ProgramFile(BaseModel):
     origin: Origin
 
 
-class Manifest(BaseModel):
+class ToolsManifest(BaseModel):
     """`manifest.json` of a store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -69,11 +69,11 @@ class Store:
         self.platform = target
         self.versions = versions
 
-    def manifest(self) -> Manifest:
+    def manifest(self) -> ToolsManifest:
         """What is there; an unreadable manifest is an empty store, for the programs can be had again."""
-        empty = Manifest(platform=str(self.platform), versions=dict(self.versions), files={})
+        empty = ToolsManifest(platform=str(self.platform), versions=dict(self.versions), files={})
         try:
-            found = Manifest.model_validate_json((self.folder / MANIFEST).read_bytes())
+            found = ToolsManifest.model_validate_json((self.folder / MANIFEST).read_bytes())
         except (OSError, ValidationError):
             return empty
         return found if (found.platform, found.versions) == (empty.platform, empty.versions) else empty

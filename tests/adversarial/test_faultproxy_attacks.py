@@ -21,12 +21,12 @@ import pytest
 
 from graders.evidence.records import AuditEvent
 from graders.faultproxy import (
-    Answer,
     CrashPoint,
     HoldWatchEvents,
     InterleavedWrite,
     Match,
     Respond,
+    RuleAnswer,
     writes_in,
 )
 from graders.faultproxy.listener import MOST_CONNECTIONS
@@ -386,7 +386,7 @@ def test_no_spelling_of_a_path_dodges_a_rule(attacker: Served, name: str, target
     kept = kube.create(maps(), config_map(name, a="1"))
     target = target.replace("%6eAME", f"%6d{name[1:]}").replace("NAME", name)
     body = json.dumps(config_map(name, a="2")).encode()
-    rule = Respond("refused", writes_in("default"), Answer(503))
+    rule = Respond("refused", writes_in("default"), RuleAnswer(503))
     with attacker.world.proxy.disturb(rule):
         for method, kind in (
             ("PUT", "application/json"),

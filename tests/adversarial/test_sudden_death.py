@@ -100,7 +100,7 @@ def test_a_signal_in_the_middle_of_cluster_up_leaves_nothing(number: signal.Sign
 
 
 @pytest.mark.cluster
-def test_sigkill_of_cluster_up_ends_the_keeper_too(state: Path) -> None:
+def test_sigkill_of_cluster_up_ends_the_daemon_too(state: Path) -> None:
     """Nobody would know of a cluster whose start nobody saw the end of."""
     with subprocess.Popen(
         [sys.executable, "-m", "graders", "cluster", "up"],

@@ -46,7 +46,7 @@ def kubeproof(state: Path, tmp_path: Path) -> Iterator[Command]:
 
     yield run
     for cluster in json.loads(run("list", "--json").stdout)["clusters"]:
-        os.kill(cluster["keeper_pid"], signal.SIGTERM)
+        os.kill(cluster["daemon_pid"], signal.SIGTERM)
 
 
 def test_a_cluster_from_up_to_down(kubeproof: Command, state: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_cluster_from_up_to_down(kubeproof: Command, state: Path) -> None:
     assert (row["name"], row["kubeconfig"]) == ("demo", path)
     assert row["memory_bytes"] > 100e6
     table = kubeproof("list").stdout
-    assert all(word in table for word in ("demo", "ready", row["version"], str(row["keeper_pid"]), "MB"))
+    assert all(word in table for word in ("demo", "ready", row["version"], str(row["daemon_pid"]), "MB"))
     (cluster,) = state.glob("cluster-demo-*")
     assert b'"verb":"create"' in (cluster / "audit.jsonl").read_bytes()
 
@@ -78,7 +78,7 @@ def test_a_cluster_from_up_to_down(kubeproof: Command, state: Path) -> None:
     assert "kubeproof cluster down demo" in again.stderr
     assert kube.get("/api/v1/namespaces/mine")
 
-    processes = [psutil.Process(pid) for pid in (row["keeper_pid"], *recorded_pids(cluster))]
+    processes = [psutil.Process(pid) for pid in (row["daemon_pid"], *recorded_pids(cluster))]
     assert len(processes) == 1 + len(CORE)
     down = kubeproof("down", "demo")
     assert (down.returncode, down.stdout) == (0, "cluster demo is gone\n")
@@ -100,7 +100,7 @@ def test_a_cluster_that_lost_a_component_is_listed_as_such_and_dies_with_its_kee
     (row,) = json.loads(kubeproof("list", "--json").stdout)["clusters"]
     assert row["state"] == "lost kube-scheduler"
 
-    os.kill(row["keeper_pid"], signal.SIGKILL)
+    os.kill(row["daemon_pid"], signal.SIGKILL)
     wait_for(lambda: _dead(list(processes.values())), timeout_s=WITHIN_S)
     assert json.loads(kubeproof("list", "--json").stdout)["clusters"] == []
     left = _folders(state)

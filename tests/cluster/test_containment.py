@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graders.clusters.confinement import REAL, Room, confine
+from graders.clusters.confinement import REAL, NamespaceBounds, confine
 from graders.clusters.containment import NAME, forbid_escapes, guard_manifests
 from graders.clusters.kubeconfigs import token_kubeconfig
 from graders.clusters.provider import ClusterSpec
@@ -190,8 +190,8 @@ def test_other_tolerations_are_nobodys_business(learner: Kube) -> None:
 
 def test_a_confined_namespace_bounds_what_is_in_it_and_whom_it_speaks_to(kube: Kube) -> None:
     kube.create("/api/v1/namespaces", {"metadata": {"name": "confined"}})
-    room = Room({**REAL.hard, "pods": "1"}, REAL.defaults, peers=[{"job": "a"}], api=True)
-    confine(kube, "confined", room)
+    bounds = NamespaceBounds({**REAL.hard, "pods": "1"}, REAL.defaults, peers=[{"job": "a"}], api=True)
+    confine(kube, "confined", bounds)
     made = put(kube, pod(), "confined")
     assert made.code == 201, made.message
     assert made.body["spec"]["containers"][0]["resources"]["limits"]["memory"] == "256Mi"

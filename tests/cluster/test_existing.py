@@ -19,15 +19,21 @@ from typing import Any
 import pytest
 import yaml
 
-from graders.clusters.existing import ExistingProvider, demands
-from graders.clusters.existing.guest import RUN, Trespass
-from graders.clusters.provider import Claims, ClusterSpec, Permission, ProviderOptions, permissions
+from graders.clusters.existing import ExistingProvider, preflight
+from graders.clusters.existing.ownedscope import RUN, OutOfScopeWrite
+from graders.clusters.provider import (
+    ClusterRequirements,
+    ClusterSpec,
+    Permission,
+    ProviderOptions,
+    permissions,
+)
 from graders.clusters.registry import provider_named
 from graders.faults import InfraFault, UsageError
 from graders.kube.client import ApiRefused, Kube, kube_of
-from graders.lab1.claims import claims
 from graders.lab1.manifest import Lab1Block
 from graders.lab1.preparing import manifests_of
+from graders.lab1.requirements import requirements
 from graders.model import Capability, Cluster
 from graders.ownership import sweep
 from graders.paths import REPOSITORY
@@ -121,7 +127,9 @@ def test_exactly_the_permissions_that_are_missing_are_listed(
         "metadata": {"name": "operator"},
         "rules": [{"apiGroups": [""], "resources": ["pods", "secrets"], "verbs": ["get"]}],
     }
-    spec = ClusterSpec(name="visit", claims=Claims(permissions("", "services", "list"), [role]))
+    spec = ClusterSpec(
+        name="visit", requirements=ClusterRequirements(permissions("", "services", "list"), [role])
+    )
     with limited(theirs, tmp_path, rules) as kubeconfig:
         during = theirs.still()
         with pytest.raises(UsageError) as refused:
@@ -168,7 +176,7 @@ def test_what_is_theirs_is_named_and_never_overwritten(
         },
     ]
     with pytest.raises(UsageError) as refused:
-        come_in(theirs, claims=Claims((), claimed)).__enter__()
+        come_in(theirs, requirements=ClusterRequirements((), claimed)).__enter__()
     assert "namespaces shop" in refused.value.problem
     assert "clusterroles.rbac.authorization.k8s.io shopkeeper" in refused.value.problem
     assert "free" not in refused.value.problem
@@ -326,7 +334,7 @@ def test_the_grader_itself_is_kept_from_what_is_theirs(theirs: Somebody, before:
             lambda: mine.patch(f"{NODES}/node-a1", {"spec": {"unschedulable": True}}),
             lambda: mine.create(f"{SHOP}/configmaps", {"metadata": {"name": "mine"}}),
         ):
-            with pytest.raises(Trespass):
+            with pytest.raises(OutOfScopeWrite):
                 act()
         role = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -441,12 +449,12 @@ def _stopped(theirs: Somebody, number: signal.Signals) -> subprocess.CompletedPr
     command = [sys.executable, "-c", textwrap.dedent(VISIT), str(theirs.kubeconfig), number.name[3:]]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
-    ) as visit:
-        assert visit.stdout is not None
-        assert visit.stdout.readline() == "there\n", visit.stderr.read() if visit.stderr else ""
-        visit.send_signal(number)
-        output, errors = visit.communicate(timeout=WITHIN_S)
-    return subprocess.CompletedProcess(command, visit.returncode, output, errors)
+    ) as scope:
+        assert scope.stdout is not None
+        assert scope.stdout.readline() == "there\n", scope.stderr.read() if scope.stderr else ""
+        scope.send_signal(number)
+        output, errors = scope.communicate(timeout=WITHIN_S)
+    return subprocess.CompletedProcess(command, scope.returncode, output, errors)
 
 
 def test_ctrl_c_takes_everything_away_before_the_command_ends(
@@ -519,9 +527,9 @@ def permissions_of_the_reference(scratch: Path) -> tuple[Rules, Rules]:
     """What grading it asks for: in the whole cluster, and with the hearts of nodes."""
     submission = load_submission(REFERENCE, lab="lab1", block=Lab1Block, scratch=scratch)
     wanted = {
-        *demands.OWN,
-        *demands.SIMULATING,
-        *claims(manifests_of(submission), submission.manifest).permissions,
+        *preflight.OWN,
+        *preflight.SIMULATING,
+        *requirements(manifests_of(submission), submission.manifest).permissions,
     }
     wanted |= {*permissions("rbac.authorization.k8s.io", "roles clusterroles", "escalate bind")}
     return _rules(each for each in wanted if not each.namespace), _rules(

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from graders.evidence.records import AuditEvent
-from graders.faultproxy import Answer, Delay, DropResponse, Match, Respond, writes_in
+from graders.faultproxy import Delay, DropResponse, Match, Respond, RuleAnswer, writes_in
 from graders.faultproxy.auditlog import DECISION, VIOLATIONS
 from graders.polling import NotYet, TimedOut, wait_for
 from tests.cluster.proxied import WITHIN_S, Remembering, Served, World, config_map, maps, proxied
@@ -265,7 +265,7 @@ def test_a_client_that_is_gone_does_not_keep_its_write_off_the_record(
 def test_what_never_reached_the_api_server_is_not_noted(
     world: World, told: Remembering, served: Served
 ) -> None:
-    answer = Answer(503, "ServiceUnavailable", "away")
+    answer = RuleAnswer(503, "ServiceUnavailable", "away")
     with world.proxy.disturb(Respond("away", Match(), answer)):
         served.http(headers={"User-Agent": "away"}).get(maps())
     served.http(headers={"User-Agent": "back"}).get(maps())

@@ -15,7 +15,6 @@ import pytest
 
 from graders.evidence.watching import WatchRecorder
 from graders.faultproxy import (
-    Answer,
     CrashPoint,
     Delay,
     DelayWatchEvents,
@@ -26,6 +25,7 @@ from graders.faultproxy import (
     Match,
     RequestInfo,
     Respond,
+    RuleAnswer,
     writes_in,
 )
 from graders.kube.client import Kube
@@ -82,7 +82,7 @@ class TestRespond:
     def test_answers_in_the_api_server_s_place(
         self, served: Served, name: str, code: int, reason: str
     ) -> None:
-        rule = Respond("ours", MAPS, Answer(code, reason, "not now", headers=(("Retry-After", "1"),)))
+        rule = Respond("ours", MAPS, RuleAnswer(code, reason, "not now", headers=(("Retry-After", "1"),)))
         with served.world.proxy.disturb(rule):
             answer = create(served.http(), name)
         assert (answer.status_code, answer.headers["retry-after"]) == (code, "1")
@@ -104,7 +104,7 @@ class TestRespond:
         assert rule.first.is_set()
 
     def test_so_many_times_and_no_more(self, served: Served, name: str) -> None:
-        rule = Respond("twice", MAPS, Answer(503), times=2)
+        rule = Respond("twice", MAPS, RuleAnswer(503), times=2)
         with served.world.proxy.disturb(rule):
             assert [create(served.http(), name).status_code for _ in range(4)] == [503, 503, 201, 409]
         assert len(served.disturbances("twice")) == rule.applied == 2
@@ -115,25 +115,25 @@ class TestRespond:
             resources=frozenset({"configmaps"}),
             namespaces=frozenset({"other"}),
         )
-        with served.world.proxy.disturb(Respond("there", meant, Answer(500))):
+        with served.world.proxy.disturb(Respond("there", meant, RuleAnswer(500))):
             assert create(served.http(), name).status_code == 201
             assert served.http().get(maps("other")).status_code == 200
             assert create(served.http(), name, "other").status_code == 500
         assert len(served.disturbances("there")) == 1
 
     def test_ends_with_its_block(self, served: Served, name: str) -> None:
-        with served.world.proxy.disturb(Respond("ours", MAPS, Answer(500))):
+        with served.world.proxy.disturb(Respond("ours", MAPS, RuleAnswer(500))):
             assert create(served.http(), name).status_code == 500
         assert create(served.http(), name).status_code == 201
 
     def test_the_first_rule_that_answers_is_the_last_that_applies(self, served: Served, name: str) -> None:
-        first, second = Respond("first", MAPS, Answer(429)), Respond("second", MAPS, Answer(500))
+        first, second = Respond("first", MAPS, RuleAnswer(429)), Respond("second", MAPS, RuleAnswer(500))
         with served.world.proxy.disturb(first, second):
             assert create(served.http(), name).status_code == 429
         assert (first.applied, second.applied) == (1, 0)
 
     def test_may_cut_instead(self, served: Served, name: str) -> None:
-        rule = Respond("cut", MAPS, Answer(abort=True), times=1)
+        rule = Respond("cut", MAPS, RuleAnswer(abort=True), times=1)
         with served.world.proxy.disturb(rule), pytest.raises(LOST):
             create(served.http(), name)
         assert served.world.kube.find(f"{maps()}/{name}") is None
@@ -148,7 +148,7 @@ class TestRespond:
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode()
         codes = []
-        with served.world.proxy.disturb(Respond("once", MAPS, Answer(503), times=1)):
+        with served.world.proxy.disturb(Respond("once", MAPS, RuleAnswer(503), times=1)):
             for _ in range(3):
                 connection.sendall(head + body)
                 codes.append(int(reader.readline().split()[1]))
@@ -246,7 +246,7 @@ class TestMeanwhile:
         assert (len(acted), rule.applied) == (1, 1)
 
     def test_it_may_answer_itself(self, served: Served, name: str) -> None:
-        rule = InterleavedWrite("ours", MAPS, lambda info, body: None, answer=Answer(409, "Conflict"))
+        rule = InterleavedWrite("ours", MAPS, lambda info, body: None, answer=RuleAnswer(409, "Conflict"))
         with served.world.proxy.disturb(rule):
             assert create(served.http(), name).status_code == 409
             assert create(served.http(), name).status_code == 201

@@ -20,7 +20,7 @@ from filelock import FileLock
 from graders.course import Lab, load_course
 from graders.progress import Silent
 from graders.reports.report_json import load_report
-from graders.selftest import Row, SelfTest, at_once, run_selftest
+from graders.selftest import SelfTest, SolutionRow, at_once, run_selftest
 from tests.e2e.command import Ended, Running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -41,7 +41,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(lab: Lab, out: Path) -> dict[str, Row]:
+def rows(lab: Lab, out: Path) -> dict[str, SolutionRow]:
     """What the solutions earned, by name: by a kept record, or else graded by the first worker that asks."""
     rows = out.with_suffix(".pickle")
     with FileLock(out.with_suffix(".lock")):
@@ -49,19 +49,19 @@ def rows(lab: Lab, out: Path) -> dict[str, Row]:
             test = SelfTest(lab, out, only=("reference", "starter"), jobs=at_once())
             graded = run_selftest(test, Silent())
             rows.write_bytes(pickle.dumps({row.name: row for row in graded}))
-    found: dict[str, Row] = pickle.loads(rows.read_bytes())
+    found: dict[str, SolutionRow] = pickle.loads(rows.read_bytes())
     return found
 
 
 @pytest.fixture(scope="module")
-def reference(rows: dict[str, Row], out: Path) -> Path:
+def reference(rows: dict[str, SolutionRow], out: Path) -> Path:
     """Where the reference's report and bundle are."""
     assert rows["reference"].verdict == "graded"
     return out / "reference"
 
 
 class TestWhatSolutionsEarn:
-    def test_the_reference_earns_everything(self, rows: dict[str, Row]) -> None:
+    def test_the_reference_earns_everything(self, rows: dict[str, SolutionRow]) -> None:
         row = rows["reference"]
         assert (row.problem, row.lost, row.percent) == ("", (), Decimal(100))
 
@@ -75,14 +75,14 @@ class TestWhatSolutionsEarn:
         assert by_status == {"passed": live - {"in-cluster"}, "unsupported": {"in-cluster"}}
         assert report["possible"] == 100
 
-    def test_the_starter_runs_and_earns_little(self, rows: dict[str, Row], out: Path) -> None:
+    def test_the_starter_runs_and_earns_little(self, rows: dict[str, SolutionRow], out: Path) -> None:
         row = rows["starter"]
         assert row.problem == ""
         assert row.percent is not None
         assert row.percent < 15
         assert "operator that starts" not in (out / "starter" / "report.json").read_text()
 
-    def test_what_was_lost_is_explained(self, rows: dict[str, Row], out: Path) -> None:
+    def test_what_was_lost_is_explained(self, rows: dict[str, SolutionRow], out: Path) -> None:
         lost = [
             outcome
             for outcome in load_report(out / "starter" / "report.json")["outcomes"]
@@ -132,7 +132,9 @@ class TestJudgingAgain:
         assert load_report(file) == judged.report
         assert json.loads(judged.out)["schema"] == "kubeproof/report/v1"
 
-    def test_a_bar_above_the_score_changes_the_exit_code_only(self, out: Path, rows: dict[str, Row]) -> None:
+    def test_a_bar_above_the_score_changes_the_exit_code_only(
+        self, out: Path, rows: dict[str, SolutionRow]
+    ) -> None:
         bundle = out / "starter" / "bundle"
         ended = Running(["judge", bundle, "--fail-under", "60"], out / "bar").end()
         assert ended.code == 1

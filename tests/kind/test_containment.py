@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graders.clusters.confinement import REAL, Room, confine
+from graders.clusters.confinement import REAL, NamespaceBounds, confine
 from graders.clusters.containment import NAME, forbid_escapes
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.registry import provider_named
@@ -40,7 +40,7 @@ def cluster(docker_host: str, python_image: str) -> Iterator[Cluster]:
         kube = Kube(cluster.kubeconfig)
         forbid_escapes(kube)
         kube.create("/api/v1/namespaces", {"metadata": {"name": SPACE, "labels": RESTRICTED}})
-        confine(kube, SPACE, Room(REAL.hard, REAL.defaults, peers=[{"job": "a"}]))
+        confine(kube, SPACE, NamespaceBounds(REAL.hard, REAL.defaults, peers=[{"job": "a"}]))
         yield cluster
 
 

@@ -14,10 +14,10 @@ import pytest
 
 from graders.faults import BadSubmission
 from graders.images.bases import bases_for, offered
+from graders.images.buildsession import BuildSession
+from graders.images.buildspec import BuildLimits, BuiltImage
 from graders.images.dockerfile import read_dockerfile
 from graders.images.engine import BuildEngine
-from graders.images.order import BuildLimits, BuiltImage
-from graders.images.workshop import Workshop
 from graders.ownership import sweep
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent
@@ -48,11 +48,13 @@ class Yard:
         read = read_dockerfile(root, offered())
         scratch = self.folder / uuid.uuid4().hex
         bases = bases_for(root, read.bases, _no_go, scratch, Silent())
-        with Workshop(self.host, Silent()) as shop:
+        with BuildSession(self.host, Silent()) as session:
             bounds = BuildLimits(**limits)  # type: ignore[arg-type]
-            tag, built = shop.build("submission", root, read, bases, bounds)
-            assert (shop.engine.image(tag) is not None) is (not built.problem or "adds over" in built.problem)
-            label = shop.label
+            tag, built = session.build("submission", root, read, bases, bounds)
+            assert (session.engine.image(tag) is not None) is (
+                not built.problem or "adds over" in built.problem
+            )
+            label = session.label
         with BuildEngine(self.host) as engine:
             assert engine.images(label) == []
             assert engine.containers(label) == []
@@ -156,14 +158,14 @@ def test_a_build_takes_no_more_than_it_may(
 
 KILLED = """
 import os, pathlib, sys, threading
-from graders.images.order import BuildLimits
+from graders.images.buildspec import BuildLimits
 from graders.images.dockerfile import read_dockerfile
-from graders.images.workshop import Bases, Workshop
+from graders.images.buildsession import Bases, BuildSession
 from graders.progress import Silent
 
 root = pathlib.Path(sys.argv[1])
 read = read_dockerfile(root, ("kubeproof/python:3.11",))
-with Workshop(sys.argv[2], Silent()) as shop:
+with BuildSession(sys.argv[2], Silent()) as shop:
     print(shop.label, flush=True)
     shop.build("killed", root, read, Bases({name: name for name in read.bases}), BuildLimits())
 """

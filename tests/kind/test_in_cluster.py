@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from graders.course import load_course
+from graders.images.buildsession import REPOSITORY
 from graders.images.engine import BuildEngine
-from graders.images.workshop import REPOSITORY
 from graders.selftest.cases import overlay
 
 SOLUTIONS = Path("solutions") / "lab1"

@@ -369,7 +369,7 @@ def test_a_cluster_for_people_from_up_to_down(machinery: Machinery, parts: Parts
     kubeproof("up", "mine", "--provider", "kind", "--workers", "0", "--node-image", machinery.node_image)
     (row,) = json.loads(kubeproof("list", "--json"))["clusters"]
     assert (row["state"], row["provider"], len(row["nodes"])) == ("ready", "kind", 1)
-    # A whole node holds more than a keeper.
+    # A whole node holds more than a daemon.
     assert row["memory_bytes"] > 300e6
     (node,) = Kube(Path(row["kubeconfig"])).get("/api/v1/nodes")["items"]
     assert node["metadata"]["name"] == row["nodes"][0]

@@ -22,7 +22,7 @@ from graders.judgement import judge_bundle
 from graders.model import GradeReport, Verdict
 from graders.paths import REPOSITORY
 from graders.progress import Progress
-from graders.selftest import Row, SelfTest
+from graders.selftest import SelfTest, SolutionRow
 from tests.unit.lab1_recording import Recording, reference
 
 STARTER = str(REPOSITORY / "labs" / "lab1" / "starter")
@@ -265,10 +265,10 @@ def test_errors_of_ours_are_a_message_and_a_code(
 
 def row(
     name: str, percent: int | None, expected: tuple[str, ...], lost: tuple[str, ...], problem: str = ""
-) -> Row:
+) -> SolutionRow:
     verdict = "graded" if percent is not None else "ungraded"
     score = Decimal(percent) if percent is not None else None
-    return Row(
+    return SolutionRow(
         name, verdict, score, expected, lost, "exactly these" if expected else "nothing", 12.3, problem
     )
 
@@ -289,13 +289,13 @@ BAD = [
     ids=["all as expected", "a surplus and one ungraded"],
 )
 def test_the_selftest_prints_a_table_and_fails_on_any_difference(
-    rows: list[Row], code: int, says: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: list[SolutionRow], code: int, says: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from graders.cli import selftest as command
 
     asked: list[SelfTest] = []
 
-    def run(test: SelfTest, _: object) -> list[Row]:
+    def run(test: SelfTest, _: object) -> list[SolutionRow]:
         asked.append(test)
         return rows
 

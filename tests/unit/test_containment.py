@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from graders.clusters.confinement import REAL, Room, room_manifests
+from graders.clusters.confinement import REAL, NamespaceBounds, bounds_manifests
 from graders.clusters.containment import NAME, guard_manifests
 
 
-def by_name(room: Room, *api: tuple[str, int]) -> dict[str, dict[str, object]]:
+def by_name(room: NamespaceBounds, *api: tuple[str, int]) -> dict[str, dict[str, object]]:
     found = {
-        each["metadata"]["name"].removeprefix(f"{NAME}-"): each for each in room_manifests("n", room, api)
+        each["metadata"]["name"].removeprefix(f"{NAME}-"): each for each in bounds_manifests("n", room, api)
     }
     assert all(each["metadata"]["namespace"] == "n" for each in found.values())
     return {name: each["spec"] for name, each in found.items()}
 
 
 def test_by_default_nobody_speaks_to_anybody_but_the_name_service() -> None:
-    found = by_name(Room({"pods": "1"}))
+    found = by_name(NamespaceBounds({"pods": "1"}))
     assert set(found) == {"deny", "dns", "quota"}
     assert found["deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert found["dns"]["policyTypes"] == ["Egress"]
@@ -23,7 +23,7 @@ def test_by_default_nobody_speaks_to_anybody_but_the_name_service() -> None:
 
 
 def test_pods_of_one_job_speak_with_each_other_alone() -> None:
-    found = by_name(Room(peers=[{"job": "a"}, {"job": "b"}]))
+    found = by_name(NamespaceBounds(peers=[{"job": "a"}, {"job": "b"}]))
     peers = [{"podSelector": {"matchLabels": {"job": "b"}}}]
     assert found["peers-1"] == {
         "podSelector": {"matchLabels": {"job": "b"}},
@@ -34,7 +34,7 @@ def test_pods_of_one_job_speak_with_each_other_alone() -> None:
 
 
 def test_an_operator_reaches_the_api_server_and_its_one_port() -> None:
-    found = by_name(Room(api=True), ("10.0.0.1", 6443), ("fd00::1", 443))
+    found = by_name(NamespaceBounds(api=True), ("10.0.0.1", 6443), ("fd00::1", 443))
     ways = found["api"]["egress"]
     assert [way["to"][0]["ipBlock"]["cidr"] for way in ways] == ["10.0.0.1/32", "fd00::1/128"]  # type: ignore[attr-defined]
     assert [way["ports"][0]["port"] for way in ways] == [6443, 443]  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from graders.course import Lab, load_course
-from graders.course.rules import ProofKind, Rule, load_rules
+from graders.course.rules import ProofKind, TextRule, load_rules
 from graders.course.rules_page import page
 from graders.faults import CourseError
 from graders.paths import REPOSITORY
@@ -111,19 +111,19 @@ def test_the_page_has_all_rules_where_the_text_has_them_and_counts_them(lab: Lab
 
 
 @pytest.fixture(scope="module", params=list(COURSE.slugs))
-def real(request: pytest.FixtureRequest) -> tuple[Lab, tuple[Rule, ...]]:
+def real(request: pytest.FixtureRequest) -> tuple[Lab, tuple[TextRule, ...]]:
     lab = COURSE.lab(request.param)
     return lab, load_rules(lab)
 
 
-def test_the_page_of_a_lab_is_up_to_date(real: tuple[Lab, tuple[Rule, ...]]) -> None:
+def test_the_page_of_a_lab_is_up_to_date(real: tuple[Lab, tuple[TextRule, ...]]) -> None:
     lab, rules = real
     kept = REPOSITORY / "docs" / f"{lab.id}-rules.md"
     again = f"python -m graders.course.rules_page {lab.id} > docs/{kept.name}"
     assert kept.read_text(encoding="utf-8") == page(lab, rules), f"make it anew: {again}"
 
 
-def test_every_test_that_is_named_as_a_proof_is_run(real: tuple[Lab, tuple[Rule, ...]]) -> None:
+def test_every_test_that_is_named_as_a_proof_is_run(real: tuple[Lab, tuple[TextRule, ...]]) -> None:
     lab, rules = real
     proofs = [rule.proof for rule in rules]
     named = {proof.name for proof in proofs if proof.node}

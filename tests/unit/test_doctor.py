@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from graders import doctor
 from graders.cli.doctor import doctor as command
 from graders.clusters.kind.preflight import Machine
-from graders.doctor import Finding, State, can_grade, examine, namespace_fix
+from graders.doctor import Diagnosis, State, can_grade, examine, namespace_fix
 from graders.sandbox.goruntime import kept_go, runtime_for
 from graders.sandbox.staticcheck import kept_staticcheck
 from graders.tools.toolchain import toolchain_go
@@ -30,7 +30,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBEPROOF_BINARIES", raising=False)
 
 
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
+def by_name(findings: list[Diagnosis]) -> dict[str, Diagnosis]:
     return {finding.name: finding for finding in findings}
 
 
@@ -51,7 +51,7 @@ def test_a_fresh_cache_warns_and_does_not_fail() -> None:
     findings = by_name(examine())
     assert findings["binaries"].state is State.WARN
     assert findings["binaries"].fix.startswith("`kubeproof setup` downloads or builds them")
-    assert findings["learner runtime"] == Finding(
+    assert findings["learner runtime"] == Diagnosis(
         "learner runtime", State.WARN, "not there yet", "`kubeproof setup` makes it"
     )
 
@@ -110,7 +110,7 @@ def test_programs_that_are_not_there_are_named_with_their_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor.bubblewrap() == Finding(
+    assert doctor.bubblewrap() == Diagnosis(
         "bubblewrap", State.FAIL, "not found", "`apt-get install bubblewrap`"
     )
     assert "util-linux" in doctor.setpriv().fix
@@ -193,22 +193,22 @@ def test_an_engine_that_is_not_there_or_not_well_is_not_needed(
 
     monkeypatch.setenv("KUBEPROOF_DOCKER_HOST", "unix:///nowhere/docker.sock")
     detail = "no Docker engine answers; embedded clusters do not need it"
-    assert doctor.docker() == Finding("docker", State.OK, detail)
+    assert doctor.docker() == Diagnosis("docker", State.OK, detail)
 
 
 def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> Finding:
+    def broken() -> Diagnosis:
         raise PermissionError("no reading here")
 
     monkeypatch.setitem(doctor.CHECKS, "clock", broken)
-    assert by_name(examine())["clock"] == Finding("clock", State.FAIL, "no reading here")
+    assert by_name(examine())["clock"] == Diagnosis("clock", State.FAIL, "no reading here")
 
 
 @pytest.mark.parametrize(("state", "status"), [(State.WARN, 0), (State.FAIL, 2)])
 def test_the_exit_code_says_whether_grading_is_possible(
     state: State, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finding = Finding("disk", state, "1 GiB [free]\x1b[31m", "make room")
+    finding = Diagnosis("disk", state, "1 GiB [free]\x1b[31m", "make room")
     monkeypatch.setattr(doctor, "CHECKS", {"disk": lambda: finding})
     shown = CliRunner().invoke(APP, [])
     assert shown.exit_code == status

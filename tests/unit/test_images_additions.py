@@ -11,7 +11,7 @@ from graders.faults import BadSubmission, InfraFault
 from graders.images import additions
 from graders.images.additions import add_modules, add_packages
 from graders.progress import Progress, Silent
-from graders.sandbox.fetching import Wish
+from graders.sandbox.fetching import PackageRequest
 from graders.sandbox.goruntime import WARM, GoRuntime
 
 
@@ -32,7 +32,12 @@ def test_other_packages_lie_beside_the_bases_and_come_first(
     asked: dict[str, object] = {}
 
     def fetch(
-        wish: Wish, packages: Path, scratch: Path, progress: Progress, *, machine: Sequence[str] = ()
+        wish: PackageRequest,
+        packages: Path,
+        scratch: Path,
+        progress: Progress,
+        *,
+        machine: Sequence[str] = (),
     ) -> list[str]:
         asked.update(wish=wish.requirements_txt, machine=list(machine))
         (packages / "humanize").mkdir()

@@ -12,7 +12,7 @@ import pytest
 
 from graders.faults import InfraFault
 from graders.images.builder import build_image
-from graders.images.order import BuildLimits, BuildOrder, BuiltImage, settings_of
+from graders.images.buildspec import BuildLimits, BuildSpec, BuiltImage, settings_of
 from graders.progress import Silent
 
 MIB = 1024 * 1024
@@ -68,9 +68,9 @@ class PlayedEngine:
 
 
 def build(engine: PlayedEngine, **limits: float) -> BuiltImage:
-    order = BuildOrder(Path("c.tar"), "tag", "l=1", 100, BuildLimits(**limits))  # type: ignore[arg-type]
+    spec = BuildSpec(Path("c.tar"), "tag", "l=1", 100, BuildLimits(**limits))  # type: ignore[arg-type]
     with Silent().task("building") as task:
-        return build_image(engine, order, task)
+        return build_image(engine, spec, task)
 
 
 def test_a_build_that_succeeds_gives_its_image_and_what_it_printed() -> None:
@@ -146,7 +146,7 @@ def test_a_build_without_an_error_and_without_an_image_is_the_engines_trouble() 
 
 
 def test_the_engine_is_told_all_the_bounds_it_knows_and_to_use_no_network() -> None:
-    told = settings_of(BuildOrder(Path("c"), "tag", "l=1", 0, BuildLimits(memory_bytes=5, cpus=1.5)))
+    told = settings_of(BuildSpec(Path("c"), "tag", "l=1", 0, BuildLimits(memory_bytes=5, cpus=1.5)))
     assert (told["networkmode"], told["nocache"], told["forcerm"]) == ("none", "1", "1")
     assert (told["memory"], told["memswap"], told["cpuquota"]) == ("5", "5", "150000")
     assert {each["Name"] for each in json.loads(told["ulimits"])} == {"fsize", "core", "nofile"}

@@ -1,4 +1,4 @@
-"""What is said of clusters that are kept for people, and how a keeper is told what to keep."""
+"""What is said of clusters that are kept for people, and how a daemon is told what to keep."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters import keeper
-from graders.clusters.keeper import Wish
+from graders.clusters import daemon
+from graders.clusters.daemon import ClusterRequest
 from graders.clusters.listing import KeptCluster, _read
 from graders.clusters.provider import default_nodes
 from graders.model import Capability, Cluster
@@ -65,24 +65,24 @@ def test_an_engine_that_is_gone_took_its_nodes_along() -> None:
 
 
 @pytest.mark.parametrize("workers", [None, 0, 2])
-def test_a_keeper_reads_the_wish_that_it_was_started_with(
+def test_a_daemon_reads_the_wish_that_it_was_started_with(
     workers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wish = Wish("demo", "kind", "nodes:1", workers)
-    told: list[Wish] = []
-    monkeypatch.setattr("sys.argv", ["keeper", *wish.words()])
-    monkeypatch.setattr(keeper, "clean_up_on_signals", lambda: None)
-    monkeypatch.setattr(keeper, "_until_told", lambda _: None)
-    monkeypatch.setattr(keeper, "keep", lambda wish, *_: told.append(wish))
+    request = ClusterRequest("demo", "kind", "nodes:1", workers)
+    told: list[ClusterRequest] = []
+    monkeypatch.setattr("sys.argv", ["daemon", *request.words()])
+    monkeypatch.setattr(daemon, "clean_up_on_signals", lambda: None)
+    monkeypatch.setattr(daemon, "_until_told", lambda _: None)
+    monkeypatch.setattr(daemon, "keep", lambda request, *_: told.append(request))
 
-    assert keeper.main() == 0
+    assert daemon.main() == 0
 
-    assert told == [wish]
+    assert told == [request]
 
 
 def test_workers_mean_real_nodes_alone() -> None:
-    assert Wish("demo", "kind").spec().nodes == default_nodes()
-    spec = Wish("demo", "kind", workers=2).spec()
+    assert ClusterRequest("demo", "kind").spec().nodes == default_nodes()
+    spec = ClusterRequest("demo", "kind", workers=2).spec()
     assert (spec.nodes, spec.workers) == ((), 2)
 
 
@@ -90,11 +90,11 @@ def test_a_provider_without_real_nodes_cannot_have_workers(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("sys.argv", ["keeper", *Wish("demo", "embedded", workers=1).words()])
-    monkeypatch.setattr(keeper, "clean_up_on_signals", lambda: None)
-    monkeypatch.setattr(keeper, "_until_told", lambda _: None)
+    monkeypatch.setattr("sys.argv", ["daemon", *ClusterRequest("demo", "embedded", workers=1).words()])
+    monkeypatch.setattr(daemon, "clean_up_on_signals", lambda: None)
+    monkeypatch.setattr(daemon, "_until_told", lambda _: None)
 
-    assert keeper.main() == 0
+    assert daemon.main() == 0
 
     said = capsys.readouterr().out
     assert "--workers is for real nodes, and provider embedded makes none" in said

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from graders.clusters.components import CONTROLLER_FLAGS, SCHEDULER_FLAGS
-from graders.clusters.kind.config import Wanted, kind_config
+from graders.clusters.kind.config import NodeLayout, kind_config
 
 
 def rendered(**wanted: Any) -> dict[str, Any]:
     config: dict[str, Any] = json.loads(
-        kind_config(Wanted(Path("/own/policy"), Path("/own/audit"), **wanted))
+        kind_config(NodeLayout(Path("/own/policy"), Path("/own/audit"), **wanted))
     )
     return config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -66,3 +67,13 @@ def test_every_direct_requirement_is_pinned_to_what_is_asked_for(lock: Path) -> 
         requirement, _ = pinned[canonicalize_name(wanted.name)]
         (specifier,) = requirement.specifier
         assert Version(specifier.version) in wanted.specifier, wanted
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """Whoever reads one by its name should not meet another."""
+    places: dict[str, list[str]] = {}
+    for file in sorted((REPOSITORY / "graders").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(file.relative_to(REPOSITORY)))
+    assert {name: there for name, there in places.items() if len(there) > 1} == {}

@@ -199,19 +199,19 @@ def test_a_sweep_touches_neither_files_nor_what_links_point_to(state: Path, tmp_
 
 
 def test_a_name_can_be_owned_once_at_a_time() -> None:
-    with OwnedFolder("keeper", "demo", alone=True), pytest.raises(AlreadyOwned, match="keeper-demo"):
-        OwnedFolder("keeper", "demo", alone=True)
+    with OwnedFolder("daemon", "demo", alone=True), pytest.raises(AlreadyOwned, match="daemon-demo"):
+        OwnedFolder("daemon", "demo", alone=True)
 
-    OwnedFolder("keeper", "demo", alone=True).close()
+    OwnedFolder("daemon", "demo", alone=True).close()
 
 
 def test_names_that_begin_alike_are_different_names() -> None:
     with (
-        OwnedFolder("keeper", "demo-two", alone=True) as two,
-        OwnedFolder("keeper", "demo", alone=True) as one,
+        OwnedFolder("daemon", "demo-two", alone=True) as two,
+        OwnedFolder("daemon", "demo", alone=True) as one,
     ):
-        assert list(owned_folders("keeper-demo")) == [one.path]
-        assert list(owned_folders("keeper-demo-two")) == [two.path]
+        assert list(owned_folders("daemon-demo")) == [one.path]
+        assert list(owned_folders("daemon-demo-two")) == [two.path]
 
 
 def test_a_name_is_free_again_when_its_owner_was_killed() -> None:

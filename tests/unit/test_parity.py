@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from graders.cli import app
 from graders.parity import compare
-from graders.selftest import Row, SelfTest
+from graders.selftest import SelfTest, SolutionRow
 
 
-def row(name: str, lost: tuple[str, ...] = (), **statuses: str) -> Row:
+def row(name: str, lost: tuple[str, ...] = (), **statuses: str) -> SolutionRow:
     named = {check.replace("_", "-"): status for check, status in statuses.items()}
-    return Row(name, "graded", Decimal(100), lost, lost, "exactly these", 1.0, "", named)
+    return SolutionRow(name, "graded", Decimal(100), lost, lost, "exactly these", 1.0, "", named)
 
 
 def test_the_same_everywhere_is_no_difference() -> None:
@@ -75,7 +75,7 @@ def test_the_command_fails_on_a_difference_and_writes_the_table(
 ) -> None:
     from graders.cli import selftest as command
 
-    def run(test: SelfTest, _: object) -> list[Row]:
+    def run(test: SelfTest, _: object) -> list[SolutionRow]:
         assert test.out == tmp_path / test.provider
         return [row("a", scaling="passed" if test.provider == "embedded" else "failed")]
 

@@ -15,8 +15,8 @@ from graders.sandbox.requirements import (
     MOST_BYTES,
     MOST_FILES,
     MOST_REQUIREMENTS,
+    RequiredPackages,
     Requirements,
-    Wanted,
     read_requirements,
     satisfied,
 )
@@ -34,7 +34,7 @@ def read(root: Path, text: str | bytes, **others: str) -> Requirements:
     return read_requirements(root, NAME)
 
 
-def shown(found: tuple[Wanted, ...]) -> list[tuple[str, str, int]]:
+def shown(found: tuple[RequiredPackages, ...]) -> list[tuple[str, str, int]]:
     return [(str(each), each.file, each.line) for each in found]
 
 

@@ -23,10 +23,10 @@ from graders.model import Capability
 from graders.outfolder import OutFolder
 from graders.progress import Silent
 from graders.reports import REPORTS, write_reports
-from graders.selftest import Case, Row, SelfTest, Source, Trust, run_selftest
+from graders.selftest import Case, SelfTest, SolutionRow, Source, Trust, run_selftest
 from graders.selftest import run as selftest_run
 from graders.selftest.cases import cases_of, overlay
-from graders.selftest.ledger import Entry, Ledger, load_ledger
+from graders.selftest.ledger import Ledger, LedgerEntry, load_ledger
 from graders.selftest.plan import Lanes, by_lane, plan
 from graders.selftest.recordings import Recordings
 from graders.selftest.rows import row_of
@@ -156,7 +156,7 @@ def misses(*tracks: str) -> Mutation:
     return mutate
 
 
-def compared(case: Case, found: dict[str, Any]) -> Row:
+def compared(case: Case, found: dict[str, Any]) -> SolutionRow:
     return row_of(case, found, 1.0)
 
 
@@ -291,7 +291,7 @@ def own(lab: Lab, tmp_path: Path) -> Lab:
     return dataclasses.replace(lab, solutions=solutions, flawed=flawed)
 
 
-def run(lab: Lab, tmp_path: Path, *only: str, **options: Any) -> dict[str, Row]:
+def run(lab: Lab, tmp_path: Path, *only: str, **options: Any) -> dict[str, SolutionRow]:
     test = SelfTest(lab, tmp_path / "out", only=only, writes_ledger="trust" not in options, **options)
     return {row.name: row for row in run_selftest(test, Silent())}
 
@@ -482,7 +482,9 @@ class TestTrust:
     def test_a_tenth_is_drawn_by_the_text_alone(self, lab: Lab, tmp_path: Path) -> None:
         cases = [Case(f"flaw-{at}", tmp_path, "exactly these", lab.flawed[0]) for at in range(30)]
         keys = {case.name: GradeKey("r", "j", "s") for case in cases}
-        entry = Entry(record="r", judge="j", score="s", percent=Decimal(90), lost=(), seconds=60, outcomes={})
+        entry = LedgerEntry(
+            record="r", judge="j", score="s", percent=Decimal(90), lost=(), seconds=60, outcomes={}
+        )
         ledger = Ledger(tmp_path / "ledger.json", {case.name: entry for case in cases})
 
         def drawn(text: str) -> tuple[str, ...]:

@@ -12,15 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from graders.clusters.existing.guest import run_of
-from graders.clusters.existing.holds import (
+from graders.clusters.existing.finalizers import (
     end_pods,
     forget_node,
     let_go,
     let_go_of_kind,
     let_go_of_namespace,
 )
-from graders.clusters.existing.journal import KUBECONFIG, Journal, read_journal
+from graders.clusters.existing.journal import KUBECONFIG, GuestJournal, read_journal
+from graders.clusters.existing.ownedscope import run_of
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.kube.paths import Target, read_path
@@ -57,7 +57,7 @@ def undo(folder: Path, note: Callable[[str], object] = lambda _: None) -> None:
     except (InfraFault, ApiRefused) as error:
         _given_up[folder] = f"what run {head.run} made in context {head.context} is still there: {error}"
         raise NotUndone(_given_up[folder]) from error
-    Journal(folder).close()
+    GuestJournal(folder).close()
 
 
 def cluster_uid(kube: Kube) -> str:

@@ -26,7 +26,7 @@ class Head:
     cluster: str
 
 
-class Journal:
+class GuestJournal:
     """The notes in an owned folder; safe to use from many threads."""
 
     def __init__(self, folder: Path) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from graders.clusters.binaries import ensure_binaries
 from graders.clusters.components import simulator
-from graders.clusters.existing import demands
+from graders.clusters.existing import preflight
 from graders.clusters.existing.cleanup import cluster_uid, undo
-from graders.clusters.existing.guest import RUN, Visit
-from graders.clusters.existing.journal import KUBECONFIG, Head, Journal
+from graders.clusters.existing.journal import KUBECONFIG, GuestJournal, Head
 from graders.clusters.existing.kubeconfig import find_kubeconfig, isolated
+from graders.clusters.existing.ownedscope import RUN, OwnedScope
 from graders.clusters.existing.permissions import whoami
-from graders.clusters.existing.placing import policies, served_version, wait_in_force
+from graders.clusters.existing.placement import policies, served_version, wait_in_force
 from graders.clusters.provider import ClusterSpec, ProviderOptions, check_needs, check_plain
 from graders.clusters.readiness import (
     canary_created,
@@ -123,18 +123,18 @@ class _Arrival:
     def run(self) -> Cluster:
         """Look, then come in."""
         with self.progress.task(f"looking at the cluster of context {self.context}"):
-            version = demands.check_version(self.kube, self.context)
+            version = preflight.check_version(self.kube, self.context)
             policy_version = self._check()
         kwok = ensure_binaries(self.progress).path("kwok") if policy_version else None
         with self.progress.task(f"coming into the cluster of context {self.context}") as task:
-            visit = self._begin()
-            mine = Kube(self.kubeconfig, guest=visit)
+            scope = self._begin()
+            mine = Kube(self.kubeconfig, guest=scope)
             mine.create("/api/v1/namespaces", {"metadata": {"name": self.name}})
             if self.spec.before_controllers is not None:
                 self.spec.before_controllers(mine)
             if kwok is not None:
                 task.update(detail="waiting for policies, nodes and a scheduled pod")
-                self._bring_nodes(mine, visit, policy_version, kwok)
+                self._bring_nodes(mine, scope, policy_version, kwok)
             self._wait(lambda: canary_created(mine, self.name))
             if kwok is not None:
                 self._wait(lambda: canary_scheduled(mine, self.name))
@@ -147,7 +147,7 @@ class _Arrival:
             owned=False,
             provider=ExistingProvider.name,
             own_namespace=self.name,
-            guest=visit,
+            guest=scope,
             kinds_known_late=True,
         )
 
@@ -158,19 +158,19 @@ class _Arrival:
         version = served_version(self.kube) if self.spec.nodes else ""
         able = _ALWAYS | ({Capability.SIMULATED_NODES} if version else set())
         check_needs(self.spec.needs, able, ExistingProvider.name, {Capability.SIMULATED_NODES: _NO_POLICIES})
-        demands.check_permissions(self.kube, self.spec, self.context, user, simulated=bool(version))
-        demands.check_free(self.kube, self.spec, self.context)
+        preflight.check_permissions(self.kube, self.spec, self.context, user, simulated=bool(version))
+        preflight.check_free(self.kube, self.spec, self.context)
         return version
 
-    def _begin(self) -> Visit:
+    def _begin(self) -> OwnedScope:
         """From now on what is made is noted, and taken away however this ends."""
-        journal = Journal(self.folder.path)
+        journal = GuestJournal(self.folder.path)
         journal.open(Head(self.run_id, self.context, self.kube.server, cluster_uid(self.kube)))
-        visit = Visit(self.kube, journal, self.run_id)
+        scope = OwnedScope(self.kube, journal, self.run_id)
         self.running.callback(self._leave)
-        self.running.callback(visit.end)
-        self.running.enter_context(done_before_the_end(visit.end))
-        return visit
+        self.running.callback(scope.end)
+        self.running.enter_context(done_before_the_end(scope.end))
+        return scope
 
     def _leave(self) -> None:
         """Take everything away; what stays is told, and left to the next run."""
@@ -180,10 +180,10 @@ class _Arrival:
             except NotUndone as error:
                 self.progress.say(f"warning: {error}\n  fix: `kubeproof cluster sweep` tries again")
 
-    def _bring_nodes(self, mine: Kube, visit: Visit, version: str, kwok: Path) -> None:
+    def _bring_nodes(self, mine: Kube, scope: OwnedScope, version: str, kwok: Path) -> None:
         for policy in policies(self.run_id, version):
             mine.create(mine.path_for(policy, collection=True), policy)
-        wait_in_force(mine, self.name, visit.pod)
+        wait_in_force(mine, self.name, scope.pod)
         self._start_kwok(kwok)
         for node in self.spec.nodes:
             mine.create("/api/v1/nodes", node_manifest(replace(node, name=f"{self.name}-{node.name}")))

@@ -28,7 +28,7 @@ _ETCD_FLAGS: Mapping[str, str] = {"unsafe-no-fsync": "true"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NodeLayout:
     """A kind cluster: `policy` and `audit` are folders of this machine, for the policy and for the log.
 
     `old_cgroups` says that the machine has cgroup v1, with which a kubelet does not start unasked; `durable`
@@ -42,7 +42,7 @@ class Wanted:
     durable: bool = False
 
 
-def kind_config(wanted: Wanted) -> str:
+def kind_config(wanted: NodeLayout) -> str:
     """The text of `kind create cluster --config` (JSON, which is YAML)."""
     labels = {REAL: "true"}
     mounts = [
@@ -60,7 +60,7 @@ def kind_config(wanted: Wanted) -> str:
     return json.dumps(config, indent=2)
 
 
-def _patches(wanted: Wanted) -> Iterable[dict[str, Any]]:
+def _patches(wanted: NodeLayout) -> Iterable[dict[str, Any]]:
     """Merge patches of kubeadm's configuration. Flags are a map, as they were up to Kubernetes 1.35.
 
     Without an apiVersion kind merges them into whatever it writes itself, a list since 1.36.

@@ -11,7 +11,7 @@ from graders.clusters.components import AUDIT_POLICY
 from graders.clusters.kind import readiness, traces
 from graders.clusters.kind.audit import AuditTail
 from graders.clusters.kind.command import Kind, KindFailed
-from graders.clusters.kind.config import AUDIT_LOG, REAL, Wanted, kind_config
+from graders.clusters.kind.config import AUDIT_LOG, REAL, NodeLayout, kind_config
 from graders.clusters.kind.containers import Containers
 from graders.clusters.kind.identities import Identities, issue
 from graders.clusters.kind.nodes import KindNodes
@@ -96,7 +96,7 @@ class Starting:
             folder.mkdir()
         shutil.copy(self._spec.audit_policy or AUDIT_POLICY, policy / AUDIT_POLICY.name)
         config = self._folder.path / "kind.json"
-        wanted = Wanted(
+        wanted = NodeLayout(
             policy, audit, self._spec.workers, old_cgroups=self._parts.old_cgroups, durable=self._spec.durable
         )
         config.write_text(kind_config(wanted), "utf-8")

@@ -80,17 +80,17 @@ def _writes(story: JobsRecord) -> list[Exchange]:
 
 def _strays(story: JobsRecord, writes: list[Exchange]) -> dict[str, list[Exchange]]:
     """Writes by a replica while the other held the lock, by when that was, in words."""
-    claims = _claims(story)
-    locks = shared_locks(claims) or {claim.lock for claim in claims}
+    requirements = _claims(story)
+    locks = shared_locks(requirements) or {claim.lock for claim in requirements}
     found: dict[str, list[Exchange]] = {}
     for write in writes:
         writer = replica_of(write.instance)
         holders = {
             holder
             for lock in locks
-            if (holder := holder_of(claims, lock, write.t))
+            if (holder := holder_of(requirements, lock, write.t))
             and replica_of(holder) != writer
-            and replica_of(holder_of(claims, lock, write.t - GRACE_S)) != writer
+            and replica_of(holder_of(requirements, lock, write.t - GRACE_S)) != writer
         }
         if holders and not _just_awake(story, write):
             when = _when(story, write, ", ".join(sorted(holders)))

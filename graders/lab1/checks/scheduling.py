@@ -46,11 +46,11 @@ def check_gang(bundle: Bundle, facts: Facts) -> None:
     facts["first"] = first
 
 
-def _expect_none_ran(found: Findings, story: JobsRecord, job: str, until: float, room: str) -> None:
+def _expect_none_ran(found: Findings, story: JobsRecord, job: str, until: float, bounds: str) -> None:
     ran = [life.name for life in story.pods(job) if _ever_ran(life, until)]
     found.expect(
         not ran,
-        f"no pod of the gang {job} to run {room}",
+        f"no pod of the gang {job} to run {bounds}",
         f"{', '.join(sorted(ran))} ran",
         "A pod takes room wherever it comes from; cordons, taints and node selectors take some away.",
     )

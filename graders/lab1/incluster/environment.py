@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from graders.clusters.confinement import REAL, Room, confine
+from graders.clusters.confinement import REAL, NamespaceBounds, confine
 from graders.clusters.containment import forbid_escapes
 from graders.evidence.auditing import AuditRecorder
 from graders.evidence.health import Health
@@ -134,12 +134,12 @@ def open_real_environment(
 
 def _confine(kube: Kube, manifests: Sequence[Manifest], wanted: Lab1Manifest, jobs: str) -> None:
     spaces = sorted(install.namespaces_of(manifests, wanted))
-    talking = Room(REAL.hard, REAL.defaults, api=True)
-    training = Room(REAL.hard, REAL.defaults, peers=[{JOB_NAME: name} for name in JOBS])
-    for space, room in [*((space, talking) for space in spaces), (jobs, training)]:
+    talking = NamespaceBounds(REAL.hard, REAL.defaults, api=True)
+    training = NamespaceBounds(REAL.hard, REAL.defaults, peers=[{JOB_NAME: name} for name in JOBS])
+    for space, bounds in [*((space, talking) for space in spaces), (jobs, training)]:
         # The grader's word comes last, whatever labels a submission gave its namespaces.
         kube.patch(resource_path("v1", "namespaces", name=space), {"metadata": {"labels": RESTRICTED}})
-        confine(kube, space, room)
+        confine(kube, space, bounds)
 
 
 def start_pod(kube: Kube, namespace: str, image: str) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
-from graders.images.order import BuildLimits
+from graders.images.buildspec import BuildLimits
 from graders.lab1.built import go_runtime
 from graders.lab1.names import IN_CLUSTER
 from graders.scenario.spec import Run
@@ -71,8 +71,8 @@ def operator_image(run: Run) -> Iterator[OperatorImage]:
     """
     # Only here: most gradings build no image, and the engine's library takes long to import.
     from graders.images import bases  # noqa: PLC0415
+    from graders.images.buildsession import BuildSession  # noqa: PLC0415
     from graders.images.dockerfile import read_dockerfile  # noqa: PLC0415
-    from graders.images.workshop import Workshop  # noqa: PLC0415
 
     root = run.submission.root
     with contextlib.ExitStack() as stack:
@@ -82,9 +82,9 @@ def operator_image(run: Run) -> Iterator[OperatorImage]:
             there = bases.bases_for(
                 root, dockerfile.bases, lambda: go_runtime(run), run.session.folder / "image", run.progress
             )
-            shop = stack.enter_context(Workshop(run.fleet.engine, run.progress))
+            session = stack.enter_context(BuildSession(run.fleet.engine, run.progress))
             limits = _limits(run)
-            tag, built = shop.build(f"{run.submission.lab}-operator", root, dockerfile, there, limits)
+            tag, built = session.build(f"{run.submission.lab}-operator", root, dockerfile, there, limits)
         except BadSubmission as no:
             facts: dict[str, object] = {
                 "problem": no.problem,

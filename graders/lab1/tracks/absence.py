@@ -18,7 +18,7 @@ SEEN, MISSED = "seen", "missed"
 
 
 @dataclass(frozen=True)
-class Case:
+class AbsenceCase:
     """One kind of news, and what is right after it."""
 
     kind: str
@@ -39,7 +39,7 @@ def downtime(context: JobsContext) -> None:
     it runs is left out, for that costs other criteria.
     """
     namespace = context.namespace()
-    cases = [Case(kind, WANTED[kind]) for kind in CASES]
+    cases = [AbsenceCase(kind, WANTED[kind]) for kind in CASES]
     for how in (SEEN, MISSED):
         for case in cases:
             context.create(job_manifest(namespace, case.job(how), nodes=NODES))
@@ -75,11 +75,11 @@ def downtime(context: JobsContext) -> None:
     context.mark("end", namespace=namespace)
 
 
-def _followed(context: JobsContext, namespace: str, cases: list[Case]) -> list[Case]:
+def _followed(context: JobsContext, namespace: str, cases: list[AbsenceCase]) -> list[AbsenceCase]:
     """Let everything happen once while the operator looks, and say what it followed."""
     victims = {case.kind: _happen(context, namespace, case, SEEN) for case in cases}
 
-    def right(case: Case) -> Callable[[], None]:
+    def right(case: AbsenceCase) -> Callable[[], None]:
         return lambda: _right(context, namespace, case, SEEN, victims[case.kind])
 
     found = [case for case in cases if context.reached(f"{case.job(SEEN)} to be as it should", right(case))]
@@ -89,7 +89,7 @@ def _followed(context: JobsContext, namespace: str, cases: list[Case]) -> list[C
     return found
 
 
-def _happen(context: JobsContext, namespace: str, case: Case, how: str) -> str:
+def _happen(context: JobsContext, namespace: str, case: AbsenceCase, how: str) -> str:
     """Let it happen; gives the uid of the pod it happens to, if it is a pod."""
     job = case.job(how)
     if case.kind in ("grow", "shrink"):
@@ -125,7 +125,7 @@ def _wait_happened(context: JobsContext, namespace: str, victims: dict[str, str]
         raise InfraFault(str(mismatch)) from mismatch
 
 
-def _right(context: JobsContext, namespace: str, case: Case, how: str, victim: str) -> None:
+def _right(context: JobsContext, namespace: str, case: AbsenceCase, how: str, victim: str) -> None:
     pods = context.pods(namespace, case.job(how))
     states = ", ".join(f"{name} {phase(pod)}" for name, pod in sorted(pods.items())) or "none"
     if any(pod["metadata"]["uid"] == victim for pod in pods.values()):
@@ -134,7 +134,9 @@ def _right(context: JobsContext, namespace: str, case: Case, how: str, victim: s
         raise NotYet(f"pods: {states}")
 
 
-def _caught_up(context: JobsContext, namespace: str, case: Case, victim: str, told: dict[str, Any]) -> None:
+def _caught_up(
+    context: JobsContext, namespace: str, case: AbsenceCase, victim: str, told: dict[str, Any]
+) -> None:
     _right(context, namespace, case, MISSED, victim)
     job = context.the_job(namespace, case.job(MISSED))
     # The twin may have had more to say since it was asked.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graders.faultproxy import Answer, Respond, writes_in
+from graders.faultproxy import Respond, RuleAnswer, writes_in
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.lab1.api import is_terminating, job_manifest, jobs_path
@@ -23,7 +23,7 @@ CONFLICT = 409
 FAILURES = 2
 """So often an operator fails to clean up before it may let go of its own finalizer."""
 
-_FAILED = Answer(500, "InternalError", "etcdserver: leader changed")
+_FAILED = RuleAnswer(500, "InternalError", "etcdserver: leader changed")
 
 
 def finalizers(context: JobsContext) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from dataclasses import replace
 
-from graders.faultproxy import Answer, Delay, Match, Rule, writes_in
+from graders.faultproxy import Delay, Match, Rule, RuleAnswer, writes_in
 from graders.faultproxy.rules import InFlight
 from graders.faults import InfraFault
 from graders.lab1.api import PLURAL, job_manifest
@@ -82,7 +82,7 @@ class LeaseObserver(Rule):
         super().__init__("lease-observer", Match())
         self._stage = context
         self._writes = writes_in(context.namespace())
-        self.claims: list[LeaseWrite] = []
+        self.requirements: list[LeaseWrite] = []
         self.writes: Counter[str] = Counter()
         """Accepted writes to the track's jobs and their children so far, by instance."""
         self.last_request: dict[str, float] = {}
@@ -91,35 +91,35 @@ class LeaseObserver(Rule):
         self._asking: dict[int, tuple[InFlight, list[LeaseWrite]]] = {}
         """Claims of requests under way: once a request is forwarded its body is gone."""
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Note who is there."""
         if request.info.resource not in LOCKS:
             self.last_request[request.instance] = request.t
         elif request.info.is_write:
             while len(self._asking) >= MOST_ASKING:
                 del self._asking[next(iter(self._asking))]
-            claims = read_lease_writes(request.info, request.body, request.instance, request.t)
-            self._asking[id(request)] = (request, claims)
+            requirements = read_lease_writes(request.info, request.body, request.instance, request.t)
+            self._asking[id(request)] = (request, requirements)
         if request.info.verb == "watch" and request.info.resource == PLURAL:
             self.watching.add(request.instance)
             self._stage.env.recording.changes.notify()
         return None
 
-    async def after(self, request: InFlight, code: int) -> Answer | None:
+    async def after(self, request: InFlight, code: int) -> RuleAnswer | None:
         """Note what was accepted."""
-        _, claims = self._asking.pop(id(request), (request, []))
+        _, requirements = self._asking.pop(id(request), (request, []))
         if not 200 <= code < 300 or not request.info.is_write:
             return None
-        if claims:
-            self._take(claims)
+        if requirements:
+            self._take(requirements)
         elif self._writes.covers(request.info):
             self.writes[request.instance] += 1
         return None
 
-    def _take(self, claims: list[LeaseWrite]) -> None:
-        for asked in claims:
+    def _take(self, requirements: list[LeaseWrite]) -> None:
+        for asked in requirements:
             claim = replace(asked, t=self._stage.now())
-            self.claims.append(claim)
+            self.requirements.append(claim)
             self._stage.mark(
                 "claim",
                 instance=claim.instance,
@@ -133,8 +133,8 @@ class LeaseObserver(Rule):
 
     def holders(self) -> set[str]:
         """The instances that hold a lock now."""
-        claims, now = list(self.claims), self._stage.now()
-        return {holder_of(claims, lock, now) for lock in {claim.lock for claim in claims}} - {""}
+        requirements, now = list(self.requirements), self._stage.now()
+        return {holder_of(requirements, lock, now) for lock in {claim.lock for claim in requirements}} - {""}
 
 
 class Slow(Delay):
@@ -144,7 +144,7 @@ class Slow(Delay):
         super().__init__("slow-leader", writes_in(namespace), SLOW_S)
         self._witness = observer
 
-    async def before(self, request: InFlight) -> Answer | None:
+    async def before(self, request: InFlight) -> RuleAnswer | None:
         """Wait, if it is the leader's."""
         return await super().before(request) if request.instance in self._witness.holders() else None
 
@@ -156,7 +156,7 @@ def _wait_standby(context: JobsContext, observer: LeaseObserver, standby: Learne
         if standby.fault is not None:
             raise InfraFault(f"the second replica could not be started: {standby.fault}")
         asked = [t for name, t in observer.last_request.items() if replica_of(name) == standby.name]
-        if not asked and not any(claim.replica == standby.name for claim in observer.claims):
+        if not asked and not any(claim.replica == standby.name for claim in observer.requirements):
             raise NotYet("it has not asked the API server for anything")
         watching = any(replica_of(name) == standby.name for name in observer.watching)
         if not watching and asked and context.now() - max(asked) < 2 * context.env.quiet_s:
@@ -169,9 +169,9 @@ def _wait_claim(context: JobsContext, observer: LeaseObserver) -> None:
     """Wait until somebody renews a Lease, as its holder does before it runs out; or both, their peering."""
 
     def probe() -> None:
-        claims = list(observer.claims)
-        peers = {claim.replica for claim in claims if claim.is_peering}
-        if not claims:
+        requirements = list(observer.requirements)
+        peers = {claim.replica for claim in requirements if claim.is_peering}
+        if not requirements:
             raise NotYet("two replicas run, and neither has written a Lease or a kopf peering")
         if len(peers) == 1:
             raise NotYet(f"of two replicas only {peers.pop()} has renewed its entry in the kopf peering")
@@ -213,7 +213,7 @@ def _recent(observer: LeaseObserver, candidates: list[LearnerProcess]) -> Learne
 
 def _lease(observer: LeaseObserver, replica: LearnerProcess) -> float:
     """For how long the other has to wait, as the lock says."""
-    found = lease_s(list(observer.claims), replica.instance)
+    found = lease_s(list(observer.requirements), replica.instance)
     return MOST_LEASE_S if found is None else found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graders.faultproxy import Answer, Match, Respond
+from graders.faultproxy import Match, Respond, RuleAnswer
 from graders.lab1.api import is_true, job_manifest, phase
 from graders.lab1.jobscontext import JobsContext
 from graders.polling import NotYet
@@ -28,7 +28,7 @@ def api_outage(context: JobsContext) -> None:
     away = Respond(
         "api-outage",
         Match(),
-        Answer(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
+        RuleAnswer(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
     )
     context.mark("outage", namespace=namespace, replica=context.env.operator.name)
     proxy.refuse_connections()

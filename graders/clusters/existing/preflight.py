@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from graders.clusters.existing.guest import RUN, run_of
-from graders.clusters.existing.holds import NODE_LEASES
+from graders.clusters.existing.finalizers import NODE_LEASES
+from graders.clusters.existing.ownedscope import RUN, run_of
 from graders.clusters.existing.permissions import missing, missing_to_grant
-from graders.clusters.existing.placing import GROUP, MUTATING, VALIDATING
+from graders.clusters.existing.placement import GROUP, MUTATING, VALIDATING
 from graders.clusters.provider import ClusterSpec, permissions
 from graders.faults import UsageError
 from graders.kube.client import ApiRefused, Kube
@@ -69,9 +69,9 @@ def check_permissions(kube: Kube, spec: ClusterSpec, context: str, user: str, *,
     Raises:
         UsageError: we may not; lists exactly what is missing.
     """
-    wanted = (*OWN, *(SIMULATING if simulated else ()), *spec.claims.permissions)
+    wanted = (*OWN, *(SIMULATING if simulated else ()), *spec.requirements.permissions)
     lacking = missing(kube, wanted)
-    to_grant = missing_to_grant(kube, spec.claims.objects)
+    to_grant = missing_to_grant(kube, spec.requirements.objects)
     if not lacking and not to_grant:
         return
     lines = [*map(str, lacking)]
@@ -103,7 +103,7 @@ def check_free(kube: Kube, spec: ClusterSpec, context: str) -> None:
 def _claimed(kube: Kube, spec: ClusterSpec) -> list[str]:
     """Paths of what is cluster-wide, and of the namespaces of all the rest."""
     paths: dict[str, None] = {}
-    for manifest in spec.claims.objects:
+    for manifest in spec.requirements.objects:
         try:
             path = kube.path_for(manifest)
         except ApiRefused:

@@ -1,7 +1,7 @@
 """The process that keeps one cluster for people: `kubeproof cluster up` starts it and goes.
 
 It owns the cluster as any grading owns its own, so nothing survives it. Until the starter says that
-the cluster may stay, the keeper ends as soon as the starter does.
+the cluster may stay, the daemon ends as soon as the starter does.
 
 On stdin it reads the word `stay`. On stdout it writes one JSON object a line: progress
 (`say`, `task`, `update`, `end`), then `ready` with its folder, or `failed` with the text and exit code.
@@ -35,7 +35,7 @@ from graders.progress import Task
 STAY = b"stay\n"
 
 
-class Channel:
+class DaemonChannel:
     """Tells the starter what goes on; it is also the `Progress` of the start."""
 
     def __init__(self, stream: IO[str]) -> None:
@@ -69,7 +69,7 @@ class Channel:
 
 
 class _ChannelTask:
-    def __init__(self, channel: Channel, number: int) -> None:
+    def __init__(self, channel: DaemonChannel, number: int) -> None:
         self._channel, self._number = channel, number
 
     def update(self, *, done: float | None = None, total: float | None = None, detail: str = "") -> None:
@@ -77,7 +77,7 @@ class _ChannelTask:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ClusterRequest:
     """The cluster to keep. With `workers` it has real nodes alone, that many beside the control plane."""
 
     name: str
@@ -86,7 +86,7 @@ class Wish:
     workers: int | None = None
 
     def words(self) -> list[str]:
-        """The keeper's command line for it."""
+        """The daemon's command line for it."""
         words = [self.name, "--provider", self.provider, "--node-image", self.node_image]
         return words if self.workers is None else [*words, "--workers", str(self.workers)]
 
@@ -96,7 +96,7 @@ class Wish:
         return whole if self.workers is None else replace(whole, nodes=(), workers=self.workers)
 
 
-def keep(wish: Wish, channel: Channel, stay: threading.Event) -> None:
+def keep(request: ClusterRequest, channel: DaemonChannel, stay: threading.Event) -> None:
     """Start the cluster and keep it until a signal ends this process.
 
     Raises:
@@ -104,8 +104,11 @@ def keep(wish: Wish, channel: Channel, stay: threading.Event) -> None:
         InfraFault: the cluster does not come up.
     """
     sweep(channel.say)
-    name, provider = wish.name, provider_named(wish.provider, ProviderOptions(node_image=wish.node_image))
-    if wish.workers is not None and Capability.REAL_PODS not in provider.capabilities:
+    name, provider = (
+        request.name,
+        provider_named(request.provider, ProviderOptions(node_image=request.node_image)),
+    )
+    if request.workers is not None and Capability.REAL_PODS not in provider.capabilities:
         raise UsageError(
             f"--workers is for real nodes, and provider {provider.name} makes none", fix="add --provider kind"
         )
@@ -120,28 +123,28 @@ def keep(wish: Wish, channel: Channel, stay: threading.Event) -> None:
     with owned:
         card = KeptCluster(name, provider.name, os.getpid(), start_of(os.getpid()), time.time())
         card.write(owned.path)
-        with provider.provision(wish.spec(), channel) as cluster:
+        with provider.provision(request.spec(), channel) as cluster:
             card.ready(cluster).write(owned.path)
             channel.send("ready", version=cluster.version, kubeconfig=str(cluster.kubeconfig))
             stay.wait()
-            _leave_terminal(owned.path / "keeper.log")
+            _leave_terminal(owned.path / "daemon.log")
             while True:
                 signal.pause()
 
 
 def main() -> int:
-    """Run `python -m graders.clusters.keeper NAME --provider PROVIDER`; the exit code is the command's."""
-    parser = argparse.ArgumentParser(prog="kubeproof-keeper")
+    """Run `python -m graders.clusters.daemon NAME --provider PROVIDER`; the exit code is the command's."""
+    parser = argparse.ArgumentParser(prog="kubeproof-daemon")
     parser.add_argument("name")
     parser.add_argument("--provider", required=True)
     parser.add_argument("--node-image", default="")
     parser.add_argument("--workers", type=int)
     arguments = parser.parse_args()
     clean_up_on_signals()
-    channel, stay = Channel(sys.stdout), threading.Event()
+    channel, stay = DaemonChannel(sys.stdout), threading.Event()
     threading.Thread(target=_until_told, args=(stay,), name="starter", daemon=True).start()
     try:
-        keep(Wish(**vars(arguments)), channel, stay)
+        keep(ClusterRequest(**vars(arguments)), channel, stay)
     except KubeproofError as error:
         channel.send("failed", text=str(error), code=3 if isinstance(error, InfraFault) else 2)
     except Exception:  # whoever waits at the other end has to learn of it

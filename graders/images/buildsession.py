@@ -15,10 +15,10 @@ from typing import Self
 
 from graders.faults import InfraFault
 from graders.images.builder import build_image
+from graders.images.buildspec import BuildLimits, BuildSpec, BuiltImage
 from graders.images.context import write_context
 from graders.images.dockerfile import Dockerfile
 from graders.images.engine import BuildEngine
-from graders.images.order import BuildLimits, BuildOrder, BuiltImage
 from graders.images.undo import write_journal
 from graders.ownership import IMAGES, OwnedFolder
 from graders.progress import Progress
@@ -41,7 +41,7 @@ class Bases:
     additions: Mapping[str, Path] = field(default_factory=dict)
 
 
-class Workshop:
+class BuildSession:
     """Makes images in the engine at `host`; a context manager that removes them all."""
 
     def __init__(self, host: str, progress: Progress) -> None:
@@ -81,9 +81,9 @@ class Workshop:
         context = self._owned.path / f"{name}.tar"
         write_context(root, dockerfile.rewritten({n: i for n, (i, _) in images.items()}, self.label), context)
         largest = max((size for _, size in images.values()), default=0)
-        order = BuildOrder(context, tag, self.label, largest, limits)
+        spec = BuildSpec(context, tag, self.label, largest, limits)
         with self._progress.task(f"building the image {name}") as task:
-            built = build_image(self.engine, order, task)
+            built = build_image(self.engine, spec, task)
         context.unlink()
         return tag, built
 
@@ -102,9 +102,9 @@ class Workshop:
         context = self._owned.path / f"{name}.tar"
         recipe = f"FROM {identity}\nLABEL {self.label}\nCOPY root /\n"
         write_context(addition, recipe, context, most_bytes=None)
-        order = BuildOrder(context, f"{REPOSITORY}/{name}:{self._id}", self.label, 0, _OURS)
+        spec = BuildSpec(context, f"{REPOSITORY}/{name}:{self._id}", self.label, 0, _OURS)
         with self._progress.task(f"adding what the submission needs to {offered}") as task:
-            built = build_image(self.engine, order, task)
+            built = build_image(self.engine, spec, task)
         context.unlink()
         if built.problem:
             raise InfraFault(f"{offered} does not take what the submission needs: {built.problem}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graders.clusters.existing.guest import RUN, SIMULATED
+from graders.clusters.existing.ownedscope import RUN, SIMULATED
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.polling import NotYet, TimedOut, wait_for

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from graders.clusters.existing import demands
-from graders.clusters.existing.guest import RUN
+from graders.clusters.existing import preflight
+from graders.clusters.existing.ownedscope import RUN
 from graders.clusters.existing.permissions import missing, missing_to_grant, whoami
-from graders.clusters.existing.placing import served_version
+from graders.clusters.existing.placement import served_version
 from graders.clusters.provider import (
-    Claims,
+    ClusterRequirements,
     ClusterSpec,
     Permission,
     ProviderOptions,
@@ -25,10 +25,10 @@ from graders.clusters.provider import (
 from graders.clusters.registry import provider_named
 from graders.faults import InfraFault, UsageError
 from graders.kube.client import Kube
-from graders.lab1.claims import claims
 from graders.lab1.install import ALLOWED, DRY_RUN
 from graders.lab1.manifest import Lab1Block
 from graders.lab1.policies import policy_names
+from graders.lab1.requirements import requirements
 from graders.model import Capability
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
@@ -154,13 +154,16 @@ def test_what_is_not_shaped_like_a_role_is_the_api_server_s_to_refuse(
 
 def test_the_refusal_names_who_may_not_do_what_and_where(tmp_path: Path) -> None:
     spec = ClusterSpec(
-        name="lab1", claims=Claims(permissions("", "pods/eviction", "create"), [ROLE, _binding("operator")])
+        name="lab1",
+        requirements=ClusterRequirements(
+            permissions("", "pods/eviction", "create"), [ROLE, _binding("operator")]
+        ),
     )
     with (
         Reviewing(on("get", "list", "watch", "delete")).client(tmp_path) as kube,
         pytest.raises(UsageError) as refused,
     ):
-        demands.check_permissions(kube, spec, "theirs", "jane", simulated=False)
+        preflight.check_permissions(kube, spec, "theirs", "jane", simulated=False)
     assert refused.value.problem.splitlines() == [
         "jane may not do in context 'theirs' what grading lab1 takes. Missing:",
         "  create namespaces in the whole cluster",
@@ -196,14 +199,14 @@ def test_a_cluster_that_cannot_do_is_refused(tmp_path: Path, code: int, body: An
     api = TinyApi()
     api.paths["/version"] = lambda: (code, body)
     with api.client(tmp_path) as kube, pytest.raises(UsageError, match=why):
-        demands.check_version(kube, "theirs")
+        preflight.check_version(kube, "theirs")
 
 
 def test_a_new_enough_cluster_tells_its_version(tmp_path: Path) -> None:
     api = TinyApi()
     api.paths["/version"] = lambda: (200, {"gitVersion": "v1.37.2-gke.100"})
     with api.client(tmp_path) as kube:
-        assert demands.check_version(kube, "theirs") == "v1.37.2-gke.100"
+        assert preflight.check_version(kube, "theirs") == "v1.37.2-gke.100"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +257,9 @@ CLAIMED = [
 
 
 def _check(kube: Kube, objects: list[Any]) -> None:
-    demands.check_free(kube, ClusterSpec(name="lab1", claims=Claims((), objects)), "theirs")
+    preflight.check_free(
+        kube, ClusterSpec(name="lab1", requirements=ClusterRequirements((), objects)), "theirs"
+    )
 
 
 def test_a_cluster_without_what_would_be_installed_is_free(tmp_path: Path) -> None:
@@ -291,7 +296,7 @@ def test_lab1_claims_what_its_reference_installs_and_the_course_s_policies(tmp_p
     root = REPOSITORY / "solutions" / "lab1" / "reference"
     submission = load_submission(root, lab="lab1", block=Lab1Block, scratch=tmp_path)
     manifests = load_manifests(submission.root, submission.manifest.manifests)
-    found = claims(manifests, submission.manifest)
+    found = requirements(manifests, submission.manifest)
     named = {(each["kind"], each["metadata"]["name"]) for each in found.objects}
     assert {(m.kind, m.name) for m in manifests} <= named
     assert ("Namespace", "mltj-system") in named
@@ -303,7 +308,7 @@ def test_lab1_claims_what_its_reference_installs_and_the_course_s_policies(tmp_p
 
 
 def test_every_kind_that_may_be_installed_is_asked_for() -> None:
-    from graders.lab1.claims import _KINDS
+    from graders.lab1.requirements import _KINDS
 
     asked_anyway = {"CustomResourceDefinition", "Namespace", "ServiceAccount"}
     assert set(_KINDS) | asked_anyway | DRY_RUN == set(ALLOWED)

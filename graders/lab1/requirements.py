@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graders.clusters.provider import Claims, permissions
+from graders.clusters.provider import ClusterRequirements, permissions
 from graders.lab1.api import GROUP, PLURAL
 from graders.lab1.install import namespaces_of
 from graders.lab1.manifest import Lab1Manifest
@@ -56,7 +56,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 """Kinds that a submission may install, over those that acting needs anyway."""
 
 
-def claims(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> Claims:
+def requirements(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> ClusterRequirements:
     """What installing these manifests and acting on them takes."""
     kinds = sorted({manifest.kind for manifest in manifests} & _KINDS.keys())
     installing = [
@@ -72,4 +72,4 @@ def claims(manifests: Sequence[Manifest], wanted: Lab1Manifest) -> Claims:
     objects += [
         {key: each[key] for key in ("apiVersion", "kind", "metadata")} for each in admission_manifests()
     ]
-    return Claims((*_ACTING, *installing), objects)
+    return ClusterRequirements((*_ACTING, *installing), objects)

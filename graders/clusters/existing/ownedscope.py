@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from graders.clusters.existing.journal import Journal
+from graders.clusters.existing.journal import GuestJournal
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.kube.paths import Target, read_path, resource_path
@@ -30,14 +30,14 @@ _UNWANTED = ("kubernetes.io/os", "kubernetes.io/arch")
 """Labels by which the cluster's own DaemonSets would come to a node that only seems to be one."""
 
 
-class Trespass(Exception):
+class OutOfScopeWrite(Exception):
     """The grader was about to change what is not its own: a bug of ours, told before anything is sent."""
 
 
-class Visit:
+class OwnedScope:
     """One run in a cluster of somebody else's; safe to use from many threads."""
 
-    def __init__(self, kube: Kube, journal: Journal, run: str) -> None:
+    def __init__(self, kube: Kube, journal: GuestJournal, run: str) -> None:
         self.run = run
         self.pod: Mapping[str, Any] = {
             "nodeSelector": {RUN: run},
@@ -64,7 +64,7 @@ class Visit:
 
         Raises:
             InfraFault: the object is there already, and is somebody else's; or the run is over.
-            Trespass: it concerns what is not ours.
+            OutOfScopeWrite: it concerns what is not ours.
         """
         target = read_path(path)
         if target is not None and ("dryRun" in query or target.group in _ASKING):
@@ -72,7 +72,7 @@ class Visit:
         if self._over.is_set():
             raise InfraFault(f"the run is over: {method} {path} is not sent any more")
         if target is None or (target.namespace and not self.owns(target.namespace)):
-            raise Trespass(f"{method} {path}: this is not kubeproof's to change")
+            raise OutOfScopeWrite(f"{method} {path}: this is not kubeproof's to change")
         if target.namespace:
             return body
         if method == "POST" and not target.name:
@@ -81,7 +81,7 @@ class Visit:
             return self._noted(target, body)
         if self._journal.has(target.path):
             return body
-        raise Trespass(f"{method} {path}: this is not kubeproof's to change")
+        raise OutOfScopeWrite(f"{method} {path}: this is not kubeproof's to change")
 
     def _noted(self, target: Target, body: Mapping[str, Any]) -> dict[str, Any]:
         self._journal.note(target.path)

@@ -60,7 +60,7 @@ class BuildLimits:
 
 
 @dataclass(frozen=True)
-class BuildOrder:
+class BuildSpec:
     """What to build: `label` is the build's own, `tag` names its image, `base_bytes` is the largest base."""
 
     context: Path
@@ -81,12 +81,12 @@ class BuiltImage:
     problem: str = ""
 
 
-def settings_of(order: BuildOrder) -> dict[str, str]:
+def settings_of(spec: BuildSpec) -> dict[str, str]:
     """What the engine is told: no network, nothing pulled, nothing cached, and the bounds it knows."""
-    limits = order.limits
+    limits = spec.limits
     bounds = {"fsize": limits.file_bytes, "core": 0, "nofile": 4096}
     return {
-        "t": order.tag,
+        "t": spec.tag,
         "dockerfile": INSTRUCTIONS,
         "networkmode": "none",
         "nocache": "1",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from graders.clusters.existing.cleanup import undo
-from graders.clusters.existing.guest import RUN, SIMULATED, Trespass, Visit, dressed
-from graders.clusters.existing.journal import Head, Journal, read_journal
+from graders.clusters.existing.journal import GuestJournal, Head, read_journal
+from graders.clusters.existing.ownedscope import RUN, SIMULATED, OutOfScopeWrite, OwnedScope, dressed
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.ownership import NotUndone
@@ -34,15 +34,15 @@ def kube(api: TinyApi, tmp_path: Path) -> Iterator[Kube]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    journal = Journal(tmp_path)
+def journal(tmp_path: Path) -> GuestJournal:
+    journal = GuestJournal(tmp_path)
     journal.open(HEAD)
     return journal
 
 
 @pytest.fixture
-def visit(kube: Kube, journal: Journal) -> Visit:
-    return Visit(kube, journal, "abc")
+def scope(kube: Kube, journal: GuestJournal) -> OwnedScope:
+    return OwnedScope(kube, journal, "abc")
 
 
 def noted(folder: Path) -> tuple[str, ...]:
@@ -54,16 +54,18 @@ def noted(folder: Path) -> tuple[str, ...]:
 # --- marks and notes ---------------------------------------------------------------------------------
 
 
-def test_what_is_made_outside_of_namespaces_is_labelled_and_noted_first(visit: Visit, tmp_path: Path) -> None:
-    sent = visit.admit("POST", SPACES, {}, {"metadata": {"name": "mine", "labels": {"a": "b"}}})
+def test_what_is_made_outside_of_namespaces_is_labelled_and_noted_first(
+    scope: OwnedScope, tmp_path: Path
+) -> None:
+    sent = scope.admit("POST", SPACES, {}, {"metadata": {"name": "mine", "labels": {"a": "b"}}})
     assert sent["metadata"]["labels"] == {"a": "b", RUN: "abc"}
     assert noted(tmp_path) == (f"{SPACES}/mine",)
-    assert visit.owns("mine")
-    assert not visit.owns("default")
+    assert scope.owns("mine")
+    assert not scope.owns("default")
 
 
-def test_what_is_in_a_namespace_of_ours_is_sent_as_it_is(visit: Visit, tmp_path: Path) -> None:
-    visit.admit("POST", SPACES, {}, {"metadata": {"name": "mine"}})
+def test_what_is_in_a_namespace_of_ours_is_sent_as_it_is(scope: OwnedScope, tmp_path: Path) -> None:
+    scope.admit("POST", SPACES, {}, {"metadata": {"name": "mine"}})
     pod = {"metadata": {"name": "a"}}
     for method, path in (
         ("POST", "pods"),
@@ -71,17 +73,17 @@ def test_what_is_in_a_namespace_of_ours_is_sent_as_it_is(visit: Visit, tmp_path:
         ("DELETE", "pods"),
         ("POST", "pods/a/eviction"),
     ):
-        assert visit.admit(method, f"{SPACES}/mine/{path}", {}, pod) is pod
+        assert scope.admit(method, f"{SPACES}/mine/{path}", {}, pod) is pod
     assert noted(tmp_path) == (f"{SPACES}/mine",)
 
 
-def test_a_node_gets_what_keeps_others_off_it(visit: Visit) -> None:
+def test_a_node_gets_what_keeps_others_off_it(scope: OwnedScope) -> None:
     labels = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "zone": "a"}
     node = {
         "metadata": {"name": "n", "labels": labels, "annotations": {SIMULATED: "true"}},
         "spec": {"taints": [{"key": "own", "effect": "NoSchedule"}]},
     }
-    sent = visit.admit("POST", NODES, {}, node)
+    sent = scope.admit("POST", NODES, {}, node)
     assert sent["metadata"]["annotations"][SIMULATED] == "abc"
     assert sent["metadata"]["labels"].keys() == {
         "zone", RUN, "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -89,36 +91,36 @@ def test_a_node_gets_what_keeps_others_off_it(visit: Visit) -> None:
     assert [taint["key"] for taint in sent["spec"]["taints"]] == ["own", SIMULATED]
     assert node["metadata"]["labels"] == labels
 
-    (toleration,) = visit.pod["tolerations"]
+    (toleration,) = scope.pod["tolerations"]
     (taint,) = [taint for taint in sent["spec"]["taints"] if taint["key"] == SIMULATED]
     assert {key: toleration[key] for key in taint} == taint
-    assert visit.pod["nodeSelector"].items() <= sent["metadata"]["labels"].items()
+    assert scope.pod["nodeSelector"].items() <= sent["metadata"]["labels"].items()
 
 
-def test_an_object_applied_again_keeps_its_mark(visit: Visit, api: TinyApi) -> None:
+def test_an_object_applied_again_keeps_its_mark(scope: OwnedScope, api: TinyApi) -> None:
     """What an apply leaves out, it takes away."""
     api.paths[ROLE] = lambda: (404, {})
     role = {"apiVersion": "v1", "kind": "ClusterRole", "metadata": {"name": "operator"}}
     for _ in range(2):
-        sent = visit.admit("PATCH", ROLE, {"fieldManager": "kubeproof"}, role)
+        sent = scope.admit("PATCH", ROLE, {"fieldManager": "kubeproof"}, role)
         assert sent["metadata"]["labels"] == {RUN: "abc"}
     assert [path for _, path, *_ in api.asked] == [ROLE]
 
 
-def test_a_change_to_what_is_ours_is_sent_as_it_is(visit: Visit) -> None:
-    visit.admit("POST", NODES, {}, {"metadata": {"name": "n"}})
+def test_a_change_to_what_is_ours_is_sent_as_it_is(scope: OwnedScope) -> None:
+    scope.admit("POST", NODES, {}, {"metadata": {"name": "n"}})
     change = {"spec": {"unschedulable": True}}
-    assert visit.admit("PATCH", f"{NODES}/n", {}, change) is change
-    assert visit.admit("DELETE", f"{NODES}/n", {}, None) is None
+    assert scope.admit("PATCH", f"{NODES}/n", {}, change) is change
+    assert scope.admit("DELETE", f"{NODES}/n", {}, None) is None
 
 
 def test_the_client_has_its_writes_looked_at_and_its_reads_not(
-    api: TinyApi, kube: Kube, visit: Visit, tmp_path: Path
+    api: TinyApi, kube: Kube, scope: OwnedScope, tmp_path: Path
 ) -> None:
-    mine = Kube(tmp_path / "kubeconfig", guest=visit)
+    mine = Kube(tmp_path / "kubeconfig", guest=scope)
     mine.get(f"{NODES}/theirs")
     mine.create(NODES, {"metadata": {"name": "n"}})
-    with pytest.raises(Trespass):
+    with pytest.raises(OutOfScopeWrite):
         mine.patch(f"{NODES}/theirs", {"spec": {}})
     assert [(method, path) for method, path, *_ in api.asked] == [("GET", f"{NODES}/theirs"), ("POST", NODES)]
     assert api.asked[-1][3]["metadata"]["labels"][RUN] == "abc"
@@ -140,34 +142,34 @@ def test_the_client_has_its_writes_looked_at_and_its_reads_not(
         ("POST", "/logs/a"),
     ],
 )
-def test_what_is_not_ours_is_never_changed(visit: Visit, api: TinyApi, method: str, path: str) -> None:
-    with pytest.raises(Trespass, match="not kubeproof's to change"):
-        visit.admit(method, path, {}, {"metadata": {}})
+def test_what_is_not_ours_is_never_changed(scope: OwnedScope, api: TinyApi, method: str, path: str) -> None:
+    with pytest.raises(OutOfScopeWrite, match="not kubeproof's to change"):
+        scope.admit(method, path, {}, {"metadata": {}})
     assert api.asked == []
 
 
 @pytest.mark.parametrize("labels", [{}, {RUN: "another"}])
 def test_what_somebody_else_has_made_is_never_applied_over(
-    visit: Visit, api: TinyApi, tmp_path: Path, labels: dict[str, str]
+    scope: OwnedScope, api: TinyApi, tmp_path: Path, labels: dict[str, str]
 ) -> None:
     api.paths[ROLE] = lambda: (200, {"metadata": {"name": "operator", "labels": labels}})
     with pytest.raises(InfraFault, match="clusterroles operator is in the cluster already"):
-        visit.admit("PATCH", ROLE, {}, {"kind": "ClusterRole", "metadata": {"name": "operator"}})
+        scope.admit("PATCH", ROLE, {}, {"kind": "ClusterRole", "metadata": {"name": "operator"}})
     assert noted(tmp_path) == ()
 
 
-def test_questions_and_trials_change_nothing_and_pass(visit: Visit, tmp_path: Path) -> None:
+def test_questions_and_trials_change_nothing_and_pass(scope: OwnedScope, tmp_path: Path) -> None:
     body = {"kind": "Pod", "metadata": {"name": "a"}}
-    assert visit.admit("POST", f"{SPACES}/default/pods", {"dryRun": "All"}, body) is body
+    assert scope.admit("POST", f"{SPACES}/default/pods", {"dryRun": "All"}, body) is body
     reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    assert visit.admit("POST", reviews, {}, body) is body
+    assert scope.admit("POST", reviews, {}, body) is body
     assert noted(tmp_path) == ()
 
 
-def test_once_the_run_is_over_nothing_is_made_any_more(visit: Visit, tmp_path: Path) -> None:
-    visit.end()
+def test_once_the_run_is_over_nothing_is_made_any_more(scope: OwnedScope, tmp_path: Path) -> None:
+    scope.end()
     with pytest.raises(InfraFault, match="the run is over"):
-        visit.admit("POST", SPACES, {}, {"metadata": {"name": "late"}})
+        scope.admit("POST", SPACES, {}, {"metadata": {"name": "late"}})
     assert noted(tmp_path) == ()
 
 
@@ -181,7 +183,7 @@ def test_marks_leave_the_manifest_as_it_was() -> None:
 
 
 def test_notes_outlive_their_writer_even_if_the_last_is_half_written(
-    journal: Journal, tmp_path: Path
+    journal: GuestJournal, tmp_path: Path
 ) -> None:
     for path in ("/api/v1/nodes/a", "/api/v1/nodes/b", "/api/v1/nodes/a"):
         journal.note(path)
@@ -197,7 +199,7 @@ def test_without_a_head_there_is_nothing_to_take_away(tmp_path: Path, head: str)
     undo(tmp_path)
 
 
-def test_notes_are_closed_once_all_is_gone(journal: Journal, tmp_path: Path) -> None:
+def test_notes_are_closed_once_all_is_gone(journal: GuestJournal, tmp_path: Path) -> None:
     journal.close()
     assert read_journal(tmp_path) is None
 
@@ -217,11 +219,13 @@ def _left_by_a_run(api: TinyApi, folder: Path, *, uid: str = "uid-1", run: str =
         return (200, node) if there["node"] else (404, {})
 
     api.paths[f"{NODES}/n"] = answer
-    Journal(folder).note(f"{NODES}/n")
+    GuestJournal(folder).note(f"{NODES}/n")
     return there
 
 
-def test_what_was_noted_and_is_ours_is_taken_away(api: TinyApi, tmp_path: Path, journal: Journal) -> None:
+def test_what_was_noted_and_is_ours_is_taken_away(
+    api: TinyApi, tmp_path: Path, journal: GuestJournal
+) -> None:
     there = _left_by_a_run(api, tmp_path)
     with api.serve() as url:
         kubeconfig(tmp_path, url)
@@ -232,7 +236,7 @@ def test_what_was_noted_and_is_ours_is_taken_away(api: TinyApi, tmp_path: Path, 
     assert (f"{NODES}/n", {"preconditions": {"uid": "u"}}) in deleted
 
 
-def test_what_was_noted_and_is_another_s_stays(api: TinyApi, tmp_path: Path, journal: Journal) -> None:
+def test_what_was_noted_and_is_another_s_stays(api: TinyApi, tmp_path: Path, journal: GuestJournal) -> None:
     there = _left_by_a_run(api, tmp_path, run="another")
     with api.serve() as url:
         kubeconfig(tmp_path, url)
@@ -242,7 +246,7 @@ def test_what_was_noted_and_is_another_s_stays(api: TinyApi, tmp_path: Path, jou
 
 
 def test_another_cluster_under_the_same_context_is_left_alone(
-    api: TinyApi, tmp_path: Path, journal: Journal
+    api: TinyApi, tmp_path: Path, journal: GuestJournal
 ) -> None:
     there = _left_by_a_run(api, tmp_path, uid="uid-2")
     with api.serve() as url:
@@ -253,7 +257,9 @@ def test_another_cluster_under_the_same_context_is_left_alone(
     assert read_journal(tmp_path) is not None
 
 
-def test_a_cluster_out_of_reach_keeps_the_notes_for_the_next_time(tmp_path: Path, journal: Journal) -> None:
+def test_a_cluster_out_of_reach_keeps_the_notes_for_the_next_time(
+    tmp_path: Path, journal: GuestJournal
+) -> None:
     kubeconfig(tmp_path, "https://127.0.0.1:9")
     with pytest.raises(NotUndone, match="what run abc made in context theirs is still there"):
         undo(tmp_path)
@@ -261,7 +267,7 @@ def test_a_cluster_out_of_reach_keeps_the_notes_for_the_next_time(tmp_path: Path
 
 
 def test_what_does_not_go_is_told_once_and_noted_for_the_next_process(
-    api: TinyApi, tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    api: TinyApi, tmp_path: Path, journal: GuestJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _left_by_a_run(api, tmp_path)
     api.paths[f"{NODES}/n"] = lambda: (200, {"metadata": {"name": "n", "uid": "u", "labels": {RUN: "abc"}}})
