@@ -91,43 +91,43 @@ def seconds(value: object) -> float | None:
     return None
 
 
-def shared_locks(requirements: Sequence[LeaseWrite]) -> set[str]:
+def shared_locks(lease_writes: Sequence[LeaseWrite]) -> set[str]:
     """The locks that several replicas have claimed: a Lease per replica elects nobody."""
     claimants: dict[str, set[str]] = {}
-    for claim in requirements:
-        claimants.setdefault(claim.lock, set()).add(claim.replica)
+    for write in lease_writes:
+        claimants.setdefault(write.lock, set()).add(write.replica)
     return {lock for lock, replicas in claimants.items() if len(replicas) > 1}
 
 
-def holder_of(requirements: Sequence[LeaseWrite], lock: str, t: float) -> str:
+def holder_of(lease_writes: Sequence[LeaseWrite], lock: str, t: float) -> str:
     """The instance that holds `lock` at time `t`; empty when nobody does. `claims` are in order of time."""
-    past = [claim for claim in requirements if claim.lock == lock and claim.t <= t]
+    past = [write for write in lease_writes if write.lock == lock and write.t <= t]
     if not past:
         return ""
     if not past[-1].is_peering:
         return "" if past[-1].gone else past[-1].instance
-    latest = {claim.holder: claim for claim in past}
+    latest = {write.holder: write for write in past}
     # kopf clears away entries of peers that seem dead; one that was only stopped does so to its own when
     # it goes on. Until it has entered itself anew both are told that they lead, which is kopf's doing.
-    entered = {claim.holder for claim in past if not claim.gone}
-    if any(claim.gone and name in entered for name, claim in latest.items()):
+    entered = {write.holder for write in past if not write.gone}
+    if any(write.gone and name in entered for name, write in latest.items()):
         return ""
     live = [
-        claim
-        for claim in latest.values()
-        if not claim.gone and claim.t + (MOST_LEASE_S if claim.lasts_s is None else claim.lasts_s) > t
+        write
+        for write in latest.values()
+        if not write.gone and write.t + (MOST_LEASE_S if write.lasts_s is None else write.lasts_s) > t
     ]
-    top = max((claim.priority for claim in live), default=0.0)
-    leaders = [claim for claim in live if claim.priority == top]
+    top = max((write.priority for write in live), default=0.0)
+    leaders = [write for write in live if write.priority == top]
     return leaders[0].instance if len(leaders) == 1 else ""
 
 
-def lease_s(requirements: Sequence[LeaseWrite], instance: str) -> float | None:
+def lease_s(lease_writes: Sequence[LeaseWrite], instance: str) -> float | None:
     """How long the word of `instance` holds, at most `MOST_LEASE_S`; None when it never claimed anything."""
-    own = [claim for claim in requirements if claim.instance == instance and not claim.gone]
+    own = [write for write in lease_writes if write.instance == instance and not write.gone]
     if not own:
         return None
-    said = [claim.lasts_s for claim in own[-8:] if claim.lasts_s is not None]
+    said = [write.lasts_s for write in own[-8:] if write.lasts_s is not None]
     return min(max(said, default=MOST_LEASE_S), MOST_LEASE_S)
 
 

@@ -46,10 +46,10 @@ class Pair(Telling):
         self.mark(30.0, "killed", instance="standby-1", lease_s=5.0)
         self.mark(40.0, "end", namespace="here")
         for t, instance in ((0.5, "operator-1"), (15.0, "standby-1"), (35.0, "operator-1")):
-            self.claim(t, instance)
+            self.write(t, instance)
             self.exchange(t + 1, instance)
 
-    def claim(self, t: float, instance: str, lock: str = LOCK, **more: Any) -> None:
+    def write(self, t: float, instance: str, lock: str = LOCK, **more: Any) -> None:
         fields = {"holder": instance, "lasts_s": 5.0, "priority": 0.0, "gone": False, **more}
         self.mark(t, "claim", instance=instance, lock=lock, **fields)
 
@@ -173,14 +173,14 @@ def peer(t: float, instance: str, priority: float, lasts_s: float = 5.0, **more:
 
 
 def test_a_lease_is_held_by_whoever_wrote_it_last() -> None:
-    claims = [lease(1, "a-1"), lease(2, "b-1"), lease(3, "b-1", gone=True)]
-    assert [holder_of(claims, LOCK, t) for t in (0.5, 1, 2.9, 3)] == ["", "a-1", "b-1", ""]
+    lease_writes = [lease(1, "a-1"), lease(2, "b-1"), lease(3, "b-1", gone=True)]
+    assert [holder_of(lease_writes, LOCK, t) for t in (0.5, 1, 2.9, 3)] == ["", "a-1", "b-1", ""]
 
 
 def test_a_peering_is_held_by_the_live_entry_of_the_highest_priority() -> None:
-    claims = [peer(1, "a-1", 10), peer(2, "b-1", 20), peer(5, "a-1", 10)]
-    lock = claims[0].lock
-    assert [holder_of(claims, lock, t) for t in (1, 3, 7.5, 11)] == ["a-1", "b-1", "a-1", ""]
+    lease_writes = [peer(1, "a-1", 10), peer(2, "b-1", 20), peer(5, "a-1", 10)]
+    lock = lease_writes[0].lock
+    assert [holder_of(lease_writes, lock, t) for t in (1, 3, 7.5, 11)] == ["a-1", "b-1", "a-1", ""]
 
 
 def test_peers_of_one_priority_all_pause() -> None:
@@ -188,21 +188,21 @@ def test_peers_of_one_priority_all_pause() -> None:
 
 
 def test_a_peering_from_which_a_peer_was_removed_is_in_dispute_until_it_is_back() -> None:
-    claims = [peer(1, "a-1", 10), peer(2, "b-1", 20), peer(3, "b-1", 0, gone=True), peer(5, "b-1", 20)]
-    assert [holder_of(claims, claims[0].lock, t) for t in (2, 4, 5)] == ["b-1", "", "b-1"]
+    lease_writes = [peer(1, "a-1", 10), peer(2, "b-1", 20), peer(3, "b-1", 0, gone=True), peer(5, "b-1", 20)]
+    assert [holder_of(lease_writes, lease_writes[0].lock, t) for t in (2, 4, 5)] == ["b-1", "", "b-1"]
     stranger = [peer(1, "x-1", 0, gone=True), peer(2, "b-1", 20)]
-    assert holder_of(stranger, claims[0].lock, 3) == "b-1"
+    assert holder_of(stranger, lease_writes[0].lock, 3) == "b-1"
 
 
 def test_a_lease_of_one_replica_elects_nobody() -> None:
-    claims = [
+    lease_writes = [
         lease(1, "a-1"),
         lease(2, "a-2"),
         lease(1, "a-1", lock="own"),
         lease(1, "b-1"),
         lease(1, "b-1", "x"),
     ]
-    assert shared_locks(claims) == {LOCK}
+    assert shared_locks(lease_writes) == {LOCK}
 
 
 def test_the_wait_is_what_the_lease_says_and_never_too_long() -> None:
@@ -281,9 +281,9 @@ def test_a_claim_counts_once_it_is_accepted_and_by_then_the_body_is_gone(tmp_pat
             await observer.after(request, code)
 
         asyncio.run(send(409, holderIdentity="other", leaseDurationSeconds=7))
-        assert observer.claims == []
+        assert observer.lease_writes == []
         asyncio.run(send(200, holderIdentity="me", leaseDurationSeconds=7))
-        assert lease_s(observer.claims, "operator-1") == 7.0
+        assert lease_s(observer.lease_writes, "operator-1") == 7.0
         assert observer.holders() == {"operator-1"}
         asyncio.run(send(200, holderIdentity=""))
         assert observer.holders() == set()

@@ -80,17 +80,17 @@ def _writes(story: JobsRecord) -> list[Exchange]:
 
 def _strays(story: JobsRecord, writes: list[Exchange]) -> dict[str, list[Exchange]]:
     """Writes by a replica while the other held the lock, by when that was, in words."""
-    requirements = _claims(story)
-    locks = shared_locks(requirements) or {claim.lock for claim in requirements}
+    lease_writes = _lease_writes(story)
+    locks = shared_locks(lease_writes) or {write.lock for write in lease_writes}
     found: dict[str, list[Exchange]] = {}
     for write in writes:
         writer = replica_of(write.instance)
         holders = {
             holder
             for lock in locks
-            if (holder := holder_of(requirements, lock, write.t))
+            if (holder := holder_of(lease_writes, lock, write.t))
             and replica_of(holder) != writer
-            and replica_of(holder_of(requirements, lock, write.t - GRACE_S)) != writer
+            and replica_of(holder_of(lease_writes, lock, write.t - GRACE_S)) != writer
         }
         if holders and not _just_awake(story, write):
             when = _when(story, write, ", ".join(sorted(holders)))
@@ -128,7 +128,7 @@ def _told(write: Exchange) -> str:
     return f"{f'{write.verb} {write.resource} {write.name}'.rstrip()} at {write.t:.2f} s"
 
 
-def _claims(story: JobsRecord) -> list[LeaseWrite]:
+def _lease_writes(story: JobsRecord) -> list[LeaseWrite]:
     return [_claim(mark) for mark in story.all("claim")]
 
 

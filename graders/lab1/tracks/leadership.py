@@ -82,7 +82,7 @@ class LeaseObserver(Rule):
         super().__init__("lease-observer", Match())
         self._stage = context
         self._writes = writes_in(context.namespace())
-        self.requirements: list[LeaseWrite] = []
+        self.lease_writes: list[LeaseWrite] = []
         self.writes: Counter[str] = Counter()
         """Accepted writes to the track's jobs and their children so far, by instance."""
         self.last_request: dict[str, float] = {}
@@ -98,8 +98,8 @@ class LeaseObserver(Rule):
         elif request.info.is_write:
             while len(self._asking) >= MOST_ASKING:
                 del self._asking[next(iter(self._asking))]
-            requirements = read_lease_writes(request.info, request.body, request.instance, request.t)
-            self._asking[id(request)] = (request, requirements)
+            lease_writes = read_lease_writes(request.info, request.body, request.instance, request.t)
+            self._asking[id(request)] = (request, lease_writes)
         if request.info.verb == "watch" and request.info.resource == PLURAL:
             self.watching.add(request.instance)
             self._stage.env.recording.changes.notify()
@@ -107,34 +107,34 @@ class LeaseObserver(Rule):
 
     async def after(self, request: InFlight, code: int) -> RuleAnswer | None:
         """Note what was accepted."""
-        _, requirements = self._asking.pop(id(request), (request, []))
+        _, lease_writes = self._asking.pop(id(request), (request, []))
         if not 200 <= code < 300 or not request.info.is_write:
             return None
-        if requirements:
-            self._take(requirements)
+        if lease_writes:
+            self._take(lease_writes)
         elif self._writes.covers(request.info):
             self.writes[request.instance] += 1
         return None
 
-    def _take(self, requirements: list[LeaseWrite]) -> None:
-        for asked in requirements:
-            claim = replace(asked, t=self._stage.now())
-            self.requirements.append(claim)
+    def _take(self, lease_writes: list[LeaseWrite]) -> None:
+        for asked in lease_writes:
+            write = replace(asked, t=self._stage.now())
+            self.lease_writes.append(write)
             self._stage.mark(
                 "claim",
-                instance=claim.instance,
-                lock=claim.lock[:300],
-                holder=claim.holder[:200],
-                lasts_s=claim.lasts_s,
-                priority=claim.priority,
-                gone=claim.gone,
+                instance=write.instance,
+                lock=write.lock[:300],
+                holder=write.holder[:200],
+                lasts_s=write.lasts_s,
+                priority=write.priority,
+                gone=write.gone,
             )
         self._stage.env.recording.changes.notify()
 
     def holders(self) -> set[str]:
         """The instances that hold a lock now."""
-        requirements, now = list(self.requirements), self._stage.now()
-        return {holder_of(requirements, lock, now) for lock in {claim.lock for claim in requirements}} - {""}
+        lease_writes, now = list(self.lease_writes), self._stage.now()
+        return {holder_of(lease_writes, lock, now) for lock in {write.lock for write in lease_writes}} - {""}
 
 
 class Slow(Delay):
@@ -156,7 +156,7 @@ def _wait_standby(context: JobsContext, observer: LeaseObserver, standby: Learne
         if standby.fault is not None:
             raise InfraFault(f"the second replica could not be started: {standby.fault}")
         asked = [t for name, t in observer.last_request.items() if replica_of(name) == standby.name]
-        if not asked and not any(claim.replica == standby.name for claim in observer.requirements):
+        if not asked and not any(write.replica == standby.name for write in observer.lease_writes):
             raise NotYet("it has not asked the API server for anything")
         watching = any(replica_of(name) == standby.name for name in observer.watching)
         if not watching and asked and context.now() - max(asked) < 2 * context.env.quiet_s:
@@ -169,9 +169,9 @@ def _wait_claim(context: JobsContext, observer: LeaseObserver) -> None:
     """Wait until somebody renews a Lease, as its holder does before it runs out; or both, their peering."""
 
     def probe() -> None:
-        requirements = list(observer.requirements)
-        peers = {claim.replica for claim in requirements if claim.is_peering}
-        if not requirements:
+        lease_writes = list(observer.lease_writes)
+        peers = {write.replica for write in lease_writes if write.is_peering}
+        if not lease_writes:
             raise NotYet("two replicas run, and neither has written a Lease or a kopf peering")
         if len(peers) == 1:
             raise NotYet(f"of two replicas only {peers.pop()} has renewed its entry in the kopf peering")
@@ -213,7 +213,7 @@ def _recent(observer: LeaseObserver, candidates: list[LearnerProcess]) -> Learne
 
 def _lease(observer: LeaseObserver, replica: LearnerProcess) -> float:
     """For how long the other has to wait, as the lock says."""
-    found = lease_s(list(observer.requirements), replica.instance)
+    found = lease_s(list(observer.lease_writes), replica.instance)
     return MOST_LEASE_S if found is None else found
 
 
