@@ -9,12 +9,11 @@ made by the interpreter below it, and filled by our own pip, which can start no 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from functools import cache
 from pathlib import Path
 
-from graders.once import remove_tree, scratch_folder, write_atomically
+from graders.once import scratch_folder
 from graders.paths import cache_folder
 from graders.progress import Progress
 from graders.sandbox.fetching import PackageRequest, fetch
@@ -22,9 +21,6 @@ from graders.sandbox.project import passed_over, running_requirements
 from graders.sandbox.requirements import TESTING, RequiredPackages, read_requirements, satisfied
 from graders.sandbox.runtime import LOCK, Runtime, make_venv
 from graders.tools.kept import Kept
-
-_STAMP = "complete.json"
-_SCHEMA = "kubeproof/environment/v1"
 
 
 def check_requirements(root: Path) -> None:
@@ -56,8 +52,7 @@ def ensure_environment(course: Runtime, root: Path, progress: Progress) -> Runti
     key = hashlib.sha256(text.encode()).hexdigest()[:24]
     venv = cache_folder().resolve() / "environments" / key
     private = Runtime(venv, venv / "bin" / "python", course.base, course.lock_sha256, beneath=course.venv)
-    lock = venv.with_name(f"{key}.lock")
-    kept = Kept("environment of a submission", key, venv.parent, (key,), lock, lambda: _is_complete(venv))
+    kept = Kept("environment of a submission", key, venv.parent, (key,))
     kept.ensure(lambda: _make(private, wish, progress), progress)
     return private
 
@@ -91,28 +86,17 @@ def _course_pins() -> tuple[RequiredPackages, ...]:
     return read_requirements(LOCK.parent, LOCK.name, most_bytes=2**20).wanted
 
 
-def _is_complete(venv: Path) -> bool:
-    return (venv / _STAMP).is_file()
-
-
 def _make(private: Runtime, wish: PackageRequest, progress: Progress) -> None:
     venv, course = private.venv, private.beneath
     assert course is not None
-    remove_tree(venv)
-    try:
-        make_venv(venv)
-        (packages,) = venv.glob("lib/python3.*/site-packages")
-        (course_packages,) = course.glob("lib/python3.*/site-packages")
-        with scratch_folder(venv.parent / "scratch" / venv.name) as scratch:
-            fetched = fetch(wish, packages, scratch, progress)
-        _last_pth(packages).write_text(f"{course_packages}\n", encoding="utf-8")
-        # For tests that start it: it is no module, and looks for its program here.
-        (venv / "bin" / "ruff").symlink_to(course / "bin" / "ruff")
-        stamp = {"schema": _SCHEMA, "packages": fetched}
-        write_atomically(venv / _STAMP, json.dumps(stamp) + "\n")
-    finally:
-        if not _is_complete(venv):
-            remove_tree(venv)
+    make_venv(venv)
+    (packages,) = venv.glob("lib/python3.*/site-packages")
+    (course_packages,) = course.glob("lib/python3.*/site-packages")
+    with scratch_folder(venv.parent / "scratch" / venv.name) as scratch:
+        fetch(wish, packages, scratch, progress)
+    _last_pth(packages).write_text(f"{course_packages}\n", encoding="utf-8")
+    # For tests that start it: it is no module, and looks for its program here.
+    (venv / "bin" / "ruff").symlink_to(course / "bin" / "ruff")
 
 
 def _last_pth(packages: Path) -> Path:

@@ -12,14 +12,12 @@ only ever add modules, which the Go checksum database and go.sum vouch for.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from graders.once import write_atomically
 from graders.paths import cache_folder
 from graders.progress import Progress
 from graders.sandbox.protocol import Mount, View
@@ -100,8 +98,6 @@ def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
     def warm() -> None:
         progress.say("warming the Go build cache: about 10 minutes on 2 cores, once for this machine")
         _warm(runtime, progress)
-        stamp = builds.root / builds.parts[-1]
-        write_atomically(stamp, json.dumps({"schema": "kubeproof/go-runtime/v1"}) + "\n")
 
     builds.ensure(warm, progress)
     return runtime
@@ -110,11 +106,11 @@ def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
 def kept_go(go: Path) -> tuple[Kept, Kept]:
     """The modules, and the build cache, which names the folders of their sources."""
     runtime, key = runtime_for(go), _key()
-    root, stamp = runtime.builds.parent, f"complete-{key}.json"
-    fetched = (runtime.modules / "cache" / "download").is_dir
-    modules = Kept("Go modules", key, root, ("modules",), root.with_suffix(".lock"), fetched)
-    builds = replace(modules, name="Go build cache", key=f"{root.name}-{key}", bound=True)
-    return modules, replace(builds, parts=("builds", stamp), made=(root / stamp).is_file)
+    root, mark = runtime.builds.parent, f"complete-{key}.json"
+    lock = root.with_suffix(".lock")
+    modules = Kept("Go modules", key, root, ("modules",), "modules/cache/download", lock)
+    key = f"{root.name}-{key}"
+    return modules, Kept("Go build cache", key, root, ("builds", mark), mark, lock, resumes=True, bound=True)
 
 
 def runtime_for(go: Path) -> GoRuntime:

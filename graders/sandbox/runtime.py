@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.once import remove_tree, scratch_folder, write_atomically
+from graders.once import scratch_folder
 from graders.paths import cache_folder
 from graders.progress import Progress
 from graders.tools.kept import Kept
 from graders.wheels import install_wheels
 
 LOCK = Path(__file__).with_name("learner-requirements.txt")
-_STAMP = "complete.json"
 _VENV_TIMEOUT_S = 120
 
 TYPE_CACHE = "share/mypy-cache"
@@ -69,16 +66,8 @@ def kept_runtime(lock: Path = LOCK) -> Kept:
     """The learner environment, which names its own place and stands on the Python that is there."""
     runtime = _runtime_for(lock)
     root, name = runtime.venv.parent, runtime.venv.name
-    return Kept(
-        name="learner runtime",
-        key=f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}",
-        root=root,
-        parts=(name,),
-        lock=root / f"{name}.lock",
-        made=lambda: _is_complete(runtime),
-        bound=True,
-        begin=lambda content: make_venv(content / name),
-    )
+    key = f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+    return Kept("learner runtime", key, root, (name,), bound=True, begin=lambda to: make_venv(to / name))
 
 
 def _runtime_for(lock: Path) -> Runtime:
@@ -90,22 +79,11 @@ def _runtime_for(lock: Path) -> Runtime:
     return Runtime(venv, venv / "bin" / "python", base, lock_sha256)
 
 
-def _is_complete(runtime: Runtime) -> bool:
-    return (runtime.venv / _STAMP).is_file() and os.access(runtime.python, os.X_OK)
-
-
 def _make(runtime: Runtime, lock: Path, progress: Progress) -> None:
-    remove_tree(runtime.venv)
-    try:
-        make_venv(runtime.venv)
-        title = f"installing the learner runtime (Python {sys.version_info.major}.{sys.version_info.minor})"
-        install_wheels(lock, title, progress, interpreter=runtime.python)
-        _warm_types(runtime)
-        stamp = {"schema": "kubeproof/runtime/v1", "lock_sha256": runtime.lock_sha256}
-        write_atomically(runtime.venv / _STAMP, json.dumps(stamp) + "\n")
-    finally:
-        if not _is_complete(runtime):
-            remove_tree(runtime.venv)
+    make_venv(runtime.venv)
+    title = f"installing the learner runtime (Python {sys.version_info.major}.{sys.version_info.minor})"
+    install_wheels(lock, title, progress, interpreter=runtime.python)
+    _warm_types(runtime)
 
 
 def _warm_types(runtime: Runtime) -> None:

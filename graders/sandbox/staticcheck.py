@@ -7,12 +7,10 @@ the same way: read-only, under a private layer of links.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.once import write_atomically
 from graders.progress import Progress
 from graders.sandbox.goruntime import WARM, GoRuntime, host_environment
 from graders.sandbox.protocol import Mount
@@ -21,7 +19,6 @@ from graders.tools.toolchain import run_go, telling
 
 MODULE = Path(__file__).with_name("gochecker")
 _COMMAND = "honnef.co/go/tools/cmd/staticcheck"
-_STAMP = "complete.json"
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,6 @@ def ensure_staticcheck(go: GoRuntime, progress: Progress) -> Staticcheck:
         InfraFault: its module cannot be fetched, or it does not compile.
     """
     made = _made_for(go)
-    stamp = made.folder / _STAMP
     environment = {**host_environment(go), "CGO_ENABLED": "0", "STATICCHECK_CACHE": str(made.facts)}
     environment["PATH"] = f"{go.root}/bin:{environment.get('PATH', '')}"
 
@@ -66,7 +62,6 @@ def ensure_staticcheck(go: GoRuntime, progress: Progress) -> Staticcheck:
         build = ["build", "-trimpath", "-o", str(made.program), _COMMAND]
         run("building staticcheck from its Go module", go.go, build, MODULE)
         run("having staticcheck read common packages", made.program, ["."], WARM)
-        write_atomically(stamp, json.dumps({"schema": "kubeproof/staticcheck/v1"}) + "\n")
 
     kept_staticcheck(go).ensure(make, progress)
     return made
@@ -75,9 +70,9 @@ def ensure_staticcheck(go: GoRuntime, progress: Progress) -> Staticcheck:
 def kept_staticcheck(go: GoRuntime) -> Kept:
     """It and its facts, which name the folders of the sources."""
     folder = _made_for(go).folder
-    lock, made = folder.with_suffix(".lock"), (folder / _STAMP).is_file
-    key = f"{folder.parent.name}-{folder.name}"
-    return Kept("staticcheck", key, folder.parent, (folder.name,), lock, made, bound=True)
+    return Kept(
+        "staticcheck", f"{folder.parent.name}-{folder.name}", folder.parent, (folder.name,), bound=True
+    )
 
 
 def _made_for(go: GoRuntime) -> Staticcheck:

@@ -69,13 +69,22 @@ def store_of(toolset: Toolset) -> Store:
 
 def kept_programs(toolset: Toolset, needed: Collection[str] | None = None) -> Kept:
     """The programs of a toolset in the cache; complete with those in `needed`, by default with all."""
-    store, names = store_of(toolset), toolset.names if needed is None else tuple(needed)
+    store = store_of(toolset)
     root, key = store.folder.parent, store.folder.name
+    names = toolset.names if needed is None else tuple(needed)
+    return _Programs(toolset.title, key, root, (key,), resumes=True, store=store, needed=names)
 
-    def made() -> bool:
-        return not store.missing(names)
 
-    return Kept(toolset.title, key, root, (key,), root / f"{key}.lock", made, verify=store.verify)
+@dataclass(frozen=True, kw_only=True)
+class _Programs(Kept):
+    store: Store
+    needed: tuple[str, ...]
+
+    def made(self) -> bool:
+        return not self.store.missing(self.needed)
+
+    def verify(self) -> None:
+        self.store.verify()
 
 
 def _fetch_or_build(

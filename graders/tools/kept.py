@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.once import one_at_a_time, remove_tree
+from graders.once import one_at_a_time, remove_tree, write_atomically
 from graders.progress import Progress
+
+COMPLETE = "complete.json"
 
 
 def _nothing(*_: object) -> None:
@@ -19,22 +22,27 @@ def _nothing(*_: object) -> None:
 class Kept:
     """One such thing: the folders and files `parts` of the folder `root`.
 
-    `name` is what messages and archives call it, `key` names all that it is made from, `made` says whether it
-    is complete, and `lock` is held by whoever makes it.
+    `name` is what messages and archives call it, `key` names all that it is made from.
     """
 
     name: str
     key: str
     root: Path
     parts: tuple[str, ...]
-    lock: Path
-    made: Callable[[], bool]
+    mark: str = ""
+    """What of it, below `root`, is there last: by default a file in its first part, which is then written."""
+    lock: Path | None = None
+    """Held by whoever makes it; by default a file beside its first part."""
+    resumes: bool = False
+    """Whether what a maker left that came to no end is of use to the next one."""
     bound: bool = False
     """Whether it names its own place: then it is of use nowhere else."""
     begin: Callable[[Path], None] = _nothing
     """Puts into an empty folder what is there before the files of an archive: they have no links."""
-    verify: Callable[[], None] = _nothing
-    """Raises InfraFault where it is not what was put there."""
+
+    def made(self) -> bool:
+        """Whether it is there."""
+        return self._mark.exists()
 
     def ensure(self, make: Callable[[], None], progress: Progress) -> None:
         """Have it made by `make`, unless it is there already or another process sees to it.
@@ -45,9 +53,9 @@ class Kept:
         if self.made():
             return
         try:
-            with one_at_a_time(self.lock, self.name, progress):
+            with one_at_a_time(self.lock or self.root / f"{self.parts[0]}.lock", self.name, progress):
                 if not self.made():
-                    make()
+                    self._make(make)
         except OSError as error:
             raise InfraFault(
                 f"{self.name} cannot be put into {self.root}: {error}",
@@ -55,21 +63,47 @@ class Kept:
             ) from error
 
     def files(self) -> dict[str, Path]:
-        """Its regular files by their paths in `root`; none where it is not complete."""
+        """Its regular files by their paths in `root`; none where it is not there."""
         parts = [self.root / part for part in self.parts] if self.made() else []
         found = (path for part in parts for path in (part, *sorted(part.rglob("*"))))
         plain = (path for path in found if path.is_file() and not path.is_symlink())
         return {path.relative_to(self.root).as_posix(): path for path in plain}
 
+    def verify(self) -> None:
+        """See that it is what was put there, as far as that is known.
+
+        Raises:
+            InfraFault: it is not.
+        """
+
     def adopt(self, content: Path) -> None:
-        """Move its parts here from a folder on the same file system; call it under `lock`."""
+        """Move its parts here from a folder on the same file system; call it under the lock."""
         self.root.mkdir(parents=True, exist_ok=True)
+        self.drop()
         for part in self.parts:
-            self.drop(part)
             (content / part).replace(self.root / part)
 
-    def drop(self, *parts: str) -> None:
-        """Remove parts, by default all of them."""
-        for part in parts or self.parts:
+    def drop(self) -> None:
+        """Remove it."""
+        for part in self.parts:
             place = self.root / part
             remove_tree(place) if place.is_dir() else place.unlink(missing_ok=True)
+
+    @property
+    def _mark(self) -> Path:
+        return self.root / (self.mark or f"{self.parts[0]}/{COMPLETE}")
+
+    def _make(self, make: Callable[[], None]) -> None:
+        done = self.resumes
+        if not self.resumes:
+            self.drop()
+        try:
+            make()
+            if not self.made():
+                write_atomically(
+                    self._mark, json.dumps({"schema": "kubeproof/kept/v1", "key": self.key}) + "\n"
+                )
+            done = True
+        finally:
+            if not done:
+                self.drop()

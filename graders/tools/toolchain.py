@@ -55,7 +55,7 @@ def kept_toolchain() -> Kept:
     """The toolchain in the cache."""
     root = cache_folder() / "toolchains"
     key = f"go-{hashlib.sha256(TOOLCHAIN_LOCK.read_bytes()).hexdigest()[:12]}"
-    return Kept("Go toolchain", key, root, (key,), root / ".lock", (root / key / _GO).exists)
+    return Kept("Go toolchain", key, root, (key,), f"{key}/{_GO}", root / ".lock")
 
 
 def pinned_go_version() -> str:

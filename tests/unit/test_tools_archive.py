@@ -44,8 +44,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tree(key: str = "k1", *, bound: bool = False) -> Kept:
     root = cache_folder() / "trees"
-    made = (root / "tree-1/stamp").is_file
-    return Kept("tree", key, root, ("tree-1",), root / "tree-1.lock", made, bound=bound)
+    return Kept("tree", key, root, ("tree-1",), "tree-1/stamp", bound=bound)
 
 
 def fill(kept: Kept) -> Kept:

@@ -41,8 +41,7 @@ class Built:
     def kept(self) -> Kept:
         """Its archive in the cache."""
         root, file = self.archive.parent, self.archive
-        lock = root / f"{self.name}.lock"
-        return Kept(f"image {self.name}", self.key, root, (file.name,), lock, file.is_file)
+        return Kept(f"image {self.name}", self.key, root, (file.name,), file.name, root / f"{self.name}.lock")
 
 
 def key_of(texts: Iterable[str], files: Iterable[Path]) -> str:
