@@ -26,6 +26,7 @@ def graded(root: Path, out: Path, *, workers: int) -> dict[str, Any]:
         "--only", "in-cluster", "--workers", str(workers), "--out", str(out),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    assert (out / "report.json").is_file(), done.stdout + done.stderr
     report: dict[str, Any] = json.loads((out / "report.json").read_text())
     assert report["verdict"] == "graded", done.stderr[-2000:]
     return report
