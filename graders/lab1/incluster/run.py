@@ -72,7 +72,7 @@ class RealRun:
     def _spec(self) -> ClusterSpec:
         run = self.run
         whole = cluster_spec(run, self.manifests, f"{run.lab}-{TRACK.name}")
-        return replace(whole, nodes=(), workers=run.workers)
+        return replace(whole, nodes=(), workers=run.workers, needs=TRACK.needs)
 
 
 def real_run(
