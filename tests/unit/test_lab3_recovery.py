@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders.lab3.records import ProbeSample
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.records import Record
+from graders.lab3.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
 from graders.lab3.recovery.intervals import NOTHING, Interval, TargetVerdict, decide, largest
 from graders.lab3.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec, Slots
 from graders.lab3.recovery.rto import RecoveryMeasurement, measure_recovery
 from graders.lab3.recovery.sightings import Episode, Injection, RunbookAct, Sighting, sight
 from tests.unit.lab3_outages import Machine, Outages, Stretch, controlled, probed
+from tests.unit.synthetic_bundle import make_manifest
 
 FAULT = 10.1
 QUIET = Machine(jitter_s=0.0, request_s=0.02, slow_share=0.0, hang_share=0.0)
@@ -40,6 +44,31 @@ def measured(*away: Stretch, terms: Episode | None = None, **others: str) -> Rec
 def bounds(interval: Interval) -> tuple[float, float | None]:
     """To a tenth of a second: the requests take a little."""
     return round(interval.lower_s, 1), None if interval.upper_s is None else round(interval.upper_s, 1)
+
+
+# Records
+
+
+RECORDS: tuple[Record, ...] = (
+    ProbeSample(1.0, None, "serving", 2, 1.0, ok=False, error="refused", cluster="lab1"),
+    StarvationSample(1.0, 1.06, 1.0, 0.05),
+    LedgerWrite(1.0, 1.1, "serving", "models", 1, "create", "ledger-1", "status", "owner", "lab1"),
+    RestoredRecord(9.0, "serving", "models", "ledger-1", "1", "1.000000", "ab", "status", "owner", "lab1"),
+)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_bundle_gives_back_the_records_of_the_lab(record: Record, tmp_path: Path) -> None:
+    with BundleWriter(tmp_path) as writer:
+        writer.add(record)
+        writer.close(make_manifest())
+    bundle = Bundle(tmp_path)
+    assert bundle.records(type(record)) == (record,)
+    assert bundle.on("lab1").records(type(record)) == ((record,) if hasattr(record, "cluster") else ())
+
+
+def test_the_control_is_late_by_what_it_took_longer_than_its_work() -> None:
+    assert StarvationSample(2.3, 2.6, 2.0, 0.05).late_s == pytest.approx(0.55)
 
 
 # Slots and probes

@@ -7,4 +7,6 @@ Everything here is a pure function of records (`graders.lab3.records`): nothing 
     sightings    what one probe saw of a fault: brackets, outage, RTO
     voids        why a measurement is none: late slots, a starved processor, a dead process
     rto          all probes of one fault together
+    seals        HMACs that bind a ledger's records to their run, place and time
+    rpo          which prefix of the ledger came back, what is wrong with it, how much was lost
 """
