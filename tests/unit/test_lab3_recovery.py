@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -150,6 +151,27 @@ def test_only_a_record_of_all_of_w_shows_a_recovery() -> None:
     for until, shown in ((25.0, True), (24.5, False)):
         found = sight(SERVING, samples((FAULT, 15.2), until=until), episode())
         assert (found.recovery is not None, found.cut_short) == (shown, not shown)
+
+
+def test_w_begins_with_the_answer_of_a_request_that_was_held() -> None:
+    """Sent at 12, answered when all was back at 13.9: a failure sent at 23 is within ten seconds of that."""
+
+    def sample(slot: int, ok: bool) -> ProbeSample:
+        return ProbeSample(float(slot), slot + (1.9 if slot == 12 else 0.1), "canary", slot, float(slot), ok)
+
+    slots = [sample(slot, ok=slot not in (11, 23)) for slot in range(9, 40)]
+    found = sight(CANARY, slots, episode())
+    assert found.recovery is not None
+    assert found.recovery.slot == 24
+
+
+def test_each_difference_of_two_readings_errs_by_twice_the_error_of_the_clock() -> None:
+    exact = seen((FAULT, 15.2))
+    vague = seen((FAULT, 15.2), terms=replace(episode(), clock_error_s=0.1))
+    for one, other in ((exact.rto_s, vague.rto_s), (exact.outage_s, vague.outage_s)):
+        assert one.upper_s is not None
+        assert other.lower_s == pytest.approx(one.lower_s - 0.2)
+        assert other.upper_s == pytest.approx(one.upper_s + 0.2)
 
 
 # Acts of the runbook

@@ -77,22 +77,53 @@ class Sighting:
 
     `first_bad` None: no slot failed. `recovery` None: R is not on record; `cut_short` then says that there
     was a success that might have been R, had the record gone on for W. Of several outages in a row (flaps)
-    `first_bad` is of the first and `last_bad` of the last: it is one until it is over for W.
+    `first_bad` is of the first and `last_bad` of the last: it is one until it is over for W. `behind` is the
+    act of the runbook that recovery can't precede.
     """
 
     spec: ProbeSpec
+    episode: Episode
+    behind: RunbookAct | None
     last_good: ProbeSample | None
     first_bad: ProbeSample | None
     last_bad: ProbeSample | None
     recovery: ProbeSample | None
     cut_short: bool
-    rto_s: Interval
-    outage_s: Interval
 
     @property
     def recovered(self) -> float | None:
         """When the answer of R was in."""
         return self.recovery.t_end if self.recovery is not None else None
+
+    @property
+    def rto_s(self) -> Interval:
+        """From the fault to the recovery, see `sight`."""
+        injection = self.episode.injection
+        away = [each.t for each in (self.last_bad, self.behind) if each is not None]
+        lower = max(0.0, max(away) - injection.t0b - self._error_s) if away else 0.0
+        if self.recovered is None:
+            return Interval(lower, None)
+        return Interval(lower, max(lower, self.recovered - injection.t0a + self._error_s))
+
+    @property
+    def outage_s(self) -> Interval:
+        """How long the service was away, from the first failure on, whenever the fault came.
+
+        It began after the last good was sent and before the first bad had failed, and ended after the last
+        bad was sent and before R was answered. Unseen, it fits between two successes that were decided a
+        widest gap and an answer apart, if it was at all.
+        """
+        if self.first_bad is None or self.last_bad is None:
+            return Interval(0.0, None if self.recovered is None else self.spec.widest_s + self.spec.limit_s)
+        lower = max(0.0, self.last_bad.t - self.spec.failed_by(self.first_bad) - self._error_s)
+        if self.recovered is None or self.last_good is None:
+            return Interval(lower, None)
+        return Interval(lower, max(lower, self.recovered - self.last_good.t + self._error_s))
+
+    @property
+    def _error_s(self) -> float:
+        """Each difference of two readings errs by twice the clock's error."""
+        return 2 * self.episode.clock_error_s
 
 
 def sight(
@@ -125,16 +156,15 @@ def sight(
     recovery = candidate if covered else None
     until = episode.due if recovery is None else recovery.t
     last_bad = next((each for each in reversed(failures) if each.t <= until), None)
-    last_good = _last_good(spec, ordered, first_bad)
     return Sighting(
         spec=spec,
-        last_good=last_good,
+        episode=episode,
+        behind=behind,
+        last_good=_last_good(spec, ordered, first_bad),
         first_bad=first_bad,
         last_bad=last_bad,
         recovery=recovery,
         cut_short=candidate is not None and not covered,
-        rto_s=_rto(last_bad, recovery, behind, episode),
-        outage_s=_outage(spec, (last_good, first_bad, last_bad, recovery), episode),
     )
 
 
@@ -182,39 +212,3 @@ def _last_good(
         if not spec.failed(each) and each.t_end is not None and each.t_end <= first_bad.t
     )
     return next(answered, None)
-
-
-def _rto(
-    last_bad: ProbeSample | None,
-    recovery: ProbeSample | None,
-    behind: RunbookAct | None,
-    episode: Episode,
-) -> Interval:
-    """From the fault to the recovery; each difference of two readings errs by twice the clock's error."""
-    error_s = 2 * episode.clock_error_s
-    away = [each.t for each in (last_bad, behind) if each is not None]
-    lower = max(0.0, max(away) - episode.injection.t0b - error_s) if away else 0.0
-    if recovery is None or recovery.t_end is None:
-        return Interval(lower, None)
-    return Interval(lower, max(lower, recovery.t_end - episode.injection.t0a + error_s))
-
-
-def _outage(
-    spec: ProbeSpec,
-    around: tuple[ProbeSample | None, ProbeSample | None, ProbeSample | None, ProbeSample | None],
-    episode: Episode,
-) -> Interval:
-    """How long the service was away, from the first failure on, whenever the fault came.
-
-    It began after the last good was sent and before the first bad had failed, and ended after the last bad
-    was sent and before R was answered. Unseen, it fits between two successes that were decided a widest gap
-    and an answer apart, if it was at all.
-    """
-    last_good, first_bad, last_bad, recovery = around
-    if first_bad is None or last_bad is None:
-        return Interval(0.0, None if recovery is None else spec.widest_s + spec.limit_s)
-    error_s = 2 * episode.clock_error_s
-    lower = max(0.0, last_bad.t - spec.failed_by(first_bad) - error_s)
-    if recovery is None or recovery.t_end is None or last_good is None:
-        return Interval(lower, None)
-    return Interval(lower, max(lower, recovery.t_end - last_good.t + error_s))
