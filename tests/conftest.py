@@ -6,12 +6,17 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.registry import VARIABLE
 
 # The record of a run is very many small objects: to look for cycles in it takes longer than to read it.
 gc.set_threshold(200_000, 20, 20)
+
+# How long an example of a property takes says nothing of it, on a machine that has other things to do.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

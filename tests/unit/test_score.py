@@ -6,7 +6,7 @@ import dataclasses
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graders.model import Capability, Criterion, Outcome, Rubric, Status
@@ -129,10 +129,6 @@ def test_two_outcomes_for_one_check_are_a_fault_of_the_grader() -> None:
 
 
 # From here on: what holds for every rubric and every outcome.
-
-# How long an example takes says nothing about scores.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 GROUPS = ("life", "rest", "third")
 points = st.decimals(min_value=0, max_value=40, places=2)
