@@ -90,14 +90,17 @@ class OwnedFolder:
 
         Where its doings cannot be undone the folder stays, for the next sweep to try again; says why.
         """
-        _held.pop(self, None)
         left = ""
         try:
             remove_unowned(self.path)
         except NotUndone as error:
             left = str(error)
+        finally:
+            # Not before: a signal may stop this thread half way, and whoever cleans up goes by what is held.
+            _held.pop(self, None)
+        lock, self._lock = self._lock, -1
         with contextlib.suppress(OSError):
-            os.close(self._lock)
+            os.close(lock)
         return left
 
     def __enter__(self) -> Self:
@@ -118,8 +121,8 @@ def release_all() -> list[str]:
     It reaps every child that is dead, so nothing but the end may come after it; says what stayed undone.
     """
     left = []
-    while _held:
-        left.append(next(reversed(_held)).close())
+    while held := list(_held):
+        left.append(held[-1].close())
     # Nobody else may ever wait for what was just killed: not every container has an init that does.
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -219,6 +220,30 @@ def test_a_name_is_free_again_when_its_owner_was_killed() -> None:
 
     with OwnedFolder("cluster", "dead", alone=True) as owned:
         assert has_owner(owned.path)
+
+
+def test_a_folder_whose_owner_stands_still_half_way_through_its_end_is_closed_all_the_same(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, begun, go_on = ownership.remove_unowned, threading.Event(), threading.Event()
+
+    def stopped(folder: Path) -> None:
+        begun.set()
+        go_on.wait(60)
+        remove(folder)
+
+    owned = OwnedFolder("run")
+    with monkeypatch.context() as patch:
+        patch.setattr(ownership, "remove_unowned", stopped)
+        owner = threading.Thread(target=owned.close)
+        owner.start()
+        assert begun.wait(10)
+    assert owned.path.is_dir()
+    assert ownership.release_all() == []
+    assert not owned.path.exists()
+    go_on.set()
+    owner.join(10)
+    assert not owned.path.exists()
 
 
 def test_an_end_that_cannot_unwind_closes_every_folder_and_reaps_what_it_killed(state: Path) -> None:
