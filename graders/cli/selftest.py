@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -101,6 +103,7 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
         )
     if budget is not None and not trust:
         raise UsageError("--budget leaves solutions ungraded", fix="give --trust-ledger COMMIT with it")
+    until = time.monotonic() + budget * 60 if budget is not None else math.inf
     found = load_course().find_lab(lab)
     folder = out or Path("out") / f"selftest-{found.id}"
     console = Screen()
@@ -116,7 +119,7 @@ def selftest(  # noqa: PLR0913, PLR0917  (a command line has as many options as 
                 again=again,
                 jobs=jobs or at_once(),
                 flaw_jobs=jobs or at_once(focus=True),
-                trust=Trust(trust, budget * 60 if budget is not None else None) if trust else None,
+                trust=Trust(trust, until) if trust else None,
                 writes_ledger=name == PROVIDER and not trust and not focus,
             )
             rows[name] = run_selftest(test, progress)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graders.gradekey import GradeKey
@@ -24,15 +25,19 @@ FLAW_S = 30.0
 
 @dataclass(frozen=True)
 class Trust:
-    """How far a self-test relies on the ledger.
+    """How far a self-test relies on the ledger, and how long it may take.
 
     `sample` picks the solutions that are graded although they are known: the hash of a commit, so that
-    nobody chooses. `budget_s` bounds the seconds in which gradings may begin that will
-    end in them; None sets no bound.
+    nobody chooses. No grading begins that would end after `until`, a time of `clock` in seconds.
     """
 
     sample: str
-    budget_s: float | None = None
+    until: float = math.inf
+    clock: Callable[[], float] = time.monotonic
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether what takes that long would be over in time if it began now."""
+        return self.clock() + seconds <= self.until
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ def by_lane(cases: Sequence[Case], lanes: Lanes) -> Iterator[tuple[list[Case], i
     yield [case for case in cases if case.only], lanes.flaws
 
 
+def expected_s(case: Case, ledger: Ledger) -> float:
+    """How many seconds a grading of the case will take, by what is known of it."""
+    return FLAW_S if case.only else ledger.expected_s(case.name, GRADE_S)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What becomes of each solution; `live` in the order in which they are graded."""
@@ -56,8 +66,6 @@ class Plan:
     live: tuple[Case, ...]
     kept: tuple[Case, ...]
     proven: tuple[Case, ...]
-    unproven: tuple[Case, ...]
-    """There is no time for these."""
 
 
 def plan(
@@ -68,7 +76,6 @@ def plan(
     *,
     again: bool,
     trust: Trust | None,
-    lanes: Lanes,
 ) -> Plan:
     """Say of each case whether it is graded, judged from its kept record, or taken as proven.
 
@@ -91,12 +98,10 @@ def plan(
             unknown.append(case)
     sample = _sample([*kept, *proven], trust.sample) if trust is not None else ()
     wanted = [*first, *unknown, *sample]
-    live = _in_time(wanted, ledger, trust.budget_s if trust is not None else None, lanes)
     return Plan(
-        live=tuple(live),
+        live=tuple(wanted),
         kept=tuple(case for case in kept if case not in sample),
         proven=tuple(case for case in proven if case not in sample),
-        unproven=tuple(case for case in wanted if case not in live),
     )
 
 
@@ -104,21 +109,3 @@ def _sample(cases: Sequence[Case], seed: str) -> tuple[Case, ...]:
     """A tenth of the cases, at least one; which, follows from the seed and nothing else."""
     drawn = sorted(cases, key=lambda case: hashlib.sha256(f"{seed} {case.name}".encode()).digest())
     return tuple(drawn[: math.ceil(len(cases) / SAMPLE)])
-
-
-def _in_time(cases: Sequence[Case], ledger: Ledger, budget_s: float | None, lanes: Lanes) -> list[Case]:
-    """As many of the cases, from the first of each lane, as can be graded in the budget."""
-    if budget_s is None:
-        return list(cases)
-    chosen: list[Case] = []
-    began_s = 0.0
-    for part, jobs in by_lane(cases, lanes):
-        busy_s = [began_s] * jobs
-        for case in part:
-            lane = busy_s.index(min(busy_s))
-            busy_s[lane] += FLAW_S if case.only else ledger.expected_s(case.name, GRADE_S)
-            if busy_s[lane] > budget_s:
-                break
-            chosen.append(case)
-        began_s = max(busy_s)
-    return chosen

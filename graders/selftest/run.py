@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -27,7 +27,7 @@ from graders.progress import Progress
 from graders.reports import REPORTS, write_reports
 from graders.selftest.cases import Case, cases_of, expect_a_flaw_for_every_criterion, names_of
 from graders.selftest.ledger import PROVIDER, Ledger, load_ledger
-from graders.selftest.plan import Lanes, Plan, Trust, by_lane, plan
+from graders.selftest.plan import Lanes, Plan, Trust, by_lane, expected_s, plan
 from graders.selftest.recordings import Recordings
 from graders.selftest.rows import SolutionRow, Source, row_of
 from graders.submissions.load import digest_of
@@ -89,8 +89,7 @@ def run_selftest(test: SelfTest, progress: Progress) -> list[SolutionRow]:
         recordings, ledger = Recordings(lab.id), load_ledger(lab.solutions)
         # Of whole gradings: one of a few checks is neither kept nor noted.
         keys = {case.name: grade_key(lab, lab.rubric, digest_of(case.root), test.provider) for case in cases}
-        lanes = Lanes(test.jobs, test.flaw_jobs)
-        planned = plan(cases, keys, recordings, ledger, again=test.again, trust=test.trust, lanes=lanes)
+        planned = plan(cases, keys, recordings, ledger, again=test.again, trust=test.trust)
         found: dict[str, SolutionRow] = {}
         for row in _rows(test, planned, keys, recordings, ledger, progress):
             found[row.name] = row
@@ -114,12 +113,6 @@ def _rows(
         entry = ledger.proof(case.name, keys[case.name])
         assert entry is not None
         yield entry.row(case)
-    for case in planned.unproven:
-        yield SolutionRow(
-            case.name, "unproven", None, (), (), case.rule, 0.0,
-            "unproven: no time was left to grade it, and the ledger does not vouch for it",
-            source=Source.NONE,
-        )  # fmt: skip
     live = list(planned.live)
     for case, row in _judged(test, planned.kept, keys, recordings, progress):
         if row is None or row.percent is None:
@@ -128,7 +121,11 @@ def _rows(
             live.append(case)
         else:
             yield _held_against(ledger, keys[case.name], row)
-    for row in _graded(test, live, keys, recordings, progress):
+
+    def in_time(case: Case) -> bool:
+        return test.trust is None or test.trust.has_time_for(expected_s(case, ledger))
+
+    for row in _graded(test, live, keys, recordings, in_time, progress):
         yield _held_against(ledger, keys[row.name], row)
 
 
@@ -197,6 +194,7 @@ def _graded(
     cases: list[Case],
     keys: Mapping[str, GradeKey],
     recordings: Recordings,
+    in_time: Callable[[Case], bool],
     progress: Progress,
 ) -> Iterator[SolutionRow]:
     """Grade the cases, each in a process of its own, the whole ones first; their records are kept."""
@@ -210,13 +208,24 @@ def _graded(
         done = 0
         for part, jobs in by_lane(cases, Lanes(test.jobs, test.flaw_jobs)):
             with ThreadPoolExecutor(jobs) as pool:
-                rows = pool.map(lambda case: _grade(test, case, grader, progress), part)
+                rows = pool.map(
+                    lambda case: _grade(test, case, grader, progress) if in_time(case) else _unproven(case),
+                    part,
+                )
                 for case, row in zip(part, rows, strict=True):
                     if row.percent is not None and not case.only:
                         recordings.keep(keys[row.name].record, test.out / row.name / "bundle")
                     done += 1
                     task.update(done=done)
                     yield row
+
+
+def _unproven(case: Case) -> SolutionRow:
+    return SolutionRow(
+        case.name, "unproven", None, (), (), case.rule, 0.0,
+        "unproven: no time was left to grade it, and the ledger does not vouch for it",
+        source=Source.NONE,
+    )  # fmt: skip
 
 
 def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progress) -> SolutionRow:

@@ -474,10 +474,18 @@ class TestTrust:
 
     def test_what_there_is_no_time_for_is_unproven(self, own: Lab, tmp_path: Path, graded: list[str]) -> None:
         names = ("reference", "never-shrinks", "one-is-enough")
-        rows = run(own, tmp_path, *names, trust=Trust("c0ffee", budget_s=80.0))
+        trust = Trust("c0ffee", until=200.0, clock=lambda: 130.0 * len(graded))
+        rows = run(own, tmp_path, *names, trust=trust)
         assert graded == ["reference"]
         assert [rows[name].verdict for name in names] == ["graded", "unproven", "unproven"]
         assert not rows["one-is-enough"].ok
+
+    def test_time_that_gradings_did_not_take_is_there_for_others(
+        self, own: Lab, tmp_path: Path, graded: list[str]
+    ) -> None:
+        names = ("reference", "never-shrinks", "service-without-owner")
+        run(own, tmp_path, *names, trust=Trust("c0ffee", until=100.0, clock=lambda: 1.0 * len(graded)))
+        assert graded == list(names)
 
     def test_a_tenth_is_drawn_by_the_text_alone(self, lab: Lab, tmp_path: Path) -> None:
         cases = [Case(f"flaw-{at}", tmp_path, "exactly these", lab.flawed[0]) for at in range(30)]
@@ -490,7 +498,7 @@ class TestTrust:
         def drawn(text: str) -> tuple[str, ...]:
             made = plan(
                 cases, keys, Recordings("lab1", cache=tmp_path), ledger,
-                again=False, trust=Trust(text), lanes=Lanes(),
+                again=False, trust=Trust(text),
             )  # fmt: skip
             assert len(made.live) + len(made.proven) == 30
             return tuple(case.name for case in made.live)
