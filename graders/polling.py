@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from graders.faults import InfraFault
+
 T = TypeVar("T")
 
 
@@ -43,3 +45,25 @@ def wait_for(
             if clock() >= deadline:
                 raise TimedOut(str(mismatch)) from mismatch
         signal.wait(interval_s)
+
+
+def await_ready(
+    what: str,
+    probe: Callable[[], T],
+    timeout_s: float,
+    *,
+    interval_s: float = 0.02,
+    log_tail: Callable[[], str] = lambda: "",
+) -> T:
+    """Wait as `wait_for` does for something of the harness's own, which `what` names, to be ready.
+
+    Raises:
+        InfraFault: it was not in time; has the last mismatch, and what `log_tail` gives then.
+    """
+    try:
+        return wait_for(probe, timeout_s=timeout_s, interval_s=interval_s)
+    except TimedOut as error:
+        raise InfraFault(
+            f"{what} was not ready within {timeout_s:g} s: {error}\n{log_tail()}".rstrip(),
+            fix="look at the machine's load with `kubeproof doctor`",
+        ) from error

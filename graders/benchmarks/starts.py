@@ -34,7 +34,7 @@ from graders.clusters.readiness import (
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.ownership import OwnedFolder
-from graders.polling import NotYet, TimedOut, wait_for
+from graders.polling import NotYet, await_ready
 from graders.process import kill_group, spawn
 from graders.progress import Progress
 from graders.services import log_tail
@@ -232,13 +232,7 @@ def _written(kubeconfig: Path, process: subprocess.Popen[bytes], folder: Path) -
 
 
 def _until(probe: Callable[[], None]) -> None:
-    try:
-        wait_for(probe, timeout_s=READY_WITHIN_S)
-    except TimedOut as error:
-        raise InfraFault(
-            f"the kwokctl cluster was not ready within {READY_WITHIN_S:g} s: {error}",
-            fix="look at the machine's load with `kubeproof doctor`",
-        ) from error
+    await_ready("the kwokctl cluster", probe, READY_WITHIN_S)
 
 
 def _memory(root: int) -> dict[str, int]:

@@ -12,15 +12,15 @@ from typing import Self
 from graders.clusters.binaries import Binaries
 from graders.clusters.components import ENVIRONMENT, Commands, Ports, prepare
 from graders.clusters.etcddata import replace_folder
-from graders.clusters.ports import held_ports
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.readiness import answers
 from graders.controlplane import EtcdAccess
-from graders.faults import InfraFault, UsageError
+from graders.faults import UsageError
 from graders.kube.client import Kube
 from graders.once import remove_tree
 from graders.ownership import OwnedFolder
-from graders.polling import TimedOut, wait_for
+from graders.polling import await_ready
+from graders.ports import held_ports
 from graders.services import Service, ServiceSpec
 
 READY_WITHIN_S = 90.0
@@ -129,10 +129,7 @@ class EmbeddedControl:
             InfraFault: it did not within `timeout_s`; has its last answer.
         """
         kube = Kube(self.commands.kubeconfig)
-        try:
-            wait_for(lambda: answers(kube, "/readyz"), timeout_s=timeout_s, interval_s=0.05)
-        except TimedOut as error:
-            raise InfraFault(f"the API server was not ready within {timeout_s:g} s: {error}") from error
+        await_ready("the API server", lambda: answers(kube, "/readyz"), timeout_s, interval_s=0.05)
 
     def check_alive(self) -> None:
         """See that everything that was started still runs.
@@ -155,13 +152,7 @@ class EmbeddedControl:
             self.check_alive()
             probe()
 
-        try:
-            wait_for(alive_and, timeout_s=READY_WITHIN_S)
-        except TimedOut as error:
-            raise InfraFault(
-                f"the cluster was not ready within {READY_WITHIN_S:g} s: {error}",
-                fix="look at the machine's load with `kubeproof doctor`",
-            ) from error
+        await_ready("the cluster", alive_and, READY_WITHIN_S)
 
     def __enter__(self) -> Self:
         for service in self._services.values():

@@ -110,7 +110,9 @@ def load_course(repository: Path | None = None) -> Course:
     found = tuple(sorted(path.parent.name for path in repository.glob("labs/*/lab.yaml")))
     if not found:
         raise UsageError(
-            "there is no lab here", file=repository, fix="run kubeproof from a checkout that has labs/"
+            "there is no lab here",
+            file=repository,
+            fix="run kubeproof in a folder that has labs/, or name one: kubeproof --course DIR",
         )
     return Course(repository, found)
 

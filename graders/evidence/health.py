@@ -10,15 +10,18 @@ import bisect
 import math
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from graders.evidence.recording import Recording
 from graders.evidence.records import HarnessSample, HealthSample
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.kube.paths import resource_path
+
+S = TypeVar("S", HarnessSample, HealthSample)
 
 PERIOD_S = 0.5
 SICK_LAG_S = 2.0
@@ -27,14 +30,14 @@ PROMPT_READ_S = 0.01
 """A trivial read takes a third of that on a machine that keeps up."""
 
 
-class HarnessHealth:
-    """Whether this process is scheduled in time; a context manager that measures."""
+class _Sampler(ABC, Generic[S]):
+    """Takes a sample in each period and puts it on record; a context manager."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._stop = threading.Event()
-        self._samples: list[HarnessSample] = []
-        self._thread = threading.Thread(target=self._run, name="harness-health", daemon=True)
+        self._samples: list[S] = []
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -46,62 +49,61 @@ class HarnessHealth:
         self._stop.set()
         self._thread.join(10.0)
 
-    def sickness(self, since: float) -> str:
-        """What was wrong with the harness since time `since`; empty when it was healthy."""
+    @abstractmethod
+    def _sample(self, late_s: float) -> S:
+        """A sample, of now; it is taken `late_s` seconds later than it was due."""
+
+    def _since(self, t: float) -> tuple[list[S], float]:
+        """The samples since time `t`, and how many seconds ago the last was taken."""
         now = self._recording.clock.now()
-        samples = [sample for sample in list(self._samples) if sample.t >= since]
-        worst_s = max((sample.lag_s for sample in samples), default=0.0)
-        if worst_s > SICK_LAG_S:
-            return f"the harness was not scheduled for {worst_s:.1f} s"
-        silent_s = now - max((sample.t for sample in samples), default=since)
-        # A tick that is so late will be a sick one.
-        return f"the harness took no sample for {silent_s:.1f} s" if silent_s > PERIOD_S + SICK_LAG_S else ""
+        samples = [sample for sample in list(self._samples) if sample.t >= t]
+        return samples, now - max((sample.t for sample in samples), default=t)
 
     def _run(self) -> None:
-        due = time.monotonic() + PERIOD_S
+        due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):
-            lag_s = max(0.0, time.monotonic() - due)
-            sample = HarnessSample(self._recording.clock.now(), round(lag_s, 6))
+            sample = self._sample(max(0.0, time.monotonic() - due))
             self._samples.append(sample)
             self._recording.writer.add(sample)
             due = max(due + PERIOD_S, time.monotonic())
 
 
-class ApiHealth:
+class HarnessHealth(_Sampler[HarnessSample]):
+    """Whether this process is scheduled in time; a context manager that measures."""
+
+    def sickness(self, since: float) -> str:
+        """What was wrong with the harness since time `since`; empty when it was healthy."""
+        samples, silent_s = self._since(since)
+        worst_s = max((sample.lag_s for sample in samples), default=0.0)
+        if worst_s > SICK_LAG_S:
+            return f"the harness was not scheduled for {worst_s:.1f} s"
+        # A tick that is so late will be a sick one.
+        return f"the harness took no sample for {silent_s:.1f} s" if silent_s > PERIOD_S + SICK_LAG_S else ""
+
+    def _sample(self, late_s: float) -> HarnessSample:
+        return HarnessSample(self._recording.clock.now(), round(late_s, 6))
+
+
+class ApiHealth(_Sampler[HealthSample]):
     """How a cluster's API server answers; a context manager that asks it for something trivial."""
 
     def __init__(
         self, recording: Recording, kube: Kube, namespace: str = "default", *, cluster: str = ""
     ) -> None:
         """`namespace` is the object that is read as a trial."""
+        super().__init__(recording)
         self.cluster = cluster
         self._path = resource_path("v1", "namespaces", name=namespace)
-        self._recording = recording
         self._kube = kube
-        self._stop = threading.Event()
-        self._samples: list[HealthSample] = []
-        self._thread = threading.Thread(target=self._run, name="api-health", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
 
     def sickness(self, since: float) -> str:
         """What was wrong with the API server since time `since`, where nobody disturbs it; else empty."""
-        now = self._recording.clock.now()
-        samples = [sample for sample in list(self._samples) if sample.t >= since]
+        samples, silent_s = self._since(since)
         for sample in samples:
             if sample.read_s is None:
                 return f"the API server did not answer the harness: {sample.error}"
             if sample.read_s > SICK_READ_S:
                 return f"the API server took {sample.read_s:.1f} s for a trivial read"
-        silent_s = now - max((sample.t for sample in samples), default=since)
         # A read that is under way for so long will be a sick one.
         late = silent_s > PERIOD_S + SICK_LAG_S + SICK_READ_S
         return f"the harness took no health sample for {silent_s:.1f} s" if late else ""
@@ -123,18 +125,10 @@ class ApiHealth:
 
     def read_s(self) -> float:
         """Seconds one trivial read of the API server takes just now; without end if it does not answer."""
-        took_s = self._sample().read_s
+        took_s = self._sample(0.0).read_s
         return math.inf if took_s is None else took_s
 
-    def _run(self) -> None:
-        due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            sample = self._sample()
-            self._samples.append(sample)
-            self._recording.writer.add(sample)
-            due = max(due + PERIOD_S, time.monotonic())
-
-    def _sample(self) -> HealthSample:
+    def _sample(self, late_s: float) -> HealthSample:  # noqa: ARG002  (how late it is, says the other one)
         started = time.monotonic()
         try:
             answer = self._kube.request("GET", self._path, timeout_s=10.0)

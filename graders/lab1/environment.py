@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 from graders.evidence.records import Object
 from graders.lab1.samples import Samples
-from graders.scenario.environment import QUIET_S, Environment
+from graders.scenario.environment import Environment
 from graders.scenario.learnerprocess import LearnerProcess
-
-__all__ = ["QUIET_S", "OperatorEnvironment"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from graders.kube.paths import resource_path
 from graders.lab1 import install
 from graders.lab1.api import API_VERSION, GROUP, PLURAL
 from graders.lab1.collection import await_collector
-from graders.lab1.environment import QUIET_S, OperatorEnvironment
+from graders.lab1.environment import OperatorEnvironment
 from graders.lab1.manifest import Lab1Manifest
 from graders.lab1.preparing import Prepared
 from graders.lab1.requirements import requirements
@@ -24,6 +24,7 @@ from graders.lab1.samples import read_samples
 from graders.model import Capability
 from graders.sandbox.protocol import SandboxSpec, View
 from graders.scenario.apiaccess import ApiAccess, open_api_access
+from graders.scenario.environment import QUIET_S
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.learner import sandbox_spec
 from graders.scenario.learnerprocess import API, Launch, LearnerProcess, environment

@@ -42,12 +42,12 @@ class JobsContext(TrackContext[OperatorEnvironment]):
         if self.env.guest is not None:
             manifest = placed(manifest, self.env.guest.pod)
         self.mark("create", namespace=metadata["namespace"], job=metadata["name"])
-        self._act(f"creating the job {metadata['name']}", lambda: self.kube.create(path, manifest))
+        self._accepted(f"creating the job {metadata['name']}", lambda: self.kube.create(path, manifest))
 
     def change(self, namespace: str, name: str, patch: Mapping[str, Any], mark: str, **data: Any) -> int:
         """Merge-patch a job and give the generation it has from then on; raises as `create`."""
         self.mark(mark, namespace=namespace, job=name, **data)
-        changed = self._act(
+        changed = self._accepted(
             f"changing the job {name}", lambda: self.kube.patch(jobs_path(namespace, name), patch)
         )
         return int(changed["metadata"]["generation"])

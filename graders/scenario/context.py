@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from graders.evidence.records import Request, Wait
 from graders.faults import InfraFault
-from graders.kube.client import ApiRefused
 from graders.polling import NotYet, TimedOut, wait_for
-from graders.progress import Task
 from graders.scenario.deadlines import SHORTEST_STRETCH_S, AdaptiveDeadline, LearnerClock
 from graders.scenario.environment import Environment
 from graders.scenario.namespaces import create_namespaces
-from graders.scenario.tracks import Missed, RestartGate
+from graders.scenario.trackmarks import TrackMarks
+from graders.scenario.tracks import RestartGate
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Environment)
 
 
-class TrackContext(Generic[E]):
+class TrackContext(TrackMarks, Generic[E]):
     """One track's own part of an environment."""
 
     def __init__(self, track: str, environment: E, gate: RestartGate) -> None:
-        self.track = track
+        super().__init__(track, environment.recording)
         self.env = environment
         self.gate = gate
         self.kube = environment.kube
         self.deadline_s = environment.deadline_s
-        self._task: Task | None = None
-
-    def attend(self, task: Task) -> None:
-        """Tell `task` from now on what is being waited for."""
-        self._task = task
 
     def namespace(self, part: str = "") -> str:
         """The namespace of this track, or of a named part of it."""
@@ -52,14 +45,6 @@ class TrackContext(Generic[E]):
         for part, name in names.items():
             self.env.namespaces[f"{self.track}/{part}"] = name
             self.mark("namespace", namespace=name, part=part, cluster=self.env.cluster)
-
-    def mark(self, name: str, **data: Any) -> float:
-        """Set a mark and give its time."""
-        return self.env.recording.mark(self.track, name, **data).t
-
-    def now(self) -> float:
-        """Seconds since the start of the run."""
-        return self.env.recording.clock.now()
 
     def ask(self, name: str, method: str, path: str, **request: Any) -> Request:
         """Send a request whose answer is evidence, refused or not."""
@@ -96,11 +81,6 @@ class TrackContext(Generic[E]):
                 what = "the operator to be restarted"
                 self._record(Wait(opened, self.now(), self.track, "restart", what))
 
-    def miss(self, waiting_for: str, seen: str) -> NoReturn:
-        """End the track: what it waited for cannot come; marked `missed`."""
-        self.mark("missed", waiting_for=waiting_for, seen=seen)
-        raise Missed(f"{waiting_for}: {seen}")
-
     # --- waiting ---------------------------------------------------------------------------------
 
     def wait(
@@ -131,8 +111,7 @@ class TrackContext(Generic[E]):
             self._blame(deadline, control)
             ends = self.env.ends_since(since)
             seen = f"{mismatch}; meanwhile {ends}" if ends else str(mismatch)
-            self.mark("missed", waiting_for=what, within_s=round(limit, 1), seen=seen)
-            raise Missed(f"{what}: {mismatch}") from mismatch
+            self.miss(what, seen, within_s=round(limit, 1))
 
     def reached(self, what: str, probe: Callable[[], object]) -> bool:
         """Whether `probe` returns within T: for a step that is another track's business to demand.
@@ -197,30 +176,6 @@ class TrackContext(Generic[E]):
 
     def _deadline(self) -> AdaptiveDeadline:
         return AdaptiveDeadline(self.env, self.track, self.now(), self.deadline_s)
-
-    @contextlib.contextmanager
-    def _waiting(self, kind: str, what: str) -> Iterator[None]:
-        """Tell what the block waits for, and put on record how long it did."""
-        self._tell(f"waiting for {what}")
-        since = self.now()
-        try:
-            yield
-        finally:
-            self._record(Wait(since, self.now(), self.track, kind, what))
-
-    def _record(self, wait: Wait) -> None:
-        self.env.recording.writer.add(wait)
-
-    def _tell(self, detail: str) -> None:
-        if self._task is not None:
-            self._task.update(detail=detail)
-
-    def _act(self, what: str, action: Callable[[], Any]) -> Any:
-        try:
-            return action()
-        except ApiRefused as refused:
-            self.mark("missed", waiting_for=f"the API server to accept {what}", seen=refused.answer.message)
-            raise Missed(str(refused)) from refused
 
     def _wait_fairly(
         self, probe: Callable[[], T], deadline: AdaptiveDeadline, *, interval_s: float = 0.25

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
+from graders.ports import held_ports
 from graders.services.service import Service, ServiceSpec
 
 BRANCH = "main"
@@ -79,25 +80,25 @@ def git_server(owner: OwnedFolder, folder: Path, repositories: Sequence[str]) ->
     root.mkdir(parents=True)
     for name in repositories:
         _create(root, name)
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        address: tuple[str, int] = held.getsockname()
-    # The package is where this module is, whatever the folder: it is started by its own path.
-    command = [sys.executable, "-P", "-m", __name__, str(root), str(address[1])]
+    with held_ports(1) as (port,):
+        address = ("127.0.0.1", port)
 
-    def answers() -> None:
-        try:
-            socket.create_connection(address, timeout=1.0).close()
-        except OSError as error:
-            raise NotYet(str(error)) from error
+        def answers() -> None:
+            try:
+                socket.create_connection(address, timeout=1.0).close()
+            except OSError as error:
+                raise NotYet(str(error)) from error
 
-    package = str(Path(__file__).resolve().parents[2])
-    spec = ServiceSpec(
-        "git server", command, folder, folder / "git-server.log", {"PYTHONPATH": package}, ready=answers
-    )
-    with Service(spec, owner) as service:
-        service.start()
-        service.wait_ready(_READY_WITHIN_S)
-        yield GitServer(service, root, address)
+        # The package is where this module is, whatever the folder: it is started by its own path.
+        command = [sys.executable, "-P", "-m", __name__, str(root), str(port)]
+        package = str(Path(__file__).resolve().parents[2])
+        spec = ServiceSpec(
+            "git server", command, folder, folder / "git-server.log", {"PYTHONPATH": package}, ready=answers
+        )
+        with Service(spec, owner) as service:
+            service.start()
+            service.wait_ready(_READY_WITHIN_S)
+            yield GitServer(service, root, address)
 
 
 def _create(root: Path, name: str) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Self
 
 from graders.faults import InfraFault
 from graders.ownership import OwnedFolder
-from graders.polling import TimedOut, wait_for
+from graders.polling import await_ready
 from graders.process import kill_group, spawn
 
 _TAIL_BYTES, _LINE_BYTES = 1 << 16, 1 << 9
@@ -116,13 +116,7 @@ class Service:
             if self.spec.ready is not None:
                 self.spec.ready()
 
-        try:
-            wait_for(probe, timeout_s=timeout_s)
-        except TimedOut as error:
-            raise InfraFault(
-                f"{self.name} was not ready within {timeout_s:g} s: {error}\n{self.log_tail()}",
-                fix="look at the machine's load with `kubeproof doctor`",
-            ) from error
+        await_ready(self.name, probe, timeout_s, log_tail=self.log_tail)
 
     def check_alive(self) -> None:
         """See that it runs.

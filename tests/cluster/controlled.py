@@ -40,6 +40,12 @@ class Controlled:
     kube: Kube
     lines: list[bytes] = field(default_factory=list)
 
+    def mend(self) -> None:
+        """Start what a test has killed, and wait until the API server is ready."""
+        for name in self.control.components:
+            self.control.start(name)
+        self.control.wait_ready(WITHIN_S)
+
     def note(self) -> str:
         """Create a ConfigMap; gives its name."""
         name = f"note-{next(_numbers)}"

@@ -53,9 +53,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
 @pytest.fixture(autouse=True)
 def mended(world: Controlled) -> Iterator[None]:
     yield
-    for name in world.control.components:
-        world.control.start(name)
-    world.control.wait_ready(WITHIN_S)
+    world.mend()
 
 
 def test_there_are_as_many_as_were_asked_for(world: Controlled) -> None:

@@ -27,9 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
 def mended(world: Controlled) -> Iterator[None]:
     """Whatever a test broke, the next one finds whole."""
     yield
-    for name in world.control.components:
-        world.control.start(name)
-    world.control.wait_ready(WITHIN_S)
+    world.mend()
 
 
 def test_its_components_are_all_that_runs(world: Controlled) -> None:

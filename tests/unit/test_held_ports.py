@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from graders.clusters.ports import held_ports
+from graders.ports import held_ports
 
 
 def test_a_held_port_can_be_listened_on_again_and_again() -> None:

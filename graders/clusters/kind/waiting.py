@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graders.clusters.kind.readiness import answering
-from graders.faults import InfraFault
-from graders.polling import NotYet, TimedOut, wait_for
+from graders.polling import NotYet, await_ready
 from graders.progress import Task
 
 READY_WITHIN_S = 240.0
@@ -41,10 +40,4 @@ class Waiting:
                     told = detail
                 raise
 
-        try:
-            wait_for(tried, timeout_s=READY_WITHIN_S, interval_s=0.05)
-        except TimedOut as error:
-            raise InfraFault(
-                f"the cluster was not ready within {READY_WITHIN_S:g} s; it lacked {what}: {error}",
-                fix="look at the machine's load with `kubeproof doctor`",
-            ) from error
+        await_ready(f"the cluster, which lacks {what},", tried, READY_WITHIN_S, interval_s=0.05)

@@ -7,9 +7,9 @@ to start as containers do; what that is was measured when the cluster came up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from graders.evidence.records import Object, Wait
+from graders.evidence.records import Object
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, pods_path
@@ -17,32 +17,18 @@ from graders.lab1.incluster.environment import RealPodsEnvironment
 from graders.lab1.incluster.podlogs import keep_logs
 from graders.lab1.jobscontext import describe
 from graders.polling import NotYet, TimedOut, wait_for
-from graders.progress import Task
-from graders.scenario.tracks import Missed
+from graders.scenario.trackmarks import TrackMarks
 
 T = TypeVar("T")
 
 
-class RealPodsContext:
+class RealPodsContext(TrackMarks):
     """One track's corner of a cluster with real nodes."""
 
     def __init__(self, track: str, env: RealPodsEnvironment) -> None:
-        self.track = track
+        super().__init__(track, env.recording)
         self.env = env
         self.kube = env.kube
-        self._task: Task | None = None
-
-    def attend(self, task: Task) -> None:
-        """Tell `task` from now on what is being waited for."""
-        self._task = task
-
-    def mark(self, name: str, **data: Any) -> float:
-        """Set a mark and give its time."""
-        return self.env.recording.mark(self.track, name, **data).t
-
-    def now(self) -> float:
-        """Seconds since the start of the run."""
-        return self.env.recording.clock.now()
 
     @property
     def namespace(self) -> str:
@@ -59,10 +45,7 @@ class RealPodsContext:
         """
         name = job["metadata"]["name"]
         self.mark("create", namespace=self.namespace, job=name)
-        try:
-            self.kube.create(jobs_path(self.namespace), job)
-        except ApiRefused as refused:
-            self.miss(f"the API server to accept the job {name}", refused.answer.message)
+        self._accepted(f"the job {name}", lambda: self.kube.create(jobs_path(self.namespace), job))
 
     def end_pod(self, name: str, how: str) -> None:
         """Tell a pod how to end: an exit code, or `oom`."""
@@ -80,11 +63,6 @@ class RealPodsContext:
         answer = self.kube.request("POST", pods_path(self.namespace, name, "eviction"), body=body)
         if not answer.ok and answer.code != 404:
             raise InfraFault(f"the API server does not evict {name}: {answer.message}")
-
-    def miss(self, waiting_for: str, seen: str, **data: Any) -> NoReturn:
-        """End the track: what it waited for does not come; marked `missed`."""
-        self.mark("missed", waiting_for=waiting_for, seen=seen, **data)
-        raise Missed(f"{waiting_for}: {seen}")
 
     # --- seeing ----------------------------------------------------------------------------------
 
@@ -182,14 +160,8 @@ class RealPodsContext:
         return self.keep_logs(namespace, self.operator_pods())
 
     def _wait(self, what: str, probe: Callable[[], T], limit_s: float) -> T:
-        if self._task is not None:
-            self._task.update(detail=f"waiting for {what}")
-        since = self.now()
-        try:
-            with self.env.recording.changes.listener() as bell:
-                return wait_for(probe, timeout_s=limit_s, interval_s=0.5, wake=bell)
-        finally:
-            self.env.recording.writer.add(Wait(since, self.now(), self.track, "condition", what))
+        with self._waiting("condition", what), self._recording.changes.listener() as bell:
+            return wait_for(probe, timeout_s=limit_s, interval_s=0.5, wake=bell)
 
     def _blame(self, since: float) -> None:
         sickness = self.env.health.sickness(since) or self.env.watches.problem

@@ -6,10 +6,10 @@ from graders.faultproxy import Respond, RuleAnswer, writes_in
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.lab1.api import is_terminating, job_manifest, jobs_path
-from graders.lab1.environment import QUIET_S
 from graders.lab1.jobscontext import JobsContext
 from graders.lab1.tracks.steadiness import let_pass
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.scenario.environment import QUIET_S
 
 NODES = 2
 

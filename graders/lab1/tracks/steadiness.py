@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from graders.lab1.api import is_true, job_manifest, phase
-from graders.lab1.environment import QUIET_S
 from graders.lab1.jobscontext import JobsContext
 from graders.lab1.walk import FIRST_NODES, Walk, merged, walker
 from graders.polling import NotYet
 from graders.scenario.deadlines import MOST_STRETCH, LearnerClock
+from graders.scenario.environment import QUIET_S
 
 SETTLED_S = 5.0
 """Without a write for so long, an operator is at rest."""
