@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from graders.clusters.provider import ProviderOptions
 from graders.course import Lab
 from graders.definition import lab_package
 from graders.faults import BadSubmission, CourseError, InfraFault, UsageError, machine_fault
 from graders.interrupt import done_before_the_end
 from graders.judgement import judge_bundle, timed
 from graders.judging import tracks_for
-from graders.model import Cluster, Fault, GradeReport, Outcome, Status, Submission, Verdict
+from graders.model import Fault, GradeReport, Outcome, Status, Submission, Verdict
 from graders.outfolder import OutFolder
 from graders.ownership import OwnedFolder, sweep
 from graders.paths import require_room
 from graders.progress import Progress
-from graders.recording import Preparing, RecordRequest, record, scenario_of
+from graders.recording import Preparing, RecordOptions, RecordRequest, record, scenario_of
 from graders.reports import REPORTS
 from graders.submissions import load_submission
 from graders.submissions.leftout import told
@@ -34,24 +32,14 @@ ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
-class GradeRequest:
-    """What to grade, and how.
-
-    `lab_options` are the lab's own options that were given. `out` takes the bundle; `hold` is called while
-    the first cluster still runs.
-    """
+class GradeRequest(RecordOptions):
+    """What to grade, by which checks, and how; `out` takes the bundle."""
 
     lab: Lab
     submission: Path
     out: Path
-    provider: str = "embedded"
-    options: ProviderOptions = field(default_factory=ProviderOptions)
-    sandbox: str = "bubblewrap"
     only: tuple[str, ...] = ()
-    seed: int | None = None
-    lab_options: Mapping[str, int] = field(default_factory=dict)
     learner_id: str = ""
-    hold: Callable[[Cluster], None] | None = field(default=None, compare=False)
 
     @property
     def folder(self) -> OutFolder:
@@ -137,17 +125,8 @@ def _attempt(
     folder.mkdir()
     request.folder.begin()
     request.folder.discard()
-    wanted = RecordRequest(
-        lab=request.lab,
-        bundle=request.folder.recording,
-        provider=request.provider,
-        options=request.options,
-        sandbox=request.sandbox,
-        tracks=tracks_for(request.lab.id, request.only) if request.only else None,
-        seed=request.seed,
-        lab_options=request.lab_options,
-        hold=request.hold,
-    )
+    tracks = tracks_for(request.lab.id, request.only) if request.only else None
+    wanted = RecordRequest(request.lab, request.folder.recording, how=request, tracks=tracks)
     try:
         record(wanted, submission, folder, progress, preparing)
     except InfraFault as error:

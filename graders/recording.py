@@ -31,23 +31,30 @@ from graders.scenario.spec import Recorded, Run, RunSettings, Scenario, Session
 from graders.version import version
 
 
-@dataclass(frozen=True)
-class RecordRequest:
-    """What to record, and how.
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions:
+    """How to record.
 
-    `tracks` None means all of them; `lab_options` are the lab's own options that were given. `bundle` is
-    where the record goes; `hold` is called while the first cluster still runs.
+    `lab_options` are the lab's own options that were given; `hold` is called while the first cluster
+    still runs.
     """
 
-    lab: LabSettings
-    bundle: Path
-    provider: str
-    options: ProviderOptions
-    sandbox: str
-    tracks: Collection[str] | None = None
+    provider: str = "embedded"
+    options: ProviderOptions = field(default_factory=ProviderOptions)
+    sandbox: str = "bubblewrap"
     seed: int | None = None
     lab_options: Mapping[str, int] = field(default_factory=dict)
     hold: Callable[[Cluster], None] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class RecordRequest:
+    """What to record, where it goes, and how; `tracks` None means all of them."""
+
+    lab: LabSettings
+    bundle: Path
+    how: RecordOptions
+    tracks: Collection[str] | None = None
 
 
 def scenario_of(lab: str) -> Scenario:
@@ -79,9 +86,9 @@ def record(
         BadSubmission: what was handed in cannot be built, or a cluster refuses it.
         InfraFault: the harness failed.
     """
-    lab, scenario = request.lab, scenario_of(request.lab.id)
-    provider = provider_named(request.provider, request.options)
-    sandbox = sandbox_named(request.sandbox)
+    lab, how, scenario = request.lab, request.how, scenario_of(request.lab.id)
+    provider = provider_named(how.provider, how.options)
+    sandbox = sandbox_named(how.sandbox)
     if problem := sandbox.problem():
         raise InfraFault(problem)
     if sandbox.caution:
@@ -89,18 +96,18 @@ def record(
     with ExitStack() as ready:
         writer = ready.enter_context(BundleWriter(request.bundle))
         recording = Recording(writer)
-        seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
+        seed = how.seed if how.seed is not None else random.SystemRandom().randrange(2**31)
         run = Run(
             lab=lab.id,
             submission=submission,
-            fleet=Fleet(provider, recording, progress, request.hold),
+            fleet=Fleet(provider, recording, progress, how.hold),
             sandbox=sandbox,
             session=Session(recording, HarnessHealth(recording), folder, seed),
             selection=request.tracks if request.tracks is not None else frozenset(scenario.TRACKS),
             settings=_settings(lab),
             progress=progress,
-            options=request.lab_options,
-            workers=request.options.workers,
+            options=how.lab_options,
+            workers=how.options.workers,
         )
         with preparing:
             acting = ready.enter_context(scenario.prepare(run))
@@ -144,7 +151,7 @@ def _manifest(
         run_id=f"{run.lab}-{seed:08x}-{int(began)}",
         created_at=datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
         seed=seed,
-        provider=request.provider,
+        provider=request.how.provider,
         sandbox=run.sandbox.name,
         kubeproof_version=version(),
         submission={"learner_id": run.submission.learner_id, "digest": run.submission.digest},
