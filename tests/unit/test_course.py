@@ -121,7 +121,9 @@ def test_an_unknown_lab_is_refused_with_what_there_is(repository: Path, name: st
 
 
 def test_a_folder_without_labs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no lab here\n  fix: run kubeproof from a checkout"):
+    with pytest.raises(
+        UsageError, match="there is no lab here\n  fix: run kubeproof in a folder that has labs"
+    ):
         load_course(tmp_path)
 
 
