@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -16,6 +15,7 @@ from graders.kube.nesting import shallow
 from graders.polling import NotYet, TimedOut, wait_for
 
 SERVED_WITHIN_S = 15.0
+RESUME_EVERY_S = 0.2
 
 _GONE = 410
 
@@ -100,23 +100,40 @@ class WatchRecorder:
         thread.start()
 
     def _follow(self, resource: str, path: str) -> None:
+        try:
+            while not self._stop.is_set():
+                ending: Exception | None = None
+                try:
+                    self._watch(resource, path)
+                except (InfraFault, ApiRefused, _Expired) as error:
+                    ending = error
+                self._resume(resource, path, ending)
+        except Exception as error:  # (a watch that ended unseen would be held against the learner)
+            self._broken[resource] = f"the watch of {resource} ended: {error!r}"
+
+    def _resume(self, resource: str, path: str, ending: Exception | None) -> None:
+        """Find where a watch that ended goes on; until that is known none is opened.
+
+        An API server that knows less than before would take a watch from a version it has not reached, and
+        be silent.
+        """
+        # At the end of a run the API server goes first; before that, a broken watch is news.
+        if isinstance(ending, InfraFault | ApiRefused) and self._stop.wait(RESUME_EVERY_S):
+            return
         while not self._stop.is_set():
+            if ending is not None:
+                self._broken[resource] = str(ending)
             try:
-                self._watch(resource, path)
-            except (InfraFault, ApiRefused, _Expired) as error:
-                # At the end of a run the API server goes first; before that, a broken watch is news.
-                if not isinstance(error, _Expired) and self._stop.wait(0.2):
-                    return
-                self._broken[resource] = str(error)
-                with contextlib.suppress(InfraFault, ApiRefused):
-                    self._versions[resource] = self._again(resource, path, error)
-                    del self._broken[resource]
-            except Exception as error:  # (a watch that ended unseen would be held against the learner)
-                self._broken[resource] = f"the watch of {resource} ended: {error!r}"
+                self._versions[resource] = self._again(resource, path, ending)
+            except (InfraFault, ApiRefused) as error:
+                ending = ending or error
+                self._stop.wait(RESUME_EVERY_S)
+            else:
+                self._broken.pop(resource, None)
                 return
 
     def _watch(self, resource: str, path: str) -> None:
-        """One watch to its end.
+        """One watch to its end, which an API server sets to each.
 
         Raises:
             _Expired: the API server ended it for a reason. InfraFault, ApiRefused: it broke, or was refused.
@@ -132,20 +149,19 @@ class WatchRecorder:
             self._versions[resource] = seen
             if event["type"] != "BOOKMARK" and self._only(_key(event["object"])[0]):
                 self._take(resource, event["type"], event["object"])
-        if not self._stop.is_set():
-            self._break(resource, "reconnected", self._versions[resource], self._versions[resource])
 
-    def _again(self, resource: str, path: str, error: Exception) -> str:
-        """Where a watch that broke goes on: where it was, or behind a new list where that is gone."""
+    def _again(self, resource: str, path: str, ending: Exception | None) -> str:
+        """Where a watch that ended goes on: where it was, or behind a new list where that is gone."""
         version = self._versions[resource]
         now = str(self._kube.get(path, limit=1)["metadata"]["resourceVersion"])
         back = _earlier(now, version)
-        gone = isinstance(error, _Expired) or (isinstance(error, ApiRefused) and error.answer.code == _GONE)
+        gone = isinstance(ending, _Expired) or (isinstance(ending, ApiRefused) and ending.answer.code == _GONE)
+        error = str(ending or "")
         if back or gone:
             now = self._list(resource, path)
-            self._break(resource, "went-back" if back else "relisted", version, now, str(error))
+            self._break(resource, "went-back" if back else "relisted", version, now, error)
             return now
-        self._break(resource, "reconnected", version, version, str(error))
+        self._break(resource, "reconnected", version, version, error)
         return version
 
     def _break(self, resource: str, how: str, before: str, after: str, error: str = "") -> None:

@@ -20,7 +20,7 @@ from graders.evidence.watching import WatchRecorder
 from graders.faults import InfraFault, UsageError
 from graders.polling import NotYet, wait_for
 from tests.unit.synthetic_bundle import make_manifest
-from tests.unit.tiny_api import BREAK, EXPIRED, HOLD, TinyApi, change, kubeconfig, pod
+from tests.unit.tiny_api import AWAY, BREAK, EXPIRED, HOLD, TinyApi, change, kubeconfig, pod
 
 OPERATOR = "system:serviceaccount:mltj-system:mltj-operator"
 
@@ -389,6 +389,19 @@ def test_an_api_server_that_knows_less_than_before_is_on_record(
 
 
 @pytest.mark.parametrize("end", [[], [BREAK]], ids=["closed", "broken in a chunk"])
+def test_no_watch_is_opened_before_it_is_known_where_the_api_server_stands(
+    end: list[bytes], api: TinyApi, recording: Recording, tmp_path: Path
+) -> None:
+    # From the version before, one that knows less would be silent.
+    api.listings = [(70, [pod("lost", 60)]), AWAY, AWAY, (20, [pod("kept", 3)])]
+    api.watches = [[*end], [HOLD]]
+    with api.client(tmp_path) as kube, WatchRecorder(recording, kube, PODS) as watches:
+        until(lambda: api.watched_from() == ["70", "20"])
+        assert watches.objects("pods", "a").keys() == {"kept"}
+    assert breaks(recording) == [("went-back", "70", "20")]
+
+
+@pytest.mark.parametrize("end", [[], [BREAK]], ids=["closed", "broken in a chunk"])
 def test_a_watch_that_ends_is_taken_up_where_it_ended(
     end: list[bytes], api: TinyApi, recording: Recording, tmp_path: Path
 ) -> None:
@@ -407,6 +420,7 @@ def test_a_bookmark_moves_the_version_and_is_no_sighting(
     api: TinyApi, recording: Recording, tmp_path: Path
 ) -> None:
     bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "50"}}}
+    api.listings = [(1, []), (50, [])]
     api.watches = [[bookmark], [HOLD]]
     with api.client(tmp_path) as kube, WatchRecorder(recording, kube, PODS):
         until(lambda: api.watched_from() == ["1", "50"])

@@ -19,6 +19,8 @@ Line = dict[str, Any] | bytes
 
 HOLD = b"\x00hold"
 """In a watch: keep the connection open from here on."""
+AWAY: tuple[int, list[dict[str, Any]]] = (0, [])
+"""As a listing: the API server cannot answer."""
 BREAK = b"\x00break"
 """In a watch: break the connection in the middle of a chunk."""
 
@@ -100,7 +102,10 @@ class TinyApi:
             self._watch(handler, self.watches.pop(0) if len(self.watches) > 1 else self.watches[0])
         else:
             version, items = self.listings.pop(0) if len(self.listings) > 1 else self.listings[0]
-            self._send(handler, 200, {"metadata": {"resourceVersion": str(version)}, "items": items})
+            if (version, items) == AWAY:
+                self._send(handler, 503, {"kind": "Status", "message": "not yet"})
+            else:
+                self._send(handler, 200, {"metadata": {"resourceVersion": str(version)}, "items": items})
 
     def _send(self, handler: BaseHTTPRequestHandler, code: int, body: Any) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
