@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from graders.paths import require_room
 from graders.progress import Progress
 from graders.recording import Preparing, RecordOptions, RecordRequest, record, scenario_of
 from graders.reports import REPORTS
+from graders.slots import grading_slot
 from graders.submissions import load_submission
 from graders.submissions.leftout import told
 from graders.version import version
@@ -128,7 +130,10 @@ def _attempt(
     tracks = tracks_for(request.lab.id, request.only) if request.only else None
     wanted = RecordRequest(request.lab, request.folder.recording, how=request, tracks=tracks)
     try:
-        record(wanted, submission, folder, progress, preparing)
+        with ExitStack() as held:
+            with preparing:
+                held.enter_context(grading_slot(progress))
+            record(wanted, submission, folder, progress, preparing)
     except InfraFault as error:
         return ended(request, Verdict.UNGRADED, str(error))
     with progress.task("judging"):

@@ -155,7 +155,8 @@ class WatchRecorder:
         version = self._versions[resource]
         now = str(self._kube.get(path, limit=1)["metadata"]["resourceVersion"])
         back = _earlier(now, version)
-        gone = isinstance(ending, _Expired) or (isinstance(ending, ApiRefused) and ending.answer.code == _GONE)
+        refused = isinstance(ending, ApiRefused) and ending.answer.code == _GONE
+        gone = refused or isinstance(ending, _Expired)
         error = str(ending or "")
         if back or gone:
             now = self._list(resource, path)
