@@ -1,0 +1,163 @@
+"""Who handed in what: entries of a folder, refs of a repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from graders.batch.gitintake import GitSource, hand_ins_from, is_git
+from graders.batch.intake import hand_ins_in
+from graders.faults import InfraFault, UsageError
+from graders.submissions.limits import SubmissionLimits
+
+CLASS = ("ada", "bob", "cyd")
+
+
+def test_an_entry_is_its_learner_s_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "bob.zip").touch()
+    (tmp_path / "cyd.tar.gz").touch()
+    (tmp_path / ".DS_Store").touch()
+    found = hand_ins_in(tmp_path, CLASS)
+    assert [(each.learner_id, each.path.name) for each in found] == [
+        ("ada", "ada"), ("bob", "bob.zip"), ("cyd", "cyd.tar.gz"),
+    ]  # fmt: skip
+
+
+def test_the_newest_file_says_when_it_was_handed_in(tmp_path: Path) -> None:
+    for name, year in (("old", 2020), ("new", 2024)):
+        file = tmp_path / "ada" / "src" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        stamp = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+        os.utime(file, (stamp, stamp))
+    (found,) = hand_ins_in(tmp_path, CLASS)
+    assert found.submitted_at == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_what_belongs_to_nobody_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "eve\x1b[31m.zip").touch()
+    with pytest.raises(UsageError, match=r"eve\\x1b\[31m\.zip: belongs to nobody on the roster\n  fix: name"):
+        hand_ins_in(tmp_path, CLASS)
+
+
+def test_two_entries_of_one_learner_are_named(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada.zip").touch()
+    with pytest.raises(UsageError, match=r"ada, ada\.zip belong to the same learner"):
+        hand_ins_in(tmp_path, CLASS)
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no submissions can be read here"):
+        hand_ins_in(tmp_path / "nowhere", CLASS)
+
+
+# --- Git -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a branch of ada's that tries what Git can be made to do, and a large one of bob's."""
+    work = tmp_path / "work"
+    git(tmp_path, "init", "-q", str(work))
+    (work / ".gitattributes").write_text("*.sh filter=evil export-ignore\n")
+    (work / ".gitmodules").write_text('[submodule "x"]\n\tpath = x\n\turl = file:///etc\n')
+    (work / "main.py").write_text("print()\n")
+    (work / "run.sh").write_text("true\n")
+    commit(work, "ada")
+    git(work, "switch", "-q", "--orphan", "bob")
+    (work / "big.bin").write_bytes(os.urandom(200_000))
+    commit(work, "bob")
+    return work
+
+
+def git(folder: Path, *arguments: str) -> None:
+    environment = {
+        **os.environ,
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        **{f"GIT_{who}_NAME": "a" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_EMAIL": "a@example.org" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_DATE": "2026-03-01T10:00:00Z" for who in ("AUTHOR", "COMMITTER")},
+    }
+    subprocess.run(["git", "-C", folder, *arguments], check=True, env=environment)
+
+
+def commit(work: Path, branch: str) -> None:
+    git(work, "add", "-A")
+    git(work, "commit", "-qm", "work")
+    git(work, "branch", "-qM", branch)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("https://example.org/x.git", True),
+        ("git@example.org:x.git", True),
+        ("submissions/", False),
+        ("C:/x", False),
+    ],
+)
+def test_a_url_is_told_from_a_folder(source: str, told: bool) -> None:
+    assert is_git(source) is told
+
+
+def test_each_ref_is_checked_out_and_runs_nothing(repository: Path, tmp_path: Path) -> None:
+    found = hand_ins_from(GitSource(f"file://{repository}"), CLASS, tmp_path / "in")
+    assert [(each.learner_id, each.problem) for each in found] == [("ada", ""), ("bob", "")]
+    ada = found[0]
+    assert sorted(path.name for path in ada.path.iterdir()) == [
+        ".gitattributes", ".gitmodules", "main.py", "run.sh",
+    ]  # fmt: skip
+    assert ada.submitted_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["ada", "bob"]
+
+
+def test_a_commit_that_is_too_large_holds_up_nobody_else(repository: Path, tmp_path: Path) -> None:
+    small = SubmissionLimits(total_bytes=100_000)
+    ada, bob = hand_ins_from(GitSource(f"file://{repository}"), CLASS, tmp_path / "in", small)
+    assert (ada.problem, ada.rejected, bob.rejected) == ("", False, True)
+    assert bob.problem == "refs/heads/bob: the commit's files hold 200000 bytes, and 100000 are the most"
+    assert not bob.path.exists()
+
+
+def test_a_pack_that_is_too_large_is_cut_off_as_it_comes(repository: Path, tmp_path: Path) -> None:
+    small = SubmissionLimits(archive_bytes=100_000)
+    ada, bob = hand_ins_from(GitSource(f"file://{repository}"), CLASS, tmp_path / "in", small)
+    assert ada.problem == ""
+    assert bob.problem
+    assert not bob.path.exists()
+
+
+def test_a_repository_of_all_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    with pytest.raises(
+        InfraFault, match=r"file:///nowhere/at-all: .*\n  fix: see that the URL can be reached"
+    ):
+        hand_ins_from(GitSource("file:///nowhere/at-all"), CLASS, tmp_path / "in")
+
+
+def test_a_repository_of_one_that_does_not_answer_is_that_learner_s_alone(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "repositories").mkdir()
+    repository.rename(tmp_path / "repositories" / "ada")
+    source = GitSource(f"file://{tmp_path}/repositories/{{learner}}", "refs/heads/ada")
+    ada, *others = hand_ins_from(source, CLASS, tmp_path / "in")
+    assert ada.problem == ""
+    assert [bool(each.problem) for each in others] == [True, True]
+
+
+def test_a_source_that_does_not_say_whose_a_commit_is_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="says whose a commit is"):
+        hand_ins_from(GitSource("https://example.org/x.git", "main"), CLASS, tmp_path)
+
+
+@pytest.mark.parametrize("url", ["ext::sh -c 'touch /tmp/never'", "--upload-pack=touch"])
+def test_a_url_that_would_run_something_runs_nothing(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InfraFault):
+        hand_ins_from(GitSource(url), CLASS, tmp_path / "in")
