@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import ssl
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import httpx
 
 from graders.clusters.binaries import ETCD, Binaries, ensure_binaries
 from graders.clusters.control import EmbeddedControl, control_plane
+from graders.clusters.etcdclient import etcd_client, etcd_key
 from graders.clusters.etcddata import copy_data
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.readiness import answers
@@ -83,17 +82,11 @@ def _fill(control: EmbeddedControl, prepare: Callable[[Kube], None]) -> None:
 
 
 def _forget_this_cluster(etcd: EtcdAccess) -> None:
-    trust = ssl.create_default_context(cafile=str(etcd.ca))
-    trust.load_cert_chain(etcd.certificate, etcd.key)
-    with httpx.Client(verify=trust, trust_env=False, timeout=30.0) as client:
+    with etcd_client(etcd) as client:
         for start in _OF_ONE_CLUSTER:
             beyond = start[:-1] + chr(ord(start[-1]) + 1)
-            keys = {"key": _encoded(start), "range_end": _encoded(beyond)}
+            keys = {"key": etcd_key(start), "range_end": etcd_key(beyond)}
             try:
-                client.post(f"{etcd.endpoints[0]}/v3/kv/deleterange", json=keys).raise_for_status()
+                client.post("/kv/deleterange", json=keys).raise_for_status()
             except httpx.HTTPError as error:
                 raise InfraFault(f"etcd does not forget its first cluster: {error}") from error
-
-
-def _encoded(key: str) -> str:
-    return b64encode(key.encode()).decode()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import ssl
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from graders.clusters.embedded import EmbeddedProvider
+from graders.clusters.etcdclient import etcd_client, etcd_key
 from graders.clusters.provider import ClusterSpec
 from graders.controlplane import ControlPlane
 from graders.faults import InfraFault
@@ -93,17 +91,14 @@ class Controlled:
 
     def etcd_call(self, path: str, body: dict[str, Any], member: int = 0) -> dict[str, Any]:
         """Ask a member of etcd, past the API server."""
-        access = self.control.etcd
-        trust = ssl.create_default_context(cafile=str(access.ca))
-        trust.load_cert_chain(access.certificate, access.key)
-        with httpx.Client(verify=trust, trust_env=False, timeout=30.0) as client:
-            answer = client.post(f"{access.endpoints[member]}/v3/{path}", json=body)
+        with etcd_client(self.control.etcd, member) as client:
+            answer = client.post(f"/{path}", json=body)
             answer.raise_for_status()
             return dict(answer.json())
 
     def in_etcd(self, note: str, member: int = 0) -> bool:
         """Whether a member of etcd itself has a ConfigMap."""
-        key = b64encode(f"/registry/configmaps/default/{note}".encode()).decode()
+        key = etcd_key(f"/registry/configmaps/default/{note}")
         return int(self.etcd_call("kv/range", {"key": key}, member).get("count", 0)) == 1
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from graders.clusters.etcdclient import etcd_client, etcd_key
 from graders.clusters.provider import ClusterSpec
 from graders.controlplane import ControlPlane
 from graders.evidence.manifest import TrackResult
@@ -23,6 +25,7 @@ from graders.scenario.spec import Acting, Recorded, Run
 
 TRACKS = ("loss",)
 BACKUPS, RESTORED = "/backups", "/restored"
+LOST_REVISIONS = 600
 MOST_BYTES = 256 * MIB
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -50,6 +53,7 @@ def prepare(run: Run) -> Iterator[Acting]:
                     live.kube.create(MAPS, {"metadata": {"name": name}})
                     _back_up(control, backups / str(number))
                 live.kube.create(MAPS, {"metadata": {"name": "third"}})
+                _move_ahead(control)
                 run.recording.mark("loss", "lost")
                 control.kill("kube-apiserver")
                 control.kill("etcd")
@@ -66,6 +70,18 @@ def prepare(run: Run) -> Iterator[Acting]:
             return Recorded(tracks={"loss": TrackResult("done", began, run.recording.clock.now())})
 
         yield act
+
+
+def _move_ahead(control: ControlPlane) -> None:
+    """Put writes between the last backup and the loss that are none of the API server's.
+
+    What starts on the restored data writes for itself: with a few revisions lost it would soon be where it
+    was.
+    """
+    key = {"key": etcd_key("/ahead")}
+    with etcd_client(control.etcd) as client, ThreadPoolExecutor(4) as pool:
+        for answer in pool.map(lambda _: client.post("/kv/put", json=key), range(LOST_REVISIONS)):
+            answer.raise_for_status()
 
 
 def _back_up(control: ControlPlane, folder: Path) -> None:
