@@ -65,11 +65,7 @@ class GradeStore:
         Raises:
             UsageError: what it grants cannot be meant in this course.
         """
-        policy = self.policy()
-        for learner in roster.learners:
-            check_granted(policy, learner)
-        with self._database.writing() as connection:
-            people.enrol(connection, roster)
+        self.take_in(roster, None)
 
     def adopt(self, policy: CoursePolicy, *, author: str = "kubeproof") -> None:
         """Make `policy` the rules of the course; the same again changes nothing.
@@ -77,12 +73,26 @@ class GradeStore:
         Raises:
             UsageError: what the roster grants cannot be meant by it.
         """
-        for learner in self.roster().learners:
-            check_granted(policy, learner)
-        text = policy_text(policy)
+        self.take_in(None, policy, author=author)
+
+    def take_in(
+        self, roster: Roster | None, policy: CoursePolicy | None, *, author: str = "kubeproof"
+    ) -> None:
+        """Make `roster` the class and `policy` its rules, where given, in one transaction.
+
+        Raises:
+            UsageError: what the roster grants cannot be meant by the rules; then nothing is taken in.
+        """
         with self._database.writing() as connection:
-            if text != rows.policy(connection):
+            if roster is not None:
+                people.enrol(connection, roster)
+            text = rows.policy(connection)
+            if policy is not None and policy_text(policy) != text:
+                text = policy_text(policy)
                 connection.execute(insert(COURSE).values(policy=text, author=author, at=_now()))
+            rules = policy_from(text, self.address.shown) if text else CoursePolicy()
+            for learner in people.roster(connection, everybody=False).learners:
+                check_granted(rules, learner)
 
     def roster(self, *, everybody: bool = False) -> Roster:
         """The class in the order of its roster; with `everybody` also those who left."""
