@@ -32,6 +32,10 @@ COMMANDS: Mapping[str, str] = {
     "cluster": "graders.cli.cluster:cluster_app",
     "kind": "graders.cli.kind:kind_app",
     "selftest": "graders.cli.selftest:selftest",
+    "enrol": "graders.cli.enrol:enrol",
+    "rescore": "graders.cli.rescore:rescore",
+    "override": "graders.cli.override:override",
+    "history": "graders.cli.enrol:history",
     "bench": "graders.cli.bench:bench",
 }
 """Where each subcommand is; only the one that is called is imported, for judging takes a second."""
