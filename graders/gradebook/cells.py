@@ -27,8 +27,11 @@ def text_cell(text: str, *, lines: bool = False) -> str:
 
 
 def runs(text: str) -> bool:
-    """Whether a spreadsheet would take a cell of `text` for a formula; spaces in front hide nothing."""
-    return text.startswith(RISKY) or text.lstrip().startswith(RISKY)
+    """Whether a spreadsheet would take a cell of `text` for a formula; spaces in front hide nothing.
+
+    A sign that stands alone, as in Moodle's `-` for no grade, is none.
+    """
+    return (text.startswith(RISKY) or text.lstrip().startswith(RISKY)) and len(text.strip()) > 1
 
 
 def points_cell(points: Decimal | None) -> str:

@@ -6,7 +6,7 @@ from graders.gradebook.cells import points_cell, table, text_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import reasons
 from graders.gradebook.matching import ids_of
-from graders.gradebook.model import GradebookModel
+from graders.gradebook.model import GradebookModel, GradeState
 
 HEADER = (
     "learner_id", "lab", "state", "criterion", "title", "group", "status", "earned", "points", "reason",
@@ -36,7 +36,8 @@ class CsvCriteria:
                     text_cell(one.title),
                     text_cell(one.group),
                     one.status.value,
-                    points_cell(one.earned),
+                    # Whoever adds these up must not make a grade of what is none.
+                    points_cell(one.earned if grade.state is GradeState.GRADED else None),
                     points_cell(one.points),
                     text_cell("\n".join(reasons(grade, one)), lines=True),
                 )

@@ -76,6 +76,8 @@ def _properties(learner: Learner, lab: LabColumn, grade: LabGrade) -> Iterator[t
 def _case(place: str, grade: LabGrade, criterion: CriterionGrade) -> Element:
     case = Element("testcase", {"classname": place, "name": one_line(criterion.id), "time": "0"})
     kind = _kind(criterion)
+    if kind == "failure" and grade.state is not GradeState.GRADED:
+        kind = "skipped"  # Nobody has lost a point of what is not graded as a whole.
     if kind:
         told = clean("\n".join(reasons(grade, criterion)))
         message = one_line(criterion.title or criterion.id, 300)

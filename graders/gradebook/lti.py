@@ -1,5 +1,4 @@
-"""`lti`: score payloads of LTI Assignment and Grade Services 2.0, one JSON object a line, to post as they
-are.
+"""`lti`: score payloads of LTI Assignment and Grade Services 2.0, one JSON object a line, ready to post.
 
 Each is of media type `application/vnd.ims.lis.v1.score+json`. What is not graded is `PendingManual` and has
 no score. A platform refuses a payload that is not newer than what it has, so a grade's time is when it was

@@ -84,7 +84,7 @@ def _test(grade: LabGrade, criterion: CriterionGrade, *, reasons: bool) -> dict[
     return {
         "name": one_line(criterion.title),
         "description": one_line(criterion.group),
-        "points": number(criterion.earned or Decimal(0)),
+        **({} if criterion.earned is None else {"points": number(criterion.earned)}),
         "max_points": number(criterion.points),
         "message": criterion.status.value,
         "output": why(grade, criterion) if reasons else "",
