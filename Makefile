@@ -19,7 +19,7 @@ LINTED := graders tests scripts
 SPREAD := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind selftest bench lint lock clean
+.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-interop selftest bench lint lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test-kind: $(READY) ## Real nodes and pods: the kind provider, in-cluster runs (
 	@.venv/bin/kubeproof setup
 	$(PYTEST) tests/kind tests/conformance -m kind
 	@[ -n "$$GIVEN_ARGS" ] || .venv/bin/python scripts/stages.py note kind
+
+test-interop: $(READY) ## Gradebooks read back by nbgrader and pandas, in a virtual environment of their own
+	@[ -x .venv-interop/bin/nbgrader ] || { python3 -m venv .venv-interop && .venv-interop/bin/pip install -q -r requirements.lock -e '.[interop]' pytest-timeout hypothesis; }
+	PATH="$$PWD/.venv-interop/bin:$$PATH" .venv-interop/bin/python -m pytest -p no:cacheprovider tests/conformance/test_gradebooks_interop.py
 
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
 	@$(KUBEPROOF) selftest -- "$$GIVEN_LAB"

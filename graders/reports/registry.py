@@ -5,8 +5,6 @@ A new exporter is one module with a class, named here; the conformance suite the
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from graders.reports.html import HtmlExporter
 from graders.reports.junit import JUnitExporter
 from graders.reports.report_json import JsonExporter
 from graders.reports.staff import StaffLog
+from graders.wholefile import write_whole
 
 EXPORTERS: Mapping[str, Exporter] = {
     exporter.name: exporter for exporter in (JsonExporter(), HtmlExporter(), JUnitExporter(), StaffLog())
@@ -47,7 +46,7 @@ def write_reports(
             path = out / exporter.file_name
             text = exporter.render(report, bundle)
             if text:
-                _replace(path, text)
+                write_whole(path, text, mode=0o600 if path.suffix == ".log" else 0o644)
                 written[exporter.name] = path
             else:
                 path.unlink(missing_ok=True)
@@ -66,17 +65,3 @@ def _exporter(name: str) -> Exporter:
     if name not in EXPORTERS:
         raise UsageError(f"there is no report format {name!r}", fix=f"choose from {', '.join(EXPORTERS)}")
     return EXPORTERS[name]
-
-
-def _replace(path: Path, text: str) -> None:
-    """A reader of `path` sees the old file or the new one; temporary names are never left behind."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mode = 0o600 if path.suffix == ".log" else 0o644
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,0 +1,37 @@
+"""Gradebooks: a class's grades, handed in wherever a university wants them.
+
+It knows nothing of where grades are kept; whoever keeps them makes a `GradebookModel`. It decides no points.
+"""
+
+from graders.gradebook.exporter import Exported, ExportOptions, GradeExporter
+from graders.gradebook.model import (
+    Adjustment,
+    AdjustmentKind,
+    CriterionGrade,
+    GradebookModel,
+    GradeState,
+    LabColumn,
+    LabGrade,
+    Learner,
+    Loss,
+)
+from graders.gradebook.registry import FORMATS, export, exporter_of, write_export
+
+__all__ = [
+    "FORMATS",
+    "Adjustment",
+    "AdjustmentKind",
+    "CriterionGrade",
+    "ExportOptions",
+    "Exported",
+    "GradeExporter",
+    "GradeState",
+    "GradebookModel",
+    "LabColumn",
+    "LabGrade",
+    "Learner",
+    "Loss",
+    "export",
+    "exporter_of",
+    "write_export",
+]

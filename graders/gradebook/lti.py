@@ -1,0 +1,64 @@
+"""`lti`: score payloads of LTI Assignment and Grade Services 2.0, one JSON object a line, ready to post.
+
+Each is of media type `application/vnd.ims.lis.v1.score+json`. What is not graded is `PendingManual` and has
+no score. A platform refuses a payload that is not newer than what it has, so a grade's time is when it was
+last changed.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from graders.gradebook.exporter import Exported, ExportOptions
+from graders.gradebook.feedback import feedback
+from graders.gradebook.matching import ids_of, stop
+from graders.gradebook.model import GradebookModel, GradeState, LabGrade
+from graders.gradebook.perlearner import as_json
+from graders.gradebook.unsaid import left_out
+from graders.reports.text import clean, number
+
+_COMMENT = 4_000
+_TOLD = (GradeState.GRADED, GradeState.UNGRADED)
+
+
+class LtiScores:
+    """Writes `scores.jsonl`; a line item is one lab's, and so is the file."""
+
+    name = "lti"
+    about = "LTI: score payloads (AGS 2.0) to post to a line item, one a line"
+    many = False
+    one_lab = True
+
+    def render(self, model: GradebookModel, options: ExportOptions) -> Exported:  # noqa: ARG002
+        """The payloads; see `GradeExporter`."""
+        ids = ids_of(model, lambda one: one.ids.get("lti", ""), what="LTI user id", column="lti")
+        told = [(learner, grade) for learner, _, grade in model.rows() if grade.state in _TOLD]
+        stop(
+            [learner.learner_id for learner, grade in told if _at(grade) is None],
+            "have a grade of which nobody knows when it was made, with its time zone",
+            "grade or rescore them again",
+        )
+        lines = [as_json(_payload(ids[learner.learner_id], grade), indent=None) for learner, grade in told]
+        notes = left_out(model, (GradeState.EXCUSED, GradeState.MISSING))
+        return Exported({"scores.jsonl": b"".join(lines)}, notes)
+
+
+def _payload(user: str, grade: LabGrade) -> dict[str, Any]:
+    at = _at(grade)
+    assert at is not None
+    payload: dict[str, Any] = {
+        "userId": user,
+        "activityProgress": "Completed" if grade.points is not None else "Submitted",
+        "gradingProgress": "FullyGraded" if grade.points is not None else "PendingManual",
+        "timestamp": at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "comment": clean(feedback(grade), _COMMENT),
+    }
+    if grade.points is not None and grade.possible is not None:
+        payload |= {"scoreGiven": number(grade.points), "scoreMaximum": number(grade.possible)}
+    return payload
+
+
+def _at(grade: LabGrade) -> datetime | None:
+    at = grade.graded_at
+    return at if at is not None and at.tzinfo is not None else None

@@ -1,0 +1,115 @@
+"""The gradebook formats there are, and writing their files so that nothing is ever half written.
+
+A new format is one module with a class, named here; the conformance suite then runs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from graders.faults import UsageError, machine_fault
+from graders.gradebook.canvas import CanvasGrades
+from graders.gradebook.csv_criteria import CsvCriteria
+from graders.gradebook.csv_table import CsvGrades
+from graders.gradebook.exporter import Exported, ExportOptions, GradeExporter
+from graders.gradebook.gradescope import GradescopeResults
+from graders.gradebook.junit_class import JUnitGrades
+from graders.gradebook.lti import LtiScores
+from graders.gradebook.model import GradebookModel
+from graders.gradebook.moodle_gradebook import MoodleGradebook
+from graders.gradebook.moodle_worksheet import MoodleWorksheet
+from graders.gradebook.nbgrader import NbgraderGrades
+from graders.gradebook.parquet import ParquetGrades
+from graders.gradebook.prairielearn import PrairieLearnResults
+from graders.wholefile import write_whole, write_whole_folder
+
+FORMATS: Mapping[str, GradeExporter] = {
+    exporter.name: exporter
+    for exporter in (
+        CsvGrades(),
+        CsvCriteria(),
+        CanvasGrades(),
+        MoodleWorksheet(),
+        MoodleGradebook(),
+        GradescopeResults(),
+        PrairieLearnResults(),
+        NbgraderGrades(),
+        JUnitGrades(),
+        ParquetGrades(),
+        LtiScores(),
+    )
+}
+"""Every gradebook format by name."""
+
+
+def exporter_of(name: str) -> GradeExporter:
+    """The exporter of a format.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"there is no gradebook format {name!r}", fix=f"choose from {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def export(model: GradebookModel, name: str, options: ExportOptions) -> Exported:
+    """Render a gradebook in a format; writes nothing.
+
+    Raises:
+        UsageError: an unknown format, several labs where the format holds one, or as `GradeExporter.render`.
+    """
+    exporter = exporter_of(name)
+    if exporter.one_lab and len(model.labs) != 1:
+        labs = ", ".join(lab.lab for lab in model.labs)
+        raise UsageError(
+            f"a file of format {name} holds one lab, and here are {len(model.labs)}",
+            fix=f"give --lab and one of: {labs}",
+        )
+    return exporter.render(model, options)
+
+
+def write_export(exported: Exported, name: str, out: Path) -> tuple[Path, ...]:
+    """Write what was rendered to the file `out`, or into the folder `out` where the format makes many.
+
+    Raises:
+        UsageError: `out` cannot be written, or is a folder that holds anything but an earlier export.
+        InfraFault: the disk is full or broken.
+    """
+    many = exporter_of(name).many
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if not many:
+            (content,) = exported.files.values()
+            write_whole(out, content)
+            return (out,)
+        if out.exists() or out.is_symlink():
+            _see_earlier_export(out, name)
+        write_whole_folder(out, {**exported.files, _MARK: f"{name}\n".encode()})
+    except OSError as error:
+        if (fault := machine_fault(error)) is not None:
+            raise fault from error
+        raise UsageError(
+            f"the gradebook cannot be written here: {error.strerror}", file=out, fix="name another with --out"
+        ) from error
+    return tuple(out / one for one in exported.files)
+
+
+_MARK = ".kubeproof-export"
+
+
+def _see_earlier_export(out: Path, name: str) -> None:
+    """A folder is replaced only if it is empty, or an export of this format with nothing put into it."""
+    mark = out / _MARK
+    empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
+    if empty or (not out.is_symlink() and mark.is_file() and mark.read_text("utf-8") == f"{name}\n"):
+        others = [
+            file for file in out.rglob("*") if file.is_file() and file.name not in (_MARK, "results.json")
+        ]
+        if not others:
+            return
+        raise UsageError(
+            "this folder holds something that no export wrote", file=others[0], fix="name another with --out"
+        )
+    raise UsageError("there is something else here", file=out, fix="name a new folder with --out")

@@ -1,0 +1,1 @@
+"""A site for the class: static pages about how everybody did, for staff."""
