@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from graders.clusters.registry import provider_named
 from graders.interrupt import done_before_the_end
-from graders.process import spawn
+from graders.process import kill_group, spawn
 from graders.progress import Progress
 
+TELLS_EVERY_S = 0.5
 _CLEANS_UP_WITHIN_S = 30.0
 
 
@@ -32,11 +35,19 @@ class GradingProcesses:
         if self._ending:
             raise InterruptedError("gradings are being ended")
 
-    def run(self, arguments: Sequence[str], log: Path) -> None:
-        """Grade, and wait for the end; `log` takes what is printed.
+    def run(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        most_s: float = math.inf,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Grade, and wait for the end; `log` takes what is printed, `meanwhile` is called now and then.
 
         Raises:
-            InterruptedError: gradings are being ended.
+            InterruptedError: gradings are being ended. TimeoutError: it took longer than `most_s`, and was
+                ended.
         """
         with log.open("wb") as printed:
             with self._lock:
@@ -48,8 +59,15 @@ class GradingProcesses:
                     stderr=subprocess.STDOUT,
                 )
                 self._running.add(process)
-            process.wait()
-        self._running.discard(process)
+            since = time.monotonic()
+            try:
+                while not _ended(process, TELLS_EVERY_S):
+                    meanwhile()
+                    if time.monotonic() - since > most_s:
+                        _end(process)
+                        raise TimeoutError(f"the grading did not end within {most_s:.0f} s")
+            finally:
+                self._running.discard(process)
 
     def end(self) -> None:
         """End those that run, each by a signal that lets it remove what it started."""
@@ -59,8 +77,21 @@ class GradingProcesses:
         for process in running:
             process.terminate()
         for process in running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_CLEANS_UP_WITHIN_S)
+            _ended(process, _CLEANS_UP_WITHIN_S)
+
+
+def _ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    if not _ended(process, _CLEANS_UP_WITHIN_S):
+        kill_group(process)
 
 
 @contextlib.contextmanager

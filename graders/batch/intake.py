@@ -29,8 +29,10 @@ class HandIn:
     rejected: bool = False
 
 
-def hand_ins_in(folder: Path, learners: Collection[str]) -> list[HandIn]:
+def hand_ins_in(folder: Path, learners: Collection[str] | None = None) -> list[HandIn]:
     """The entries of `folder`, each named after its learner: `ada/`, `ada.zip`, `ada.tar.gz`.
+
+    `learners` are those that there are; None takes whoever there is an entry of.
 
     Names that begin with a dot are left out. An entry counts as handed in when the newest file in it changed,
     an archive when it did.
@@ -49,7 +51,8 @@ def hand_ins_in(folder: Path, learners: Collection[str]) -> list[HandIn]:
     by_learner: dict[str, list[Path]] = {}
     for entry in entries:
         by_learner.setdefault(_owner(entry), []).append(entry)
-    if unknown := [entry for owner in by_learner if owner not in learners for entry in by_learner[owner]]:
+    owners = [owner for owner in by_learner if learners is not None and owner not in learners]
+    if unknown := [entry for owner in owners for entry in by_learner[owner]]:
         raise UsageError(
             f"{_listed(unknown)}: {'belongs' if len(unknown) == 1 else 'belong'} to nobody on the roster",
             file=file_name(folder),

@@ -87,15 +87,21 @@ def snapshot(submission_root: Path, destination: Path, *, limits: SubmissionLimi
         return tree.finish()
 
 
-def digest_of(submission_root: Path, *, limits: SubmissionLimits | None = None) -> str:
-    """The digest that `snapshot` would return, under the same rules, without a copy.
+def digest_of(root: Path, *, limits: SubmissionLimits | None = None) -> str:
+    """The digest that `load_submission` would give a folder or an archive, under the same rules.
+
+    Nothing is copied.
 
     Raises:
         BadSubmission, UsageError: as `load_submission` does.
     """
     limits = limits or SubmissionLimits()
-    tree = Tree(None, limits)
-    read_folder(submission_root, tree, limits)
+    _expect_readable(root)
+    packed = not root.is_dir()
+    if packed:
+        _expect_archive(root)
+    tree = Tree(None, limits, same_case=packed)
+    (read_archive if packed else read_folder)(root, tree, limits)
     return tree.finish()
 
 
