@@ -75,7 +75,7 @@ lock: ## Pin all requirements anew, with hashes
 	@sh scripts/lock.sh
 
 clean: ## Remove the environment and what tools left (not the cache of binaries)
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-interop build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 
 $(READY): requirements.lock pyproject.toml scripts/bootstrap.sh
 	@sh scripts/bootstrap.sh

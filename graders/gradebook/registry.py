@@ -22,7 +22,7 @@ from graders.gradebook.moodle_worksheet import MoodleWorksheet
 from graders.gradebook.nbgrader import NbgraderGrades
 from graders.gradebook.parquet import ParquetGrades
 from graders.gradebook.prairielearn import PrairieLearnResults
-from graders.wholefile import write_whole, write_whole_folder
+from graders.wholefile import NotOurs, write_whole, write_whole_folder
 
 FORMATS: Mapping[str, GradeExporter] = {
     exporter.name: exporter
@@ -77,39 +77,22 @@ def write_export(exported: Exported, name: str, out: Path) -> tuple[Path, ...]:
         UsageError: `out` cannot be written, or is a folder that holds anything but an earlier export.
         InfraFault: the disk is full or broken.
     """
-    many = exporter_of(name).many
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if not many:
-            (content,) = exported.files.values()
-            write_whole(out, content)
-            return (out,)
-        if out.exists() or out.is_symlink():
-            _see_earlier_export(out, name)
-        write_whole_folder(out, {**exported.files, _MARK: f"{name}\n".encode()})
+        if exporter_of(name).many:
+            return write_whole_folder(out, exported.files.items())
+        (content,) = exported.files.values()
+        write_whole(out, content)
+    except NotOurs as error:
+        raise UsageError(
+            "this is not of an earlier export, and stays",
+            file=error.path,
+            fix="name another folder with --out",
+        ) from error
     except OSError as error:
         if (fault := machine_fault(error)) is not None:
             raise fault from error
         raise UsageError(
             f"the gradebook cannot be written here: {error.strerror}", file=out, fix="name another with --out"
         ) from error
-    return tuple(out / one for one in exported.files)
-
-
-_MARK = ".kubeproof-export"
-
-
-def _see_earlier_export(out: Path, name: str) -> None:
-    """A folder is replaced only if it is empty, or an export of this format with nothing put into it."""
-    mark = out / _MARK
-    empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
-    if empty or (not out.is_symlink() and mark.is_file() and mark.read_text("utf-8") == f"{name}\n"):
-        others = [
-            file for file in out.rglob("*") if file.is_file() and file.name not in (_MARK, "results.json")
-        ]
-        if not others:
-            return
-        raise UsageError(
-            "this folder holds something that no export wrote", file=others[0], fix="name another with --out"
-        )
-    raise UsageError("there is something else here", file=out, fix="name a new folder with --out")
+    return (out,)

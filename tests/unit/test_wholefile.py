@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from graders.wholefile import write_whole, write_whole_folder
+from graders.wholefile import LIST, NotOurs, write_whole, write_whole_folder
 
 
 def test_a_file_is_replaced_with_its_mode(tmp_path: Path) -> None:
@@ -38,14 +39,48 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_swapped_as_a_whole(tmp_path: Path) -> None:
-    write_whole_folder(tmp_path / "site", {"a/b.txt": "1", "c": b"2"})
-    write_whole_folder(tmp_path / "site", {"a/d.txt": "3"})
+    write_whole_folder(tmp_path / "site", [("a/b.txt", "1"), ("c", b"2")])
 
-    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
-        "site",
-        "site/a",
-        "site/a/d.txt",
-    ]
+    assert write_whole_folder(tmp_path / "site", [("a/d.txt", "3")]) == (tmp_path / "site" / "a" / "d.txt",)
+
+    there = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert there == [f"site/{LIST}", "site/a/d.txt"]
+
+
+@pytest.mark.parametrize("list_of_files", ["", "[]", "7", '["other"]'])
+def test_what_somebody_put_into_a_folder_keeps_it(tmp_path: Path, list_of_files: str) -> None:
+    write_whole_folder(tmp_path / "site", [("a", "1")])
+    (tmp_path / "site" / "notes").write_text("mine")
+    (tmp_path / "site" / LIST).write_text(list_of_files)
+
+    with pytest.raises(NotOurs):
+        write_whole_folder(tmp_path / "site", [("b", "2")])
+
+    assert {path.name for path in (tmp_path / "site").iterdir()} == {"a", "notes", LIST}
+
+
+def test_a_link_to_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "site").symlink_to(tmp_path / "far")
+
+    with pytest.raises(NotOurs):
+        write_whole_folder(tmp_path / "site", [("b", "2")])
+
+    assert list((tmp_path / "far").iterdir()) == []
+
+
+def test_a_maker_that_fails_leaves_the_earlier_folder(tmp_path: Path) -> None:
+    write_whole_folder(tmp_path / "site", [("a", "1")])
+
+    def breaks() -> Iterator[tuple[str, str]]:
+        yield "a", "2"
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        write_whole_folder(tmp_path / "site", breaks())
+
+    assert (tmp_path / "site" / "a").read_text() == "1"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x"])
@@ -53,6 +88,6 @@ def test_a_name_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
 
     with pytest.raises(ValueError, match="leads out"):
-        write_whole_folder(tmp_path / "in" / "site", {"ok": "1", name: "2"})
+        write_whole_folder(tmp_path / "in" / "site", [("ok", "1"), (name, "2")])
 
     assert list((tmp_path / "in").iterdir()) == []

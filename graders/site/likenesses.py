@@ -1,0 +1,126 @@
+"""Which submissions of a class are alike beyond what the course gave and what many write.
+
+A likeness is a reason to look, never a verdict: the site shows both sources side by side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from graders.site.fingerprints import Gram, fingerprints, grams
+from graders.site.model import LabSources
+
+FEWEST_SHARED = 12
+"""Shared fingerprints below which a pair is not told."""
+
+LEAST_SHARE = 0.15
+SHOWN_PAIRS = 60
+_MANY = 8
+_PART = 0.1
+
+
+@dataclass(frozen=True)
+class Region:
+    """Lines `first` to `last` of a file that the other side has too, at its region of the same `number`."""
+
+    number: int
+    path: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """A pair: `share` is what of the smaller one's own fingerprints is in the other, from 0 to 1."""
+
+    one: str
+    other: str
+    share: float
+    shared: int
+    regions: tuple[tuple[Region, Region], ...]
+
+
+@dataclass(frozen=True)
+class Likenesses:
+    """Pairs of a lab, most alike first; `compared` submissions had anything of their own to compare."""
+
+    pairs: tuple[Likeness, ...]
+    compared: int
+    more: int
+    common: int
+    """Fingerprints left out because so many learners have them."""
+
+
+def likenesses(sources: LabSources) -> Likenesses:
+    """Compare every submission of a lab with every other."""
+    given = {gram.hash for path, text in sources.given.items() for gram in grams(path, text)}
+    own = {name: fingerprints(files, given) for name, files in sorted(sources.handed_in.items())}
+    holders: dict[int, list[str]] = defaultdict(list)
+    for name, chosen in own.items():
+        for value in {gram.hash for gram in chosen}:
+            holders[value].append(name)
+    most = max(_MANY, int(_PART * len(own)))
+    common = {value for value, names in holders.items() if len(names) > most}
+    shared: Counter[tuple[str, str]] = Counter()
+    for value, names in holders.items():
+        if value not in common:
+            shared.update(combinations(names, 2))
+    sizes = {name: len({gram.hash for gram in chosen} - common) for name, chosen in own.items()}
+    found = sorted(
+        (-times / min(sizes[one], sizes[other]), -times, one, other)
+        for (one, other), times in shared.items()
+        if times >= FEWEST_SHARED and times / min(sizes[one], sizes[other]) >= LEAST_SHARE
+    )
+    pairs = tuple(
+        Likeness(one, other, -share, -times, _regions(own[one], own[other], common))
+        for share, times, one, other in found[:SHOWN_PAIRS]
+    )
+    return Likenesses(
+        pairs, sum(size > 0 for size in sizes.values()), max(len(found) - SHOWN_PAIRS, 0), len(common)
+    )
+
+
+def _regions(
+    ours: Iterable[Gram], theirs: Iterable[Gram], common: set[int]
+) -> tuple[tuple[Region, Region], ...]:
+    """What is shared, joined where it follows on in both; numbered from 1 in the order of the first."""
+    places: dict[int, list[Gram]] = defaultdict(list)
+    for gram in theirs:
+        if gram.hash not in common:
+            places[gram.hash].append(gram)
+    joined: list[tuple[Region, Region]] = []
+    for gram in ours:
+        if not (there := places.get(gram.hash)):
+            continue
+        last = joined[-1] if joined else None
+        follows = next((each for each in there if last and _follows(last[1], each)), None)
+        if last and follows and _follows(last[0], gram):
+            joined[-1] = (_longer(last[0], gram), _longer(last[1], follows))
+        else:
+            number = len(joined) + 1
+            joined.append((_region(number, gram), _region(number, there[0])))
+    return tuple(joined)
+
+
+def _follows(region: Region, gram: Gram) -> bool:
+    return region.path == gram.path and region.first <= gram.first <= region.last + 3
+
+
+def _longer(region: Region, gram: Gram) -> Region:
+    return Region(region.number, region.path, region.first, max(region.last, gram.last))
+
+
+def _region(number: int, gram: Gram) -> Region:
+    return Region(number, gram.path, gram.first, gram.last)
+
+
+def lines_marked(regions: Iterable[Region]) -> Mapping[str, Mapping[int, int]]:
+    """For each file the number of the region that each line is in; a line in several has the first's."""
+    marked: dict[str, dict[int, int]] = defaultdict(dict)
+    for region in regions:
+        for line in range(region.first, region.last + 1):
+            marked[region.path].setdefault(line, region.number)
+    return marked
