@@ -37,6 +37,8 @@ COMMANDS: Mapping[str, str] = {
     "rescore": "graders.cli.rescore:rescore",
     "override": "graders.cli.override:override",
     "history": "graders.cli.enrol:history",
+    "export": "graders.cli.gradebooks:export",
+    "site": "graders.cli.gradebooks:site",
     "bench": "graders.cli.bench:bench",
 }
 """Where each subcommand is; only the one that is called is imported, for judging takes a second."""

@@ -71,8 +71,8 @@ def load_submission(
     )
 
 
-def snapshot(submission_root: Path, destination: Path, *, limits: SubmissionLimits | None = None) -> str:
-    """Copy a submission's files into the new folder `destination`; returns their digest.
+def snapshot(handed_in: Path, destination: Path, *, limits: SubmissionLimits | None = None) -> str:
+    """Copy the files of a folder or an archive into the new folder `destination`; returns their digest.
 
     Files become 0644 or 0755, folders 0755; links that stay inside stay links. Nothing is left of a
     copy that was refused.
@@ -80,11 +80,8 @@ def snapshot(submission_root: Path, destination: Path, *, limits: SubmissionLimi
     Raises:
         BadSubmission, UsageError, InfraFault: as `load_submission` does.
     """
-    limits = limits or SubmissionLimits()
-    tree = Tree(destination, limits)
     with _whole_or_gone(destination):
-        read_folder(submission_root, tree, limits)
-        return tree.finish()
+        return _read(handed_in, destination, limits or SubmissionLimits())
 
 
 def digest_of(root: Path, *, limits: SubmissionLimits | None = None) -> str:
@@ -95,13 +92,17 @@ def digest_of(root: Path, *, limits: SubmissionLimits | None = None) -> str:
     Raises:
         BadSubmission, UsageError: as `load_submission` does.
     """
-    limits = limits or SubmissionLimits()
-    _expect_readable(root)
-    packed = not root.is_dir()
+    return _read(root, None, limits or SubmissionLimits())
+
+
+def _read(handed_in: Path, destination: Path | None, limits: SubmissionLimits) -> str:
+    """Read all of a folder or an archive, into `destination` if there is one; gives the digest."""
+    _expect_readable(handed_in)
+    packed = not handed_in.is_dir()
     if packed:
-        _expect_archive(root)
-    tree = Tree(None, limits, same_case=packed)
-    (read_archive if packed else read_folder)(root, tree, limits)
+        _expect_archive(handed_in)
+    tree = Tree(destination, limits, same_case=packed)
+    (read_archive if packed else read_folder)(handed_in, tree, limits)
     return tree.finish()
 
 

@@ -11,19 +11,23 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from graders.batch.intake import hand_ins_in
 from graders.batch.run import Batch, How, run_batch
+from graders.cli.classbook import class_of, gradebook_of
 from graders.cohort import FinalState, Roster
 from graders.course import load_course
 from graders.faults import InfraFault
+from graders.gradebook import GradeState
 from graders.model import Verdict
 from graders.paths import COURSE as NAMED
 from graders.paths import REPOSITORY
 from graders.progress import Silent
+from graders.site import build_site
 from graders.store import GradeStore, NewGrade, StoredGrade, open_store
 from tests.unit.postgres_server import running_server
 
@@ -175,6 +179,34 @@ def test_a_store_that_goes_away_costs_no_second_grading(batch: Batch, tmp_path: 
         assert [row.open for row in rows] == [False] * 6
         assert set(kept) < set(batch.results.glob("*/*"))
         assert len(list(batch.results.glob("ada/*"))) == 1
+
+
+def test_what_is_in_the_store_is_what_gradebooks_and_the_site_show(batch: Batch, tmp_path: Path) -> None:
+    url = tmp_path / "class.db"
+    with open_store(url) as store:
+        enrolled(store, batch)
+        run_batch(batch, store, Silent())
+        store.override("bob", "essay", Decimal(1), possible=Decimal(2), author="kim", reason="seen in person")
+    book = gradebook_of(str(url))
+    (lab,) = book.labs
+    found = {learner.learner_id: book.grade(learner, lab) for learner in book.learners}
+    assert {name: (one.state, one.points) for name, one in found.items()} == {
+        "ada": (GradeState.GRADED, Decimal(2)),
+        "bob": (GradeState.GRADED, Decimal(1)),
+        "cyd": (GradeState.GRADED, Decimal(2)),
+        "dan": (GradeState.MISSING, None),
+        "eve": (GradeState.GRADED, Decimal(2)),
+        "fay": (GradeState.MISSING, None),
+    }
+    assert [one.change for one in found["bob"].adjustments] == [Decimal(1)]
+    assert {loss.check for loss in found["bob"].losses}
+    assert "the key" in found["dan"].problem
+    model = class_of(str(url), {"essay": tmp_path / "submissions"})
+    assert model.sources["essay"].handed_in.keys() == {"ada", "bob", "cyd", "dan", "eve"}
+    files = build_site(model, tmp_path / "site")
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert "ada" in page
+    assert len(files) > len(found)
 
 
 def test_another_rubric_is_told_and_nobody_is_graded_again(batch: Batch, tmp_path: Path) -> None:
