@@ -16,13 +16,10 @@ from sqlalchemy import Connection, inspect, text
 
 from graders.faults import InfraFault, UsageError
 from graders.progress import Progress
-from graders.store.engine import Database
+from graders.store.engine import Database, one_at_a_time
 from graders.store.schema import METADATA, VERSION_TABLE
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-
-_OURS = 0x6B756265
-"""The key of the lock that one of several commands takes which find an older store at once."""
 
 
 def bring_up_to_date(database: Database, progress: Progress, *, create: bool) -> None:
@@ -40,8 +37,7 @@ def bring_up_to_date(database: Database, progress: Progress, *, create: bool) ->
         if _version(database, connection, known, create=create) == head:
             return
     with database.writing() as connection:
-        if database.address.file is None:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _OURS})
+        one_at_a_time(connection)
         # Somebody else may have done it in the meantime.
         version = _version(database, connection, known, create=create)
         if version == head:
