@@ -168,9 +168,8 @@ def test_a_report_of_no_grade_is_told(store: GradeStore) -> None:
 def test_the_class_comes_back_in_the_order_of_its_roster(store: GradeStore) -> None:
     roster = Roster(
         (
-            Learner(
-                "zoe", "Zoë", "z@x.y", "B", {"canvas": "7"}, {"lab1": Extension(hours=3)}, 0, frozenset({"lab2"})
-            ),
+            Learner("zoe", "Zoë", "z@x.y", "B", {"canvas": "7"}, {"lab1": Extension(hours=3)}),
+            Learner("bob", late_days=0, excused=frozenset({"lab2"})),
             Learner("ada", extensions={"lab1": Extension(until="2026-10-15")}),
         )
     )  # fmt: skip
