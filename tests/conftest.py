@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.registry import VARIABLE
+
+if TYPE_CHECKING:
+    from tests.unit.postgres_server import Server
 
 # The record of a run is very many small objects: to look for cycles in it takes longer than to read it.
 gc.set_threshold(200_000, 20, 20)
@@ -43,3 +47,12 @@ def docker_host(request: pytest.FixtureRequest) -> Iterator[str]:
             yield host
     else:
         pytest.skip("no Docker engine answers")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL server of the tests' own; without the programs, tests that want it are skipped."""
+    from tests.unit.postgres_server import running_server
+
+    with running_server() as server:
+        yield server

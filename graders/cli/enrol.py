@@ -44,7 +44,9 @@ def enrol(
         count, labs = len(opened.roster().learners), opened.policy().labs
     console = Screen()
     due = ", ".join(f"{slug} due {lab.due:%Y-%m-%d %H:%M %Z}" for slug, lab in labs.items() if lab.due)
-    console.print(f"{count} learners; {due or 'no lab is ever late'}", markup=False, highlight=False)
+    console.print(
+        f"{count} learners; {due or 'no lab is ever late'}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def history(

@@ -64,7 +64,7 @@ def rescore(  # noqa: PLR0917  (a command line has as many options as it has)
         with open_store(store, create=False) as opened:
             found.write(opened, author=who, reason=why)
         written = True
-    console.print(_ending(found, written=written), markup=False, highlight=False)
+    console.print(_ending(found, written=written), markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(3 if found.to_grade or any(_is_open(each.after) for each in found.changes) else 0)
 
 
@@ -85,7 +85,7 @@ def _show(found: Rescored, console: Screen) -> None:
         console.print(table)
     for grade in found.to_grade:
         told = f"{grade.learner_id}, {grade.lab}: no record is kept to judge; grade it again: {grade.problem}"
-        console.print(told, markup=False, highlight=False)
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def _row(change: Change) -> tuple[str, ...]:

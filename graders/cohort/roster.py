@@ -197,7 +197,7 @@ def _learner(row: _Row) -> Learner:
     if email and (email.count("@") != 1 or " " in email or email.startswith("@") or email.endswith("@")):
         raise row.refusal(f"{quote(email)} is no e-mail address", "write one, or leave the cell empty")
     excused = frozenset(cells.get("excused", "").replace(";", " ").replace(",", " ").split())
-    for lab in excused:
+    for lab in sorted(excused):
         if not _SLUG.fullmatch(lab):
             raise row.refusal(f"{quote(lab)} is no lab", "write labs by their slug, such as lab1")
     prefixed = [(found, value) for name, value in cells.items() if (found := _PREFIXED.fullmatch(name))]

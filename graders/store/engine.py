@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from graders.faults import InfraFault
 from graders.store.address import Address
 from graders.store.troubles import WAITS_S, told
 
 _WRITES = "kubeproof_writes"
+
+_OURS = 0x6B756265
+"""The key of the lock, which other programs on a server do not take."""
 
 
 class Database:
@@ -78,6 +81,12 @@ class Database:
                 "what was written last is not kept",
                 fix="put the file back, and run the same command again",
             )
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Have nobody else past this point until the transaction ends; in a file that holds for every writer."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _OURS})
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

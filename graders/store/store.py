@@ -28,7 +28,7 @@ from graders.gradekey import GradeKey
 from graders.model import Verdict
 from graders.store import people, rows
 from graders.store.address import Address
-from graders.store.engine import Database
+from graders.store.engine import Database, one_at_a_time
 from graders.store.records import (
     HistoryEntry,
     NewGrade,
@@ -84,6 +84,7 @@ class GradeStore:
             UsageError: what the roster grants cannot be meant by the rules; then nothing is taken in.
         """
         with self._database.writing() as connection:
+            one_at_a_time(connection)
             if roster is not None:
                 people.enrol(connection, roster)
             text = rows.policy(connection)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -16,13 +17,10 @@ from sqlalchemy import Connection, inspect, text
 
 from graders.faults import InfraFault, UsageError
 from graders.progress import Progress
-from graders.store.engine import Database
+from graders.store.engine import Database, one_at_a_time
 from graders.store.schema import METADATA, VERSION_TABLE
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-
-_OURS = 0x6B756265
-"""The key of the lock that one of several commands takes which find an older store at once."""
 
 
 def bring_up_to_date(database: Database, progress: Progress, *, create: bool) -> None:
@@ -32,16 +30,13 @@ def bring_up_to_date(database: Database, progress: Progress, *, create: bool) ->
         UsageError: there is none and it is not to be made, it is of a newer version, or no store.
         InfraFault: the database failed.
     """
-    config = _config()
-    scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_current_head()
-    known = [each.revision for each in scripts.walk_revisions()]
+    known = versions()
+    head = known[0]
     with database.reading() as connection:
         if _version(database, connection, known, create=create) == head:
             return
     with database.writing() as connection:
-        if database.address.file is None:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _OURS})
+        one_at_a_time(connection)
         # Somebody else may have done it in the meantime.
         version = _version(database, connection, known, create=create)
         if version == head:
@@ -53,8 +48,16 @@ def bring_up_to_date(database: Database, progress: Progress, *, create: bool) ->
             progress.say(
                 f"the store {database.address.shown} becomes one of version {head}; a copy is {kept}"
             )
+        config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@cache
+def versions() -> tuple[str, ...]:
+    """Every version that this kubeproof knows, today's first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return tuple(each.revision for each in scripts.walk_revisions())
 
 
 def _config() -> Config:
@@ -64,7 +67,9 @@ def _config() -> Config:
     return config
 
 
-def _version(database: Database, connection: Connection, known: list[str], *, create: bool) -> str | None:
+def _version(
+    database: Database, connection: Connection, known: tuple[str, ...], *, create: bool
+) -> str | None:
     """The version of a store, None for a database with nothing of ours."""
     shown = database.address.shown
     options = {"version_table": VERSION_TABLE}

@@ -31,13 +31,12 @@ _SETTINGS = {
 
 
 class Server:
-    """A running server; `url()` makes a new database in it."""
+    """A running server, with one database."""
 
     def __init__(self, programs: Path, folder: Path, user: dict[str, Any]) -> None:
         self._programs = programs
         self._user = user
         self.folder = folder
-        self._count = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -54,13 +53,12 @@ class Server:
             self._process.wait(60)
 
     def url(self) -> str:
-        self._count += 1
-        name = f"class{self._count}"
-        self.run(f'CREATE DATABASE "{name}"', "postgres")
-        return self._url(name)
+        """A database with nothing in it: always the same, emptied, for that is sooner had than another."""
+        self.run("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+        return self._url("postgres")
 
-    def run(self, statement: str, database: str) -> None:
-        with psycopg.connect(self._url(database), autocommit=True) as connection:
+    def run(self, statement: str) -> None:
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
 
     def _url(self, database: str) -> str:
@@ -107,6 +105,6 @@ def running_server() -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
