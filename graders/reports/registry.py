@@ -13,14 +13,26 @@ from pathlib import Path
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, UsageError
 from graders.model import GradeReport
+from graders.reports.annotations import AnnotationsExporter
+from graders.reports.autograding import AutogradingExporter
 from graders.reports.exporter import Exporter
 from graders.reports.html import HtmlExporter
 from graders.reports.junit import JUnitExporter
 from graders.reports.report_json import JsonExporter
 from graders.reports.staff import StaffLog
+from graders.reports.summary import SummaryExporter
 
 EXPORTERS: Mapping[str, Exporter] = {
-    exporter.name: exporter for exporter in (JsonExporter(), HtmlExporter(), JUnitExporter(), StaffLog())
+    exporter.name: exporter
+    for exporter in (
+        JsonExporter(),
+        HtmlExporter(),
+        JUnitExporter(),
+        SummaryExporter(),
+        AnnotationsExporter(),
+        AutogradingExporter(),
+        StaffLog(),
+    )
 }
 """Every exporter by name, in the order in which files are written."""
 
