@@ -33,6 +33,10 @@ COMMANDS: Mapping[str, str] = {
     "kind": "graders.cli.kind:kind_app",
     "selftest": "graders.cli.selftest:selftest",
     "bench": "graders.cli.bench:bench",
+    "verify": "graders.cli.verify:verify",
+    "sign": "graders.cli.verify:sign",
+    "keygen": "graders.cli.verify:keygen",
+    "github": "graders.cli.github:github_app",
 }
 """Where each subcommand is; only the one that is called is imported, for judging takes a second."""
 

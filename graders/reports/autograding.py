@@ -1,9 +1,9 @@
 """`autograding.json`: what the reporter of GitHub Classroom reads, for repositories that still have it.
 
-It adds up a score twice: as the sum of `tests[].score`, and as passed tests over all tests times `max_score`.
-With tests of unequal weight the two disagree, so here every test is worth the same: one point, and a criterion
-of four points is four tests. Where points are no whole numbers, or too many, a test is one per cent of the
-total, which is rounded down. Both sums are then the same number.
+It adds up a score twice: the sum of `tests[].score`, and passed tests over all tests, times `max_score`.
+With tests of unequal weight the two disagree, so here each is worth one point: a criterion of four points is
+four tests. Where points are no whole numbers, or too many, a test is one per cent of the total, which is
+rounded down. Both sums are then the same number.
 
 It has no way to say "not graded": an error counts as a zero. So a report that is not graded gives no file.
 """

@@ -70,6 +70,6 @@ def _clock(seconds: float) -> str:
 
 
 def _plain(name: str) -> str:
-    """What Mermaid reads as a name: no colon, semicolon, comma or hash, and no word of its own at the start."""
+    """What Mermaid reads as a name: no colon, semicolon, comma or hash, no word of its own at the start."""
     words = " ".join(_NOT_PLAIN.sub(" ", one_line(name, 60)).split())
     return _WORDS.sub("- ", words, count=1) if _WORDS.match(words) else words or "-"

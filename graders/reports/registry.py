@@ -36,7 +36,10 @@ EXPORTERS: Mapping[str, Exporter] = {
 }
 """Every exporter by name, in the order in which files are written."""
 
-REPORTS = tuple(exporter.file_name for exporter in EXPORTERS.values())
+SIGNATURE = "report.dsse.json"
+"""What vouches for a report.json, where somebody signed it; it goes when the report is written anew."""
+
+REPORTS = (*(exporter.file_name for exporter in EXPORTERS.values()), SIGNATURE)
 """The names of all files that a report may become."""
 
 
@@ -55,6 +58,7 @@ def write_reports(
     written = {}
     try:
         out.mkdir(parents=True, exist_ok=True)
+        (out / SIGNATURE).unlink(missing_ok=True)
         for exporter in chosen:
             path = out / exporter.file_name
             text = exporter.render(report, bundle)
