@@ -40,6 +40,10 @@ COMMANDS: Mapping[str, str] = {
     "export": "graders.cli.gradebooks:export",
     "site": "graders.cli.gradebooks:site",
     "bench": "graders.cli.bench:bench",
+    "verify": "graders.cli.verify:verify",
+    "sign": "graders.cli.verify:sign",
+    "keygen": "graders.cli.verify:keygen",
+    "github": "graders.cli.github:github_app",
 }
 """Where each subcommand is; only the one that is called is imported, for judging takes a second."""
 

@@ -11,19 +11,34 @@ from pathlib import Path
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, UsageError
 from graders.model import GradeReport
+from graders.reports.annotations import AnnotationsExporter
+from graders.reports.autograding import AutogradingExporter
 from graders.reports.exporter import Exporter
 from graders.reports.html import HtmlExporter
 from graders.reports.junit import JUnitExporter
 from graders.reports.report_json import JsonExporter
 from graders.reports.staff import StaffLog
+from graders.reports.summary import SummaryExporter
 from graders.wholefile import write_whole
 
 EXPORTERS: Mapping[str, Exporter] = {
-    exporter.name: exporter for exporter in (JsonExporter(), HtmlExporter(), JUnitExporter(), StaffLog())
+    exporter.name: exporter
+    for exporter in (
+        JsonExporter(),
+        HtmlExporter(),
+        JUnitExporter(),
+        SummaryExporter(),
+        AnnotationsExporter(),
+        AutogradingExporter(),
+        StaffLog(),
+    )
 }
 """Every exporter by name, in the order in which files are written."""
 
-REPORTS = tuple(exporter.file_name for exporter in EXPORTERS.values())
+SIGNATURE = "report.dsse.json"
+"""What vouches for a report.json, where somebody signed it; it goes when the report is written anew."""
+
+REPORTS = (*(exporter.file_name for exporter in EXPORTERS.values()), SIGNATURE)
 """The names of all files that a report may become."""
 
 
@@ -42,6 +57,7 @@ def write_reports(
     written = {}
     try:
         out.mkdir(parents=True, exist_ok=True)
+        (out / SIGNATURE).unlink(missing_ok=True)
         for exporter in chosen:
             path = out / exporter.file_name
             text = exporter.render(report, bundle)

@@ -1,0 +1,118 @@
+"""`autograding.json`: what the reporter of GitHub Classroom reads, for repositories that still have it.
+
+It adds up a score twice: the sum of `tests[].score`, and passed tests over all tests, times `max_score`.
+With tests of unequal weight the two disagree, so here each is worth one point: a criterion of four points is
+four tests. Where points are no whole numbers, or too many, a test is one per cent of the total, which is
+rounded down. Both sums are then the same number.
+
+It has no way to say "not graded": an error counts as a zero. So a report that is not graded gives no file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.model import CriterionScore, GradeReport, Outcome, Status, Verdict
+from graders.reports.places import places_in
+from graders.reports.text import clean, one_line
+from graders.reports.withheld import for_learners
+
+LIMIT = 128 * 1024
+"""Bytes that one variable of an environment may have on Linux, in which the text goes as base64."""
+
+PER_CENT = 100
+_UNITS = 300
+_NAME = 70
+_MESSAGE = 400
+
+
+class AutogradingExporter:
+    """Writes `autograding.json`."""
+
+    name = "autograding"
+    file_name = "autograding.json"
+
+    def render(self, report: GradeReport, bundle: Bundle | None) -> str:  # noqa: ARG002 - one shape for all
+        """One object on one line, in ASCII; empty for a report that is not graded."""
+        document = document_of(for_learners(report))
+        if document is None:
+            return ""
+        text = json.dumps(document, separators=(",", ":"))
+        if len(text) * 4 > LIMIT * 3 - 64:
+            for test in document["tests"]:
+                test["message"] = test["message"][:40]
+            text = json.dumps(document, separators=(",", ":"))
+        return text + "\n"
+
+
+def document_of(report: GradeReport) -> dict[str, Any] | None:
+    """The object; None where the verdict is not one that this format can tell."""
+    if report.verdict is Verdict.REJECTED:
+        place = next(places_in(report.problem), None)
+        test = _test("the submission can be graded", passed=False, message=report.problem)
+        test |= {"score": 0, "filename": place.path if place else "", "line_no": place.line if place else 0}
+        return {"version": 1, "status": "fail", "max_score": PER_CENT, "tests": [test]}
+    score = report.score
+    if report.verdict is not Verdict.GRADED or score is None or score.total is None or not score.possible:
+        return None
+    live = [one for one in score.criteria if not one.criterion.planned and one.points]
+    whole = all(one.points == one.points.to_integral_value() for one in live)
+    if whole and score.possible <= _UNITS:
+        tests = [test for one in live for test in _points(one, report)]
+    else:
+        tests = list(_per_cent(int(PER_CENT * score.total / score.possible)))
+    status = "pass" if score.total == score.possible else "fail"
+    return {"version": 1, "status": status, "max_score": len(tests), "tests": tests}
+
+
+def _points(one: CriterionScore, report: GradeReport) -> Iterator[dict[str, Any]]:
+    points = int(one.points)
+    passed = one.status is Status.PASSED
+    lost = next(
+        (each for each in report.outcomes
+         if each.check_id in one.criterion.checks and each.status is not Status.PASSED), None,
+    )  # fmt: skip
+    title = one_line(one.criterion.title or one.criterion.id, _NAME)
+    for number in range(1, points + 1):
+        name = f"{title} ({number} of {points})" if points > 1 else title
+        # What was seen is told once; the other points of a criterion only point to it.
+        message = "" if passed else _told(lost) if number == 1 and lost else f"see {title} (1 of {points})"
+        test = _test(name, passed=passed, message=message)
+        place = next(places_in(lost.observed), None) if lost is not None and number == 1 else None
+        yield test | {"filename": place.path if place else "", "line_no": place.line if place else 0}
+
+
+def _per_cent(earned: int) -> Iterator[dict[str, Any]]:
+    for number in range(1, PER_CENT + 1):
+        yield _test(f"{number} per cent", passed=number <= earned, message="") | {
+            "filename": "",
+            "line_no": 0,
+        }
+
+
+def _told(outcome: Outcome) -> str:
+    told = (("expected", outcome.expected), ("seen", outcome.observed), ("next step", outcome.hint))
+    return "\n".join(f"{label}: {one_line(text, _MESSAGE)}" for label, text in told if text)
+
+
+def _test(name: str, *, passed: bool, message: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "status": "pass" if passed else "fail",
+        "score": 1 if passed else 0,
+        "message": clean(message, 3 * _MESSAGE),
+        "test_code": "",
+        "duration": 0,
+    }
+
+
+def sums(document: dict[str, Any]) -> tuple[Decimal, Decimal]:
+    """The two numbers that the reporter makes of it: the sum in its notice, and the one in its table."""
+    tests = document["tests"]
+    passed = sum(1 for test in tests if test["status"] == "pass")
+    table = Decimal(passed) / len(tests) * document["max_score"]
+    return Decimal(sum(test["score"] for test in tests)), table
