@@ -13,6 +13,9 @@ from graders.documents.document import Document, DocumentLimits
 from graders.documents.wording import file_name, printable
 from graders.faults import BadSubmission, LocatedError
 
+_TOO_DEEP = "exceeded maximum nesting depth"
+"""What libyaml says of its own limit, which it may meet before ours: it reads ahead for keys."""
+
 
 def load_document(
     path: Path,
@@ -84,6 +87,13 @@ def read_documents(
     except yaml.YAMLError as cause:
         mark = getattr(cause, "problem_mark", None) or getattr(cause, "context_mark", None)
         problem = getattr(cause, "problem", None) or getattr(cause, "reason", None) or "cannot be read"
+        if problem == _TOO_DEEP:
+            raise error(
+                f"is nested over {limits.depth} levels deep",
+                file=shown,
+                line=mark.line + 1 if mark else 1,
+                fix="flatten it",
+            ) from cause
         raise error(
             f"is not valid YAML: {printable(problem)}",
             file=shown,
