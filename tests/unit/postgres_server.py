@@ -46,6 +46,10 @@ class Server:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._user)
         wait_for(self._answers, timeout_s=60)
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT ends it and every connection; SIGQUIT as if the power had failed."""
         if self._process is not None:
