@@ -1,4 +1,4 @@
-"""Second thoughts: who gains and loses what and why is known before it is written, and is what judging gives."""
+"""Second thoughts: who gains and loses what, and why, is known before it is written."""
 
 from __future__ import annotations
 
@@ -245,6 +245,9 @@ def test_a_bundle_that_is_not_what_was_stored_is_refused_and_no_other_is_affecte
         ("cyn", Verdict.UNGRADED),
     ]
     assert store.report(store.grades()[-1].id)["verdict"] == "ungraded"
+    # Still so, and nothing new to tell; but it is not forgotten.
+    again = rescore(store, course(), Silent(), at_once=1)
+    assert (again.changes, again.judged, again.ungraded) == ((), 1, 1)
 
 
 def test_what_was_rejected_or_left_no_record_is_never_judged(store: GradeStore, key: GradeKey) -> None:
@@ -252,5 +255,5 @@ def test_what_was_rejected_or_left_no_record_is_never_judged(store: GradeStore, 
         ended = GradeReport("lab1", verdict, {"digest": verdict.value}, (), None, {}, problem="no cluster")
         store.save(NewGrade.of(ended, learner_id="cyn", key=dataclasses.replace(key, judge="yesterday's")))
     found = rescore(store, course(), Silent())
-    assert (found.changes, found.judged, found.up_to_date) == ((), 0, 3)
+    assert (found.changes, found.judged, found.up_to_date, found.ungraded) == ((), 0, 3, 1)
     assert [one.verdict for one in found.to_grade] == [Verdict.UNGRADED]
