@@ -12,7 +12,6 @@ from rich.text import Text
 from graders.cli.progress import TerminalProgress
 from graders.cli.screen import Screen
 from graders.cli.storing import LabsOption, StoreArgument, YesOption, expect_an_answer, said, whoever_types
-from graders.model import Verdict
 from graders.reports.text import points_text
 from graders.rescoring.changes import Change
 from graders.rescoring.rescore import Rescored
@@ -26,10 +25,14 @@ def rescore(  # noqa: PLR0917  (a command line has as many options as it has)
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
     ] = False,
-    reason: Annotated[str, typer.Option(help="Why, for the history. [default: what changed]")] = "",
-    author: Annotated[str, typer.Option(help="Who, for the history. [default: this user]")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Why, for the history; else it says what changed.", show_default=False)
+    ] = "",
+    author: Annotated[
+        str, typer.Option(help="Who, for the history; else this user.", show_default=False)
+    ] = "",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Bundles judged side by side. [default: one for each core]")
+        int | None, typer.Option(min=1, help="Bundles judged side by side; else one for each core.")
     ] = None,
 ) -> None:
     """Judge the stored bundles again with the checks and the rubric of today; no cluster is started.
@@ -65,11 +68,7 @@ def rescore(  # noqa: PLR0917  (a command line has as many options as it has)
             found.write(opened, author=who, reason=why)
         written = True
     console.print(_ending(found, written=written), markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(3 if found.to_grade or any(_is_open(each.after) for each in found.changes) else 0)
-
-
-def _is_open(grade: NewGrade | StoredGrade) -> bool:
-    return grade.verdict is Verdict.UNGRADED
+    raise typer.Exit(3 if found.ungraded else 0)
 
 
 def _show(found: Rescored, console: Screen) -> None:
@@ -120,13 +119,12 @@ def _results(change: Change) -> str:
 def _ending(found: Rescored, *, written: bool) -> str:
     gains = [each for each in found.moving if each.difference and each.difference > 0]
     loses = [each for each in found.moving if each.difference and each.difference < 0]
-    ungraded = [each for each in found.changes if _is_open(each.after)]
     parts = [
         f"{found.scored} scored again from stored outcomes" if found.scored else "",
         f"{found.judged} judged again" if found.judged else "",
         f"{found.up_to_date} up to date" if found.up_to_date else "",
         f"{len(gains)} gain, {len(loses)} lose, {len(found.changes) - len(found.moving)} keep their points",
-        f"{len(ungraded)} UNGRADED" if ungraded else "",
+        f"{found.ungraded} UNGRADED" if found.ungraded else "",
         f"{len(found.to_grade)} to be graded again" if found.to_grade else "",
     ]
     done = "written" if written else "nothing was written"

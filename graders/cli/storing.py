@@ -20,7 +20,7 @@ StoreArgument = Annotated[
     typer.Argument(metavar="STORE", help="The store of a class: a file, or postgresql://user@host/database."),
 ]
 LabsOption = Annotated[
-    list[str] | None, typer.Option("--lab", help="Only this lab (repeat it for several). [default: all]")
+    list[str] | None, typer.Option("--lab", help="Only this lab (repeat it for several); else all.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")]
 

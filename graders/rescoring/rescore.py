@@ -32,6 +32,8 @@ class Rescored:
     to_grade: tuple[StoredGrade, ...]
     rubrics: tuple[str, ...] = ()
     """Which rubrics changed, in words."""
+    ungraded: int = 0
+    """How many grades have no points, as they would be."""
 
     @property
     def moving(self) -> tuple[Change, ...]:
@@ -104,6 +106,7 @@ def rescore(
         up_to_date=len(plan[Need.NOTHING]),
         to_grade=tuple(plan[Need.GRADE]),
         rubrics=_rubrics(changes, today),
+        ungraded=sum(new.get(one.id, one).verdict is Verdict.UNGRADED for one in held if one.lab in today),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from graders.faults import InfraFault
 from graders.store.address import Address
 from graders.store.troubles import WAITS_S, told
+
+# What goes wrong is raised; a pool that tells of it too would print a traceback beside it.
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 _WRITES = "kubeproof_writes"
 

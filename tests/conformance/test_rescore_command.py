@@ -1,0 +1,213 @@
+"""`kubeproof enrol`, `rescore`, `override` and `history`, as an instructor types them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import graders
+from graders.cli import app
+from graders.evidence.manifest import BundleManifest, TrackResult
+from graders.faults import UsageError
+from graders.gradekey import GradeKey
+from graders.model import GradeReport, Verdict
+from graders.paths import COURSE, REPOSITORY
+from graders.store import NewGrade, open_store
+
+ESSAYS = {
+    "ada": "etcd " + "word " * 60,
+    "bob": "etcd and little else",
+    "cyn": "word " * 60,
+    "dan": "etcd bomb " + "word " * 60,
+}
+ROSTER = "learner_id,name,excused\nada,Ada,\nbob,Bob,\ncyn,=1+1,\ndan,Dan,\neve,Eve,essay\n"
+
+
+class Class:
+    """A course of essays, and a store with a record for each learner that nobody has judged yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.course = shutil.copytree(REPOSITORY / "tests" / "tinycourse", folder / "course")
+        self.store = folder / "class.db"
+        (folder / "roster.csv").write_text(ROSTER)
+        (folder / "course.yaml").write_text("time_zone: UTC\nlabs:\n  essay: {due: 2026-10-12}\n")
+        self.enrolled = self.kubeproof(
+            "enrol", self.store, "--roster", folder / "roster.csv", "--policy", folder / "course.yaml"
+        )
+        with open_store(self.store, create=False) as store:
+            for learner, text in ESSAYS.items():
+                store.save(_unjudged(learner, _recorded(folder / "bundles" / learner, text)))
+
+    def kubeproof(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "graders", "--course", self.course, *arguments],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def change(self, name: str, before: str, after: str) -> None:
+        path = self.course / name
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after))
+
+    def points(self) -> dict[str, Decimal | None]:
+        with open_store(self.store, create=False) as store:
+            return {learner: final.points for (learner, _), final in store.finals().items()}
+
+
+def _recorded(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True)
+    line = json.dumps({"t": 0.5, "words": text.split()}) + "\n"
+    (folder / "pages.jsonl").write_text(line)
+    manifest = BundleManifest(
+        lab="essay",
+        run_id="1",
+        created_at="2026-10-10T12:00:00Z",
+        seed=1,
+        provider="embedded",
+        sandbox="bubblewrap",
+        kubeproof_version="0.1.0",
+        submission={"learner_id": folder.name, "digest": f"sha256:{folder.name}"},
+        tracks={"reading": TrackResult("done", 0.0, 1.0)},
+        records={"pages.jsonl": 1},
+    )
+    (folder / "manifest.json").write_text(json.dumps(dataclasses.asdict(manifest)))
+    return folder
+
+
+def _unjudged(learner: str, bundle: Path) -> NewGrade:
+    report = GradeReport(
+        "essay", Verdict.UNGRADED, {"digest": f"sha256:{learner}"}, (), None, {}, problem="nobody judged it"
+    )
+    key = GradeKey(f"record of {learner}", "none", "none")
+    return NewGrade.of(report, learner_id=learner, key=key, bundle=bundle)
+
+
+@pytest.fixture(scope="module")
+def essays(tmp_path_factory: pytest.TempPathFactory) -> Class:
+    return Class(tmp_path_factory.mktemp("class"))
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """What was printed, in single spaces and without the lines of a table."""
+    return " ".join(re.sub(r"[┃│┏┓┗┛━┡┩└┘─┴┬┼├┤╇┳┻╈]", " ", done.stdout).split())
+
+
+def test_a_class_is_taken_in(essays: Class) -> None:
+    assert essays.enrolled.returncode == 0, essays.enrolled.stderr
+    assert essays.enrolled.stdout == "5 learners; essay due 2026-10-12 23:59 UTC\n"
+
+
+def test_second_thoughts_from_first_to_last(essays: Class) -> None:
+    first = essays.kubeproof(
+        "rescore", essays.store, "--yes", "--author", "E. Noether", "--reason", "at last"
+    )
+    assert first.returncode == 0, first.stderr
+    assert essays.points() == {"ada": 2, "bob": 1, "cyn": 1, "dan": 2, "eve": None}
+
+    # A rubric changes: what would be is shown, and nobody is asked who cannot answer.
+    essays.change(
+        "rubrics/essay.yaml",
+        "group: all, points: 1}\n  - {id: subject",
+        "group: all, points: 1.5}\n  - {id: subject",
+    )
+    essays.change("rubrics/essay.yaml", "etcd, group: all, points: 1}", "etcd, group: all, points: 0.5}")
+    unasked = essays.kubeproof("rescore", essays.store)
+    assert unasked.returncode == 2
+    assert "there is no terminal to ask on\n  fix: say --yes to write" in unasked.stderr
+    shown = essays.kubeproof("rescore", essays.store, "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert "bob essay 1/2 0.5/2 -0.5 1 → 0.5 −0.5 subject: worth 0.5, was 1" in said(shown)
+    assert "cyn essay 1/2 1.5/2 +0.5 1 → 1.5 +0.5 length: worth 1.5, was 1" in said(shown)
+    assert "ada" not in shown.stdout
+    assert "4 scored again from stored outcomes; 1 gain, 1 lose, 2 keep" in shown.stdout
+    assert "nothing was written" in shown.stdout
+    assert essays.points()["bob"] == 1
+
+    # A person decides, and stays decided.
+    by = ("--author", "E. Noether", "--reason", "appeal 12")
+    decided = essays.kubeproof("override", essays.store, "BOB", "essay", "--points", "1.75", *by)
+    assert decided.returncode == 0, decided.stderr
+    assert decided.stdout.splitlines()[0] == "bob, essay: 1.75 of 2, was 1 of 2"
+    assert decided.stdout.splitlines()[-1] == "  set to 1.75 by E. Noether: appeal 12 (else 1)"
+
+    # A check changes: one learner's record kills whoever judges it, another's was tampered with.
+    essays.change("graders/essay/checks/essay.py", "if words < 50:", "if words < 3:")
+    essays.change(
+        "graders/essay/checks/essay.py",
+        '    if not any("etcd"',
+        '    if any(word == "bomb" for page in bundle.records(Page) for word in page.words):\n'
+        '        __import__("os").kill(__import__("os").getpid(), 9)\n'
+        '    if not any("etcd"',
+    )
+    pages = essays.folder / "bundles" / "cyn" / "pages.jsonl"
+    pages.write_text(pages.read_text().replace('"word"', '"etcd"', 1))
+    judged = essays.kubeproof("rescore", essays.store, "--yes", "--lab", "essay", "--jobs", "2")
+    assert judged.returncode == 3, judged.stderr
+    text = said(judged)
+    assert "bob essay 1/2 2/2 +1 1.75 +1.5 length: passed, was failed (4 words)" in text
+    assert "set to 1.75 by E. Noether: appeal 12 (else 2)" in text
+    assert "cyn essay 1/2 ungraded 1 → ungraded ungraded: the bundle" in text
+    assert "was changed after it was stored: it is evidence no longer" in text
+    assert "dan essay 2/2 ungraded 2 → ungraded ungraded: grader: judging it ended the process" in text
+    assert "2 UNGRADED: written" in judged.stdout
+    assert essays.points() == {"ada": 2, "bob": Decimal("1.75"), "cyn": None, "dan": None, "eve": None}
+
+    # All of it is in the history.
+    told = essays.kubeproof("history", essays.store, "bob")
+    assert told.returncode == 0, told.stderr
+    assert re.search(
+        r"bob essay graded ungraded kubeproof .*bob essay rescored 1 E\. Noether at last", said(told)
+    )
+    assert re.search(r"bob essay overridden 1\.75 E\. Noether appeal 12", said(told))
+    assert re.search(
+        r"bob essay rescored 1 → 2 \w+ essay by rubric 1; judged again by today's checks", said(told)
+    )
+
+
+BY = ("--author", "a", "--reason", "b")
+OVERRIDE = ("override", "STORE", "ada", "essay")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("rescore", "nowhere.db", "--dry-run"),
+            "nowhere.db: there is no store here\n  fix: `kubeproof batch`",
+        ),
+        (("override", "STORE", "ade", "essay", "--points", "1", *BY), "fix: did you mean ada"),
+        ((*OVERRIDE, *BY), "fix: give --points, or --lift"),
+        ((*OVERRIDE, "--points", "one", *BY), "--points 'one' is no number"),
+        ((*OVERRIDE, "--points", "2.01", *BY), "fix: give a number from 0 to 2"),
+        ((*OVERRIDE, "--points", "1", "--author", "a", "--reason", " "), "--reason says nothing"),
+        (("enrol", "STORE"), "fix: give --roster, --policy or both"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_told(
+    essays: Class, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setenv(COURSE, str(essays.course))
+    monkeypatch.setattr(graders, "__path__", list(graders.__path__))
+    given = [str(essays.store) if each == "STORE" else each for each in arguments]
+    ran = CliRunner().invoke(app, given)
+    for name in [name for name in sys.modules if name.startswith("graders.essay")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert isinstance(ran.exception, UsageError)
+    assert told in str(ran.exception)
