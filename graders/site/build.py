@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graders.faults import UsageError, machine_fault
 from graders.gradebook.feedback import STATES
-from graders.gradebook.model import GradeState, LabColumn, Learner
+from graders.gradebook.model import GradebookLearner, GradeState, LabColumn
 from graders.site.itemanalysis import analyse
 from graders.site.likenesses import likenesses
 from graders.site.losses import common_losses
@@ -93,7 +93,7 @@ def _lab(model: ClassModel, lab: LabColumn) -> Iterator[tuple[str, str]]:
         )
 
 
-def _learner(model: ClassModel, learner: Learner) -> Iterator[tuple[str, str]]:
+def _learner(model: ClassModel, learner: GradebookLearner) -> Iterator[tuple[str, str]]:
     book = model.gradebook
     name = page_name(learner.learner_id)
     labs = []
