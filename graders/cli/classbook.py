@@ -8,19 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from graders.cohort import CoursePolicy, Final, FinalState, LineKind
-from graders.cohort import Learner as Person
+from graders.cohort import CoursePolicy, Final, FinalState, Learner, LineKind
 from graders.course import Course, load_course
 from graders.faults import KubeproofError, UsageError
 from graders.gradebook import (
     Adjustment,
     AdjustmentKind,
     CriterionGrade,
+    GradebookLearner,
     GradebookModel,
     GradeState,
     LabColumn,
     LabGrade,
-    Learner,
     Loss,
 )
 from graders.model import Fault, Status, Verdict
@@ -33,8 +32,7 @@ _STATES = {
     FinalState.UNGRADED: GradeState.UNGRADED,
     FinalState.EXCUSED: GradeState.EXCUSED,
     FinalState.MISSING: GradeState.MISSING,
-    # Nothing that could be graded was handed in; the problem says why.
-    FinalState.REJECTED: GradeState.MISSING,
+    FinalState.REJECTED: GradeState.REJECTED,
 }
 _CHANGES = {LineKind.LATE_PENALTY: AdjustmentKind.LATE, LineKind.OVERRIDE: AdjustmentKind.OVERRIDE}
 _LOST = (Status.FAILED, Status.BLOCKED, Status.ERROR)
@@ -108,8 +106,13 @@ class _Book:
         known = lab in self.course.slugs
         possible = [final.possible for (_, of), final in self.finals.items() if of == lab and final.possible]
         points = max(possible, default=Decimal(100))
+        policy = self.policy.lab(lab)
         return LabColumn(
-            lab, self.course.find_lab(lab).title if known else lab, points, self.policy.lab(lab).due
+            lab=lab,
+            title=self.course.find_lab(lab).title if known else lab,
+            possible=points,
+            due_at=policy.due,
+            canvas_id=str(policy.canvas or ""),
         )
 
     def _grade(self, final: Final) -> LabGrade:
@@ -133,11 +136,11 @@ class _Book:
         )
 
 
-def _learner(person: Person) -> Learner:
+def _learner(person: Learner) -> GradebookLearner:
     last, comma, first = person.name.partition(",")
     if not comma:
         first, _, last = person.name.rpartition(" ")
-    return Learner(
+    return GradebookLearner(
         person.learner_id, last.strip(), first.strip(), person.email, person.section, dict(person.ids)
     )
 

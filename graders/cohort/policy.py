@@ -39,10 +39,14 @@ class LatePolicy:
 
 @dataclass(frozen=True)
 class LabPolicy:
-    """What holds for one lab; `due` is aware, None for a lab that is never late."""
+    """What holds for one lab; `due` is aware, None for a lab that is never late.
+
+    `canvas` is the number of its assignment in Canvas, None where there is none or it is found by its title.
+    """
 
     due: datetime | None = None
     attempts: Attempts = "best"
+    canvas: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class _LateFile(Strict):
 class _LabFile(Strict):
     due: str | None = None
     attempts: Attempts | None = None
+    canvas: Annotated[int, Field(ge=1, lt=2**63)] | None = None
 
     @field_validator("due")
     @classmethod
@@ -171,6 +176,7 @@ def policy_text(policy: CoursePolicy) -> str:
             slug: {
                 "due": lab.due.strftime("%Y-%m-%d %H:%M:%S") if lab.due else None,
                 "attempts": lab.attempts,
+                **({"canvas": lab.canvas} if lab.canvas else {}),
             }
             for slug, lab in policy.labs.items()
         },
@@ -207,7 +213,9 @@ def _parsed(document: Document) -> CoursePolicy:
             bank=file.late.bank,
         ),
         labs={
-            slug: LabPolicy(moment(lab.due, there) if lab.due else None, lab.attempts or file.attempts)
+            slug: LabPolicy(
+                moment(lab.due, there) if lab.due else None, lab.attempts or file.attempts, lab.canvas
+            )
             for slug, lab in file.labs.items()
         },
     )

@@ -15,7 +15,7 @@ from graders.faults import UsageError
 from graders.gradebook.cells import points_cell, table, text_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.matching import ids_unchanged, stop
-from graders.gradebook.model import GradebookModel, GradeState, LabColumn, LabGrade, Learner
+from graders.gradebook.model import GradebookLearner, GradebookModel, GradeState, LabColumn, LabGrade
 
 _IDS = {
     "ID": "canvas",
@@ -74,7 +74,7 @@ def _see_that_all_are_found(model: GradebookModel) -> None:
     stop(
         [one.learner_id for one in model.learners if not any(one.ids.get(key) for key in _FINDS)],
         "have no Canvas id, SIS user id or SIS login id, and a name alone may find somebody else",
-        "fill in canvas, sis_user or sis_login in the roster for them",
+        "fill in id:canvas, id:sis_user or id:sis_login of the roster for them",
     )
     for column, key in _IDS.items():
         found: Mapping[str, str] = {one.learner_id: one.ids.get(key, "") for one in model.learners}
@@ -83,21 +83,21 @@ def _see_that_all_are_found(model: GradebookModel) -> None:
         stop(
             [name for name, value in found.items() if value and given.count(value) > 1],
             f"share their {column} with somebody",
-            f"give each its own {key} in the roster",
+            f"give each its own id:{key} in the roster",
         )
         stop(
             [name for name, value in found.items() if _REWRITTEN.fullmatch(value)],
             f"have a {column} that Canvas would read as a decimal number",
-            f"correct {key} in the roster, or leave it empty and give another id",
+            f"correct id:{key} in the roster, or leave it empty and give another id",
         )
     stop(
         [one.learner_id for one in model.learners if not re.fullmatch(r"\d*", one.ids.get("canvas", ""))],
         "have a Canvas id that is not a number",
-        "correct canvas in the roster: it is the ID of an exported gradebook",
+        "correct id:canvas in the roster: it is the ID of an exported gradebook",
     )
 
 
-def _student(learner: Learner) -> str:
+def _student(learner: GradebookLearner) -> str:
     """The name, which Canvas shows and, with an id beside it, matches nothing by."""
     name = text_cell(f"{learner.last_name}, {learner.first_name}".strip(", ") or learner.learner_id)
     # Canvas takes any row whose first cell holds these words for the maxima of all assignments.

@@ -11,6 +11,7 @@ from graders.reports.text import clean, one_line
 
 STATES = {
     GradeState.UNGRADED: "Not graded yet. Something failed that is not yours; staff will grade again.",
+    GradeState.REJECTED: "What was handed in cannot be graded as it is.",
     GradeState.EXCUSED: "Excused: this lab does not count for you.",
     GradeState.MISSING: "Nothing was handed in.",
 }

@@ -11,9 +11,9 @@ from typing import Any
 
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import STATES
-from graders.gradebook.model import CriterionGrade, GradebookModel, GradeState, LabGrade
+from graders.gradebook.model import CriterionGrade, GradebookModel, LabGrade
 from graders.gradebook.perlearner import as_json, changes, place, see_names, why
-from graders.gradebook.unsaid import left_out
+from graders.gradebook.unsaid import HANDED_IN, NOTHING, left_out
 from graders.model import Status
 from graders.reports.text import clean, number, one_line
 
@@ -32,9 +32,9 @@ class GradescopeResults:
         files = {
             place(learner, lab, "results.json"): as_json(_results(grade))
             for learner, lab, grade in model.rows()
-            if grade.state in (GradeState.GRADED, GradeState.UNGRADED)
+            if grade.state in HANDED_IN
         }
-        return Exported(files, left_out(model, (GradeState.EXCUSED, GradeState.MISSING)))
+        return Exported(files, left_out(model, NOTHING))
 
 
 def _results(grade: LabGrade) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """`junit`: a class as JUnit XML, one suite for each learner and lab, one case for each criterion.
 
-A `failure` is a learner's loss, an `error` is what infrastructure or the grader broke, and `skipped` is what
-was blocked, unsupported or excused. A case has no place for points in pytest's schema; a suite's properties
-do.
+A `failure` is a learner's loss or a rejected submission, an `error` is what infrastructure or the grader
+broke, and `skipped` is what was blocked, unsupported or excused. A case has no place for points in pytest's
+schema; a suite's properties do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from graders.gradebook.cells import points_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import STATES, earned_text, reasons, signed
-from graders.gradebook.model import CriterionGrade, GradebookModel, GradeState, LabColumn, LabGrade, Learner
+from graders.gradebook.model import (
+    CriterionGrade,
+    GradebookLearner,
+    GradebookModel,
+    GradeState,
+    LabColumn,
+    LabGrade,
+)
 from graders.model import Fault, Status
 from graders.reports.text import clean, one_line
 
@@ -37,7 +44,7 @@ class JUnitGrades:
         return Exported({"grades.xml": text.encode()})
 
 
-def _suite(learner: Learner, lab: LabColumn, grade: LabGrade) -> Element:
+def _suite(learner: GradebookLearner, lab: LabColumn, grade: LabGrade) -> Element:
     place = f"{one_line(lab.lab)}.{one_line(learner.learner_id)}"
     cases = [_case(place, grade, one) for one in grade.criteria]
     if grade.state is not GradeState.GRADED:
@@ -60,7 +67,7 @@ def _suite(learner: Learner, lab: LabColumn, grade: LabGrade) -> Element:
     return suite
 
 
-def _properties(learner: Learner, lab: LabColumn, grade: LabGrade) -> Iterator[tuple[str, str]]:
+def _properties(learner: GradebookLearner, lab: LabColumn, grade: LabGrade) -> Iterator[tuple[str, str]]:
     yield "learner", one_line(learner.learner_id)
     yield "lab", one_line(lab.lab)
     yield "state", grade.state.value
@@ -99,7 +106,8 @@ def _kind(criterion: CriterionGrade) -> str:
 
 def _state_case(place: str, grade: LabGrade) -> Element:
     case = Element("testcase", {"classname": place, "name": "grade", "time": "0"})
-    kind = "error" if grade.state is GradeState.UNGRADED else "skipped"
+    kinds = {GradeState.UNGRADED: "error", GradeState.REJECTED: "failure"}
+    kind = kinds.get(grade.state, "skipped")
     message = one_line(grade.problem or STATES[grade.state], 300)
     SubElement(case, kind, {"message": message, "type": grade.state.value})
     return case

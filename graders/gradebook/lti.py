@@ -13,13 +13,12 @@ from typing import Any
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import feedback
 from graders.gradebook.matching import ids_of, stop
-from graders.gradebook.model import GradebookModel, GradeState, LabGrade
+from graders.gradebook.model import GradebookModel, LabGrade
 from graders.gradebook.perlearner import as_json
-from graders.gradebook.unsaid import left_out
+from graders.gradebook.unsaid import HANDED_IN, NOTHING, left_out
 from graders.reports.text import clean, number
 
 _COMMENT = 4_000
-_TOLD = (GradeState.GRADED, GradeState.UNGRADED)
 
 
 class LtiScores:
@@ -32,15 +31,15 @@ class LtiScores:
 
     def render(self, model: GradebookModel, options: ExportOptions) -> Exported:  # noqa: ARG002
         """The payloads; see `GradeExporter`."""
-        ids = ids_of(model, lambda one: one.ids.get("lti", ""), what="LTI user id", column="lti")
-        told = [(learner, grade) for learner, _, grade in model.rows() if grade.state in _TOLD]
+        ids = ids_of(model, lambda one: one.ids.get("lti", ""), what="LTI user id", column="id:lti")
+        told = [(learner, grade) for learner, _, grade in model.rows() if grade.state in HANDED_IN]
         stop(
             [learner.learner_id for learner, grade in told if _at(grade) is None],
             "have a grade of which nobody knows when it was made, with its time zone",
             "grade or rescore them again",
         )
         lines = [as_json(_payload(ids[learner.learner_id], grade), indent=None) for learner, grade in told]
-        notes = left_out(model, (GradeState.EXCUSED, GradeState.MISSING))
+        notes = left_out(model, NOTHING)
         return Exported({"scores.jsonl": b"".join(lines)}, notes)
 
 

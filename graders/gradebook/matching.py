@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from graders.faults import UsageError
 from graders.gradebook.cells import runs
-from graders.gradebook.model import GradebookModel, Learner
+from graders.gradebook.model import GradebookLearner, GradebookModel
 from graders.reports.text import one_line
 
 
 def ids_of(
-    model: GradebookModel, take: Callable[[Learner], str], *, what: str, column: str
+    model: GradebookModel, take: Callable[[GradebookLearner], str], *, what: str, column: str
 ) -> dict[str, str]:
     """The id that `take` gives for each learner, by learner id.
 

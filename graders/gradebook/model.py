@@ -1,7 +1,7 @@
 """What a gradebook is, whatever keeps it: learners, labs, and one grade for each pair of them. No I/O.
 
-Points are `Decimal` and are written with the digits they have. A grade without points is UNGRADED, EXCUSED
-or MISSING; none of these is a zero, and no exporter may make one of it.
+Points are `Decimal` and are written with the digits they have. A grade without points is UNGRADED, EXCUSED,
+REJECTED or MISSING; none of these is a zero, and no exporter may make one of it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ class GradeState(StrEnum):
     UNGRADED = "ungraded"
     """Something was handed in, and something that is not the learner's kept it from being graded."""
     EXCUSED = "excused"
+    REJECTED = "rejected"
+    """What was handed in cannot be graded as it is; its `problem` says why."""
     MISSING = "missing"
     """Nothing was handed in."""
 
 
 @dataclass(frozen=True)
-class Learner:
-    """A person of the roster; `ids` are what other systems call this person, by the names below.
+class GradebookLearner:
+    """A person of the roster; `ids` are what other systems call this person, as its columns `id:…` say.
 
     ================  ==================================================================
     name in `ids`     what it is
@@ -153,7 +155,7 @@ class GradebookModel:
 
     course: str
     labs: tuple[LabColumn, ...]
-    learners: tuple[Learner, ...]
+    learners: tuple[GradebookLearner, ...]
     grades: tuple[LabGrade, ...]
 
     def __post_init__(self) -> None:
@@ -169,12 +171,12 @@ class GradebookModel:
             raise ValueError(f"not exactly one grade for a learner and lab of this gradebook: {odd[0]}")
         object.__setattr__(self, "_by_pair", {(one.learner_id, one.lab): one for one in self.grades})
 
-    def grade(self, learner: Learner, lab: LabColumn) -> LabGrade:
+    def grade(self, learner: GradebookLearner, lab: LabColumn) -> LabGrade:
         """The grade of a learner for a lab."""
         by_pair: Mapping[tuple[str, str], LabGrade] = self.__dict__["_by_pair"]
         return by_pair[learner.learner_id, lab.lab]
 
-    def rows(self) -> Iterator[tuple[Learner, LabColumn, LabGrade]]:
+    def rows(self) -> Iterator[tuple[GradebookLearner, LabColumn, LabGrade]]:
         """Every grade with whose and what it is, lab by lab."""
         for lab in self.labs:
             for learner in self.learners:

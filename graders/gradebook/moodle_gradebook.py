@@ -27,7 +27,7 @@ class MoodleGradebook:
         (lab,) = model.labs
         numbered = all(one.ids.get("idnumber") for one in model.learners)
         if numbered:
-            ids = ids_of(model, lambda one: one.ids["idnumber"], what="ID number", column="idnumber")
+            ids = ids_of(model, lambda one: one.ids["idnumber"], what="ID number", column="id:idnumber")
         else:
             ids = ids_of(
                 model, lambda one: one.email, what="email address (nor all an ID number)", column="email"

@@ -17,7 +17,7 @@ from graders.gradebook.cells import points_cell, runs, table
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import feedback
 from graders.gradebook.matching import stop
-from graders.gradebook.model import GradebookModel, LabColumn, LabGrade, Learner
+from graders.gradebook.model import GradebookLearner, GradebookModel, LabColumn, LabGrade
 from graders.gradebook.worksheet import Worksheet, read_worksheet
 from graders.reports.text import one_line
 
@@ -91,18 +91,18 @@ def _places(model: GradebookModel, sheet: Worksheet) -> dict[str, int]:
     stop(
         [one.learner_id for one in model.learners if one.learner_id not in found],
         f"are not in {sheet.file}, by their Moodle number, ID number or email address",
-        "fill in moodle, idnumber or email in the roster, or enrol them and download the worksheet anew",
+        "fill in id:moodle, id:idnumber or email of the roster, or enrol them and download it anew",
     )
     times = Counter(found.values())
     stop(
         [name for name, place in found.items() if times[place] > 1],
         f"have the same row of {sheet.file}",
-        "give each its own moodle, idnumber and email in the roster",
+        "give each its own id:moodle, id:idnumber and email in the roster",
     )
     return found
 
 
-def _place(learner: Learner, where: dict[str, dict[str, int]]) -> int | None:
+def _place(learner: GradebookLearner, where: dict[str, dict[str, int]]) -> int | None:
     for column, value in (
         ("identifier", learner.ids.get("moodle", "")),
         ("idnumber", learner.ids.get("idnumber", "")),

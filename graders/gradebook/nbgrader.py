@@ -9,7 +9,7 @@ from __future__ import annotations
 from graders.gradebook.cells import points_cell, table, text_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.matching import ids_of
-from graders.gradebook.model import AdjustmentKind, GradebookModel, LabGrade, Learner
+from graders.gradebook.model import AdjustmentKind, GradebookLearner, GradebookModel, LabGrade
 
 HEADER = (
     "assignment", "duedate", "timestamp", "student_id", "last_name", "first_name", "email", "raw_score",
@@ -27,7 +27,7 @@ class NbgraderGrades:
 
     def render(self, model: GradebookModel, options: ExportOptions) -> Exported:  # noqa: ARG002
         """The table; see `GradeExporter`."""
-        ids = ids_of(model, _student_id, what="nbgrader id", column="nbgrader")
+        ids = ids_of(model, _student_id, what="nbgrader id", column="id:nbgrader")
         rows = [
             (
                 text_cell(lab.lab),
@@ -45,7 +45,7 @@ class NbgraderGrades:
         return Exported({"grades.csv": table([HEADER, *rows])})
 
 
-def _student_id(learner: Learner) -> str:
+def _student_id(learner: GradebookLearner) -> str:
     return learner.ids.get("nbgrader") or learner.learner_id
 
 

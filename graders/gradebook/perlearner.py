@@ -8,7 +8,7 @@ from typing import Any
 
 from graders.gradebook.feedback import adjustment_text, reasons
 from graders.gradebook.matching import stop
-from graders.gradebook.model import CriterionGrade, GradebookModel, LabColumn, LabGrade, Learner
+from graders.gradebook.model import CriterionGrade, GradebookLearner, GradebookModel, LabColumn, LabGrade
 from graders.reports.text import LIMIT, clean
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
@@ -34,7 +34,7 @@ def see_names(model: GradebookModel) -> None:
     )
 
 
-def place(learner: Learner, lab: LabColumn, name: str) -> str:
+def place(learner: GradebookLearner, lab: LabColumn, name: str) -> str:
     """The relative name of a learner's file."""
     return f"{lab.lab}/{learner.learner_id}/{name}"
 

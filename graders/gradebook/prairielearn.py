@@ -14,9 +14,9 @@ from graders.gradebook.cells import points_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import STATES
 from graders.gradebook.matching import stop
-from graders.gradebook.model import CriterionGrade, GradebookModel, GradeState, LabGrade
+from graders.gradebook.model import CriterionGrade, GradebookModel, LabGrade
 from graders.gradebook.perlearner import as_json, changes, place, see_names, why
-from graders.gradebook.unsaid import left_out
+from graders.gradebook.unsaid import HANDED_IN, NOTHING, left_out
 from graders.reports.text import clean, number, one_line
 
 LARGEST_BYTES = 1024 * 1024
@@ -46,9 +46,9 @@ class PrairieLearnResults:
         files = {
             place(learner, lab, "results.json"): _file(grade)
             for learner, lab, grade in model.rows()
-            if grade.state in (GradeState.GRADED, GradeState.UNGRADED)
+            if grade.state in HANDED_IN
         }
-        return Exported(files, left_out(model, (GradeState.EXCUSED, GradeState.MISSING)))
+        return Exported(files, left_out(model, NOTHING))
 
 
 def _file(grade: LabGrade) -> bytes:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from graders.gradebook.model import GradebookModel, GradeState
 from graders.reports.text import one_line
 
+HANDED_IN = (GradeState.GRADED, GradeState.UNGRADED, GradeState.REJECTED)
+"""States of which a system that shows submissions can tell something."""
+
+NOTHING = (GradeState.EXCUSED, GradeState.MISSING)
+"""States in which there is no submission."""
+
+WITHOUT_GRADE = tuple(state for state in GradeState if state is not GradeState.GRADED)
+"""All states but one."""
+
 
 def left_out(
     model: GradebookModel,
-    states: tuple[GradeState, ...] = (GradeState.UNGRADED, GradeState.EXCUSED, GradeState.MISSING),
+    states: tuple[GradeState, ...] = WITHOUT_GRADE,
 ) -> tuple[str, ...]:
     """A note for each lab and state that the format leaves out, naming all learners."""
     notes = []

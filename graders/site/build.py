@@ -7,11 +7,11 @@ from pathlib import Path
 
 from graders.faults import UsageError, machine_fault
 from graders.gradebook.feedback import STATES
-from graders.gradebook.model import GradeState, LabColumn, Learner
+from graders.gradebook.model import GradebookLearner, GradeState, LabColumn
 from graders.site.itemanalysis import analyse
 from graders.site.likenesses import likenesses
 from graders.site.losses import common_losses
-from graders.site.model import ClassModel, LabSources
+from graders.site.model import ClassModel, LabSources, SlowWait
 from graders.site.numbers import numbers_of, percent_of
 from graders.site.pages import page_name, render
 from graders.site.picture import histogram
@@ -69,7 +69,7 @@ def _lab(model: ClassModel, lab: LabColumn) -> Iterator[tuple[str, str]]:
     folder = page_name(lab.lab)
     grades = [book.grade(learner, lab) for learner in book.learners]
     numbers = numbers_of(grades)
-    sources = model.sources.get(lab.lab, LabSources())
+    sources = _of_learners(model, lab)
     alike = likenesses(sources)
     yield (
         f"{folder}/index.html",
@@ -82,7 +82,7 @@ def _lab(model: ClassModel, lab: LabColumn) -> Iterator[tuple[str, str]]:
             ungraded=[grade.learner_id for grade in grades if grade.state is GradeState.UNGRADED],
             analysis=analyse(grades),
             losses=common_losses(grades),
-            waits=slowest_waits(model.waits.get(lab.lab, ())),
+            waits=slowest_waits(_waits_of(model, lab)),
             alike=alike,
         ),
     )
@@ -93,7 +93,7 @@ def _lab(model: ClassModel, lab: LabColumn) -> Iterator[tuple[str, str]]:
         )
 
 
-def _learner(model: ClassModel, learner: Learner) -> Iterator[tuple[str, str]]:
+def _learner(model: ClassModel, learner: GradebookLearner) -> Iterator[tuple[str, str]]:
     book = model.gradebook
     name = page_name(learner.learner_id)
     labs = []
@@ -107,3 +107,16 @@ def _learner(model: ClassModel, learner: Learner) -> Iterator[tuple[str, str]]:
         f"learners/{name}.html",
         render("learner.html.jinja", course=book.course, learner=learner, labs=labs, STATES=STATES),
     )
+
+
+def _of_learners(model: ClassModel, lab: LabColumn) -> LabSources:
+    """The sources of a lab, of those alone who are in the gradebook: nobody else has a page."""
+    known = {learner.learner_id for learner in model.gradebook.learners}
+    sources = model.sources.get(lab.lab, LabSources())
+    handed_in = {name: files for name, files in sources.handed_in.items() if name in known}
+    return LabSources(handed_in, sources.given)
+
+
+def _waits_of(model: ClassModel, lab: LabColumn) -> list[SlowWait]:
+    known = {learner.learner_id for learner in model.gradebook.learners}
+    return [wait for wait in model.waits.get(lab.lab, ()) if wait.learner_id in known]

@@ -6,7 +6,7 @@ A likeness is a reason to look, never a verdict: the site shows both sources sid
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,7 +16,8 @@ from graders.site.model import LabSources
 FEWEST_SHARED = 12
 """Shared fingerprints below which a pair is not told."""
 
-LEAST_SHARE = 0.15
+LEAST_SHARE = 0.2
+"""Unrelated programs of one author share up to 0.07, by chance and by habit."""
 SHOWN_PAIRS = 60
 _MANY = 8
 _PART = 0.1
@@ -117,10 +118,9 @@ def _region(number: int, gram: Gram) -> Region:
     return Region(number, gram.path, gram.first, gram.last)
 
 
-def lines_marked(regions: Iterable[Region]) -> Mapping[str, Mapping[int, int]]:
-    """For each file the number of the region that each line is in; a line in several has the first's."""
-    marked: dict[str, dict[int, int]] = defaultdict(dict)
+def lines_marked(regions: Iterable[Region]) -> Mapping[str, Collection[int]]:
+    """The lines of each file that are in some region."""
+    marked: dict[str, set[int]] = defaultdict(set)
     for region in regions:
-        for line in range(region.first, region.last + 1):
-            marked[region.path].setdefault(line, region.number)
+        marked[region.path].update(range(region.first, region.last + 1))
     return marked

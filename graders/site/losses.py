@@ -19,7 +19,7 @@ _NUMBERED = re.compile(r"[\w.-]*\d[\w.-]*")
 
 
 @dataclass(frozen=True)
-class Reason:
+class SeenReason:
     """What was seen, in the words of one of those it happened to, and to whom."""
 
     example: str
@@ -35,7 +35,7 @@ class CommonLoss:
     hint: str
     learners: tuple[str, ...]
     points: Decimal
-    reasons: tuple[Reason, ...]
+    reasons: tuple[SeenReason, ...]
     more_reasons: int
     blocked: int
     """How many others never got as far, because something it builds on failed."""
@@ -62,7 +62,7 @@ def _common(check: str, met: list[tuple[LabGrade, Loss]], blocked: int) -> Commo
         by_shape[shape(loss.observed)].append((grade, loss))
     groups = sorted(by_shape.values(), key=len, reverse=True)
     reasons = tuple(
-        Reason(
+        SeenReason(
             one_line(group[0][1].observed or "nothing was recorded", 300),
             tuple(grade.learner_id for grade, _ in group),
         )

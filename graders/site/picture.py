@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 BINS = 20
 _WIDTH, _HEIGHT = 760, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 24, 26, 34
 
 
 def histogram(percents: Sequence[float], key: str) -> Markup:

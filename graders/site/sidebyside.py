@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from graders.reports.text import clean
@@ -18,12 +18,12 @@ MOST_LINES = 4_000
 
 @dataclass(frozen=True)
 class ShownLine:
-    """A line, or in place of it how many are left out; `region` is 0 for a line that is not shared."""
+    """A line, or in place of it how many are left out; `starts` are the regions that begin on it."""
 
     number: int = 0
     text: str = ""
-    region: int = 0
-    starts: bool = False
+    shared: bool = False
+    starts: tuple[int, ...] = ()
     skipped: int = 0
 
 
@@ -66,7 +66,7 @@ def _files(texts: Mapping[str, str], regions: list[Region]) -> tuple[ShownFile, 
 
 
 def _lines(
-    path: str, lines: list[str], marked: Mapping[int, int], starts: Mapping[tuple[str, int], list[int]]
+    path: str, lines: list[str], marked: Collection[int], starts: Mapping[tuple[str, int], list[int]]
 ) -> Iterator[ShownLine]:
     near = {
         line + off for line in marked for off in range(-CONTEXT, CONTEXT + 1) if 1 <= line + off <= len(lines)
@@ -77,9 +77,8 @@ def _lines(
             break
         if number > before + 1:
             yield ShownLine(skipped=number - before - 1)
-        region = marked.get(number, 0)
-        begins = number in marked and (region in starts.get((path, number), ()))
-        yield ShownLine(number, clean(lines[number - 1], LONGEST), region, begins)
+        text = clean(lines[number - 1], LONGEST)
+        yield ShownLine(number, text, number in marked, tuple(starts.get((path, number), ())))
         before, shown = number, shown + 1
     if before < len(lines):
         yield ShownLine(skipped=len(lines) - before)

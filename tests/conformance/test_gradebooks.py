@@ -91,7 +91,7 @@ def test_it_names_who_has_no_grade_or_has_a_row_for_them(exporter: GradeExporter
     told += "\n".join(exported.files)
     sheet = exporter.name == "moodle-worksheet"
 
-    for name in ("ungraded", "excused", "missing"):
+    for name in ("ungraded", "excused", "missing", "rejected"):
         ids = next(one.ids for one in small_class().learners if one.learner_id == name)
         assert name in told or ids["lti"] in told or (sheet and ids["moodle"] in told)
 

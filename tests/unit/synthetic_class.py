@@ -11,11 +11,11 @@ from graders.gradebook import (
     Adjustment,
     AdjustmentKind,
     CriterionGrade,
+    GradebookLearner,
     GradebookModel,
     GradeState,
     LabColumn,
     LabGrade,
-    Learner,
     Loss,
 )
 from graders.model import Fault, Status
@@ -55,7 +55,7 @@ LOSSES = (
 )
 
 
-def learner(name: str, number: int, **more: str) -> Learner:
+def learner(name: str, number: int, **more: str) -> GradebookLearner:
     """A learner whom every system knows."""
     ids = {
         "canvas": str(9000 + number),
@@ -66,7 +66,7 @@ def learner(name: str, number: int, **more: str) -> Learner:
         "lti": f"a6d5c443-{number:04}",
     }
     plain = {"last_name": name.title(), "first_name": "Q", "email": f"{name}@example.org", "section": "A"}
-    return Learner(name, ids=ids, **(plain | more))
+    return GradebookLearner(name, ids=ids, **(plain | more))
 
 
 def graded(who: str, points: str = "8.85", **more: object) -> LabGrade:
@@ -96,7 +96,7 @@ OVERRIDE = Adjustment(AdjustmentKind.OVERRIDE, Decimal("0.60"), "=HYPERLINK(1)",
 
 
 def small_class() -> GradebookModel:
-    """Everything that an exporter can meet, in nine learners; `EXPECTED` says what it must tell."""
+    """Everything that an exporter can meet, in ten learners; `EXPECTED` says what it must tell."""
     learners = (
         learner("ada", 1, last_name='O\'Hara, "Ada"', first_name="Ana\nMaría"),
         learner("late", 2),
@@ -108,6 +108,7 @@ def small_class() -> GradebookModel:
         learner(
             "formula", 8, last_name="=1+1", first_name="@SUM(A1)", section="\t-2", email="form@example.org"
         ),
+        learner("rejected", 10),
         learner("possible", 9, last_name="Points Possible", first_name="<b>&amp;"),
     )
     grades = (
@@ -118,6 +119,7 @@ def small_class() -> GradebookModel:
         without("ungraded", GradeState.UNGRADED, "=the API server stopped answering for 12 s"),
         without("excused", GradeState.EXCUSED),
         without("missing", GradeState.MISSING),
+        without("rejected", GradeState.REJECTED, "submission.yaml:7: there is no such key"),
         graded("formula", "3.10"),
         graded("possible", "1E+1"),
     )
@@ -132,6 +134,7 @@ EXPECTED: dict[str, Decimal | None] = {
     "ungraded": None,
     "excused": None,
     "missing": None,
+    "rejected": None,
     "formula": Decimal("3.10"),
     "possible": Decimal(10),
 }

@@ -29,7 +29,7 @@ STARTER = "\n".join(
 )
 
 
-def program(seed: int, functions: int = 30) -> str:
+def program(seed: int, functions: int = 14) -> str:
     """A program that no other seed gives; without meaning, but with the tokens of Python."""
     draw = random.Random(seed)
     lines = ["# mine"]

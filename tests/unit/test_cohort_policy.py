@@ -45,6 +45,13 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert policy.lab("lab9").due is None
 
 
+def test_the_number_of_an_assignment_in_canvas_is_kept(tmp_path: Path) -> None:
+    policy = read(tmp_path, WHOLE.replace("attempts: best", "canvas: 4711"))
+
+    assert (policy.lab("lab1").canvas, policy.lab("lab2").canvas) == (None, 4711)
+    assert policy_from(policy_text(policy), "store") == policy
+
+
 def test_a_due_date_is_on_the_clock_of_the_course(tmp_path: Path) -> None:
     policy = read(tmp_path, WHOLE)
     assert policy.due("lab1", Learner("ada")) == datetime(2026, 10, 12, 21, 59, tzinfo=UTC)

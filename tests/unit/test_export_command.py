@@ -43,12 +43,12 @@ def refused(arguments: Sequence[str], model: GradebookModel | None = None) -> Lo
 def test_it_says_where_and_how_many() -> None:
     told = run(["--format", "csv"])
 
-    assert "wrote out/gradebook/csv.csv: 6 graded, 1 ungraded, 1 excused, 1 missing" in told
+    assert "wrote out/gradebook/csv.csv: 6 graded, 1 ungraded, 1 excused, 1 rejected, 1 missing" in told
     assert Path("out/gradebook/csv.csv").is_file()
 
 
 def test_formats_of_many_files_make_a_folder() -> None:
-    assert "wrote 7 files in results" in run(["--format", "gradescope", "--out", "results"])
+    assert "wrote 8 files in results" in run(["--format", "gradescope", "--out", "results"])
     assert Path("results/lab1/ada/results.json").is_file()
 
 
