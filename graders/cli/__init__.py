@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "sign": "graders.cli.verify:sign",
     "keygen": "graders.cli.verify:keygen",
     "github": "graders.cli.github:github_app",
+    "classroom50": "graders.cli.classroom50:classroom50_app",
 }
 """Where each subcommand is; only the one that is called is imported, for judging takes a second."""
 

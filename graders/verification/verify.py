@@ -36,6 +36,8 @@ from graders.verification.handins import HandIn
 Report = Mapping[str, Any]
 
 _LOG_LINES = 3
+_REPORT_BYTES = 32 * 2**20
+"""No report of ours is as large: each text in one has a limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,10 @@ def _look(request: VerifyRequest, hand_in: HandIn, scratch: Path) -> _Looked | F
     """All that can be told without a cluster."""
     learner, ref = hand_in.learner, request.ref
     try:
-        report = load_report(hand_in.results / "report.json")
+        path = hand_in.results / "report.json"
+        if (size := path.stat().st_size) > _REPORT_BYTES:
+            raise UsageError(f"it has {size:,} bytes")
+        report = load_report(path)
         if report["lab"] != request.lab.id:
             raise UsageError(f"this is a report of lab {report['lab']!r}")
     except UsageError as error:
