@@ -94,3 +94,19 @@ class RestoredRecord:
     part: str = ""
     owner: str = ""
     cluster: str = ""
+
+
+@dataclass(frozen=True)
+class HandedInFile:
+    """One file of the hand-in: `text` is what it holds, None where it is no text or nothing judges it.
+
+    It is at `path` below submission.yaml and has `size_bytes`; `sha256` is in hexadecimal.
+    """
+
+    FILE: ClassVar[str] = "handedin.jsonl"
+
+    t: float
+    path: str
+    size_bytes: int
+    sha256: str
+    text: str | None = None
