@@ -116,6 +116,12 @@ class Commands:
         """
         return {each: f"unix://{each.replace('etcd', 'peer')}:0" for each in self.members}
 
+    @property
+    def identities(self) -> dict[str, Path]:
+        """The kubeconfigs of the users that the lab asked for."""
+        users = enumerate(self.spec.identities, start=1)
+        return {user: self.folder / f"user-{number}.kubeconfig" for number, user in users}
+
     def data_folder(self, member: str) -> Path:
         """Where a member of etcd keeps its data."""
         return self.folder / member
@@ -230,6 +236,9 @@ def prepare(folder: Path, ports: Ports, spec: ClusterSpec, *, audit_log: str) ->
         identity = authority.client(name, user, *groups)
         server = f"https://127.0.0.1:{ports.api}"
         write_kubeconfig(folder / f"{name}.kubeconfig", server, commands.cluster_ca, identity)
+    for user, path in commands.identities.items():
+        identity = authority.client(path.stem, user, *spec.identities[user])
+        write_kubeconfig(path, f"https://127.0.0.1:{ports.api}", commands.cluster_ca, identity)
     return commands
 
 

@@ -80,6 +80,7 @@ class EmbeddedProvider:
                 owned=True,
                 provider=self.name,
                 serving=(commands.proxy.certificate, commands.proxy.key),
+                identities=commands.identities,
                 control=control,
             )
 

@@ -108,6 +108,8 @@ class ClusterSpec:
     """Also how long leases of nodes last: a simulator that was killed has its nodes back only after that."""
     golden: Path | None = None
     """An etcd data folder to begin with, of a single member; the cluster takes a copy."""
+    identities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Users of its API that have a client certificate, with their groups; see `Cluster.identities`."""
     audit_policy: Path | None = None
     """What the API server's audit log keeps; None leaves that to the provider."""
 
@@ -185,6 +187,7 @@ def check_plain(spec: ClusterSpec, provider: str) -> None:
         "several controller-managers": spec.controller_managers != 1,
         "another grace period for nodes": spec.node_grace_s != NODE_GRACE_S,
         "golden etcd data": spec.golden is not None,
+        "users with certificates": bool(spec.identities),
     }
     if lacking := [what for what, asked in wanted.items() if asked]:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The names that acting and judging share: scenarios with their ceilings, tracks, places, formats of files."""
+"""The names that acting and judging share: scenarios with their ceilings, tracks, places, formats."""
 
 from __future__ import annotations
 

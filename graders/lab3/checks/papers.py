@@ -115,7 +115,9 @@ def _has_findings(front: FrontMatter, found: Findings) -> None:
 
 def _all_named(what: str, wanted: Iterable[str], told: list[str], found: Findings) -> None:
     for name in wanted:
-        found.expect(told.count(name) == 1, f"one {what} {name}", f"{what} {name} is told {told.count(name)} times")
+        found.expect(
+            told.count(name) == 1, f"one {what} {name}", f"{what} {name} is told {told.count(name)} times"
+        )
     for name in dict.fromkeys(told):
         if name not in set(wanted):
             found.miss(f"there is no {what} {name}")
@@ -169,7 +171,8 @@ def _steps_for(name: str, there: list[Section], found: Findings) -> None:
 def _tells_target(scenario: str, rto_s: float, there: list[Section]) -> bool:
     number = re.compile(rf"(?<![\d.]){re.escape(f'{rto_s:g}')}(?![\d]|\.\d)")
     return any(
-        number.search(each.body) and (each.names(scenario) or (each.names("targets") and _says(each, scenario)))
+        number.search(each.body)
+        and (each.names(scenario) or (each.names("targets") and _says(each, scenario)))
         for each in there
     )
 
@@ -225,7 +228,9 @@ def _refers(handin: HandIn, front: FrontMatter, item: BacklogItem, found: Findin
         "audit": audits,
     }
     for kind, name in [("finding", item.finding), *item.verify_by.named]:
-        found.expect(name in known[kind], f"a {kind} that exists", f"item {item.id}: there is no {kind} {name}")
+        found.expect(
+            name in known[kind], f"a {kind} that exists", f"item {item.id}: there is no {kind} {name}"
+        )
     found.expect(
         item.in_project,
         f"a link to {PROJECT} or below it in each item",

@@ -39,7 +39,7 @@ class _Ledger(Strict):
 
 
 class DrillEvidence(Strict):
-    """One drill: probes are `[sent, received or null, ok]`; `ledger` numbers records that were not deleted."""
+    """One drill: a slot is `[sent, received or null, ok]`; `ledger` numbers records that were not deleted."""
 
     declared: Annotated[Literal["kubeproof/lab3-drill/v1"], Field(alias="schema")]
     scenario: Text

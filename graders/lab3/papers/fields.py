@@ -52,7 +52,7 @@ def instant(text: str) -> datetime:
 
 
 def _bounds(value: object) -> object:
-    if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004
+    if isinstance(value, list) and len(value) == 2:
         lower, upper = map(_seconds, value)
         if isinstance(lower, float) and isinstance(upper, float) and upper < lower:
             raise misfit(
