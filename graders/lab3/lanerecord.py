@@ -9,7 +9,14 @@ from functools import cached_property
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.lab3.handin import Lab3Manifest, manifest_from
-from graders.lab3.names import DR_USER, OWN_PREFIX
+from graders.lab3.names import (
+    DR_USER,
+    JUDGED_BY,
+    OWN_PREFIX,
+    UNKNOWN,
+    UNKNOWN_RTO_S,
+    WITHOUT_RESTORE,
+)
 from graders.lab3.records import (
     ControlCall,
     Drill,
@@ -137,24 +144,29 @@ class LaneRecord:
 
     def measured(self, drill: Drill) -> RecoveryMeasurement:
         """The RTO of one fault."""
-        target = self.manifest.target(drill.scenario)
         run = self.restore_of(drill)
+        judged_by = JUDGED_BY.get(drill.scenario, ())
+        samples = self.samples(drill.t - _LEAD_S, drill.watched)
         episode = Episode(
             Injection(drill.t, drill.t_end),
-            deadline_s=(target.rto_s + LENIENCE_S) * self.scale,
+            deadline_s=(self.rto_s(drill.scenario) + LENIENCE_S) * self.scale,
             ended=drill.watched,
             stable_s=STABLE_S * self.scale,
             acts=tuple(self._acts(run)) if run is not None else (),
             act_grace_s=ACT_GRACE_S * self.scale,
-            restored=run is not None and run.code == 0,
+            restored=drill.scenario in WITHOUT_RESTORE or (run is not None and run.code == 0),
         )
         return measure_recovery(
             episode,
-            self.samples(drill.t - _LEAD_S, drill.watched),
+            {spec: slots for spec, slots in samples.items() if not judged_by or spec.name in judged_by},
             self.bundle.records(StarvationSample),
             dead=drill.dead,
-            unseen="no probe saw the loss",
+            unseen="" if judged_by or drill.scenario == UNKNOWN else "no probe saw the loss",
         )
+
+    def rto_s(self, scenario: str) -> float:
+        """Within how many seconds a scenario is to be over, on a machine that keeps up."""
+        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.manifest.target(scenario).rto_s
 
     def restore_of(self, drill: Drill) -> ScriptRun | None:
         """The start of restore that answered a fault."""

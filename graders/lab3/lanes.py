@@ -15,9 +15,11 @@ from graders.clusters.provider import ClusterSpec
 from graders.evidence.manifest import TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab3.handin import Lab3Manifest
-from graders.lab3.names import CONTROL_PLANE, DR_USER
+from graders.lab3.names import CONTROL_PLANE, DR_USER, NAMESPACE, WORKLOAD
 from graders.lab3.tools import ETCD_TOOLS
 from graders.lab3.tracks.controlplane import control_plane
+from graders.lab3.tracks.namespace import namespace
+from graders.lab3.tracks.workload import workload
 from graders.lab3.world.lane import Lane, LaneSetting, WorkloadMissing, open_lane
 from graders.lab3.world.scripts import Kit
 from graders.model import Role
@@ -30,6 +32,8 @@ from graders.tools import ensure
 NODE_GRACE_S = 8.0
 LANES: dict[str, tuple[str, Callable[[Lane], None]]] = {
     CONTROL_PLANE: ("the control plane is lost", control_plane),
+    NAMESPACE: ("the namespace is deleted", namespace),
+    WORKLOAD: ("pods, a zone and controllers are lost", workload),
 }
 """By track: what is told of it, and what is done there."""
 
@@ -42,6 +46,7 @@ def cluster_spec(run: Run, name: str) -> ClusterSpec:
         needs=run.settings.needs,
         extra_controllers=("taint-eviction-controller",),
         node_grace_s=NODE_GRACE_S,
+        simulator_per_zone=True,
         identities={DR_USER: ("system:masters",)},
     )
 
@@ -78,6 +83,8 @@ class ReadyLanes:
                         dice=Random(f"{run.session.seed} {track}"),  # noqa: S311  (a phase, no secret)
                         folder=run.session.folder,
                         task=task,
+                        nodes=run.settings.nodes,
+                        with_neighbour=track == NAMESPACE,
                     )
                     with open_lane(setting) as lane:
                         what(lane)

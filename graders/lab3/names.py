@@ -6,8 +6,17 @@ from dataclasses import dataclass
 
 CONTROL_PLANE_LOSS, NAMESPACE_DELETED = "control-plane-loss", "namespace-deleted"
 POD_KILL, NODE_LOSS, CONTROLLER_LOSS = "pod-kill", "node-loss", "controller-loss"
+JUDGED_BY = {
+    POD_KILL: ("serving", "capacity"),
+    NODE_LOSS: ("serving", "capacity"),
+    CONTROLLER_LOSS: ("canary",),
+}
+"""The probes that judge a scenario, where they are not all four."""
+WITHOUT_RESTORE = (POD_KILL, NODE_LOSS)
+"""What a workload has to survive by itself."""
 UNKNOWN = "unknown"
 """What a runbook is told where nobody says what happened."""
+UNKNOWN_RTO_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -27,11 +36,15 @@ CEILINGS = {
 }
 """By scenario, in the order in which they are told."""
 
-PAPERS, CONTROL_PLANE = "papers", "control-plane"
+PAPERS, CONTROL_PLANE, NAMESPACE, WORKLOAD = "papers", "control-plane", "namespace", "workload"
 """Tracks: one a lane, and what needs no cluster."""
 
 SERVING, PREDICTOR = "serving", "predictor"
 """The namespace of the protected workload, and its Deployment and Service."""
+NEIGHBOUR = "tenant-b"
+"""Somebody else's namespace, with a ledger of its own."""
+RANDOM_PHASE, LATE = "random-phase", "late"
+"""Where between two backups a loss comes: anywhere, and just before the next one."""
 CANARIES = "kubeproof-canary"
 """The grader's own namespace."""
 

@@ -11,16 +11,22 @@ from typing import Any
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
-from graders.lab3.names import CANARIES, CONTROL_PLANE_LOSS, PREDICTOR, PROBE_LABEL, SERVING
+from graders.lab3.names import (
+    CANARIES,
+    CONTROL_PLANE_LOSS,
+    LATE,
+    PREDICTOR,
+    PROBE_LABEL,
+    RANDOM_PHASE,
+    SERVING,
+)
+from graders.lab3.tracks.phases import await_idle, await_late, await_random_phase, first_backups, more_backups
 from graders.lab3.world.lane import Lane
 from graders.lab3.world.prober import canary
 from graders.lab3.world.revisions import move_ahead
 from graders.polling import NotYet, TimedOut, wait_for
 
-RANDOM_PHASE, LATE = "random-phase", "late"
-"""Where between two backups the loss comes: anywhere, and just before the next one."""
 REVISIONS = 3000
-_BEFORE_NEXT_S = 0.3
 _CONFIG_MAPS = resource_path("v1", "configmaps", namespace=SERVING)
 _OWN_CONFIG_MAPS = resource_path("v1", "configmaps", namespace=CANARIES)
 _DEPLOYMENTS = resource_path("apps/v1", "deployments", namespace=CANARIES)
@@ -29,30 +35,20 @@ _WATCH_S, _DEPLOYMENT_S, _GARBAGE_S = 5.0, 5.0, 10.0
 
 def control_plane(lane: Lane) -> None:
     """Lose it at a random phase; restore once more; try verify; lose it late, the revision far ahead."""
-    lane.mark("backups-begin")
-    lane.schedule.go()
-    if not lane.await_backups(2):
-        lane.mark("no-backup")
+    if not first_backups(lane):
         return
-    lane.look_at_objects("before")
-    schedule = lane.schedule
-    phase_s = lane.setting.dice.uniform(0.3, 0.9) * lane.setting.wanted.dr.every_s
-    lane.wait_until(schedule.next_due - lane.setting.wanted.dr.every_s + phase_s)
+    await_random_phase(lane)
     if not lane.drill(CONTROL_PLANE_LOSS, RANDOM_PHASE, lambda: _lose(lane)):
         return
     _restore_again(lane)
     _try_verify(lane)
-    sealed = len(schedule.backups.sealed)
-    schedule.go()
-    if not lane.await_backups(sealed + 2):
-        lane.mark("no-backup")
+    if not more_backups(lane):
         return
-    # What is newest must be newer than all that was done above, and the revision is moved ahead after it.
-    lane.wait_until(schedule.next_due - lane.setting.wanted.dr.every_s + 0.1)
-    _await_idle(lane)
+    # The revision is moved ahead once the newest backup is made: a restore of it must be further than that.
+    await_idle(lane)
     etcd = lane.setting.control.etcd
     move_ahead(etcd, REVISIONS)
-    lane.wait_until(schedule.next_due - _BEFORE_NEXT_S)
+    await_late(lane)
     seen: dict[str, object] = {}
 
     def before() -> dict[str, object]:
@@ -75,17 +71,6 @@ def _lose(lane: Lane) -> None:
     control.kill("kube-apiserver")
     control.kill("etcd")
     control.wipe("etcd")
-
-
-def _await_idle(lane: Lane) -> None:
-    def idle() -> None:
-        if not lane.schedule.idle:
-            raise NotYet("a backup is being made")
-
-    try:
-        wait_for(idle, timeout_s=20.0 * lane.setting.scale, interval_s=0.02)
-    except TimedOut as mismatch:
-        lane.mark("not-idle", why=str(mismatch))
 
 
 def _restore_again(lane: Lane) -> None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from graders.clusters.provider import NodeSpec
 from graders.controlplane import ControlPlane
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.lab3.handin import Lab3Manifest
-from graders.lab3.names import SERVING
+from graders.lab3.names import JUDGED_BY, NEIGHBOUR, SERVING, UNKNOWN, UNKNOWN_RTO_S, WITHOUT_RESTORE
 from graders.lab3.records import Drill, LedgerKey, ObjectsLook
 from graders.lab3.recovery.seals import SECRET_BYTES, run_key
 from graders.lab3.world.backups import Backups, BackupSchedule
@@ -57,6 +58,8 @@ class LaneSetting:
     dice: Random
     folder: Path
     task: Task
+    nodes: tuple[NodeSpec, ...] = ()
+    with_neighbour: bool = False
 
 
 @dataclass
@@ -71,6 +74,7 @@ class Lane:
     ledger: Ledger
     ledgers: ExitStack
     key_of: Callable[[str], bytes]
+    neighbour: Ledger | None = None
     _epochs: int = field(default=1)
 
     @property
@@ -152,52 +156,62 @@ class Lane:
         before: Callable[[], dict[str, object]] = dict,
         recovered: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Break it, have it restored, watch; whether the learner's restore says that it did.
+        """Break it, have it restored where that is for the learner's script, watch; whether it is said to be.
 
         Writes and backups rest from the fault on. `before` is called just before the fault, and gives facts
         for its record; `recovered` as soon as restore has ended with 0.
         """
-        setting, scale = self.setting, self.setting.scale
-        target = setting.wanted.target(scenario)
-        patience_s = (target.rto_s + LENIENCE_S) * scale
+        scale = self.setting.scale
+        patience_s = (self.rto_s(scenario) + LENIENCE_S) * scale
         with self.schedule.halted(), self.ledger.held():
             facts = before()
             self.tell(f"{scenario}, {phase}")
             t0a = self.now()
             fault()
             t0b = self.now()
-            self.wait_until(t0b + ALERT_AFTER_S)
-            ended = self.restore(scenario, phase, t0b + patience_s - self.now())
-            if ended.code == 0:
+            restored = True
+            if scenario not in WITHOUT_RESTORE:
+                self.wait_until(t0b + ALERT_AFTER_S)
+                restored = self.restore(scenario, phase, t0b + patience_s - self.now()).code == 0
+            if restored:
                 recovered()
                 self.ledger_look(f"{phase}: restored")
-                self._await_stable(t0b, t0b + patience_s + STABLE_S * scale + _MARGIN_S)
-            watched = self.now()
-            newest = self.schedule.backups.sealed[-1] if self.schedule.backups.sealed else None
-            if newest is not None:
-                facts |= {"newest": newest.id, "began": newest.began, "ended": newest.ended}
-            setting.recording.writer.add(
-                Drill(
-                    t=t0a,
-                    t_end=t0b,
-                    watched=watched,
-                    scenario=scenario,
-                    phase=phase,
-                    attempt=1,
-                    ledger=self.ledger.name,
-                    dead=(
-                        *self.prober.dead,
-                        *([] if self.control.alive else ["the control of the processor"]),
-                    ),
-                    facts=facts,
-                    cluster=self.name,
-                )
-            )
-            if ended.code == 0:
+                until = t0b + patience_s + STABLE_S * scale + _MARGIN_S
+                self._await_stable(t0b, until, JUDGED_BY.get(scenario, ()))
+            self._record_drill(t0a, t0b, scenario, phase, facts)
+            if restored and scenario not in WITHOUT_RESTORE:
                 self.verify(phase)
+            if restored:
                 self.ledger_look(f"{phase}: settled")
                 self.look_at_objects(f"{phase}: settled")
-        return ended.code == 0
+        return restored
+
+    def rto_s(self, scenario: str) -> float:
+        """Within how many seconds a scenario is to be over, on a machine that keeps up."""
+        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.setting.wanted.target(scenario).rto_s
+
+    def _record_drill(
+        self, t0a: float, t0b: float, scenario: str, phase: str, facts: dict[str, object]
+    ) -> None:
+        sealed = self.schedule.backups.sealed
+        newest = (
+            {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended} if sealed else {}
+        )
+        dead = [] if self.control.alive else ["the control of the processor"]
+        self.setting.recording.writer.add(
+            Drill(
+                t=t0a,
+                t_end=t0b,
+                watched=self.now(),
+                scenario=scenario,
+                phase=phase,
+                attempt=1,
+                ledger=self.ledger.name,
+                dead=(*self.prober.dead, *dead),
+                facts={**facts, **newest},
+                cluster=self.name,
+            )
+        )
 
     def ledger_look(self, when: str) -> None:
         """Look at the ledger; where nobody answers, nothing of it is on record."""
@@ -206,12 +220,12 @@ class Lane:
         except InfraFault as error:
             self.mark("no-look", when=when, why=error.problem)
 
-    def _await_stable(self, since: float, until: float) -> None:
-        """Wait until no probe failed for W, or for as long as it could count."""
+    def _await_stable(self, since: float, until: float, names: Sequence[str]) -> None:
+        """Wait until none of the probes failed for W, or for as long as it could count."""
         stable_s = STABLE_S * self.setting.scale
         try:
             wait_for(
-                lambda: self.prober.quiet_for(stable_s, since=since),
+                lambda: self.prober.quiet_for(stable_s, *names, since=since),
                 timeout_s=max(0.1, until - self.now()),
                 interval_s=0.1,
             )
@@ -253,11 +267,25 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
         schedule = running.enter_context(
             BackupSchedule(scripts, recording, setting.wanted.dr, backups, scale)
         )
-        yield Lane(setting, prober, control, scripts, schedule, ledger, ledgers, key_of)
+        neighbour = None
+        if setting.with_neighbour:
+            live.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NEIGHBOUR}})
+            neighbour = running.enter_context(_ledger(setting, NEIGHBOUR, key_of, NEIGHBOUR))
+        yield Lane(setting, prober, control, scripts, schedule, ledger, ledgers, key_of, neighbour)
 
 
-def _ledger(setting: LaneSetting, name: str, key_of: Callable[[str], bytes]) -> Ledger:
-    return Ledger(setting.recording, setting.live.kube, setting.live.name, SERVING, name, key_of(name))
+def _ledger(
+    setting: LaneSetting, name: str, key_of: Callable[[str], bytes], namespace: str = SERVING
+) -> Ledger:
+    return Ledger(
+        setting.recording,
+        setting.live.kube,
+        setting.live.name,
+        namespace,
+        name,
+        key_of(name),
+        models=namespace == SERVING,
+    )
 
 
 def _replicas(setting: LaneSetting) -> int:

@@ -29,8 +29,17 @@ class Ledger:
     """Writes `name` in a namespace: an operation every half second, while its block runs, unless held."""
 
     def __init__(
-        self, recording: Recording, kube: Kube, cluster: str, namespace: str, name: str, key: bytes
+        self,
+        recording: Recording,
+        kube: Kube,
+        cluster: str,
+        namespace: str,
+        name: str,
+        key: bytes,
+        *,
+        models: bool = True,
     ) -> None:
+        """`models` False leaves out what is of a kind that a lab's CRD defines."""
         self.name = name
         self._recording = recording
         self._kube = kube
@@ -40,6 +49,7 @@ class Ledger:
             CONFIG_MAP: resource_path("v1", "configmaps", namespace=namespace),
             MODEL: resource_path(f"{MODELS_GROUP}/{MODELS_VERSION}", "models", namespace=namespace),
         }
+        self._models = models
         self._operations = 0
         self._seq = {CONFIG_MAP: 0, MODEL: 0}
         self._living: list[tuple[str, str, str]] = []
@@ -79,7 +89,7 @@ class Ledger:
         """
         query = {"labelSelector": f"{LEDGER_LABEL}={self.name}"}
         t = self._recording.clock.now()
-        models = self._items(MODEL, query)
+        models = self._items(MODEL, query) if self._models else []
         uids = {str(each["metadata"]["uid"]): str(each["metadata"]["name"]) for each in models}
         for item in self._items(CONFIG_MAP, query):
             found = self._found(t, CONFIG_MAP, item, item.get("data"))
@@ -120,7 +130,7 @@ class Ledger:
             number = self._operations
             if number % DELETE_EVERY == 0 and len(self._living) > DELETE_EVERY:
                 self._delete(*self._living.pop(number // DELETE_EVERY % (len(self._living) // 2)))
-            elif number % MODEL_EVERY == 0:
+            elif number % MODEL_EVERY == 0 and self._models:
                 self._model(f"{self.name}-m{number}", f"{self.name}-o{number}")
             else:
                 name = f"{self.name}-c{number}"
