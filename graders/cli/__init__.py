@@ -27,6 +27,7 @@ from graders.surroundings import settle
 COMMANDS: Mapping[str, str] = {
     "grade": "graders.cli.grade:grade",
     "judge": "graders.cli.grade:judge",
+    "drill": "graders.cli.drill:drill",
     "setup": "graders.cli.setup:setup",
     "doctor": "graders.cli.doctor:doctor",
     "cluster": "graders.cli.cluster:cluster_app",

@@ -2,4 +2,4 @@
 
 from graders.definition import LabDefinition
 
-LAB = LabDefinition(scenario="scenario", block="block:Lab3Block", tools="tools:TOOLSETS")
+LAB = LabDefinition(scenario="scenario", block="block:Lab3Block", tools="tools:TOOLSETS", drills="drills")

@@ -45,21 +45,31 @@ def judge_rto(
         Unmet: one was not. InfraFault: what was measured is void, or decides nothing.
     """
     record = LaneRecord(bundle, track)
-    target_s = record.manifest.target(scenario).rto_s * record.scale
+    target_s = record.rto_s(scenario) * record.scale
     facts["target_s"], facts["scale"] = round(target_s, 2), record.scale
     with Findings(f"recovery within {target_s:.1f} s each time") as found:
         for phase in phases:
-            measured = [record.measured(each) for each in drills_of(record, scenario, phase)]
-            counted = [each.counts for each in measured]
-            for each in measured:
-                facts[f"{phase.replace('-', '_')}_s"] = [each.rto_s.lower_s, each.rto_s.upper_s]
-            verdict = decide(counted, target_s)
-            if verdict in (TargetVerdict.UNGRADED, TargetVerdict.REPEAT):
-                why = "; ".join(void for each in measured for void in each.voids)
-                raise InfraFault(f"{_IN_WORDS[phase]}: {why or 'the target lies within what was measured'}")
-            if verdict is TargetVerdict.MISSED:
-                last = drills_of(record, scenario, phase)[-1]
-                found.miss(f"{_IN_WORDS[phase]}: {_why_late(record, last, measured[-1].rto_s)}")
+            why = judge_drill(record, drills_of(record, scenario, phase), facts)
+            if why:
+                found.miss(f"{_IN_WORDS[phase]}: {why}")
+
+
+def judge_drill(record: LaneRecord, drills: list[Drill], facts: Facts) -> str:
+    """Why a fault, and its repetitions, missed the target; empty where it was met.
+
+    Raises:
+        InfraFault: what was measured is void, or decides nothing.
+    """
+    last = drills[-1]
+    target_s = record.rto_s(last.scenario) * record.scale
+    measured = [record.measured(each) for each in drills]
+    for each in measured:
+        facts[f"{last.phase.replace('-', '_')}_s"] = [each.rto_s.lower_s, each.rto_s.upper_s]
+    verdict = decide([each.counts for each in measured], target_s)
+    if verdict in (TargetVerdict.UNGRADED, TargetVerdict.REPEAT):
+        voids = "; ".join(void for each in measured for void in each.voids)
+        raise InfraFault(f"{last.phase}: {voids or 'the target lies within what was measured'}")
+    return _why_late(record, last, measured[-1].rto_s) if verdict is TargetVerdict.MISSED else ""
 
 
 def _why_late(record: LaneRecord, drill: Drill, rto_s: Interval) -> str:

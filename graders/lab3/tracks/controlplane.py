@@ -21,6 +21,7 @@ from graders.lab3.names import (
     SERVING,
 )
 from graders.lab3.tracks.phases import await_idle, await_late, await_random_phase, first_backups, more_backups
+from graders.lab3.tracks.supplied import after, supplied
 from graders.lab3.world.lane import Lane
 from graders.lab3.world.prober import canary
 from graders.lab3.world.revisions import move_ahead
@@ -56,13 +57,20 @@ def control_plane(lane: Lane) -> None:
         seen["listed"] = str(listed["metadata"]["resourceVersion"])
         return dict(seen)
 
-    lane.drill(
+    recovered = lane.drill(
         CONTROL_PLANE_LOSS,
         LATE,
         lambda: _lose(lane),
         before=before,
         recovered=lambda: _look_as_a_client(lane, str(seen["listed"])),
     )
+    if not recovered:
+        return
+    lane.next_ledger()
+    if more_backups(lane):
+        await_random_phase(lane)
+        replaced = after(lane.scripts.has_replaced_data())
+        supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), replaced, bad=True)
 
 
 def _lose(lane: Lane) -> None:

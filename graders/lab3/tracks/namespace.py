@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graders.kube.paths import resource_path
-from graders.lab3.names import LATE, MODELS_CRD, NAMESPACE_DELETED, RANDOM_PHASE, SERVING
+from graders.lab3.names import DR_USER, LATE, MODELS_CRD, NAMESPACE_DELETED, RANDOM_PHASE, SERVING
 from graders.lab3.tracks.phases import await_late, await_random_phase, first_backups, more_backups
+from graders.lab3.tracks.supplied import after, supplied, written_in_namespace
 from graders.lab3.world.lane import Lane
 
 _NAMESPACE = resource_path("v1", "namespaces", name=SERVING)
@@ -24,8 +25,15 @@ def namespace(lane: Lane) -> None:
     if not more_backups(lane):
         return
     await_late(lane)
-    lane.drill(NAMESPACE_DELETED, LATE, lambda: _delete(lane))
+    recovered = lane.drill(NAMESPACE_DELETED, LATE, lambda: _delete(lane))
     _look_at_the_neighbour(lane, LATE)
+    if not recovered:
+        return
+    lane.next_ledger()
+    if more_backups(lane):
+        await_random_phase(lane)
+        begun = after(written_in_namespace(lane, DR_USER))
+        supplied(lane, NAMESPACE_DELETED, lambda: _delete(lane), begun, bad=False)
 
 
 def _delete(lane: Lane) -> None:

@@ -44,7 +44,7 @@ class Refused(Exception):
     """A call that cannot be done as things are."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ControlDoor:
     """Answers calls to the control plane of one cluster, and puts them on record."""
 
@@ -52,6 +52,8 @@ class ControlDoor:
     recording: Recording
     cluster: str
     scratch: Path
+    replaced: int = 0
+    """How often etcd's data were replaced."""
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket) -> Iterator[None]:
@@ -150,6 +152,7 @@ class ControlDoor:
         try:
             unpack(asked, folder)
             self.control.replace_data("etcd", folder / "data")
+            self.replaced += 1
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return ""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -57,6 +58,8 @@ class Ledger:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"ledger {name}", daemon=True)
         self.fault = ""
+        self.seals: list[str] = []
+        """Of all records, the newest last."""
 
     def __enter__(self) -> Self:
         """Write the first records at once, then go on in time.
@@ -106,6 +109,8 @@ class Ledger:
 
     def _items(self, kind: str, query: Mapping[str, object]) -> list[dict[str, Any]]:
         answer = self._kube.request("GET", self._paths[kind], query=query)
+        if not answer.ok and answer.code != HTTPStatus.NOT_FOUND:
+            raise InfraFault(f"the ledger cannot be read: {answer.code} {answer.message}")
         return list(answer.body["items"]) if answer.ok else []
 
     def _found(self, t: float, kind: str, item: Mapping[str, Any], held: Any) -> RestoredRecord:
@@ -201,4 +206,5 @@ class Ledger:
         return {"name": name, "labels": {LEDGER_LABEL: self.name}}
 
     def _content(self, write: LedgerWrite) -> dict[str, str]:
-        return {"seq": str(write.seq), "written": written(write), "seal": seal(self._key, write)}
+        self.seals.append(seal(self._key, write))
+        return {"seq": str(write.seq), "written": written(write), "seal": self.seals[-1]}

@@ -115,6 +115,11 @@ class Scripts:
             note("")
         return ended
 
+    def has_replaced_data(self) -> Callable[[], bool]:
+        """Whether etcd's data were replaced since now."""
+        before = self._door.replaced
+        return lambda: self._door.replaced > before
+
     def make_backup(
         self,
         command: tuple[str, ...],
