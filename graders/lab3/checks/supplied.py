@@ -17,6 +17,7 @@ _BAD = {
     "bad-cut": "the files of the backup ended in the middle",
     "bad-forged": "the backup was changed after it was made",
 }
+_ANOTHER = "what is there is another state than that of the backup"
 _IN_WORDS = {CONTROL_PLANE: "the control plane lost", NAMESPACE: "the namespace deleted"}
 
 
@@ -31,18 +32,14 @@ def check_backup_causality(bundle: Bundle, facts: Facts) -> None:
     with Findings("a state between the begin and the end of the backup that was supplied") as found:
         for track in (CONTROL_PLANE, NAMESPACE):
             record = LaneRecord(bundle, track)
-            resumed = _mark(record, "resumed")
-            if resumed.data["code"] != 0:
-                found.miss(f"{_IN_WORDS[track]}: restore {resumed.data['how']}")
-                continue
+            given = _mark(record, "given").data
             looks = record.looks("supplied")
             found.expect(looks, "records to be there", f"{_IN_WORDS[track]}: nobody answers for them")
             for look in looks:
                 there = record.restored(look)
                 facts[f"{track.replace('-', '_')}_lost"] = there.lost
-                why = _not_of(there, resumed.data["given"])
-                if why:
-                    found.miss(f"{_IN_WORDS[track]}: {why}")
+                if not _made_in(there, given):
+                    found.miss(f"{_IN_WORDS[track]}: {_ANOTHER}")
 
 
 @check(
@@ -56,17 +53,15 @@ def check_resumable(bundle: Bundle, facts: Facts) -> None:
     with Findings("recovery by a second start") as found:
         for track in (CONTROL_PLANE, NAMESPACE):
             record = LaneRecord(bundle, track)
-            killed, resumed = _mark(record, "killed"), _mark(record, "resumed")
-            facts[f"{track.replace('-', '_')}_killed"] = bool(killed.data["killed"])
-            if resumed.data["code"] != 0:
-                found.miss(f"{_IN_WORDS[track]}: started again, restore {resumed.data['how']}")
-            elif not resumed.data["stable"]:
+            resumed, given = _mark(record, "resumed").data, _mark(record, "given").data
+            facts[f"{track.replace('-', '_')}_killed"] = bool(resumed["killed"])
+            if resumed["code"] != 0:
+                found.miss(f"{_IN_WORDS[track]}: started again, restore {resumed['how']}")
+            elif not resumed["stable"]:
                 found.miss(f"{_IN_WORDS[track]}: started again, restore ended with 0, and probes failed on")
-            for look in record.looks("supplied"):
-                if resumed.data["code"] == 0 and (wrong := record.restored(look).anomalies):
-                    found.miss(
-                        f"{_IN_WORDS[track]}: {len(wrong)} records are in no state that was: {wrong[0]}"
-                    )
+            for look in record.looks("resumed"):
+                if not _made_in(record.restored(look), given):
+                    found.miss(f"{_IN_WORDS[track]}: started again, {_ANOTHER}")
 
 
 @check(
@@ -96,9 +91,12 @@ def _not_of(there: Restored, backup: Mapping[str, float]) -> str:
     """Why what is there is not the state of a backup; empty if it is."""
     if there.anomalies:
         return f"{len(there.anomalies)} records are in no state that was: {there.anomalies[0]}"
-    if not all(each.made_between(backup["began"], backup["ended"]) for each in there.kinds):
-        return "what is there is another state than that of the backup"
-    return ""
+    return "" if _made_in(there, backup) else _ANOTHER
+
+
+def _made_in(there: Restored, backup: Mapping[str, float]) -> bool:
+    """Whether a backup can have the state that is nearest to what is there."""
+    return all(each.made_between(backup["began"], backup["ended"]) for each in there.kinds)
 
 
 def _mark(record: LaneRecord, name: str) -> Mark:

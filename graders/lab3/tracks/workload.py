@@ -28,8 +28,11 @@ def workload(lane: Lane) -> None:
     first_backups(lane)
     lane.setting.live.watches.follow("pods", PODS)
     lane.drill(POD_KILL, POD_KILL, lambda: _kill_half(lane))
+    _mend(lane)
     _evict_all(lane)
+    _mend(lane)
     _lose_a_zone(lane)
+    _mend(lane)
     control = lane.setting.control
     both = ("kube-controller-manager", "kube-scheduler")
     lane.drill(CONTROLLER_LOSS, CONTROLLER_LOSS, lambda: _kill(lane, *both))
@@ -44,11 +47,16 @@ def workload(lane: Lane) -> None:
 
 
 def predictor_pods(lane: Lane) -> list[dict[str, Any]]:
-    """The pods of the predictor that nobody deletes."""
-    selector = lane.kube.get(DEPLOYMENT)["spec"]["selector"].get("matchLabels") or {}
-    query = {"labelSelector": ",".join(f"{key}={value}" for key, value in selector.items())}
-    pods: list[dict[str, Any]] = lane.kube.get(PODS, **query)["items"]
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    """The pods behind the Service that nobody deletes."""
+    query = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
+    behind = {
+        (endpoint.get("targetRef") or {}).get("uid")
+        for each in lane.kube.get(SLICES, **query)["items"]
+        for endpoint in each.get("endpoints") or ()
+    }
+    pods: list[dict[str, Any]] = lane.kube.get(PODS)["items"]
+    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return [pod for pod in living if pod["metadata"]["uid"] in behind]
 
 
 def _kill(lane: Lane, *names: str) -> None:
@@ -172,6 +180,8 @@ def _mend(lane: Lane) -> None:
     for name in control.components:
         control.start(name)
     control.wait_ready(60.0)
+    for manifest in lane.setting.manifests:
+        lane.kube.apply(manifest.data)
     try:
         wait_for(
             lambda: lane.prober.quiet_for(1.0, since=lane.now() - 30.0),
