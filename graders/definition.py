@@ -38,7 +38,7 @@ class LabDefinition:
     `scenario` acts (`graders.scenario.spec.Scenario`), `block` is the model of the lab's part of
     submission.yaml, `checks` the package of its checks. `panels` is a function from a bundle to what the
     report shows beside the table, `tools` are the programs of the lab's own (`graders.tools.Toolset`), which
-    `kubeproof setup LAB` has ready.
+    `kubeproof setup LAB` has ready, `drills` the module of what `kubeproof drill` writes down.
     """
 
     scenario: str = "scenario"
@@ -46,6 +46,7 @@ class LabDefinition:
     checks: str = "checks"
     panels: str = ""
     tools: str = ""
+    drills: str = ""
     options: tuple[LabOption, ...] = ()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from graders.clusters.certificates import Authority, Identity, signing_key
 from graders.clusters.kubeconfigs import write_kubeconfig
-from graders.clusters.provider import NODE_GRACE_S, ClusterSpec
+from graders.clusters.provider import NODE_GRACE_S, SIMULATED, ClusterSpec
 
 CONTROL_PLANE = "kubeproof:control-plane"
 GRADER = "kubeproof:grader"
@@ -103,6 +103,13 @@ class Commands:
         return _numbered("kube-controller-manager", self.spec.controller_managers)
 
     @property
+    def simulators(self) -> dict[str, str]:
+        """The simulators of nodes, and how the nodes are annotated that each plays."""
+        if not self.spec.simulator_per_zone:
+            return {"kwok": SIMULATED}
+        return {f"kwok-{zone}": zone for zone in dict.fromkeys(node.zone for node in self.spec.nodes)}
+
+    @property
     def endpoints(self) -> tuple[str, ...]:
         """Where the members of etcd serve clients."""
         return tuple(f"https://127.0.0.1:{port}" for port in self.ports.etcd)
@@ -116,6 +123,12 @@ class Commands:
         """
         return {each: f"unix://{each.replace('etcd', 'peer')}:0" for each in self.members}
 
+    @property
+    def identities(self) -> dict[str, Path]:
+        """The kubeconfigs of the users that the lab asked for."""
+        users = enumerate(self.spec.identities, start=1)
+        return {user: self.folder / f"user-{number}.kubeconfig" for number, user in users}
+
     def data_folder(self, member: str) -> Path:
         """Where a member of etcd keeps its data."""
         return self.folder / member
@@ -128,7 +141,7 @@ class Commands:
             "kube-apiserver": self.api(program("kube-apiserver")),
             **dict.fromkeys(self.controller_managers, managers),
             "kube-scheduler": self.scheduler(program("kube-scheduler")),
-            "kwok": self.simulator(program("kwok")),
+            **{name: self.simulator(program("kwok"), nodes) for name, nodes in self.simulators.items()},
         }
 
     def etcd(self, binary: Path, member: str) -> list[str | Path]:
@@ -184,13 +197,17 @@ class Commands:
         config = self.folder / "scheduler.kubeconfig"
         return [binary, f"--kubeconfig={config}", "--secure-port=0", *_flags(SCHEDULER_FLAGS)]
 
-    def simulator(self, binary: Path) -> list[str | Path]:
-        """Kwok."""
-        return simulator(binary, self.folder / "kwok.kubeconfig", grace_s=self.spec.node_grace_s)
+    def simulator(self, binary: Path, nodes: str) -> list[str | Path]:
+        """Kwok, for the nodes that are annotated so."""
+        config = self.folder / "kwok.kubeconfig"
+        command = simulator(binary, config, nodes=nodes, grace_s=self.spec.node_grace_s)
+        # Each gives out addresses by itself: two must not give the same.
+        number = list(self.simulators.values()).index(nodes)
+        return [*command, f"--cidr=10.{number}.0.1/16"] if self.spec.simulator_per_zone else command
 
 
 def simulator(
-    binary: Path, kubeconfig: Path, *, nodes: str = "true", grace_s: float = NODE_GRACE_S
+    binary: Path, kubeconfig: Path, *, nodes: str = SIMULATED, grace_s: float = NODE_GRACE_S
 ) -> list[str | Path]:
     """Kwok, with our own stages and for our nodes alone; without a server address it opens no port.
 
@@ -230,6 +247,9 @@ def prepare(folder: Path, ports: Ports, spec: ClusterSpec, *, audit_log: str) ->
         identity = authority.client(name, user, *groups)
         server = f"https://127.0.0.1:{ports.api}"
         write_kubeconfig(folder / f"{name}.kubeconfig", server, commands.cluster_ca, identity)
+    for user, path in commands.identities.items():
+        identity = authority.client(path.stem, user, *spec.identities[user])
+        write_kubeconfig(path, f"https://127.0.0.1:{ports.api}", commands.cluster_ca, identity)
     return commands
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from graders.clusters.binaries import ensure_binaries
 from graders.clusters.control import EmbeddedControl, control_plane
-from graders.clusters.provider import ClusterSpec, ProviderOptions
+from graders.clusters.provider import SIMULATED, ClusterSpec, ProviderOptions
 from graders.clusters.readiness import (
     answers,
     canary_created,
@@ -80,6 +80,7 @@ class EmbeddedProvider:
                 owned=True,
                 provider=self.name,
                 serving=(commands.proxy.certificate, commands.proxy.key),
+                identities=commands.identities,
                 control=control,
             )
 
@@ -115,9 +116,14 @@ class _Starting:
             # It serves for more than a second before it is ready, for it makes the roles that controllers
             # and scheduler need; kwok and we ourselves do not need them.
             self.control.until(lambda: answers(kube, SERVING))
-            start("kwok")
+            for simulator in commands.simulators:
+                start(simulator)
+            per_zone = self.spec.simulator_per_zone
             nodes = [
-                pool.submit(kube.create, "/api/v1/nodes", node_manifest(node)) for node in self.spec.nodes
+                pool.submit(
+                    kube.create, "/api/v1/nodes", node_manifest(node, node.zone if per_zone else SIMULATED)
+                )
+                for node in self.spec.nodes
             ]
             if self.spec.before_controllers is not None:
                 self.spec.before_controllers(kube)

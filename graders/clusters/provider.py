@@ -16,6 +16,9 @@ from graders.progress import Progress
 NODE_GRACE_S = 40.0
 """How long a node may be silent until it counts as lost, where nobody says otherwise."""
 
+SIMULATED = "true"
+"""What the annotation `kubeproof.dev/simulated` says on a node that the one simulator plays."""
+
 _MEMBERS = (1, 3)
 
 
@@ -108,6 +111,10 @@ class ClusterSpec:
     """Also how long leases of nodes last: a simulator that was killed has its nodes back only after that."""
     golden: Path | None = None
     """An etcd data folder to begin with, of a single member; the cluster takes a copy."""
+    simulator_per_zone: bool = False
+    """Whether nodes of each zone are played by a process of their own, `kwok-<zone>`, that can be killed."""
+    identities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Users of its API that have a client certificate, with their groups; see `Cluster.identities`."""
     audit_policy: Path | None = None
     """What the API server's audit log keeps; None leaves that to the provider."""
 
@@ -185,6 +192,8 @@ def check_plain(spec: ClusterSpec, provider: str) -> None:
         "several controller-managers": spec.controller_managers != 1,
         "another grace period for nodes": spec.node_grace_s != NODE_GRACE_S,
         "golden etcd data": spec.golden is not None,
+        "users with certificates": bool(spec.identities),
+        "a simulator for each zone": spec.simulator_per_zone,
     }
     if lacking := [what for what, asked in wanted.items() if asked]:
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graders.clusters.provider import NodeSpec
+from graders.clusters.provider import SIMULATED, NodeSpec
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.polling import NotYet
@@ -12,8 +12,8 @@ from graders.polling import NotYet
 _CANARY = "kubeproof-canary"
 
 
-def node_manifest(node: NodeSpec) -> dict[str, Any]:
-    """The Node object of a simulated node, with its places as extended resources."""
+def node_manifest(node: NodeSpec, simulated: str = SIMULATED) -> dict[str, Any]:
+    """The Node object of a node that `simulated` plays, with its places as extended resources."""
     places = {"cpu": "64", "memory": "256Gi", "pods": "110", "ephemeral-storage": "1Ti"}
     places |= {name: str(count) for name, count in node.resources.items()}
     return {
@@ -21,7 +21,7 @@ def node_manifest(node: NodeSpec) -> dict[str, Any]:
         "kind": "Node",
         "metadata": {
             "name": node.name,
-            "annotations": {"kubeproof.dev/simulated": "true"},
+            "annotations": {"kubeproof.dev/simulated": simulated},
             "labels": {
                 "kubernetes.io/hostname": node.name,
                 "kubernetes.io/os": "linux",

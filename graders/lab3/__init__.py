@@ -1,1 +1,5 @@
-"""Lab 3: chaos and disaster recovery. So far its records and the measuring of recovery; it is no lab yet."""
+"""Lab 3: chaos experiments, and a cluster that is lost and recovered in measured time."""
+
+from graders.definition import LabDefinition
+
+LAB = LabDefinition(scenario="scenario", block="block:Lab3Block", tools="tools:TOOLSETS", drills="drills")

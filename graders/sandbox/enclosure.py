@@ -136,8 +136,8 @@ def _spawn(
 
 def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) -> None:
     supervised.await_launcher(START_S)
-    ports = range(FIRST_PORT, FIRST_PORT + len(spec.doors)) if enclosure.confined else [0] * len(spec.doors)
-    supervised.open_doors(dict(zip(spec.doors, ports, strict=True)))
+    ports = {door: spec.ports.get(door, FIRST_PORT + at) for at, door in enumerate(spec.doors)}
+    supervised.open_doors(ports if enclosure.confined else dict.fromkeys(spec.doors, 0))
     view = supervised.view
     supervised.hold_folders({each.target: view.mounts[each.target] for each in spec.mounts if each.writable})
     files = _rendered(spec.files, view)

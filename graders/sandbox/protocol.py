@@ -112,7 +112,8 @@ class SandboxSpec:
     `venv`, `python` and `base` are the runtime: a virtual environment, its interpreter, and the prefix
     of the Python it was made from. `files` appear read-only under `View.files`, each name plain.
     `doors` are names in kebab-case ("api", "etcd"): for each one port listens inside before the command
-    starts, and the harness holds the listener. What is not named leads nowhere.
+    starts, and the harness holds the listener. What is not named leads nowhere. `ports` says which ports
+    they are where a sandbox has ports of its own; those it does not name get others.
 
     Raises:
         ValueError: a door's name is none, or two doors or two mounts are the same.
@@ -130,6 +131,7 @@ class SandboxSpec:
     mounts: tuple[Mount, ...] = ()
     limits: Limits = Limits()
     doors: tuple[str, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
     writable_copy: bool = False
 
     def __post_init__(self) -> None:

@@ -1,0 +1,72 @@
+"""Whether a lost control plane comes back: in time, with what was written, and so that clients notice."""
+
+from __future__ import annotations
+
+from graders.evidence.bundle import Bundle
+from graders.judging import Facts, Findings, check
+from graders.lab3.lanerecord import LaneRecord
+from graders.lab3.losses import drills_of, judge_rpo, judge_rto
+from graders.lab3.names import CONTROL_PLANE, CONTROL_PLANE_LOSS, LATE
+from graders.model import Capability
+
+_ALL_BACK_S = {"deployment_s": 5.0, "garbage_s": 10.0}
+
+
+@check(
+    "control-plane-rto",
+    tracks=(CONTROL_PLANE,),
+    needs=(Capability.ETCD_ACCESS,),
+    hint="`kubeproof grade lab3 DIR --only control-plane-rto --keep`, and read the log of dr/restore.",
+)
+def check_control_plane_rto(bundle: Bundle, facts: Facts) -> None:
+    """After the loss of etcd's data and the API server, all is back within your target."""
+    judge_rto(bundle, facts, CONTROL_PLANE, CONTROL_PLANE_LOSS)
+
+
+@check(
+    "control-plane-rpo",
+    tracks=(CONTROL_PLANE,),
+    needs=(Capability.ETCD_ACCESS,),
+    hint="Restore the newest backup that is whole, and all of it.",
+)
+def check_control_plane_rpo(bundle: Bundle, facts: Facts) -> None:
+    """It is back with what was written, but for what your target allows to be lost."""
+    judge_rpo(bundle, facts, CONTROL_PLANE, CONTROL_PLANE_LOSS)
+
+
+@check(
+    "watches",
+    tracks=(CONTROL_PLANE,),
+    needs=(Capability.ETCD_ACCESS,),
+    hint="etcdutl snapshot restore has --bump-revision and --mark-compacted: clients hold revisions that the "
+    "snapshot does not know.",
+)
+def check_watches(bundle: Bundle, facts: Facts) -> None:
+    """Clients that lived through the loss learn of it, or of what comes next."""
+    record = LaneRecord(bundle, CONTROL_PLANE)
+    drills_of(record, CONTROL_PLANE_LOSS, LATE)
+    client = next((mark.data for mark in record.marks if mark.name == "client"), None)
+    with Findings("clients that go on where they were") as found:
+        if client is None or client["problem"]:
+            why = client["problem"] if client is not None else "restore did not end with 0"
+            found.miss(f"there was nothing to see: {why}")
+            return
+        facts.update({key: client[key] for key in ("listed", "after", "watch", *_ALL_BACK_S)})
+        found.expect(
+            client["after"] >= client["listed"],
+            "a list not older than one before the loss",
+            f"the list says revision {client['after']}, and before the loss one said {client['listed']}",
+        )
+        found.expect(
+            client["watch"] in ("gone", "write"),
+            "a watch from before the loss to end with 410, or to tell of a write, within 5 s",
+            f"a watch from before the loss is {client['watch']}",
+        )
+        for name, limit_s in _ALL_BACK_S.items():
+            took_s, what = client[name], _CLIENT[name]
+            late = took_s is None or took_s > limit_s * record.scale
+            told = "never" if took_s is None else f"after {took_s:.1f} s"
+            found.expect(not late, f"{what} within {limit_s:g} s", f"{what} {told}")
+
+
+_CLIENT = {"deployment_s": "a new Deployment ready", "garbage_s": "what a deleted owner owned gone"}

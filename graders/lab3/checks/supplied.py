@@ -1,0 +1,112 @@
+"""Whether a backup is what is restored: all of it, nothing else, and not one that is bad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import Mark
+from graders.faults import InfraFault, Unmet
+from graders.judging import Facts, Findings, check
+from graders.lab3.lanerecord import LaneRecord, Restored
+from graders.lab3.names import CONTROL_PLANE, NAMESPACE
+from graders.model import Capability
+
+_BAD = {
+    "bad-none": "there was no backup",
+    "bad-cut": "the files of the backup ended in the middle",
+    "bad-forged": "the backup was changed after it was made",
+}
+_ANOTHER = "what is there is another state than that of the backup"
+_IN_WORDS = {CONTROL_PLANE: "the control plane lost", NAMESPACE: "the namespace deleted"}
+
+
+@check(
+    "backup-causality",
+    tracks=(CONTROL_PLANE, NAMESPACE),
+    needs=(Capability.ETCD_ACCESS,),
+    hint="What is restored must come from the backup alone: not from Git, not from a copy aside.",
+)
+def check_backup_causality(bundle: Bundle, facts: Facts) -> None:
+    """With one backup alone, what comes back is the state at the moment when that was made."""
+    with Findings("a state between the begin and the end of the backup that was supplied") as found:
+        for track in (CONTROL_PLANE, NAMESPACE):
+            record = LaneRecord(bundle, track)
+            given = _mark(record, "given").data
+            looks = record.looks("supplied")
+            found.expect(looks, "records to be there", f"{_IN_WORDS[track]}: nobody answers for them")
+            for look in looks:
+                there = record.restored(look)
+                facts[f"{track.replace('-', '_')}_lost"] = there.lost
+                if not _made_in(there, given):
+                    found.miss(f"{_IN_WORDS[track]}: {_ANOTHER}")
+
+
+@check(
+    "resumable",
+    tracks=(CONTROL_PLANE, NAMESPACE),
+    needs=(Capability.ETCD_ACCESS,),
+    hint="An object that is there may be of a restore that was killed: what it lacks is still to do.",
+)
+def check_resumable(bundle: Bundle, facts: Facts) -> None:
+    """A restore that was killed in the middle recovers when it is started again."""
+    with Findings("recovery by a second start") as found:
+        for track in (CONTROL_PLANE, NAMESPACE):
+            record = LaneRecord(bundle, track)
+            resumed, given = _mark(record, "resumed").data, _mark(record, "given").data
+            facts[f"{track.replace('-', '_')}_killed"] = bool(resumed["killed"])
+            if resumed["code"] != 0:
+                found.miss(f"{_IN_WORDS[track]}: started again, restore {resumed['how']}")
+            elif not resumed["stable"]:
+                found.miss(f"{_IN_WORDS[track]}: started again, restore ended with 0, and probes failed on")
+            for look in record.looks("resumed"):
+                if not _made_in(record.restored(look), given):
+                    found.miss(f"{_IN_WORDS[track]}: started again, {_ANOTHER}")
+
+
+@check(
+    "bad-backup",
+    tracks=(CONTROL_PLANE,),
+    needs=(Capability.ETCD_ACCESS,),
+    hint="Write down digests of what you back up, and believe no backup whose digests do not hold.",
+)
+def check_bad_backup(bundle: Bundle, facts: Facts) -> None:
+    """A backup that is missing, cut or changed is noticed, and an older good one is taken instead."""
+    record = LaneRecord(bundle, CONTROL_PLANE)
+    with Findings("not 0 where no good backup is; then the older one's state, or not 0") as found:
+        for purpose, told in _BAD.items():
+            run = record.run("restore", purpose)
+            facts[purpose.replace("-", "_")] = run.code
+            found.expect(run.code != 0, "not 0", f"restore ended with 0, though {told}")
+        run = record.run("restore", "bad-newest-forged")
+        facts["bad_newest_forged"] = run.code
+        if run.code == 0:
+            older = _mark(record, "supplied").data["older"]
+            for look in record.looks("bad-newest-forged"):
+                if why := _not_of(record.restored(look), older):
+                    found.miss(f"the newest backup was forged and the one before was good: {why}")
+
+
+def _not_of(there: Restored, backup: Mapping[str, float]) -> str:
+    """Why what is there is not the state of a backup; empty if it is."""
+    if there.anomalies:
+        return f"{len(there.anomalies)} records are in no state that was: {there.anomalies[0]}"
+    return "" if _made_in(there, backup) else _ANOTHER
+
+
+def _made_in(there: Restored, backup: Mapping[str, float]) -> bool:
+    """Whether a backup can have the state that is nearest to what is there."""
+    return all(each.made_between(backup["began"], backup["ended"]) for each in there.kinds)
+
+
+def _mark(record: LaneRecord, name: str) -> Mark:
+    found = [mark for mark in record.marks if mark.name == name]
+    if not found:
+        if not any(mark.name == "supplied" for mark in record.marks):
+            raise Unmet(
+                "a loss to be recovered from with one backup alone",
+                "it never came to that: the losses before were not recovered from, or no backup was sealed",
+                hint="Look at the criteria of recovery and backups first.",
+            )
+        raise InfraFault(f"the record of lane {record.track} has no mark {name!r}")
+    return found[0]

@@ -1,0 +1,235 @@
+"""Reading the record of a lane: its drills, what was measured of each, and what came back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from graders.evidence.bundle import Bundle
+from graders.faults import InfraFault, Unmet
+from graders.lab3.handin import Lab3Manifest, manifest_from
+from graders.lab3.names import (
+    DR_USER,
+    JUDGED_BY,
+    OWN_PREFIX,
+    UNKNOWN,
+    UNKNOWN_RTO_S,
+    WITHOUT_RESTORE,
+)
+from graders.lab3.records import (
+    ControlCall,
+    Drill,
+    LedgerKey,
+    LedgerLook,
+    LedgerWrite,
+    ObjectsLook,
+    ProbeSample,
+    RestoredRecord,
+    ScriptRun,
+    StarvationSample,
+)
+from graders.lab3.recovery.intervals import Interval, largest
+from graders.lab3.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec
+from graders.lab3.recovery.rpo import RestoredPrefix, restored_prefix
+from graders.lab3.recovery.rto import RecoveryMeasurement, measure_recovery
+from graders.lab3.recovery.seals import run_key
+from graders.lab3.recovery.sightings import Episode, Injection, RunbookAct
+from graders.lab3.recovery.voids import starved
+
+STABLE_S, LENIENCE_S, ACT_GRACE_S = 10.0, 30.0, 5.0
+_LEAD_S = 5.0
+"""How long before a fault samples belong to its record."""
+KINDS = ("ConfigMap", "Model")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What came back of a ledger at one look: the prefix of the log of each kind."""
+
+    when: str
+    kinds: tuple[RestoredPrefix, ...]
+
+    @property
+    def lost(self) -> int:
+        """How many acknowledged operations are lost."""
+        return sum(len(each.lost) for each in self.kinds)
+
+    @property
+    def anomalies(self) -> tuple[str, ...]:
+        """What no state explains, in words."""
+        return tuple(str(anomaly) for each in self.kinds for anomaly in each.anomalies)
+
+    def loss_s(self, drill: Drill) -> Interval:
+        """How many seconds of acknowledged writes are lost."""
+        return largest(each.loss_s(Injection(drill.t, drill.t_end)) for each in self.kinds)
+
+
+class LaneRecord:
+    """The record of one lane; `track` is its name.
+
+    Raises:
+        Unmet: the workload never came up. InfraFault: the record has no such lane.
+    """
+
+    def __init__(self, bundle: Bundle, track: str) -> None:
+        self.bundle = bundle
+        self.track = track
+        self.marks = [mark for mark in bundle.marks if mark.track == track]
+        workload = next((mark for mark in self.marks if mark.name == "workload"), None)
+        if workload is None:
+            raise InfraFault(f"the record of lane {track} says nothing of the workload")
+        if workload.data["problem"]:
+            raise Unmet(
+                "the workload to be up, all its replicas ready addresses of the Service, within 30 s",
+                str(workload.data["problem"]),
+                hint="Try it on the cluster of `kubeproof cluster up`.",
+            )
+        self.scale = float(workload.data["scale"])
+        self.cluster = str(workload.data["cluster"])
+
+    @cached_property
+    def manifest(self) -> Lab3Manifest:
+        """What submission.yaml says."""
+        return manifest_from(self.bundle.manifest.block)
+
+    def drills(self, scenario: str) -> list[Drill]:
+        """The faults of a scenario, in the order of time."""
+        found = self.bundle.records(Drill)
+        return [each for each in found if (each.cluster, each.scenario) == (self.cluster, scenario)]
+
+    def runs(self, script: str, purpose: str = "") -> list[ScriptRun]:
+        """The starts of a script, of all purposes or one."""
+        return [
+            each
+            for each in self.bundle.records(ScriptRun)
+            if (each.cluster, each.script) == (self.cluster, script) and purpose in ("", each.purpose)
+        ]
+
+    def run(self, script: str, purpose: str) -> ScriptRun:
+        """The one start for a purpose.
+
+        Raises:
+            Unmet: there was none, for what came before had failed.
+        """
+        found = self.runs(script, purpose)
+        if not found:
+            raise Unmet(
+                f"{script} to be tried",
+                "the lane had ended before: what it needs had not been recovered, or backed up",
+                hint="Look at the criteria of recovery and backups first.",
+            )
+        return found[-1]
+
+    def samples(self, since: float, until: float) -> dict[ProbeSpec, list[ProbeSample]]:
+        """The samples of each probe that were sent in a stretch of time."""
+        specs = [spec.scaled(self.scale) for spec in (WRITE, SERVING, CAPACITY, CANARY)]
+        found: dict[str, list[ProbeSample]] = {spec.name: [] for spec in specs}
+        for each in self.bundle.records(ProbeSample):
+            if each.cluster == self.cluster and since <= each.t <= until and each.probe in found:
+                found[each.probe].append(each)
+        return {spec: found[spec.name] for spec in specs}
+
+    def failed(self, since: float, until: float) -> list[ProbeSample]:
+        """The slots that failed in a stretch of time.
+
+        Raises:
+            InfraFault: the machine was too busy meanwhile for that to mean anything.
+        """
+        samples = self.samples(since, until)
+        bad = [each for spec, slots in samples.items() for each in slots if spec.failed(each)]
+        if bad and (why := starved(self.bundle.records(StarvationSample), since, until)):
+            raise InfraFault(f"{why}, so that a failed probe says nothing")
+        return sorted(bad, key=lambda each: each.t)
+
+    def measured(self, drill: Drill) -> RecoveryMeasurement:
+        """The RTO of one fault."""
+        run = self.restore_of(drill)
+        judged_by = JUDGED_BY.get(drill.scenario, ())
+        samples = self.samples(drill.t - _LEAD_S, drill.watched)
+        episode = Episode(
+            Injection(drill.t, drill.t_end),
+            deadline_s=(self.rto_s(drill.scenario) + LENIENCE_S) * self.scale,
+            ended=drill.watched,
+            stable_s=STABLE_S * self.scale,
+            acts=tuple(self._acts(run)) if run is not None else (),
+            act_grace_s=ACT_GRACE_S * self.scale,
+            restored=drill.scenario in WITHOUT_RESTORE or (run is not None and run.code == 0),
+        )
+        return measure_recovery(
+            episode,
+            {spec: slots for spec, slots in samples.items() if not judged_by or spec.name in judged_by},
+            self.bundle.records(StarvationSample),
+            dead=drill.dead,
+            unseen="" if judged_by or drill.scenario == UNKNOWN else "no probe saw the loss",
+        )
+
+    def rto_s(self, scenario: str) -> float:
+        """Within how many seconds a scenario is to be over, on a machine that keeps up."""
+        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.manifest.target(scenario).rto_s
+
+    def restore_of(self, drill: Drill) -> ScriptRun | None:
+        """The start of restore that answered a fault."""
+        found = [each for each in self.runs("restore", drill.phase) if drill.t <= each.t <= drill.watched]
+        return found[0] if found else None
+
+    def _acts(self, run: ScriptRun) -> Iterator[RunbookAct]:
+        for call in self.bundle.records(ControlCall):
+            if call.cluster == self.cluster and call.changes and run.t <= call.t <= run.t_end:
+                yield RunbookAct(call.t, call.t_end, f"CLUSTER_CTL {' '.join(call.words)}")
+        for event in self.bundle.on(self.cluster).audit:
+            mine = event.user == DR_USER and event.is_write and not event.name.startswith(OWN_PREFIX)
+            if mine and event.ok and run.t <= event.t <= run.t_end:
+                yield RunbookAct(event.t, event.t_end, f"{event.verb} {event.resource} {event.name}")
+
+    def looks(self, when: str) -> list[LedgerLook]:
+        """The looks at a ledger on an occasion."""
+        found = self.bundle.records(LedgerLook)
+        return [each for each in found if (each.cluster, each.when) == (self.cluster, when)]
+
+    def restored(self, look: LedgerLook) -> Restored:
+        """What was there of a ledger at a look."""
+        keys = [each for each in self.bundle.records(LedgerKey) if each.cluster == self.cluster]
+        if not keys:
+            raise InfraFault("the record has no key of the ledger")
+        key = run_key(bytes.fromhex(keys[0].secret), keys[0].run_id, look.ledger)
+        kinds = []
+        for kind in KINDS:
+            of_kind = (look.ledger, kind)
+            writes = [
+                each
+                for each in self.bundle.records(LedgerWrite)
+                if (each.ledger, each.kind) == of_kind and each.cluster == self.cluster and each.t <= look.t
+            ]
+            found = [
+                each
+                for each in self._found_at.get((look.t, look.ledger), ())
+                if (each.kind, each.cluster) == (kind, self.cluster)
+            ]
+            owners = look.owners if kind == KINDS[0] else None
+            kinds.append(restored_prefix(key, writes, found, owners))
+        return Restored(look.when, tuple(kinds))
+
+    @cached_property
+    def _found_at(self) -> dict[tuple[float, str], list[RestoredRecord]]:
+        found: dict[tuple[float, str], list[RestoredRecord]] = {}
+        for each in self.bundle.records(RestoredRecord):
+            found.setdefault((each.t, each.ledger), []).append(each)
+        return found
+
+    def changed_objects(self, when: str) -> list[str]:
+        """The objects of workload/ that are not what they were before; all, where nobody could look."""
+        looks = [each for each in self.bundle.records(ObjectsLook) if each.cluster == self.cluster]
+        before = next((each.digests for each in looks if each.when == "before"), {})
+        after = next((each.digests for each in looks if each.when == when), {})
+        return sorted(path for path, digest in before.items() if after.get(path) != digest)
+
+
+def shown(intervals: Sequence[Interval]) -> str:
+    """Intervals in words."""
+    return ", ".join(
+        f"{each.lower_s:.1f} to {each.upper_s:.1f} s"
+        if each.upper_s is not None
+        else f"over {each.lower_s:.1f} s"
+        for each in intervals
+    )

@@ -1,0 +1,67 @@
+"""The names that acting and judging share: scenarios with their ceilings, tracks, places, formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONTROL_PLANE_LOSS, NAMESPACE_DELETED = "control-plane-loss", "namespace-deleted"
+POD_KILL, NODE_LOSS, CONTROLLER_LOSS = "pod-kill", "node-loss", "controller-loss"
+JUDGED_BY = {
+    POD_KILL: ("serving", "capacity"),
+    NODE_LOSS: ("serving", "capacity"),
+    CONTROLLER_LOSS: ("canary",),
+}
+"""The probes that judge a scenario, where they are not all four."""
+WITHOUT_RESTORE = (POD_KILL, NODE_LOSS)
+"""What a workload has to survive by itself."""
+UNKNOWN = "unknown"
+"""What a runbook is told where nobody says what happened."""
+UNKNOWN_RTO_S = 30.0
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The targets that a learner may undercut and not raise, in seconds of a machine that keeps up."""
+
+    rto_s: float
+    rpo_s: float
+
+
+CEILINGS = {
+    POD_KILL: Ceiling(10, 0),
+    NODE_LOSS: Ceiling(30, 0),
+    CONTROLLER_LOSS: Ceiling(30, 0),
+    CONTROL_PLANE_LOSS: Ceiling(45, 15),
+    NAMESPACE_DELETED: Ceiling(45, 15),
+}
+"""By scenario, in the order in which they are told."""
+
+PAPERS, CONTROL_PLANE, NAMESPACE, WORKLOAD = "papers", "control-plane", "namespace", "workload"
+"""Tracks: one a lane, and what needs no cluster."""
+
+SERVING, PREDICTOR = "serving", "predictor"
+"""The namespace of the protected workload, and its Deployment and Service."""
+NEIGHBOUR = "tenant-b"
+"""Somebody else's namespace, with a ledger of its own."""
+RANDOM_PHASE, LATE = "random-phase", "late"
+"""Where between two backups a loss comes: anywhere, and just before the next one."""
+CANARIES = "kubeproof-canary"
+"""The grader's own namespace."""
+
+LEDGER_LABEL, PROBE_LABEL = "mod201.dev/ledger", "mod201.dev/probe"
+MODELS_CRD = "models.registry.mod201.dev"
+MODELS_GROUP, MODELS_VERSION = "registry.mod201.dev", "v1alpha1"
+
+DR_USER = "kubeproof:dr"
+OWN_PREFIX = "dr-"
+"""Objects so named belong to the runbook."""
+
+CONTROL_PLANE_PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""What `CLUSTER_CTL` calls by name."""
+
+REPORTS = ("report.md", "report.ipynb")
+BACKLOG, RUNBOOK = "backlog.yaml", "dr/RUNBOOK.md"
+REPORT_SCHEMA = "kubeproof/lab3-report/v1"
+BACKLOG_SCHEMA = "kubeproof/lab3-backlog/v1"
+DRILL_SCHEMA = "kubeproof/lab3-drill/v1"
+WAIVERS_SCHEMA = "kubeproof/lab3-waivers/v1"

@@ -1,0 +1,138 @@
+"""The report: front matter, and the headings of a postmortem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from graders.documents import Strict, parse, read_documents
+from graders.documents.document import Document
+from graders.faults import Unmet
+from graders.lab3.names import REPORTS
+from graders.lab3.papers.fields import Bounds, Digest, Seconds, Stamp, Text
+from graders.lab3.papers.files import HandIn
+from graders.lab3.papers.markdown import Section, sections
+
+HEADINGS = (
+    "Summary", "Impact", "Root Causes", "Trigger", "Resolution", "Detection", "Action Items", "Lessons",
+    "Timeline",
+)  # fmt: skip
+_FENCE = "---"
+
+
+class _Machine(Strict):
+    cores: Annotated[int, Field(ge=1)]
+    provider: Text
+
+
+class ReportTarget(Strict):
+    """A target as submission.yaml has it."""
+
+    scenario: Text
+    rto_s: Seconds
+    rpo_s: Seconds
+
+
+class ReportedExperiment(Strict):
+    """What the learner says of one experiment."""
+
+    id: Text
+    file: Text
+    sha256: Digest
+    hypothesis: Text
+    fault: Text
+    abort_condition: Text
+    outcome: Literal["upheld", "deviated", "void"]
+    journal: Text
+    started: Stamp
+    finished: Stamp
+
+
+class ReportedRecovery(Strict):
+    """What the learner says of one recovery."""
+
+    scenario: Text
+    evidence: Text
+    sha256: Digest
+    rto_s: Bounds
+    rpo_s: Bounds
+    records_lost: Annotated[int, Field(ge=0)]
+    backup_id: str
+    probe_interval_s: Seconds
+    stabilisation_s: Seconds
+    met: bool
+
+
+class ReportedFinding(Strict):
+    """One thing that was found; `source` is an experiment, a scenario or an audit."""
+
+    id: Text
+    source: Text
+    severity: Literal["S1", "S2", "S3", "S4"]
+    detection: Text
+    trigger: Text
+    root_cause: Text
+    impact: Text
+
+
+class FrontMatter(Strict):
+    """The front matter of a report."""
+
+    declared: Annotated[Literal["kubeproof/lab3-report/v1"], Field(alias="schema")]
+    machine: _Machine
+    targets: list[ReportTarget]
+    experiments: list[ReportedExperiment]
+    recoveries: list[ReportedRecovery]
+    findings: Annotated[list[ReportedFinding], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report as it was handed in; `document` says on which line something stands."""
+
+    file: str
+    front: FrontMatter
+    document: Document
+    sections: tuple[Section, ...]
+
+
+def read_report(handin: HandIn) -> Report:
+    """The report of a hand-in.
+
+    Raises:
+        Unmet: there is none. LocatedError: its front matter is not what it should be.
+    """
+    there = [name for name in REPORTS if name in handin.files]
+    if len(there) != 1:
+        raise Unmet(
+            f"one report, {' or '.join(REPORTS)}",
+            f"there are {len(there)}",
+            hint="Hand in exactly one of the two.",
+        )
+    file = there[0]
+    if file != REPORTS[0]:
+        raise Unmet(
+            "a report that can be read here",
+            "report.ipynb is not executed by this version",
+            hint="Hand it in as report.md.",
+        )
+    text = handin.text(file)
+    document, body = _front_matter(text, file)
+    return Report(file, parse(document, FrontMatter), document, tuple(sections(body)))
+
+
+def _front_matter(text: str, file: str) -> tuple[Document, str]:
+    """The front matter, its lines counted from the top of the file, and the text with it blanked out."""
+    lines = text.splitlines()
+    nothing = Document(None, {}, file)
+    if not lines or lines[0].strip() != _FENCE:
+        raise nothing.refusal("has no front matter", fix="begin the file with a line ---")
+    end = next((at for at, line in enumerate(lines[1:], 1) if line.strip() == _FENCE), 0)
+    if not end:
+        raise nothing.refusal("its front matter does not end", fix="end it with a line ---")
+    found = read_documents("\n".join(["", *lines[1:end]]).encode(), shown_as=file)
+    if len(found) != 1:
+        raise nothing.refusal("its front matter is empty", fix="write what the lab text names there")
+    return found[0], "\n".join([*[""] * (end + 1), *lines[end + 1 :]])

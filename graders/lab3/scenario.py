@@ -1,0 +1,53 @@
+"""Lab 3's scenario: what needs no cluster, then lanes with a cluster each, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from graders.evidence.manifest import Calibration, TrackResult
+from graders.lab3.handedin import record_files
+from graders.lab3.handin import Lab3Manifest
+from graders.lab3.lanes import LANES, ready_lanes
+from graders.lab3.names import PAPERS
+from graders.model import Submission
+from graders.scenario.spec import Acting, Recorded, Run
+
+TRACKS = (PAPERS, *LANES)
+
+
+def examine(submission: Submission) -> None:
+    """Nothing to see before: a part that is missing costs the rows that read it, no others."""
+    del submission
+
+
+@contextmanager
+def prepare(run: Run) -> Iterator[Acting]:
+    """Have everything ready; gives what acts.
+
+    Raises:
+        InfraFault: something cannot be had.
+    """
+    wanted: Lab3Manifest = run.submission.manifest
+    with ExitStack() as ready:
+        chosen = [track for track in LANES if track in run.selection]
+        lanes = ready.enter_context(ready_lanes(run)) if chosen else None
+
+        def act() -> Recorded:
+            tracks: dict[str, TrackResult] = {}
+            scale, began = 1.0, run.recording.clock.now()
+            files = tuple(each.file for each in wanted.chaos.experiments)
+            record_files(run.recording, run.submission.root, files)
+            if PAPERS in run.selection:
+                tracks[PAPERS] = TrackResult("done", began, run.recording.clock.now())
+            if lanes is not None:
+                for track in chosen:
+                    tracks[track], own_scale = lanes.act(track)
+                    scale = max(scale, own_scale)
+            return Recorded(
+                tracks=tracks,
+                calibration=Calibration(scale, round(run.settings.deadline_s * scale, 3)),
+                block=wanted.as_block(),
+            )
+
+        yield act

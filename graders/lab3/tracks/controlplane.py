@@ -1,0 +1,245 @@
+"""The lane on which etcd and the API server are lost, data and all: twice, and what is tried beside."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from graders.faults import InfraFault
+from graders.kube.client import ApiRefused
+from graders.kube.paths import resource_path
+from graders.lab3.names import (
+    CANARIES,
+    CONTROL_PLANE_LOSS,
+    LATE,
+    PREDICTOR,
+    PROBE_LABEL,
+    RANDOM_PHASE,
+    SERVING,
+)
+from graders.lab3.tracks.phases import await_idle, await_late, await_random_phase, first_backups, more_backups
+from graders.lab3.tracks.supplied import after, supplied
+from graders.lab3.world.lane import Lane
+from graders.lab3.world.prober import canary
+from graders.lab3.world.revisions import move_ahead
+from graders.polling import NotYet, TimedOut, wait_for
+
+REVISIONS = 3000
+_CONFIG_MAPS = resource_path("v1", "configmaps", namespace=SERVING)
+_OWN_CONFIG_MAPS = resource_path("v1", "configmaps", namespace=CANARIES)
+_DEPLOYMENTS = resource_path("apps/v1", "deployments", namespace=CANARIES)
+_WATCH_S, _DEPLOYMENT_S, _GARBAGE_S = 5.0, 5.0, 10.0
+
+
+def control_plane(lane: Lane) -> None:
+    """Lose it at a random phase; restore once more; try verify; lose it late, the revision far ahead."""
+    if not first_backups(lane):
+        return
+    await_random_phase(lane)
+    if not lane.drill(CONTROL_PLANE_LOSS, RANDOM_PHASE, lambda: _lose(lane)):
+        return
+    _restore_again(lane)
+    _try_verify(lane)
+    if not more_backups(lane):
+        return
+    # The revision is moved ahead once the newest backup is made: a restore of it must be further than that.
+    await_idle(lane)
+    etcd = lane.setting.control.etcd
+    move_ahead(etcd, REVISIONS)
+    await_late(lane)
+    seen: dict[str, object] = {}
+
+    def before() -> dict[str, object]:
+        listed = lane.kube.get(_CONFIG_MAPS, limit=1)
+        seen["listed"] = str(listed["metadata"]["resourceVersion"])
+        return dict(seen)
+
+    recovered = lane.drill(
+        CONTROL_PLANE_LOSS,
+        LATE,
+        lambda: _lose(lane),
+        before=before,
+        recovered=lambda: _look_as_a_client(lane, str(seen["listed"])),
+    )
+    if not recovered:
+        return
+    lane.next_ledger()
+    if more_backups(lane):
+        await_random_phase(lane)
+        replaced = after(lane.scripts.has_replaced_data())
+        supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), replaced, bad=True)
+
+
+def _lose(lane: Lane) -> None:
+    """Kill the API server and etcd, and remove etcd's data; all others run on."""
+    control = lane.setting.control
+    control.kill("kube-apiserver")
+    control.kill("etcd")
+    control.wipe("etcd")
+
+
+def _restore_again(lane: Lane) -> None:
+    """Once more on the recovered cluster, while records are written."""
+    lane.tell("restore once more")
+    lane.next_ledger()
+    began = lane.now()
+    target = lane.setting.wanted.target(CONTROL_PLANE_LOSS)
+    ended = lane.restore(CONTROL_PLANE_LOSS, "again", (target.rto_s + 30.0) * lane.setting.scale)
+    with lane.ledger.held():
+        lane.ledger_look("again")
+    lane.mark("restored-again", began=began, ended=lane.now(), code=ended.code, ledger=lane.ledger.name)
+
+
+def _try_verify(lane: Lane) -> None:
+    """Three things amiss, each alone: a Model gone, a Secret changed, the predictor at 0."""
+    manifests = {each.kind: each for each in lane.setting.manifests}
+    for purpose, kind, broken in (
+        ("model-gone", "Model", _without),
+        ("secret-changed", "Secret", _changed),
+        ("scaled-to-zero", "Deployment", _at_zero),
+    ):
+        lane.tell(f"verify: {purpose}")
+        if kind not in manifests:
+            lane.mark("nothing-to-break", purpose=purpose)
+            continue
+        deployment = resource_path("apps/v1", "deployments", namespace=SERVING, name=PREDICTOR)
+        path = deployment if kind == "Deployment" else lane.kube.path_for(manifests[kind].data)
+        with broken(lane, path):
+            lane.verify(purpose)
+
+
+@contextmanager
+def _without(lane: Lane, path: str) -> Iterator[None]:
+    """The object at `path` is gone while the block runs."""
+    was = lane.kube.get(path)
+    lane.kube.delete(path)
+    yield
+    kept = {key: was["metadata"][key] for key in ("name", "labels") if key in was["metadata"]}
+    body = {**{key: value for key, value in was.items() if key != "status"}, "metadata": kept}
+    lane.kube.create(path.rpartition("/")[0], body)
+
+
+@contextmanager
+def _changed(lane: Lane, path: str) -> Iterator[None]:
+    """The Secret at `path` has other data while the block runs."""
+    was = lane.kube.get(path).get("data") or {"token": ""}
+    lane.kube.patch(path, {"data": {next(iter(was)): "Y2hhbmdlZA=="}})
+    yield
+    lane.kube.patch(path, {"data": was})
+
+
+@contextmanager
+def _at_zero(lane: Lane, path: str) -> Iterator[None]:
+    """The Deployment at `path` has no pods while the block runs."""
+    replicas = int(lane.kube.get(path)["spec"]["replicas"])
+    lane.kube.patch(path, {"spec": {"replicas": 0}})
+    _until(lambda: _scaled(lane, path, 0), 10.0 * lane.setting.scale)
+    yield
+    lane.kube.patch(path, {"spec": {"replicas": replicas}})
+    _until(lambda: _scaled(lane, path, replicas), 30.0 * lane.setting.scale)
+
+
+def _scaled(lane: Lane, path: str, replicas: int) -> None:
+    ready = int(lane.kube.get(path).get("status", {}).get("readyReplicas", 0))
+    if ready != replicas:
+        raise NotYet(f"{ready} of {replicas} replicas are ready")
+
+
+def _until(probe: Any, timeout_s: float) -> None:
+    try:
+        wait_for(probe, timeout_s=timeout_s, interval_s=0.1)
+    except TimedOut as mismatch:
+        raise InfraFault(f"what was broken to try verify did not mend: {mismatch}") from mismatch
+
+
+def _look_as_a_client(lane: Lane, listed: str) -> None:
+    """What a client sees that lived through the loss: its list, its watch, and what controllers do."""
+    scale = lane.setting.scale
+    try:
+        after = str(lane.kube.get(_CONFIG_MAPS, limit=1)["metadata"]["resourceVersion"])
+        watch = _resumed(lane, listed, _WATCH_S * scale)
+        deployment_s = _deployment(lane, 3 * _DEPLOYMENT_S * scale)
+        garbage_s = _garbage(lane, 2 * _GARBAGE_S * scale)
+    except (InfraFault, ApiRefused) as error:
+        lane.mark("client", problem=str(error))
+        return
+    lane.mark(
+        "client", problem="", listed=int(listed), after=int(after), watch=watch,
+        deployment_s=deployment_s, garbage_s=garbage_s,
+    )  # fmt: skip
+
+
+def _resumed(lane: Lane, version: str, within_s: float) -> str:
+    """What a watch resumed at `version` is told: `gone` (410), `write`, or nothing: `silent`."""
+    told = threading.Event()
+    name, found = "probe-resumed", ["silent"]
+
+    def watch() -> None:
+        try:
+            for event in lane.kube.watch(_CONFIG_MAPS, version, idle_s=within_s):
+                item = event.get("object") or {}
+                if event.get("type") == "ERROR":
+                    found[0] = "gone" if item.get("code") == 410 else f"error {item.get('code')}"
+                    break
+                if (item.get("metadata") or {}).get("name") == name:
+                    found[0] = "write"
+                    break
+        except ApiRefused as error:
+            found[0] = "gone" if error.answer.code == 410 else f"refused {error.answer.code}"
+        except InfraFault:
+            return
+        told.set()
+
+    threading.Thread(target=watch, name="resumed watch", daemon=True).start()
+    # The watch should be open before there is news.
+    told.wait(0.5)
+    body = {"metadata": {"name": name, "labels": {PROBE_LABEL: "watch"}}, "data": {"at": str(time.time())}}
+    if not told.is_set():
+        lane.kube.create(_CONFIG_MAPS, body)
+        told.wait(within_s)
+    return found[0]
+
+
+def _deployment(lane: Lane, within_s: float) -> float | None:
+    """Seconds until a new Deployment is ready; None: not in time."""
+    name = "client-deployment"
+    began = lane.now()
+    lane.kube.create(_DEPLOYMENTS, canary(name))
+
+    def ready() -> None:
+        if not lane.kube.get(f"{_DEPLOYMENTS}/{name}").get("status", {}).get("readyReplicas"):
+            raise NotYet("it is not ready")
+
+    return _took(lane, ready, began, within_s)
+
+
+def _garbage(lane: Lane, within_s: float) -> float | None:
+    """Seconds until what a deleted owner owned is gone; None: not in time."""
+    owner = lane.kube.create(_OWN_CONFIG_MAPS, {"metadata": {"name": "client-owner"}})
+    reference = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "client-owner",
+        "uid": owner["metadata"]["uid"],
+    }
+    body = {"metadata": {"name": "client-owned", "ownerReferences": [reference]}}
+    lane.kube.create(_OWN_CONFIG_MAPS, body)
+    began = lane.now()
+    lane.kube.delete(f"{_OWN_CONFIG_MAPS}/client-owner")
+
+    def gone() -> None:
+        if lane.kube.find(f"{_OWN_CONFIG_MAPS}/client-owned") is not None:
+            raise NotYet("it is still there")
+
+    return _took(lane, gone, began, within_s)
+
+
+def _took(lane: Lane, probe: Any, began: float, within_s: float) -> float | None:
+    try:
+        wait_for(probe, timeout_s=within_s, interval_s=0.05)
+    except TimedOut:
+        return None
+    return round(lane.now() - began, 3)

@@ -1,0 +1,192 @@
+"""The lane on which pods, a zone and controllers are lost, and two faults come that nobody names."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import urllib3
+
+from graders.faults import InfraFault
+from graders.kube.paths import resource_path
+from graders.lab3.names import CONTROLLER_LOSS, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
+from graders.lab3.tracks.phases import first_backups
+from graders.lab3.world.lane import Lane
+from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
+from graders.polling import NotYet, TimedOut, wait_for
+
+PODS = resource_path("v1", "pods", namespace=SERVING)
+LOST_ZONE = "zone-a"
+_BACK_S, _GRANTED_S = 20.0, 15.0
+_WEBHOOK = "kubeproof-fails-closed"
+_WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
+
+
+def workload(lane: Lane) -> None:
+    """All of it, the gentlest first."""
+    first_backups(lane)
+    lane.setting.live.watches.follow("pods", PODS)
+    lane.drill(POD_KILL, POD_KILL, lambda: _kill_half(lane))
+    _mend(lane)
+    _evict_all(lane)
+    _mend(lane)
+    _lose_a_zone(lane)
+    _mend(lane)
+    control = lane.setting.control
+    both = ("kube-controller-manager", "kube-scheduler")
+    lane.drill(CONTROLLER_LOSS, CONTROLLER_LOSS, lambda: _kill(lane, *both))
+    _mend(lane)
+    stopped = lane.setting.dice.choice(("etcd", "kube-scheduler"))
+    lane.drill(
+        UNKNOWN, "stopped", lambda: control.kill(stopped), before=lambda: {"fault": f"{stopped} stopped"}
+    )
+    _mend(lane)
+    fault = lane.setting.dice.choice((_raise_nospace, _fail_closed))
+    lane.drill(UNKNOWN, "refused", lambda: fault(lane), before=lambda: {"fault": fault.__name__.strip("_")})
+
+
+def predictor_pods(lane: Lane) -> list[dict[str, Any]]:
+    """The pods behind the Service that nobody deletes."""
+    query = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
+    behind = {
+        (endpoint.get("targetRef") or {}).get("uid")
+        for each in lane.kube.get(SLICES, **query)["items"]
+        for endpoint in each.get("endpoints") or ()
+    }
+    pods: list[dict[str, Any]] = lane.kube.get(PODS)["items"]
+    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return [pod for pod in living if pod["metadata"]["uid"] in behind]
+
+
+def _kill(lane: Lane, *names: str) -> None:
+    for name in names:
+        lane.setting.control.kill(name)
+
+
+def _kill_half(lane: Lane) -> None:
+    pods = predictor_pods(lane)
+    chosen = lane.setting.dice.sample(pods, (len(pods) + 1) // 2)
+    names = [str(pod["metadata"]["name"]) for pod in chosen]
+    with ThreadPoolExecutor(len(names) or 1) as pool:
+        list(pool.map(lambda name: lane.kube.delete(f"{PODS}/{name}", gracePeriodSeconds=0), names))
+    lane.mark("killed", pods=names)
+
+
+def _evict_all(lane: Lane) -> None:
+    """Ask for the eviction of all pods at once, and again until one at least is granted."""
+    lane.tell("evictions")
+    names = [str(pod["metadata"]["name"]) for pod in predictor_pods(lane)]
+    began = lane.now()
+    lane.mark("evicting", pods=names)
+
+    def ask(name: str) -> int:
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": SERVING},
+        }
+        return lane.kube.request("POST", f"{PODS}/{name}/eviction", body=body).code
+
+    def granted() -> None:
+        with ThreadPoolExecutor(len(names) or 1) as pool:
+            codes = list(pool.map(ask, names))
+        lane.mark("evictions", codes=codes)
+        if 201 not in codes:
+            raise NotYet("none is granted")
+
+    try:
+        wait_for(granted, timeout_s=_GRANTED_S * lane.setting.scale, interval_s=1.0)
+    except TimedOut:
+        lane.mark("none-granted")
+    threading.Event().wait(2.0)
+    all_ready_s = _all_ready(lane, 30.0)
+    lane.mark("evicted", began=began, all_ready_s=all_ready_s)
+
+
+def _lose_a_zone(lane: Lane) -> None:
+    nodes = [node.name for node in lane.setting.nodes if node.zone == LOST_ZONE]
+
+    def fault() -> None:
+        lane.setting.control.kill(f"kwok-{LOST_ZONE}")
+        lane.prober.dead_nodes = frozenset(nodes)
+
+    lane.drill(NODE_LOSS, NODE_LOSS, fault)
+    lane.setting.control.start(f"kwok-{LOST_ZONE}")
+    began = lane.now()
+    took_s = _all_ready(lane, _BACK_S)
+    lane.prober.dead_nodes = frozenset()
+    lane.mark("zone-back", began=began, all_ready_s=took_s)
+
+
+def _all_ready(lane: Lane, within_s: float) -> float | None:
+    """Seconds until as many pods as asked for are ready addresses; None where it took longer."""
+    began = lane.now()
+
+    def ready() -> None:
+        replicas = int(lane.kube.get(DEPLOYMENT)["spec"]["replicas"])
+        query = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
+        there = len(ready_addresses(lane.kube.get(SLICES, **query)))
+        if there < replicas:
+            raise NotYet(f"{there} of {replicas} are ready")
+
+    try:
+        wait_for(ready, timeout_s=within_s * lane.setting.scale, interval_s=0.1)
+    except TimedOut:
+        return None
+    return round(lane.now() - began, 3)
+
+
+def _raise_nospace(lane: Lane) -> None:
+    """Have etcd refuse writes as if its disk were full."""
+    etcd = lane.setting.control.etcd
+    with urllib3.PoolManager(
+        ca_certs=str(etcd.ca), cert_file=str(etcd.certificate), key_file=str(etcd.key)
+    ) as pool:
+        url = etcd.endpoints[0]
+        status = pool.request("POST", f"{url}/v3/maintenance/status", json={}, timeout=5.0).json()
+        member = status["header"]["member_id"]
+        alarm = {"action": "ACTIVATE", "memberID": member, "alarm": "NOSPACE"}
+        answer = pool.request("POST", f"{url}/v3/maintenance/alarm", json=alarm, timeout=5.0)
+    if answer.status != 200:
+        raise InfraFault(f"etcd does not take the alarm: {answer.status}")
+
+
+def _fail_closed(lane: Lane) -> None:
+    """Have pods asked about where nobody answers."""
+    hook = {
+        "name": "pods.kubeproof.dev",
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 2,
+        "clientConfig": {"url": "https://127.0.0.1:9/"},
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+        ],
+    }
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": _WEBHOOK},
+        "webhooks": [hook],
+    }
+    lane.kube.create(_WEBHOOKS, body)
+
+
+def _mend(lane: Lane) -> None:
+    """What a runbook left broken is not the next drill's business."""
+    control = lane.setting.control
+    for name in control.components:
+        control.start(name)
+    control.wait_ready(60.0)
+    for manifest in lane.setting.manifests:
+        lane.kube.apply(manifest.data)
+    try:
+        wait_for(
+            lambda: lane.prober.quiet_for(1.0, since=lane.now() - 30.0),
+            timeout_s=60.0 * lane.setting.scale,
+            interval_s=0.1,
+        )
+    except TimedOut as mismatch:
+        raise InfraFault(f"the cluster does not come to rest: {mismatch}") from mismatch

@@ -1,0 +1,311 @@
+"""A lane: a cluster with the workload on it, watched, written to, backed up, broken and recovered."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from graders.clusters.provider import NodeSpec
+from graders.controlplane import ControlPlane
+from graders.evidence.recording import Recording
+from graders.faults import InfraFault
+from graders.kube.client import Kube
+from graders.lab3.handin import Lab3Manifest
+from graders.lab3.names import JUDGED_BY, NEIGHBOUR, SERVING, UNKNOWN, UNKNOWN_RTO_S, WITHOUT_RESTORE
+from graders.lab3.records import Drill, LedgerKey, ObjectsLook
+from graders.lab3.recovery.seals import SECRET_BYTES, run_key
+from graders.lab3.world.backups import Backups, BackupSchedule
+from graders.lab3.world.ledger import Ledger
+from graders.lab3.world.prober import Prober
+from graders.lab3.world.scripts import Ended, Kit, Scripts
+from graders.lab3.world.starvation import StarvationControl
+from graders.lab3.world.workload import apply_workload, digests
+from graders.polling import TimedOut, wait_for
+from graders.progress import Task
+from graders.scenario.fleet import LiveCluster
+from graders.submissions.manifests import Manifest
+
+STABLE_S = 10.0
+"""W: for how long no slot may fail until a recovery counts as one."""
+LENIENCE_S = 30.0
+"""How long after its target a recovery is still waited for."""
+ALERT_AFTER_S = 1.0
+BACKUP_WAIT_S = 60.0
+_MARGIN_S = 3.0
+
+
+class WorkloadMissing(Exception):
+    """The workload does not come up: nothing of this lane can be shown."""
+
+
+@dataclass(frozen=True)
+class LaneSetting:
+    """What a lane is made of; `track` is what its marks say."""
+
+    track: str
+    live: LiveCluster
+    control: ControlPlane
+    recording: Recording
+    kit: Kit
+    wanted: Lab3Manifest
+    manifests: Sequence[Manifest]
+    scale: float
+    dice: Random
+    folder: Path
+    task: Task
+    nodes: tuple[NodeSpec, ...] = ()
+    with_neighbour: bool = False
+
+
+@dataclass
+class Lane:
+    """A lane that is open; `ledger` is the one that is being written."""
+
+    setting: LaneSetting
+    prober: Prober
+    control: StarvationControl
+    scripts: Scripts
+    schedule: BackupSchedule
+    ledger: Ledger
+    ledgers: ExitStack
+    key_of: Callable[[str], bytes]
+    neighbour: Ledger | None = None
+    _epochs: int = field(default=1)
+
+    @property
+    def kube(self) -> Kube:
+        """The grader at the cluster."""
+        return self.setting.live.kube
+
+    @property
+    def name(self) -> str:
+        """The cluster."""
+        return self.setting.live.name
+
+    def now(self) -> float:
+        """Seconds of the run."""
+        return self.setting.recording.clock.now()
+
+    def mark(self, name: str, **data: object) -> None:
+        """Set a mark of this lane's track."""
+        self.setting.recording.mark(self.setting.track, name, **data)
+
+    def tell(self, detail: str) -> None:
+        """Say what is being done."""
+        self.setting.task.update(detail=detail)
+
+    def wait_until(self, t: float) -> None:
+        """Wait for a moment of the run."""
+        threading.Event().wait(max(0.0, t - self.now()))
+
+    def look_at_objects(self, when: str) -> None:
+        """Put on record what the objects of workload/ hold."""
+        found = digests(self.kube, self.setting.manifests)
+        self.setting.recording.writer.add(ObjectsLook(self.now(), when, found, self.name))
+
+    def await_backups(self, count: int) -> bool:
+        """Wait until so many are sealed in all; whether they are."""
+        schedule, tries = self.schedule, self.schedule.tries + count + 2
+        with suppress(TimedOut):
+            wait_for(
+                lambda: schedule.has_made(count, tries),
+                timeout_s=BACKUP_WAIT_S * self.setting.scale,
+                interval_s=0.05,
+            )
+        return len(schedule.backups.sealed) >= count
+
+    def next_ledger(self) -> None:
+        """Begin a new ledger: of the old one more was written than there is."""
+        self._epochs += 1
+        self.ledgers.close()
+        self.ledger = self.ledgers.enter_context(
+            _ledger(self.setting, f"{SERVING}-{self._epochs}", self.key_of)
+        )
+
+    def restore(self, scenario: str, purpose: str, timeout_s: float) -> Ended:
+        """Run the learner's restore."""
+        return self.scripts.run(
+            "restore",
+            (*self.setting.wanted.dr.restore, "--scenario", scenario),
+            timeout_s,
+            purpose=purpose,
+            backups=self.schedule.backups.folder,
+        )
+
+    def verify(self, purpose: str) -> Ended:
+        """Run the learner's verify."""
+        return self.scripts.run(
+            "verify",
+            self.setting.wanted.dr.verify,
+            LENIENCE_S * self.setting.scale,
+            purpose=purpose,
+            backups=self.schedule.backups.folder,
+        )
+
+    def drill(
+        self,
+        scenario: str,
+        phase: str,
+        fault: Callable[[], object],
+        *,
+        before: Callable[[], dict[str, object]] = dict,
+        recovered: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Break it, have it restored where that is for the learner's script, watch; whether it is said to be.
+
+        Writes and backups rest from the fault on. `before` is called just before the fault, and gives facts
+        for its record; `recovered` as soon as restore has ended with 0.
+        """
+        scale = self.setting.scale
+        patience_s = (self.rto_s(scenario) + LENIENCE_S) * scale
+        with self.schedule.halted(), self.ledger.held():
+            facts = before()
+            self.tell(f"{scenario}, {phase}")
+            t0a = self.now()
+            fault()
+            t0b = self.now()
+            restored = True
+            if scenario not in WITHOUT_RESTORE:
+                self.wait_until(t0b + ALERT_AFTER_S)
+                restored = self.restore(scenario, phase, t0b + patience_s - self.now()).code == 0
+            if restored:
+                recovered()
+                until = t0b + patience_s + STABLE_S * scale + _MARGIN_S
+                # A kind that a CRD defines is served a moment later than all others.
+                if self._quiet(t0b, until, JUDGED_BY.get(scenario, ())):
+                    self.ledger_look(f"{phase}: restored")
+                self.await_stable(until, *JUDGED_BY.get(scenario, ()), since=t0b)
+            self._record_drill(t0a, t0b, scenario, phase, facts)
+            if restored and scenario not in WITHOUT_RESTORE:
+                self.verify(phase)
+            if restored:
+                self.ledger_look(f"{phase}: settled")
+                self.look_at_objects(f"{phase}: settled")
+        return restored
+
+    def _quiet(self, since: float, until: float, names: Sequence[str]) -> bool:
+        """Wait for the first moment of steady state; whether it comes."""
+        try:
+            wait_for(
+                lambda: self.prober.quiet_for(0.0, *names, since=since),
+                timeout_s=max(0.1, until - self.now()),
+                interval_s=0.05,
+            )
+        except TimedOut:
+            return False
+        return True
+
+    def rto_s(self, scenario: str) -> float:
+        """Within how many seconds a scenario is to be over, on a machine that keeps up."""
+        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.setting.wanted.target(scenario).rto_s
+
+    def _record_drill(
+        self, t0a: float, t0b: float, scenario: str, phase: str, facts: dict[str, object]
+    ) -> None:
+        sealed = self.schedule.backups.sealed
+        newest = (
+            {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended} if sealed else {}
+        )
+        dead = [] if self.control.alive else ["the control of the processor"]
+        self.setting.recording.writer.add(
+            Drill(
+                t=t0a,
+                t_end=t0b,
+                watched=self.now(),
+                scenario=scenario,
+                phase=phase,
+                attempt=1,
+                ledger=self.ledger.name,
+                dead=(*self.prober.dead, *dead),
+                facts={**facts, **newest},
+                cluster=self.name,
+            )
+        )
+
+    def ledger_look(self, when: str) -> None:
+        """Look at the ledger; where nobody answers, nothing of it is on record."""
+        try:
+            self.ledger.look(when)
+        except InfraFault as error:
+            self.mark("no-look", when=when, why=error.problem)
+
+    def await_stable(self, until: float, *names: str, since: float | None = None) -> bool:
+        """Wait until none of the probes failed for W, or until `until`; whether they are stable."""
+        stable_s, begun = STABLE_S * self.setting.scale, self.now() if since is None else since
+        try:
+            wait_for(
+                lambda: self.prober.quiet_for(stable_s, *names, since=begun),
+                timeout_s=max(0.1, until - self.now()),
+                interval_s=0.1,
+            )
+        except TimedOut as mismatch:
+            self.mark("not-stable", why=str(mismatch))
+            return False
+        return True
+
+
+@contextmanager
+def open_lane(setting: LaneSetting) -> Iterator[Lane]:
+    """Bring the workload up, and watch and write to it while the block runs.
+
+    Raises:
+        WorkloadMissing: it does not come up; says why. InfraFault: the cluster does not answer.
+    """
+    recording, live, scale = setting.recording, setting.live, setting.scale
+    setting.task.update(detail="bringing up the workload")
+    problem = apply_workload(live.kube, setting.manifests, scale)
+    recording.mark(setting.track, "workload", problem=problem, scale=scale, cluster=live.name)
+    if problem:
+        raise WorkloadMissing(problem)
+    secret, run_id = secrets.token_bytes(SECRET_BYTES), f"{live.name}-{secrets.token_hex(8)}"
+    recording.writer.add(LedgerKey(recording.clock.now(), secret.hex(), run_id, live.name))
+
+    def key_of(ledger: str) -> bytes:
+        return run_key(secret, run_id, ledger)
+
+    replicas = _replicas(setting)
+    backups = Backups(setting.folder / f"backups-{live.name}")
+    backups.folder.mkdir(parents=True)
+    backups.folder.chmod(0o755)
+    scripts = Scripts(setting.kit, recording, live.cluster, setting.control)
+    with ExitStack() as running:
+        ledgers = running.enter_context(ExitStack())
+        ledger = ledgers.enter_context(_ledger(setting, SERVING, key_of))
+        control = running.enter_context(StarvationControl(recording))
+        prober = running.enter_context(
+            Prober(recording, live.kube, live.name, replicas=replicas, scale=scale)
+        )
+        schedule = running.enter_context(
+            BackupSchedule(scripts, recording, setting.wanted.dr, backups, scale)
+        )
+        neighbour = None
+        if setting.with_neighbour:
+            live.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NEIGHBOUR}})
+            neighbour = running.enter_context(_ledger(setting, NEIGHBOUR, key_of, NEIGHBOUR))
+        yield Lane(setting, prober, control, scripts, schedule, ledger, ledgers, key_of, neighbour)
+
+
+def _ledger(
+    setting: LaneSetting, name: str, key_of: Callable[[str], bytes], namespace: str = SERVING
+) -> Ledger:
+    return Ledger(
+        setting.recording,
+        setting.live.kube,
+        setting.live.name,
+        namespace,
+        name,
+        key_of(name),
+        models=namespace == SERVING,
+    )
+
+
+def _replicas(setting: LaneSetting) -> int:
+    deployment = next(
+        each.data for each in setting.manifests if (each.kind, each.name) == ("Deployment", "predictor")
+    )
+    return int(deployment["spec"].get("replicas", 1))

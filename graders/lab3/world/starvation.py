@@ -1,0 +1,59 @@
+"""The control of the processor: a little work every half second, and how late it was done."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from graders.evidence.recording import Recording
+from graders.lab3.records import StarvationSample
+from graders.lab3.recovery.voids import CONTROL_EVERY_S
+
+WORK_S = 0.05
+_BLOCK = bytes(1 << 20)
+
+
+class StarvationControl:
+    """Takes a sample in each slot and puts it on record; a context manager."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="starvation-control", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10.0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still samples."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        clock = self._recording.clock
+        due = clock.now()
+        while not self._stop.wait(max(0.0, due - clock.now())):
+            t = clock.now()
+            _work()
+            self._recording.writer.add(StarvationSample(t, clock.now(), round(due, 6), WORK_S))
+            # A slot that is missed altogether is missing from the record, and counts as late there.
+            due += CONTROL_EVERY_S
+            while due + CONTROL_EVERY_S < clock.now():
+                due += CONTROL_EVERY_S
+
+
+def _work() -> None:
+    """Compute for `WORK_S` of processor time; digests of large blocks leave the interpreter to others."""
+    end = time.thread_time() + WORK_S
+    while time.thread_time() < end:
+        hashlib.sha256(_BLOCK).digest()

@@ -1,0 +1,104 @@
+"""The learner's workload on a cluster, and where the grader's canaries go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graders.faults import InfraFault
+from graders.kube.client import ApiRefused, Kube
+from graders.kube.paths import resource_path
+from graders.lab3.names import CANARIES, MODELS_CRD, PREDICTOR, SERVING
+from graders.polling import NotYet, TimedOut, wait_for
+from graders.submissions.manifests import Manifest
+
+UP_WITHIN_S = 30.0
+SLICES = resource_path("discovery.k8s.io/v1", "endpointslices", namespace=SERVING)
+DEPLOYMENT = resource_path("apps/v1", "deployments", namespace=SERVING, name=PREDICTOR)
+_CRD = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=MODELS_CRD)
+_OF_SERVICE = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
+
+
+def apply_workload(kube: Kube, manifests: Sequence[Manifest], scale: float) -> str:
+    """Apply the workload; what is wrong with it in words, empty once all replicas are ready addresses.
+
+    Raises:
+        InfraFault: the API server does not answer.
+    """
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CANARIES}})
+    for manifest in manifests:
+        refusal = _apply(kube, manifest, scale)
+        if refusal:
+            return f"{manifest.file}:{manifest.line}: the API server refuses it: {refusal}"
+    try:
+        wait_for(lambda: _up(kube), timeout_s=UP_WITHIN_S * scale, interval_s=0.1)
+    except TimedOut as mismatch:
+        return f"within {UP_WITHIN_S:g} s {mismatch}"
+    return ""
+
+
+def _apply(kube: Kube, manifest: Manifest, scale: float) -> str:
+    """The refusal, if it lasts: what a CRD defines, and a new namespace, is served a moment later."""
+
+    def accepted() -> None:
+        answer = kube.apply(manifest.data)
+        if not answer.ok:
+            raise NotYet(f"{answer.code} {answer.message}")
+
+    try:
+        wait_for(accepted, timeout_s=5.0 * scale, interval_s=0.1)
+    except TimedOut as mismatch:
+        return str(mismatch)
+    return ""
+
+
+def _up(kube: Kube) -> None:
+    try:
+        kube.get(_CRD)
+        replicas = int(kube.get(DEPLOYMENT)["spec"]["replicas"])
+        ready = len(ready_addresses(kube.get(SLICES, **_OF_SERVICE)))
+    except ApiRefused as error:
+        raise NotYet(f"the workload has no such object: {error}") from error
+    if not 2 <= replicas <= 8:
+        raise NotYet(f"Deployment {PREDICTOR} has {replicas} replicas, where 2 to 8 are asked for")
+    if ready < replicas:
+        raise NotYet(f"{ready} of {replicas} replicas are ready addresses of Service {PREDICTOR}")
+
+
+def ready_addresses(slices: Mapping[str, Any], dead_nodes: frozenset[str] = frozenset()) -> set[str]:
+    """The ready addresses in a list of EndpointSlices, but those on nodes that are dead."""
+    return {
+        str(address)
+        for each in slices["items"]
+        for endpoint in each.get("endpoints") or ()
+        if (endpoint.get("conditions") or {}).get("ready") and endpoint.get("nodeName") not in dead_nodes
+        for address in endpoint.get("addresses") or ()
+    }
+
+
+def digests(kube: Kube, manifests: Sequence[Manifest]) -> dict[str, str]:
+    """What each object of the workload holds, as a digest by its path; empty where it is not there."""
+    found = {}
+    for manifest in manifests:
+        try:
+            path = kube.path_for(manifest.data)
+            item = kube.find(path)
+        except ApiRefused:
+            path, item = f"{manifest.kind}/{manifest.name}", None
+        except InfraFault:
+            path, item = f"{manifest.kind}/{manifest.name}", None
+        found[path] = _digest(item) if item is not None else ""
+    return found
+
+
+def _digest(item: Mapping[str, Any]) -> str:
+    """Of all that somebody wrote: not of what the server makes."""
+    kept = {key: value for key, value in item.items() if key not in ("metadata", "status")}
+    if item.get("kind") == "Service":
+        made = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
+        kept["spec"] = {key: value for key, value in item["spec"].items() if key not in made}
+    if item.get("kind") in ("ServiceAccount", "Namespace"):
+        kept = {"kind": item["kind"]}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
