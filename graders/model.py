@@ -154,6 +154,8 @@ class Cluster:
     """Only where the cluster is somebody else's: what the grader writes goes past it."""
     kinds_known_late: bool = False
     """Whether its controllers ran before the lab's kinds were there, and so learn of them only later."""
+    users: Mapping[str, Path] = field(default_factory=dict)
+    """Kubeconfigs of the users that the lab asked for."""
     control: ControlPlane | None = None
     """Only where the provider runs the control plane itself; with it, and only then, the cluster has
     the capability `etcd-access`."""

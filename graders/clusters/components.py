@@ -24,6 +24,8 @@ ENVIRONMENT: Mapping[str, Mapping[str, str]] = {"kube-apiserver": {"GOGC": "75"}
 _CONFIG = Path(__file__).parent / "config"
 
 AUDIT_POLICY = _CONFIG / "audit-policy.yaml"
+STAGES = _CONFIG / "stages.yaml"
+"""How simulated nodes and pods behave, where a lab does not say otherwise."""
 AUDIT_LOG_MB = 2000
 """The size at which the API server begins a new file: more than any run writes."""
 
@@ -91,6 +93,10 @@ class Commands:
     def kubeconfig(self) -> Path:
         """The grader's kubeconfig."""
         return self.folder / "grader.kubeconfig"
+
+    def kubeconfig_of(self, user: str) -> Path:
+        """The kubeconfig of one of the lab's own users."""
+        return self.folder / f"user-{user}.kubeconfig"
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -186,19 +192,25 @@ class Commands:
 
     def simulator(self, binary: Path) -> list[str | Path]:
         """Kwok."""
-        return simulator(binary, self.folder / "kwok.kubeconfig", grace_s=self.spec.node_grace_s)
+        config, spec = self.folder / "kwok.kubeconfig", self.spec
+        return simulator(binary, config, grace_s=spec.node_grace_s, stages=spec.stages or STAGES)
 
 
 def simulator(
-    binary: Path, kubeconfig: Path, *, nodes: str = "true", grace_s: float = NODE_GRACE_S
+    binary: Path,
+    kubeconfig: Path,
+    *,
+    nodes: str = "true",
+    grace_s: float = NODE_GRACE_S,
+    stages: Path = STAGES,
 ) -> list[str | Path]:
-    """Kwok, with our own stages and for our nodes alone; without a server address it opens no port.
+    """Kwok, with stages of ours and for our nodes alone; without a server address it opens no port.
 
     `nodes` is what the annotation `kubeproof.dev/simulated` says on those that it plays. It renews a lease
     in a quarter of its time: one longer than the `grace_s` of nodes would let them flap.
     """
     return [
-        binary, f"--kubeconfig={kubeconfig}", f"--config={_CONFIG / 'stages.yaml'}",
+        binary, f"--kubeconfig={kubeconfig}", f"--config={stages}",
         f"--manage-nodes-with-annotation-selector=kubeproof.dev/simulated={nodes}",
         f"--node-lease-duration-seconds={max(1, int(grace_s))}", "--v=WARN",
     ]  # fmt: skip
@@ -220,6 +232,7 @@ def prepare(folder: Path, ports: Ports, spec: ClusterSpec, *, audit_log: str) ->
         signing=signing_key(folder),
         audit_log=audit_log,
     )
+    server = f"https://127.0.0.1:{ports.api}"
     people = {
         "grader": GRADER_IDENTITY,
         "controller-manager": ("system:kube-controller-manager", CONTROL_PLANE),
@@ -228,8 +241,10 @@ def prepare(folder: Path, ports: Ports, spec: ClusterSpec, *, audit_log: str) ->
     }
     for name, (user, *groups) in people.items():
         identity = authority.client(name, user, *groups)
-        server = f"https://127.0.0.1:{ports.api}"
         write_kubeconfig(folder / f"{name}.kubeconfig", server, commands.cluster_ca, identity)
+    for user, of in spec.users.items():
+        identity = authority.client(f"user-{user}", user, *of)
+        write_kubeconfig(commands.kubeconfig_of(user), server, commands.cluster_ca, identity)
     return commands
 
 

@@ -80,6 +80,7 @@ class EmbeddedProvider:
                 owned=True,
                 provider=self.name,
                 serving=(commands.proxy.certificate, commands.proxy.key),
+                users={user: commands.kubeconfig_of(user) for user in spec.users},
                 control=control,
             )
 

@@ -110,6 +110,10 @@ class ClusterSpec:
     """An etcd data folder to begin with, of a single member; the cluster takes a copy."""
     audit_policy: Path | None = None
     """What the API server's audit log keeps; None leaves that to the provider."""
+    stages: Path | None = None
+    """How simulated nodes and pods behave, as a file of kwok's; None leaves that to the provider."""
+    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Users, with their groups, who get a certificate of the cluster's own authority: `Cluster.users`."""
 
     def __post_init__(self) -> None:
         if self.etcd_members not in _MEMBERS:
@@ -185,6 +189,8 @@ def check_plain(spec: ClusterSpec, provider: str) -> None:
         "several controller-managers": spec.controller_managers != 1,
         "another grace period for nodes": spec.node_grace_s != NODE_GRACE_S,
         "golden etcd data": spec.golden is not None,
+        "other simulated pods": spec.stages is not None,
+        "users of the lab's own": bool(spec.users),
     }
     if lacking := [what for what, asked in wanted.items() if asked]:
         raise UsageError(
