@@ -1,8 +1,8 @@
 """Mesh policy, computed from manifests: who may call whom, and whether what they say is encrypted; pure.
 
-Istio by the API reference of security.istio.io: PeerAuthentication from the workload to the namespace to the mesh,
-AuthorizationPolicy with DENY before ALLOW. Linkerd by policy.linkerd.io: Server, AuthorizationPolicy,
-MeshTLSAuthentication, and the default of the namespace.
+Istio by the API reference of security.istio.io: PeerAuthentication from the workload to the namespace to
+the mesh, AuthorizationPolicy with DENY before ALLOW. Linkerd by policy.linkerd.io: Server,
+AuthorizationPolicy, MeshTLSAuthentication, and the default of the namespace.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """NetworkPolicy, evaluated exactly: whether one pod may reach another, or an address, on a port; pure.
 
-The semantics are those of the API reference of networking.k8s.io/v1: a pod that no policy selects for a direction
-is open in it; one that is selected is open to what any of those policies allows. A connection has to be allowed
-at both ends.
+The semantics are those of the API reference of networking.k8s.io/v1: a pod that no policy selects for a
+direction is open in it; one that is selected is open to what any of those policies allows. A connection has
+to be allowed at both ends.
 """
 
 from __future__ import annotations

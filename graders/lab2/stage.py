@@ -55,7 +55,14 @@ class Stage:
     recording: Recording
     kustomize: Path
     live: list[str] = field(default_factory=lambda: ["v1"])
-    """The version that is wanted last; a list of one, for tracks change it."""
+    """The versions that were wanted, in their order."""
+    came_up: threading.Event = field(default_factory=threading.Event)
+    """Set once everything was there for the first time."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is a fleet to tell more stories about."""
+        return self.came_up.is_set()
 
     @property
     def wanted(self) -> str:

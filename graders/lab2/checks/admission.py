@@ -28,7 +28,6 @@ _REFUSED = range(400, 500)
 @check(
     "gate-direct",
     tracks=(ADMISSION,),
-    requires=("installs",),
     hint="Policies that deny, bound on every spoke, for every namespace and for all that makes pods.",
 )
 def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
@@ -49,9 +48,7 @@ def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
                 found.miss(f"answer {each.code}", case)
 
 
-@check(
-    "gate-admits", tracks=(ADMISSION,), requires=("installs",), hint="A policy that denies all gates nothing."
-)
+@check("gate-admits", tracks=(ADMISSION,), hint="A policy that denies all gates nothing.")
 def check_gate_admits(bundle: Bundle, facts: Facts) -> None:
     """What looks odd and breaks no rule is admitted, and its pods are stored."""
     story = FleetRecord(bundle, ADMISSION)
@@ -70,11 +67,10 @@ def check_gate_admits(bundle: Bundle, facts: Facts) -> None:
 @check(
     "gate-admission",
     tracks=(GATED,),
-    requires=("installs",),
     hint="The engine is no exception: its writes go past the same policies.",
 )
 def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
-    """What breaks R2 and R4 and is committed all the same is denied, and the fleet is settled after the revert."""
+    """What breaks R2 and R4 and is committed is denied, and after the revert the fleet is settled again."""
     story = FleetRecord(bundle, GATED)
     added, looked = story.need("added").t, story.need("looked").t
     reverted = story.need("reverted").t

@@ -18,7 +18,7 @@ from graders.lab2.reading import FleetRecord, engine_writes, told
 _LEEWAY_S = 30.0
 
 
-@check("drift", tracks=(TRACK,), requires=("installs",), hint="Switch self-heal on, and ignore no field.")
+@check("drift", tracks=(TRACK,), hint="Switch self-heal on, and ignore no field.")
 def check_drift(bundle: Bundle, facts: Facts) -> None:
     """What somebody changes of what Git declares is back within drift, by the engine's hand."""
     story = FleetRecord(bundle, TRACK)
@@ -48,7 +48,7 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
     facts["slowest_s"] = round(slowest, 1)
 
 
-@check("drift-detected", tracks=(TRACK,), requires=("installs",))
+@check("drift-detected", tracks=(TRACK,))
 def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
     """Within drift something on the hub names the kind and the name of what was changed."""
     story = FleetRecord(bundle, TRACK)
@@ -63,7 +63,7 @@ def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
     facts["changes"] = len(drifted)
 
 
-@check("prune", tracks=(PRUNE,), requires=("installs",), hint="Switch pruning on; label nothing by hand.")
+@check("prune", tracks=(PRUNE,), hint="Switch pruning on; label nothing by hand.")
 def check_prune(bundle: Bundle, facts: Facts) -> None:
     """What is committed comes and what is removed goes, each within promote; all else keeps its UID."""
     story = FleetRecord(bundle, PRUNE)
@@ -100,9 +100,9 @@ _KEPT = (
 )  # fmt: skip
 
 
-@check("engine-loss", tracks=(OUTAGE,), requires=("installs",))
+@check("engine-loss", tracks=(OUTAGE,))
 def check_engine_loss(bundle: Bundle, facts: Facts) -> None:
-    """A spoke that was away and an engine that lost all it kept are caught up with, and nothing is skipped."""
+    """A spoke that was away and an engine that lost all it kept are caught up with; nothing is skipped."""
     story = FleetRecord(bundle, OUTAGE)
     release = story.released("v7")
     digest, since = str(release.data["digest"]), release.t

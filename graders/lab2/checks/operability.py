@@ -23,7 +23,7 @@ _POLICY_RESOURCES = {
 }
 
 
-@check("scheduling", tracks=(INSTALL,), requires=("installs",))
+@check("scheduling", tracks=(INSTALL,))
 def check_scheduling(bundle: Bundle, facts: Facts) -> None:
     """Web of production is spread, may be disrupted one pod at a time, and says how it feels."""
     story = FleetRecord(bundle, INSTALL)
@@ -67,7 +67,7 @@ def check_scheduling(bundle: Bundle, facts: Facts) -> None:
 
 
 def _probed(pod: Mapping[str, Any]) -> set[str]:
-    web = next((each for each in pod["containers"] if each["name"] == WEB), {})
+    web: Mapping[str, Any] = next((each for each in pod["containers"] if each["name"] == WEB), {})
     probes = {"readinessProbe": "/ready", "livenessProbe": "/live"}
     return {
         path
@@ -94,7 +94,7 @@ def check_renders(bundle: Bundle, facts: Facts) -> None:
             )
 
 
-@check("inventory", tracks=(INSTALL, PAPER), requires=("installs",))
+@check("inventory", tracks=(INSTALL, PAPER))
 def check_inventory(bundle: Bundle) -> None:
     """fleet.yaml lists each cluster with what the engine keeps there, and nothing else."""
     story = FleetRecord(bundle, INSTALL)

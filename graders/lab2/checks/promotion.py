@@ -59,7 +59,6 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
 @check(
     "dev-first",
     tracks=(PROMOTION,),
-    requires=("installs",),
     hint="A verdict must be about the new spec: healthy at the old one says nothing.",
 )
 def check_dev_first(bundle: Bundle, facts: Facts) -> None:
@@ -85,7 +84,7 @@ def check_dev_first(bundle: Bundle, facts: Facts) -> None:
             )
 
 
-@check("ordered", tracks=(PROMOTION,), requires=("installs",))
+@check("ordered", tracks=(PROMOTION,))
 def check_ordered(bundle: Bundle, facts: Facts) -> None:
     """Each environment gets a release once it is ready in the one before, the last within promote."""
     story = FleetRecord(bundle, PROMOTION)
@@ -104,7 +103,7 @@ def check_ordered(bundle: Bundle, facts: Facts) -> None:
         _one_replica_set_each(story, digest, since, until, found)
 
 
-@check("health-gate", tracks=(GATE,), requires=("installs",), hint="Readiness decides, and its absence too.")
+@check("health-gate", tracks=(GATE,), hint="Readiness decides, and its absence too.")
 def check_health_gate(bundle: Bundle, facts: Facts) -> None:
     """A release that never gets ready in dev reaches no other environment, which stay as they were."""
     story = FleetRecord(bundle, GATE)
@@ -135,9 +134,7 @@ def check_health_gate(bundle: Bundle, facts: Facts) -> None:
         facts["watched_s"] = round(until - since, 1)
 
 
-@check(
-    "unblock", tracks=(GATE,), requires=("installs",), hint="A failed revision must not be tried for ever."
-)
+@check("unblock", tracks=(GATE,), hint="A failed revision must not be tried for ever.")
 def check_unblock(bundle: Bundle, facts: Facts) -> None:
     """After a release that failed, the next one reaches production unaided."""
     story = FleetRecord(bundle, GATE)
@@ -153,7 +150,7 @@ def check_unblock(bundle: Bundle, facts: Facts) -> None:
     facts["unblocked_s"] = round((ready or 0.0) - since, 1)
 
 
-@check("race", tracks=(RACE,), requires=("installs",))
+@check("race", tracks=(RACE,))
 def check_race(bundle: Bundle, facts: Facts) -> None:
     """No digest is in an environment before it was ready in the one before, even when overtaken."""
     story = FleetRecord(bundle, RACE)
@@ -169,7 +166,7 @@ def check_race(bundle: Bundle, facts: Facts) -> None:
         facts["overtaken_s"] = round(second.t - first.t, 1)
 
 
-@check("steady", tracks=(STEADY,), requires=("installs",))
+@check("steady", tracks=(STEADY,))
 def check_steady(bundle: Bundle, facts: Facts) -> None:
     """The engine writes nothing to a settled fleet, and nothing when a commit is about no object."""
     story = FleetRecord(bundle, STEADY)
@@ -183,7 +180,7 @@ def check_steady(bundle: Bundle, facts: Facts) -> None:
         facts["windows_s"] = round(until - since, 1)
 
 
-@check("rollback", tracks=(ROLLBACK,), requires=("installs",))
+@check("rollback", tracks=(ROLLBACK,))
 def check_rollback(bundle: Bundle, facts: Facts) -> None:
     """A reverted release is taken back in order, everywhere, and stays so."""
     story = FleetRecord(bundle, ROLLBACK)

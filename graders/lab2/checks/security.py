@@ -32,7 +32,6 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 @check(
     "netpol",
     tracks=(INSTALL,),
-    requires=("installs",),
     hint="Two selectors under one dash hold for the same pod; under two dashes any of them does.",
 )
 def check_netpol(bundle: Bundle, facts: Facts) -> None:
@@ -102,7 +101,7 @@ def _connections(
         yield f"{name} → 203.0.113.7:443", source, outside, Port(443), False
 
 
-@check("pod-security", tracks=(ADMISSION,), requires=("installs",))
+@check("pod-security", tracks=(ADMISSION,))
 def check_pod_security(bundle: Bundle, facts: Facts) -> None:
     """Each environment enforces *restricted* in web: what breaks one control is denied, the rest admitted."""
     story = FleetRecord(bundle, ADMISSION)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graders.kube.client import Kube
+from graders.kube.client import JSON_PATCH, Kube
 from graders.kube.paths import resource_path
 from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
 from graders.lab2.pointers import at_pointer
@@ -17,7 +17,6 @@ from graders.scenario.fleet import LiveCluster
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
 ENFORCE = "pod-security.kubernetes.io/enforce"
-_GONE = "(deleted)"
 
 
 @dataclass(frozen=True)
@@ -45,26 +44,76 @@ def drift(context: FleetContext) -> None:
     context.settle()
     drifters = {name: Kube(live.cluster.users[DRIFTER]) for name, live in context.stage.spokes.items()}
     for name, cases in _by_name(context).items():
-        backs = []
-        for environment, case in cases.items():
-            live = context.stage.spokes[environment]
-            good = _value(live, case)
-            answer = (
-                drifters[environment].request("DELETE", case.path)
-                if case.patch is None
-                else drifters[environment].request(
-                    "PATCH", case.path, body=case.patch, content_type=case.content_type
-                )
-            )
-            context.mark(
-                "drifted", case=name, environment=environment, kind=case.kind, resource=case.resource,
-                namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
-                code=answer.code, message=answer.message if not answer.ok else "",
-            )  # fmt: skip
-            backs.append(_back(live, case, good))
-        context.reached(f"{name} to be as Git says", _all_of(backs), context.promises.drift_s)
+        done = [
+            _change(context, drifters[environment], environment, case) for environment, case in cases.items()
+        ]
+
+        def all_back(done: list[_Done] = done) -> None:
+            for each in done:
+                each.back()
+
+        if not context.reached(f"{name} to be as Git says", all_back, context.promises.drift_s):
+            context.mark("undone", case=name)
+            for each in done:
+                each.undo()
     context.settle("the fleet to settle after drift")
     context.mark("end")
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A change that was made: how it was before, and the object as it was."""
+
+    live: LiveCluster
+    case: Case
+    kube: Kube
+    good: Any
+    before: Mapping[str, Any] | None
+
+    def back(self) -> None:
+        """Raise `NotYet` until it is as before; until the watch has told of the change, it shows what was."""
+        item = _object(self.live, self.case)
+        was = self.before["metadata"]["resourceVersion"] if self.before else ""
+        same = item is not None and _value(item, self.case) == self.good
+        if item is None or item["metadata"]["resourceVersion"] == was or not same:
+            raise NotYet(f"{self.case.kind} {self.case.object} in {self.live.name} is not as before")
+
+    def undo(self) -> None:
+        """Put it back ourselves, so that the next story is about its own subject."""
+        case, item = self.case, _object(self.live, self.case)
+        if item is None and self.before is not None:
+            metadata = {key: self.before["metadata"].get(key) for key in ("name", "namespace", "labels")}
+            spec = {k: v for k, v in self.before["spec"].items() if k not in ("clusterIP", "clusterIPs")}
+            body = {"apiVersion": case.api, "kind": case.kind, "metadata": metadata, "spec": spec}
+            self.kube.request("POST", case.path.rpartition("/")[0], body=body)
+        elif item is not None and case.pointer and _value(item, case) != self.good:
+            place = "/" + "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in case.pointer)
+            patch = [{"op": "replace", "path": place, "value": self.good}]
+            self.kube.request("PATCH", case.path, body=patch, content_type=JSON_PATCH)
+
+
+def _change(context: FleetContext, kube: Kube, environment: str, case: Case) -> _Done:
+    live = context.stage.spokes[environment]
+    before = _object(live, case)
+    good = _value(before, case) if before is not None else None
+    if case.patch is None:
+        answer = kube.request("DELETE", case.path)
+    else:
+        answer = kube.request("PATCH", case.path, body=case.patch, content_type=case.content_type)
+    context.mark(
+        "drifted", case=case.name, environment=environment, kind=case.kind, resource=case.resource,
+        namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
+        code=answer.code, message=answer.message if not answer.ok else "",
+    )  # fmt: skip
+    return _Done(live, case, kube, good, before)
+
+
+def _object(live: LiveCluster, case: Case) -> Mapping[str, Any] | None:
+    return live.watches.objects(case.resource, case.namespace).get(case.object)
+
+
+def _value(item: Mapping[str, Any], case: Case) -> Any:
+    return at_pointer(item, case.pointer) if case.pointer else None
 
 
 def _by_name(context: FleetContext) -> dict[str, dict[str, Case]]:
@@ -134,31 +183,3 @@ def _policy_case(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
                 )
             ]  # fmt: skip
     return []
-
-
-def _value(live: LiveCluster, case: Case) -> Any:
-    item = live.watches.objects(case.resource, case.namespace).get(case.object)
-    if item is None:
-        return _GONE
-    return at_pointer(item, case.pointer) if case.pointer else None
-
-
-def _back(live: LiveCluster, case: Case, good: Any) -> Callable[[], None]:
-    since = live.watches.objects(case.resource, case.namespace).get(case.object)
-    before = str(since["metadata"]["resourceVersion"]) if since else ""
-
-    def probe() -> None:
-        item = live.watches.objects(case.resource, case.namespace).get(case.object)
-        # Until the watch has told of the change, what it shows is what was before it.
-        if item is None or item["metadata"]["resourceVersion"] == before or _value(live, case) != good:
-            raise NotYet(f"{case.kind} {case.object} in {live.name} is not as before")
-
-    return probe
-
-
-def _all_of(probes: Sequence[Callable[[], None]]) -> Callable[[], None]:
-    def probe() -> None:
-        for each in probes:
-            each()
-
-    return probe

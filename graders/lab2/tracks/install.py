@@ -33,6 +33,7 @@ def install(context: FleetContext) -> None:
             )  # fmt: skip
     context.wait("the fleet", lambda: _installed(context), context.promises.promote_s + INSTALLED_WITHIN_S)
     context.mark("installed")
+    stage.came_up.set()
     context.settle()
 
 
