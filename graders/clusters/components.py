@@ -24,6 +24,8 @@ ENVIRONMENT: Mapping[str, Mapping[str, str]] = {"kube-apiserver": {"GOGC": "75"}
 _CONFIG = Path(__file__).parent / "config"
 
 AUDIT_POLICY = _CONFIG / "audit-policy.yaml"
+STAGES = _CONFIG / "stages.yaml"
+"""How simulated nodes and pods behave, where a lab does not say otherwise."""
 AUDIT_LOG_MB = 2000
 """The size at which the API server begins a new file: more than any run writes."""
 
@@ -199,23 +201,29 @@ class Commands:
 
     def simulator(self, binary: Path, nodes: str) -> list[str | Path]:
         """Kwok, for the nodes that are annotated so."""
-        config = self.folder / "kwok.kubeconfig"
-        command = simulator(binary, config, nodes=nodes, grace_s=self.spec.node_grace_s)
+        config, spec = self.folder / "kwok.kubeconfig", self.spec
+        stages = spec.stages or STAGES
+        command = simulator(binary, config, nodes=nodes, grace_s=spec.node_grace_s, stages=stages)
         # Each gives out addresses by itself: two must not give the same.
         number = list(self.simulators.values()).index(nodes)
-        return [*command, f"--cidr=10.{number}.0.1/16"] if self.spec.simulator_per_zone else command
+        return [*command, f"--cidr=10.{number}.0.1/16"] if spec.simulator_per_zone else command
 
 
 def simulator(
-    binary: Path, kubeconfig: Path, *, nodes: str = SIMULATED, grace_s: float = NODE_GRACE_S
+    binary: Path,
+    kubeconfig: Path,
+    *,
+    nodes: str = SIMULATED,
+    grace_s: float = NODE_GRACE_S,
+    stages: Path = STAGES,
 ) -> list[str | Path]:
-    """Kwok, with our own stages and for our nodes alone; without a server address it opens no port.
+    """Kwok, with stages of ours and for our nodes alone; without a server address it opens no port.
 
     `nodes` is what the annotation `kubeproof.dev/simulated` says on those that it plays. It renews a lease
     in a quarter of its time: one longer than the `grace_s` of nodes would let them flap.
     """
     return [
-        binary, f"--kubeconfig={kubeconfig}", f"--config={_CONFIG / 'stages.yaml'}",
+        binary, f"--kubeconfig={kubeconfig}", f"--config={stages}",
         f"--manage-nodes-with-annotation-selector=kubeproof.dev/simulated={nodes}",
         f"--node-lease-duration-seconds={max(1, int(grace_s))}", "--v=WARN",
     ]  # fmt: skip
@@ -237,6 +245,7 @@ def prepare(folder: Path, ports: Ports, spec: ClusterSpec, *, audit_log: str) ->
         signing=signing_key(folder),
         audit_log=audit_log,
     )
+    server = f"https://127.0.0.1:{ports.api}"
     people = {
         "grader": GRADER_IDENTITY,
         "controller-manager": ("system:kube-controller-manager", CONTROL_PLANE),
@@ -245,11 +254,10 @@ def prepare(folder: Path, ports: Ports, spec: ClusterSpec, *, audit_log: str) ->
     }
     for name, (user, *groups) in people.items():
         identity = authority.client(name, user, *groups)
-        server = f"https://127.0.0.1:{ports.api}"
         write_kubeconfig(folder / f"{name}.kubeconfig", server, commands.cluster_ca, identity)
     for user, path in commands.identities.items():
         identity = authority.client(path.stem, user, *spec.identities[user])
-        write_kubeconfig(path, f"https://127.0.0.1:{ports.api}", commands.cluster_ca, identity)
+        write_kubeconfig(path, server, commands.cluster_ca, identity)
     return commands
 
 

@@ -117,6 +117,8 @@ class ClusterSpec:
     """Users of its API that have a client certificate, with their groups; see `Cluster.identities`."""
     audit_policy: Path | None = None
     """What the API server's audit log keeps; None leaves that to the provider."""
+    stages: Path | None = None
+    """How simulated nodes and pods behave, as a file of kwok's; None leaves that to the provider."""
 
     def __post_init__(self) -> None:
         if self.etcd_members not in _MEMBERS:
@@ -194,6 +196,7 @@ def check_plain(spec: ClusterSpec, provider: str) -> None:
         "golden etcd data": spec.golden is not None,
         "users with certificates": bool(spec.identities),
         "a simulator for each zone": spec.simulator_per_zone,
+        "other simulated pods": spec.stages is not None,
     }
     if lacking := [what for what, asked in wanted.items() if asked]:
         raise UsageError(

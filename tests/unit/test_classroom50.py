@@ -131,7 +131,9 @@ def test_a_bundle_has_no_solution_and_is_the_same_each_time(tmp_path: Path) -> N
     with tarfile.open(packed) as archive:
         names = archive.getnames()
     assert {"graders/grading.py", "rubrics/lab1.yaml", "labs/lab1/lab.yaml", "Makefile"} <= set(names)
-    assert not [name for name in names if re.search(r"^solutions/|/starter/|^tests/|__pycache__|\.git/", name)]
+    assert not [
+        name for name in names if re.search(r"^solutions/|/starter/|^tests/|__pycache__|\.git/", name)
+    ]
 
 
 def test_a_folder_with_something_else_is_not_published(tmp_path: Path) -> None:

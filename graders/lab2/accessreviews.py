@@ -1,0 +1,102 @@
+"""What the engine is asked about on a spoke: whether it may do what it must not, and what it must; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from graders.lab2.names import ELSEWHERE, NAMESPACE
+
+WRITES = ("create", "update", "patch", "delete")
+_RBAC = "rbac.authorization.k8s.io"
+_FOREIGN = (ELSEWHERE, "kube-system", "gateway", "")
+"""Namespaces that are not the engine's; the empty one is all of them."""
+_NAMESPACED = (
+    ("", "configmaps"), ("", "secrets"), ("", "services"), ("", "pods"), ("", "serviceaccounts"),
+    ("apps", "deployments"), ("apps", "daemonsets"), ("batch", "jobs"),
+    ("networking.k8s.io", "networkpolicies"),
+    (_RBAC, "roles"), (_RBAC, "rolebindings"),
+)  # fmt: skip
+_CLUSTER = (
+    ("", "nodes"), ("", "persistentvolumes"), (_RBAC, "clusterroles"), (_RBAC, "clusterrolebindings"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("certificates.k8s.io", "certificatesigningrequests"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"), ("storage.k8s.io", "storageclasses"),
+    ("apiregistration.k8s.io", "apiservices"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing that a user may or may not; `name` empty means any."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+    def review(self, user: str) -> dict[str, Any]:
+        """The SubjectAccessReview that asks it."""
+        attributes = {"verb": self.verb, "group": self.group, "resource": self.resource,
+                      "namespace": self.namespace, "name": self.name}  # fmt: skip
+        spec = {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes}
+        return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+
+    def answered(self, t: float, cluster: str, answer: Mapping[str, Any]) -> AccessAnswer:
+        """The answer as a record."""
+        allowed = bool(answer["status"].get("allowed"))
+        return AccessAnswer(
+            t, cluster, self.verb, self.group, self.resource, self.namespace, self.name, allowed
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AccessAnswer:
+    """Whether the engine may do something on a spoke."""
+
+    FILE: ClassVar[str] = "access.jsonl"
+
+    t: float
+    cluster: str
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    name: str
+    allowed: bool
+
+    def __str__(self) -> str:
+        what = f"{self.resource}.{self.group}" if self.group else self.resource
+        named = f" {self.name}" if self.name else ""
+        where = f"in {self.namespace}" if self.namespace else "everywhere"
+        return f"{self.verb} {what}{named} {where}"
+
+
+def questions() -> Iterator[Question]:
+    """What it must not be allowed, each on its own."""
+    for namespace in _FOREIGN:
+        for group, resource in _NAMESPACED:
+            for verb in WRITES:
+                yield Question(verb, group, resource, namespace)
+        for verb in ("get", "list", "watch"):
+            yield Question(verb, "", "secrets", namespace)
+    for group, resource in _CLUSTER:
+        for verb in WRITES:
+            yield Question(verb, group, resource)
+    for verb in WRITES:
+        yield Question(verb, "", "namespaces", name="kube-system")
+        yield Question(verb, "", "namespaces", name=ELSEWHERE)
+        for resource in ("roles", "rolebindings"):
+            yield Question(verb, _RBAC, resource, NAMESPACE)
+        for namespace in (NAMESPACE, ""):
+            yield Question(verb, "*", "*", namespace)
+            yield Question(verb, "", "*", namespace)
+    for namespace in (NAMESPACE, ""):
+        yield Question("*", "*", "*", namespace)
+        yield Question("impersonate", "", "users", namespace)
+        yield Question("impersonate", "", "serviceaccounts", namespace)
+    for verb in ("escalate", "bind"):
+        yield Question(verb, _RBAC, "clusterroles")
+        yield Question(verb, _RBAC, "roles", NAMESPACE)

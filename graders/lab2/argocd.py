@@ -1,0 +1,176 @@
+"""Argo CD as processes of this machine: its cache, repository server, application sets, and controller."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from graders.faults import InfraFault
+from graders.ownership import OwnedFolder
+from graders.polling import NotYet
+from graders.ports import held_ports
+from graders.services import Service, ServiceSpec
+
+NAMESPACE = "argocd"
+_READY_WITHIN_S = 90.0
+_VERIFY = "#!/bin/sh\n# Argo CD calls it for every revision; no signature is asked for.\nexit 0\n"
+
+
+@dataclass(frozen=True)
+class EnginePrograms:
+    """Where the programs of the engine are."""
+
+    argocd: Path
+    kustomize: Path
+    helm: Path | None
+
+
+class ArgoCD:
+    """The engine's processes, in the order they start."""
+
+    def __init__(self, services: tuple[Service, ...]) -> None:
+        self._services = services
+
+    def start(self) -> None:
+        """Start all, each once the one before is ready.
+
+        Raises:
+            InfraFault: one does not get ready.
+        """
+        for service in self._services:
+            service.start()
+            service.wait_ready(_READY_WITHIN_S)
+
+    def kill(self) -> None:
+        """SIGKILL all, the cache too."""
+        for service in reversed(self._services):
+            service.kill()
+
+    def check_alive(self) -> None:
+        """See that all run.
+
+        Raises:
+            InfraFault: one does not, and nobody killed it.
+        """
+        for service in self._services:
+            service.check_alive()
+
+
+def find_redis() -> str:
+    """The program redis-server.
+
+    Raises:
+        InfraFault: this machine has none.
+    """
+    found = shutil.which("redis-server")
+    if found is None:
+        raise InfraFault(
+            "Argo CD keeps its cache in Redis, and this machine has no redis-server",
+            fix="install it, on Debian with `apt-get install redis-server`",
+        )
+    return found
+
+
+@contextmanager
+def argocd(owner: OwnedFolder, folder: Path, kubeconfig: Path, programs: EnginePrograms) -> Iterator[ArgoCD]:
+    """Argo CD for the hub of `kubeconfig`, not started; its processes end with the block.
+
+    `folder` is a new one for all it writes.
+
+    Raises:
+        InfraFault: this machine has no Redis.
+    """
+    redis = find_redis()
+    programs_folder = folder / "programs"
+    for each in (programs_folder, *(folder / name for name in ("tls", "ssh", "gpg", "tmp"))):
+        each.mkdir(parents=True)
+    (programs_folder / "kustomize").symlink_to(programs.kustomize)
+    if programs.helm is not None:
+        (programs_folder / "helm").symlink_to(programs.helm)
+    verify = programs_folder / "git-verify-wrapper.sh"
+    verify.write_text(_VERIFY, encoding="utf-8")
+    verify.chmod(0o755)
+    environment = {
+        "PATH": f"{programs_folder}:/usr/bin:/bin",
+        "TMPDIR": str(folder / "tmp"),
+        "KUBECONFIG": str(kubeconfig),
+        "ARGOCD_FAKE_IN_CLUSTER": "true",
+        "ARGOCD_GPG_ENABLED": "false",
+        "ARGOCD_GNUPGHOME": str(folder / "gpg"),
+        "ARGOCD_TLS_DATA_PATH": str(folder / "tls"),
+        "ARGOCD_SSH_DATA_PATH": str(folder / "ssh"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    with held_ports(7) as ports, ExitStack() as running:
+        cache, repo, repo_metrics, sets_metrics, sets_probe, sets_hook, metrics = ports
+        at = "127.0.0.1"
+        redis_at, repo_at = f"{at}:{cache}", f"{at}:{repo}"
+
+        def service(name: str, command: list[str | Path], port: int, path: str = "") -> Service:
+            spec = ServiceSpec(
+                name=name,
+                command=command,
+                folder=folder,
+                log=folder / f"{name}.log",
+                environment={**environment, "ARGOCD_BINARY_NAME": name},
+                ready=partial(_answers, port, path),
+            )
+            return running.enter_context(Service(spec, owner))
+
+        program = programs.argocd
+        yield ArgoCD(
+            (
+                service(
+                    "redis-server",
+                    [redis, "--port", str(cache), "--bind", at, "--save", "", "--appendonly", "no"],
+                    cache,
+                ),
+                service(
+                    "argocd-repo-server",
+                    [
+                        program, "--address", at, "--port", str(repo), "--metrics-address", at,
+                        "--metrics-port", str(repo_metrics), "--redis", redis_at, "--disable-tls",
+                        "--client-ca-path=", "--revision-cache-expiration", "5s",
+                    ],
+                    repo,
+                ),
+                service(
+                    "argocd-applicationset-controller",
+                    [
+                        program, "-n", NAMESPACE, "--argocd-repo-server", repo_at, "--repo-server-plaintext",
+                        "--enable-progressive-syncs", "--metrics-addr", f"{at}:{sets_metrics}",
+                        "--probe-addr", f"{at}:{sets_probe}", "--webhook-addr", f"{at}:{sets_hook}",
+                    ],
+                    sets_probe,
+                    "/healthz",
+                ),
+                service(
+                    "argocd-application-controller",
+                    [
+                        program, "-n", NAMESPACE, "--redis", redis_at, "--repo-server", repo_at,
+                        "--metrics-port", str(metrics), "--resync", "10s",
+                    ],
+                    metrics,
+                    "/healthz",
+                ),
+            )
+        )  # fmt: skip
+
+
+def _answers(port: int, path: str) -> None:
+    try:
+        if not path:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            return
+        with httpx.Client(trust_env=False, timeout=2.0) as client:
+            client.get(f"http://127.0.0.1:{port}{path}").raise_for_status()
+    except (OSError, httpx.HTTPError) as error:
+        raise NotYet(str(error)) from error

@@ -1,0 +1,109 @@
+"""What the spokes let in, whoever asks, and what they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.judging import Facts, Findings, check
+from graders.lab2.deployments import is_ready
+from graders.lab2.names import (
+    ADMISSION,
+    BAD_SERVICE,
+    BAD_WORKLOAD,
+    CACHE,
+    ENVIRONMENTS,
+    GATED,
+    NAMESPACE,
+    WEB,
+)
+from graders.lab2.reading import FleetRecord
+from graders.lab2.records import Asked
+
+_MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
+_REFUSED = range(400, 500)
+
+
+@check(
+    "gate-direct",
+    tracks=(ADMISSION,),
+    hint="Policies that deny, bound on every spoke, for every namespace and for all that makes pods.",
+)
+def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
+    """An administrator who breaks R1 to R4 directly is denied, in both namespaces of each spoke."""
+    story = FleetRecord(bundle, ADMISSION)
+    looked = story.need("looked").t
+    tried = _tried(bundle, "direct")
+    facts["attempts"] = len(tried)
+    with Findings() as found:
+        for each in tried:
+            if each.code in _REFUSED:
+                continue
+            case = f"{each.cluster}, {each.namespace}: {each.case.partition('/')[2]} ({each.rule}) denied"
+            if each.kind in _MAKES_PODS:
+                pods = _pods(story, each, looked)
+                found.expect(not pods, case, f"a pod of the {each.kind} was stored")
+            else:
+                found.miss(f"answer {each.code}", case)
+
+
+@check("gate-admits", tracks=(ADMISSION,), hint="A policy that denies all gates nothing.")
+def check_gate_admits(bundle: Bundle, facts: Facts) -> None:
+    """What looks odd and breaks no rule is admitted, and its pods are stored."""
+    story = FleetRecord(bundle, ADMISSION)
+    looked = story.need("looked").t
+    tried = _tried(bundle, "admits")
+    facts["attempts"] = len(tried)
+    with Findings() as found:
+        for each in tried:
+            case = f"{each.cluster}, {each.namespace}: {each.case.partition('/')[2]} admitted"
+            if not 200 <= each.code < 300:
+                found.miss(f"answer {each.code} {each.message[:200]}", case)
+            elif each.kind in _MAKES_PODS:
+                found.expect(_pods(story, each, looked), f"{case}, with its pods", "no pod came")
+
+
+@check(
+    "gate-admission",
+    tracks=(GATED,),
+    hint="The engine is no exception: its writes go past the same policies.",
+)
+def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
+    """What breaks R2 and R4 and is committed is denied, and after the revert the fleet is settled again."""
+    story = FleetRecord(bundle, GATED)
+    added, looked = story.need("added").t, story.need("looked").t
+    reverted = story.need("reverted").t
+    with Findings() as found:
+        for environment in ENVIRONMENTS:
+            services = story.seen(environment, "services", NAMESPACE)
+            stored = [each for each in services if each.name == BAD_SERVICE and each.t >= added]
+            found.expect(not stored, f"no Service of type NodePort in {environment}", "one was stored")
+            pods = [
+                each
+                for each in story.seen(environment, "pods", NAMESPACE)
+                if each.t >= added and _label(each.object) == BAD_WORKLOAD
+            ]
+            found.expect(not pods, f"no pod without bounds in {environment}", f"{len(pods)} were seen")
+            for name in (WEB, CACHE):
+                there = story.at(environment, "deployments", NAMESPACE, looked).get(name)
+                ready = there is not None and is_ready(there)
+                found.expect(ready, f"{name} in {environment} stays ready", "it is not")
+        end = story.need("end").t
+        facts["settled_after_s"] = round(end - reverted, 1)
+
+
+def _tried(bundle: Bundle, group: str) -> list[Asked]:
+    return [each for each in bundle.records(Asked) if each.case.startswith(f"{group}/")]
+
+
+def _pods(story: FleetRecord, asked: Asked, until: float) -> bool:
+    """Whether a pod of a workload was ever stored: its pods are labelled with its name."""
+    return any(
+        event.t <= until and _label(event.object) == asked.name
+        for event in story.seen(asked.cluster, "pods", asked.namespace)
+    )
+
+
+def _label(item: Mapping[str, Any]) -> str:
+    return str((item["metadata"].get("labels") or {}).get("app.kubernetes.io/name", ""))

@@ -1,0 +1,187 @@
+"""What the engine puts back, tells of, takes away, and catches up with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import Mark
+from graders.faults import InfraFault
+from graders.judging import Facts, Findings, check
+from graders.lab2.deployments import digest_in
+from graders.lab2.names import DRIFT as TRACK
+from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
+from graders.lab2.pointers import at_pointer
+from graders.lab2.reading import FleetRecord, engine_writes, told
+
+_LEEWAY_S = 30.0
+
+
+@check("drift", tracks=(TRACK,), hint="Switch self-heal on, and ignore no field.")
+def check_drift(bundle: Bundle, facts: Facts) -> None:
+    """What somebody changes of what Git declares is back within drift, by the engine's hand."""
+    story = FleetRecord(bundle, TRACK)
+    slowest = 0.0
+    with Findings() as found:
+        drifted = _drifted(story)
+        facts["changes"] = len(drifted)
+        for mark in drifted:
+            what, environment = _what(mark), str(mark.data["environment"])
+            back = _back_at(story, mark)
+            limit_s = story.limits.drift_s
+            if back is None or back - mark.t > limit_s:
+                seen = "it never was" if back is None else f"it took {back - mark.t:.1f} s"
+                found.miss(seen, f"{what} as Git says within {limit_s:.0f} s")
+                continue
+            slowest = max(slowest, back - mark.t)
+            wrote = [
+                event
+                for event in engine_writes(bundle, environment, mark.t, back + 1.0)
+                if (event.resource, event.name) == (mark.data["resource"], mark.data["object"])
+            ]
+            found.expect(wrote, f"{what} put back by {ENGINE}", f"{ENGINE} did not write it")
+        for environment in ENVIRONMENTS:
+            digests = {digest_in(e.object) for e in story.seen(environment, "deployments", NAMESPACE)
+                       if e.name == WEB and e.t >= story.marks[0].t and e.t <= story.marks[-1].t}  # fmt: skip
+            found.expect(len(digests) <= 1, f"{environment}: no other digest", f"there were {len(digests)}")
+    facts["slowest_s"] = round(slowest, 1)
+
+
+@check("drift-detected", tracks=(TRACK,))
+def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
+    """Within drift something on the hub names the kind and the name of what was changed."""
+    story = FleetRecord(bundle, TRACK)
+    drifted = _drifted(story)
+    with Findings(
+        hint="Watch the spokes' objects: a comparison that ignores a field tells nothing."
+    ) as found:
+        for mark in drifted:
+            until = mark.t + story.limits.drift_s
+            told_of = any(_names(each, mark) for each in _hub_objects(bundle, mark.t, until))
+            found.expect(told_of, f"a word on the hub about {_what(mark)}", "there was none")
+    facts["changes"] = len(drifted)
+
+
+@check("prune", tracks=(PRUNE,), hint="Switch pruning on; label nothing by hand.")
+def check_prune(bundle: Bundle, facts: Facts) -> None:
+    """What is committed comes and what is removed goes, each within promote; all else keeps its UID."""
+    story = FleetRecord(bundle, PRUNE)
+    added, there = story.need("added"), story.need("there")
+    removed, gone = story.need("removed"), story.need("gone")
+    facts["came_after_s"], facts["went_after_s"] = round(there.t - added.t, 1), round(gone.t - removed.t, 1)
+    limit_s = story.limits.promote_s
+    with Findings() as found:
+        for first, last, word in ((added, there, "there"), (removed, gone, "gone")):
+            took_s = last.t - first.t
+            found.expect(
+                took_s <= limit_s, f"the extras {word} within {limit_s:.0f} s", f"it took {took_s:.1f} s"
+            )
+        end = story.all("end")[-1].t if story.all("end") else gone.t
+        for environment in ENVIRONMENTS:
+            for resource, namespace in _KEPT:
+                before = story.at(environment, resource, namespace, story.mark("before-removal").t)
+                after = story.at(environment, resource, namespace, end)
+                for name, item in before.items():
+                    if name == removed.data["object"] or not _of_the_engine(
+                        bundle, environment, resource, name
+                    ):
+                        continue
+                    same = name in after and after[name]["metadata"]["uid"] == item["metadata"]["uid"]
+                    found.expect(
+                        same, f"{resource} {name} in {environment} untouched", "it is another, or gone"
+                    )
+
+
+_KEPT = (
+    ("deployments", NAMESPACE), ("services", NAMESPACE), ("configmaps", NAMESPACE),
+    ("serviceaccounts", NAMESPACE), ("networkpolicies", NAMESPACE), ("poddisruptionbudgets", NAMESPACE),
+    ("validatingadmissionpolicies", ""), ("validatingadmissionpolicybindings", ""), ("priorityclasses", ""),
+)  # fmt: skip
+
+
+@check("engine-loss", tracks=(OUTAGE,))
+def check_engine_loss(bundle: Bundle, facts: Facts) -> None:
+    """A spoke that was away and an engine that lost all it kept are caught up with; nothing is skipped."""
+    story = FleetRecord(bundle, OUTAGE)
+    release = story.released("v7")
+    digest, since = str(release.data["digest"]), release.t
+    story.need("dev-ready")
+    back = story.need("back").t
+    with Findings(hint="Retry without end; keep what you know in Git and in the clusters alone.") as found:
+        for event in engine_writes(bundle, ENVIRONMENTS[-1], since, back):
+            found.miss(told(event), "nothing written in prod while staging is away")
+        applied = story.applied("staging", digest, back)
+        limit_s = story.limits.sync_s + _LEEWAY_S * story.limits.scale
+        seen = f"it took {applied - back:.1f} s" if applied else "it never was"
+        in_time = applied is not None and applied - back <= limit_s
+        found.expect(in_time, f"v7 in staging within {limit_s:.0f} s of its return", seen)
+        if applied is not None:
+            facts["staging_after_s"] = round(applied - back, 1)
+            started = story.need("engine-started").t
+            ready = story.ready(ENVIRONMENTS[-1], digest, since)
+            limit_s = story.limits.promote_s + _LEEWAY_S * story.limits.scale
+            seen = f"it took {ready - started:.1f} s" if ready else "it never was"
+            in_time = ready is not None and ready - started <= limit_s
+            found.expect(in_time, f"v7 ready in prod within {limit_s:.0f} s of the engine's start", seen)
+        for environment in ENVIRONMENTS:
+            made = story.replica_sets(environment, digest, since, float("inf"))
+            found.expect(len(made) <= 1, f"one ReplicaSet for v7 in {environment}", f"there are {len(made)}")
+
+
+def _drifted(story: FleetRecord) -> list[Mark]:
+    story.need("drifted")
+    for mark in story.all("drifted"):
+        if not 200 <= int(mark.data["code"]) < 300:
+            raise InfraFault(f"{_what(mark)} could not be changed: {mark.data['message']}")
+    return story.all("drifted")
+
+
+def _what(mark: Mark) -> str:
+    data = mark.data
+    place = ".".join(map(str, data["pointer"][-2:])) or "itself"
+    return f"{data['kind']} {data['object']} ({place}) in {data['environment']}"
+
+
+def _back_at(story: FleetRecord, mark: Mark) -> float | None:
+    """When the object was as before, after it was not."""
+    data, changed = mark.data, False
+    pointer = tuple(data["pointer"])
+    for event in story.seen(str(data["environment"]), str(data["resource"]), str(data["namespace"])):
+        # The watch may have told of the change before the answer to it was there.
+        if event.t < mark.t - _BEFORE_S or event.name != data["object"]:
+            continue
+        gone = event.type == "DELETED"
+        good = not gone and (not pointer or at_pointer(event.object, pointer) == data["good"])
+        if good and changed:
+            return event.t
+        changed = changed or not good
+    return None
+
+
+_BEFORE_S = 2.0
+
+
+def _hub_objects(bundle: Bundle, since: float, until: float) -> Iterator[Mapping[str, Any]]:
+    for event in bundle.on(HUB).watch_events:
+        if since <= event.t <= until and event.type != "DELETED":
+            yield event.object
+
+
+def _names(item: Mapping[str, Any], mark: Mark) -> bool:
+    """Whether an Event names kind and name, or an Application says that the resource is out of sync."""
+    kind, name = mark.data["kind"], mark.data["object"]
+    if item.get("kind") == "Event" or "involvedObject" in item:
+        message = str(item.get("message", ""))
+        return str(kind) in message and str(name) in message
+    destination = ((item.get("spec") or {}).get("destination") or {}).get("name", "")
+    resources = (item.get("status") or {}).get("resources") or ()
+    return destination == mark.data["environment"] and any(
+        (each.get("kind"), each.get("name"), each.get("status")) == (kind, name, "OutOfSync")
+        for each in resources
+    )
+
+
+def _of_the_engine(bundle: Bundle, environment: str, resource: str, name: str) -> bool:
+    places = bundle.on(environment).audit
+    return any(e.user == ENGINE and e.ok and (e.resource, e.name) == (resource, name) for e in places)

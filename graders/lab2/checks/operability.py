@@ -1,0 +1,157 @@
+"""Whether production holds, whether everything renders, and whether what is written down is so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from graders.evidence.bundle import Bundle
+from graders.faults import Unmet
+from graders.judging import Facts, Findings, check
+from graders.lab2.names import ENVIRONMENTS, INSTALL, NAMESPACE, PAPER, WEB
+from graders.lab2.netpol import matches
+from graders.lab2.reading import FleetRecord, engine_writes
+from graders.lab2.records import HandedInFile, Rendering
+
+ZONE = "topology.kubernetes.io/zone"
+LEAST_REPLICAS = 3
+_POLICY_RESOURCES = {
+    "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
+}
+
+
+@check("scheduling", tracks=(INSTALL,))
+def check_scheduling(bundle: Bundle, facts: Facts) -> None:
+    """Web of production is spread, may be disrupted one pod at a time, and says how it feels."""
+    story = FleetRecord(bundle, INSTALL)
+    at = story.need("settled").t
+    deployment = story.at("prod", "deployments", NAMESPACE, at)[WEB]
+    spec = deployment["spec"]
+    pod, labels = spec["template"]["spec"], spec["template"]["metadata"].get("labels") or {}
+    facts["replicas"] = spec.get("replicas", 1)
+    with Findings() as found:
+        found.expect(
+            spec.get("replicas", 1) >= LEAST_REPLICAS,
+            f"{LEAST_REPLICAS} replicas in prod",
+            str(spec["replicas"]),
+        )
+        spreads = pod.get("topologySpreadConstraints") or ()
+        spread = any(
+            each.get("topologyKey") == ZONE
+            and each.get("maxSkew") == 1
+            and each.get("labelSelector")
+            and matches(each["labelSelector"], labels)
+            for each in spreads
+        )
+        found.expect(
+            spread, f"a spread over {ZONE} with maxSkew 1 that selects its own pods", "there is none"
+        )
+        budgets = story.at("prod", "poddisruptionbudgets", NAMESPACE, at)
+        fitting = [
+            b
+            for b in budgets.values()
+            if matches(b["spec"].get("selector") or {"matchLabels": {"": ""}}, labels)
+        ]
+        allowing = [b for b in fitting if (b.get("status") or {}).get("disruptionsAllowed", 0) >= 1]
+        found.expect(
+            allowing, "a PodDisruptionBudget of web that allows a disruption", f"of {len(fitting)} none does"
+        )
+        classes = story.at("prod", "priorityclasses", "", at)
+        name = pod.get("priorityClassName", "")
+        found.expect(name in classes, "a PriorityClass that exists", f"priorityClassName is {name!r}")
+        for path in ("/ready", "/live"):
+            found.expect(path in _probed(pod), f"a probe at {path}", "there is none")
+
+
+def _probed(pod: Mapping[str, Any]) -> set[str]:
+    web: Mapping[str, Any] = next((each for each in pod["containers"] if each["name"] == WEB), {})
+    probes = {"readinessProbe": "/ready", "livenessProbe": "/live"}
+    return {
+        path
+        for probe, path in probes.items()
+        if ((web.get(probe) or {}).get("httpGet") or {}).get("path") == path
+    }
+
+
+@check("renders", tracks=(PAPER,))
+def check_renders(bundle: Bundle, facts: Facts) -> None:
+    """Every environment, chart and the mesh render offline, twice to the same bytes."""
+    renderings = bundle.records(Rendering)
+    facts["rendered"] = len({each.what for each in renderings})
+    sums: dict[str, set[str]] = {}
+    with Findings(hint="Random values and times make every rendering another one.") as found:
+        for each in renderings:
+            if each.error:
+                found.miss(f"{each.path}: {each.error[:300]}", f"{each.path} to render")
+            else:
+                sums.setdefault(each.path, set()).add(each.sha256)
+        for path, different in sums.items():
+            found.expect(
+                len(different) == 1, f"{path} the same each time", f"{path} differs from time to time"
+            )
+
+
+@check("inventory", tracks=(INSTALL, PAPER))
+def check_inventory(bundle: Bundle) -> None:
+    """fleet.yaml lists each cluster with what the engine keeps there, and nothing else."""
+    story = FleetRecord(bundle, INSTALL)
+    at = story.need("settled").t
+    written = {str(each["name"]): each for each in _clusters(bundle)}
+    with Findings() as found:
+        found.equal("clusters", sorted(ENVIRONMENTS), sorted(written))
+        for environment in ENVIRONMENTS:
+            entry = written.get(environment, {})
+            found.equal(f"{environment}: environment", environment, entry.get("environment"))
+            region = entry.get("region")
+            found.expect(isinstance(region, str) and region, f"{environment}: a region", f"it is {region!r}")
+            kept = dict(_kept(bundle, story, environment, at))
+            for key in ("workloads", "policies"):
+                there, said = sorted(kept[key]), sorted(map(str, entry.get(key) or ()))
+                missing, extra = sorted(set(there) - set(said)), sorted(set(said) - set(there))
+                observed = "; ".join(
+                    f"{word} {', '.join(names[:5])}"
+                    for word, names in (("without", missing), ("with", extra))
+                    if names
+                )
+                found.expect(
+                    there == said, f"{environment}: {key} as they are", f"{key} {observed or 'named twice'}"
+                )
+
+
+def _clusters(bundle: Bundle) -> list[Mapping[str, Any]]:
+    text = next((each.text for each in bundle.records(HandedInFile) if each.path == "fleet.yaml"), None)
+    if text is None:
+        raise Unmet("a fleet.yaml", "there is none")
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise Unmet("a fleet.yaml that is YAML", str(error)[:200]) from error
+    listed = data.get("clusters") if isinstance(data, Mapping) else None
+    if not isinstance(listed, list) or not all(
+        isinstance(each, Mapping) and "name" in each for each in listed
+    ):
+        raise Unmet("fleet.yaml: clusters, each with a name", "it has none")
+    return listed
+
+
+def _kept(bundle: Bundle, story: FleetRecord, environment: str, at: float) -> Iterator[tuple[str, set[str]]]:
+    """What the engine made on a spoke and is there."""
+    made = {
+        (event.resource, event.namespace, event.name)
+        for event in engine_writes(bundle, environment, 0.0, at)
+        if event.did == "create" or event.verb == "patch"
+    }
+    workloads = set()
+    for name in story.at(environment, "deployments", NAMESPACE, at):
+        if ("deployments", NAMESPACE, name) in made:
+            workloads.add(f"{NAMESPACE}/{name}")
+    yield "workloads", workloads
+    policies = set()
+    for resource, kind in _POLICY_RESOURCES.items():
+        for name in story.at(environment, resource, "", at):
+            if (resource, "", name) in made:
+                policies.add(f"{kind}/{name}")
+    yield "policies", policies

@@ -1,0 +1,166 @@
+"""What may reach what, what may run, what the engine may do, and what is said about all that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.judging import Facts, Findings, check
+from graders.lab2.accessreviews import AccessAnswer
+from graders.lab2.mesh import mesh_problems
+from graders.lab2.names import (
+    ADMISSION,
+    CACHE,
+    ENGINE,
+    ENVIRONMENTS,
+    INSTALL,
+    NAMESPACE,
+    PAPER,
+    RIGHTS,
+    WEB,
+)
+from graders.lab2.netpol import Outside, Pod, Port, allowed
+from graders.lab2.posture import posture_problems
+from graders.lab2.reading import FleetRecord
+from graders.lab2.records import Asked, HandedInFile, Rendering
+
+NAME = "app.kubernetes.io/name"
+ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+@check(
+    "netpol",
+    tracks=(INSTALL,),
+    hint="Two selectors under one dash hold for the same pod; under two dashes any of them does.",
+)
+def check_netpol(bundle: Bundle, facts: Facts) -> None:
+    """The live policies of each spoke let through exactly what was asked for."""
+    story = FleetRecord(bundle, INSTALL)
+    at = story.need("settled").t
+    with Findings() as found:
+        for environment in ENVIRONMENTS:
+            places = {name for _, name in _named(bundle, environment, "networkpolicies")}
+            policies = [
+                policy
+                for place in places
+                for policy in story.at(environment, "networkpolicies", place, at).values()
+            ]
+            ports = _ports(story, environment, at)
+            cases = 0
+            for said, source, target, port, wanted in _connections(ports):
+                cases += 1
+                through = allowed(policies, source, target, port)
+                verb = "gets through" if wanted else "is stopped"
+                seen = "it gets through" if through else "it is stopped"
+                found.expect(through is wanted, f"{environment}: {said} {verb}", seen)
+            facts["connections_each"] = cases
+
+
+def _named(bundle: Bundle, environment: str, resource: str) -> list[tuple[str, str]]:
+    return [key for key in bundle.on(environment).watch_events_by_place if key[0] == resource]
+
+
+def _ports(story: FleetRecord, environment: str, at: float) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, deployment in story.at(environment, "deployments", NAMESPACE, at).items():
+        containers = deployment["spec"]["template"]["spec"]["containers"]
+        named = (port for each in containers for port in each.get("ports") or ())
+        found[name] = {str(port["name"]): int(port["containerPort"]) for port in named if port.get("name")}
+    return found
+
+
+def _connections(
+    ports: Mapping[str, Mapping[str, int]],
+) -> Iterator[tuple[str, Pod, Pod | Outside, Port, bool]]:
+    """Each connection that is asked for: in words, its ends, and whether it must get through."""
+    web = Pod(NAMESPACE, {NAME: WEB}, "10.0.0.1", ports.get(WEB, {}))
+    cache = Pod(NAMESPACE, {NAME: CACHE}, "10.0.0.2", ports.get(CACHE, {}))
+    gateway = Pod("gateway", {NAME: "gateway"}, "10.0.0.3")
+    dns = Pod("kube-system", {"k8s-app": "kube-dns"}, "10.0.0.4")
+    plain = Pod(NAMESPACE, {"app": "anything"}, "10.0.0.5")
+    outside = Outside("203.0.113.7")
+    strangers = {
+        "an unlabelled pod of gateway": Pod("gateway", {}, "10.0.0.6"),
+        "a pod of web labelled as gateway": Pod(NAMESPACE, {NAME: "gateway"}, "10.0.0.7"),
+        "an unlabelled pod of web": Pod(NAMESPACE, {}, "10.0.0.8"),
+        "a pod of dev-tools labelled as web": Pod("dev-tools", {NAME: WEB}, "10.0.0.9"),
+    }
+    http, redis = Port(8080), Port(6379)
+    yield "gateway → web:8080", gateway, web, http, True
+    yield "web → cache:6379", web, cache, redis, True
+    for name, source in ((WEB, web), (CACHE, cache)):
+        for protocol in ("UDP", "TCP"):
+            yield f"{name} → DNS:53/{protocol}", source, dns, Port(53, protocol), True
+    yield "gateway → cache:6379", gateway, cache, redis, False
+    yield "gateway → web:9090", gateway, web, Port(9090), False
+    for name, source in strangers.items():
+        yield f"{name} → web:8080", source, web, http, False
+        yield f"{name} → cache:6379", source, cache, redis, False
+    for name, source in ((WEB, web), (CACHE, cache), ("an unlabelled pod of web", plain)):
+        yield f"{name} → 203.0.113.7:443", source, outside, Port(443), False
+
+
+@check("pod-security", tracks=(ADMISSION,))
+def check_pod_security(bundle: Bundle, facts: Facts) -> None:
+    """Each environment enforces *restricted* in web: what breaks one control is denied, the rest admitted."""
+    story = FleetRecord(bundle, ADMISSION)
+    looked = story.need("looked").t
+    tried = [each for each in bundle.records(Asked) if each.case.startswith("restricted/")]
+    facts["pods_tried"] = len(tried)
+    with Findings(hint=f"Label the namespace {ENFORCE}: restricted, through Git.") as found:
+        for environment in ENVIRONMENTS:
+            namespace = story.at(environment, "namespaces", "", looked).get(NAMESPACE, {})
+            labels = (namespace.get("metadata") or {}).get("labels") or {}
+            found.equal(f"{environment}: {ENFORCE} is", "restricted", labels.get(ENFORCE, "not there"))
+        for each in tried:
+            case = each.case.partition("/")[2]
+            if each.rule:
+                found.expect(
+                    each.code in (403, 422), f"{each.cluster}: a pod with {case} denied",
+                    f"answer {each.code} {each.message[:120]}".strip(),
+                )  # fmt: skip
+            else:
+                found.expect(
+                    200 <= each.code < 300, f"{each.cluster}: a compliant pod admitted",
+                    f"answer {each.code} {each.message[:200]}",
+                )  # fmt: skip
+
+
+@check("rbac", tracks=(RIGHTS,), hint="Look at access/: name resources and namespaces, no `*`.")
+def check_rbac(bundle: Bundle, facts: Facts) -> None:
+    """The engine may write what it deploys, and nothing else, on every spoke."""
+    FleetRecord(bundle, RIGHTS).need("asked")
+    answers = bundle.records(AccessAnswer)
+    facts["questions"] = len(answers)
+    with Findings(f"nothing that {ENGINE} does not need") as found:
+        for each in answers:
+            found.expect(not each.allowed, "", f"on {each.cluster} it may {each}")
+
+
+@check("mesh", tracks=(PAPER,))
+def check_mesh(bundle: Bundle) -> None:
+    """Mutual TLS everywhere, two pairs that may talk, and a way in for other clusters of the mesh."""
+    objects: Sequence[Mapping[str, Any]] = ()
+    error = "there is no mesh/"
+    for rendering in bundle.records(Rendering):
+        if rendering.what == "mesh" and rendering.nth == 1:
+            objects, error = rendering.objects, rendering.error
+    with Findings() as found:
+        if error:
+            found.miss(error[:300], "the manifests of a mesh in mesh/")
+            return
+        for expected, observed in mesh_problems(str(bundle.manifest.block.get("mesh", "")), objects):
+            found.miss(observed, expected)
+
+
+@check("posture", tracks=(PAPER,))
+def check_posture(bundle: Bundle) -> None:
+    """SECURITY.md says for each control where it is and what shows it, and what is left open."""
+    files = {each.path: each.text for each in bundle.records(HandedInFile)}
+    with Findings() as found:
+        if "SECURITY.md" not in files:
+            found.miss("there is none", "a SECURITY.md")
+            return
+        for expected, observed in posture_problems(files["SECURITY.md"], files):
+            found.miss(observed, expected)

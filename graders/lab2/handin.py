@@ -1,0 +1,161 @@
+"""What was handed in, as files: checked, and with the grader's values in their places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from graders.documents import load_document
+from graders.faults import BadSubmission
+from graders.lab2.block import Release
+
+MOST_FILES = 2000
+MOST_BYTES = 10 * 1024 * 1024
+KEY_FILE = "keys/cosign.pub"
+MANIFEST = "submission.yaml"
+
+_PLACEHOLDER = re.compile(r"\$\{(LAB_[A-Z_]+)\}")
+_PEM = re.compile(r"(?m)^([ \t]*)\$\{LAB_COSIGN_PUB\}[ \t]*$")
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_READS = ("resources", "bases", "components")
+_REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@|^github\.com/|[?]ref=|\.git(/|$)")
+
+
+@dataclass(frozen=True)
+class Values:
+    """What stands where a file has `${LAB_…}`; the key is PEM text, alone on its line."""
+
+    git_url: str
+    registry: str
+    cache_image: str
+    unsigned_image: str
+    cosign_pub: str
+
+    def by_name(self) -> Mapping[str, str]:
+        """The values of one line each."""
+        return {
+            "LAB_GIT_URL": self.git_url,
+            "LAB_REGISTRY": self.registry,
+            "LAB_CACHE_IMAGE": self.cache_image,
+            "LAB_UNSIGNED_IMAGE": self.unsigned_image,
+        }
+
+
+def check_files(root: Path, release: Release) -> None:
+    """See that the folder can be the content of the fleet's repository.
+
+    Raises:
+        BadSubmission: it has a link, is too large, its release file has no such place, or a kustomization
+            reads from elsewhere; says file and line.
+    """
+    files = list(_paths(root))
+    if len(files) > MOST_FILES:
+        raise BadSubmission(
+            f"the submission has {len(files)} files, and {MOST_FILES} may be in it", file=MANIFEST,
+            fix="leave out what the fleet does not need",
+        )  # fmt: skip
+    size_bytes = sum(path.stat().st_size for path in files)
+    if size_bytes > MOST_BYTES:
+        largest = max(files, key=lambda path: path.stat().st_size).relative_to(root).as_posix()
+        raise BadSubmission(
+            f"the submission has {size_bytes} bytes, and {MOST_BYTES} may be in it", file=largest,
+            fix="keep what is large out of the repository",
+        )  # fmt: skip
+    for path in files:
+        if path.name in _KUSTOMIZATIONS:
+            _check_kustomization(path, path.relative_to(root).as_posix())
+    placed(release, (root / release.file).read_bytes(), "sha256:0")
+
+
+def _check_kustomization(path: Path, shown: str) -> None:
+    document = load_document(path, shown_as=shown)
+    if not isinstance(document.data, dict):
+        return
+    for key in _READS:
+        listed = document.data.get(key) or []
+        for at, entry in enumerate(listed if isinstance(listed, list) else []):
+            if isinstance(entry, str) and "\n" not in entry and _REMOTE.search(entry):
+                raise document.refusal(
+                    f"{entry[:100]!r} is read from elsewhere, and there is no network",
+                    (key, at),
+                    fix="copy it into the submission, and name it by its path",
+                )
+
+
+def filled(root: Path, values: Values) -> dict[str, bytes]:
+    """Every file of the submission by its path, `${LAB_…}` replaced in what is text."""
+    found = {}
+    for path in _paths(root):
+        raw = path.read_bytes()
+        try:
+            found[path.relative_to(root).as_posix()] = fill(raw.decode("utf-8"), values).encode()
+        except UnicodeDecodeError:
+            found[path.relative_to(root).as_posix()] = raw
+    found[KEY_FILE] = values.cosign_pub.encode()
+    return found
+
+
+def fill(text: str, values: Values) -> str:
+    """A text with the values in their places; the key is indented like its place."""
+
+    def indented(place: re.Match[str]) -> str:
+        return "\n".join(place[1] + line for line in values.cosign_pub.strip().splitlines())
+
+    named = values.by_name()
+    return _PLACEHOLDER.sub(lambda place: named.get(place[1], place[0]), _PEM.sub(indented, text))
+
+
+def placed(release: Release, raw: bytes, value: str) -> bytes:
+    """The release file with `value` at its pointer; all else stays as it is written.
+
+    Raises:
+        BadSubmission: the file has no scalar there; says file and line.
+    """
+    try:
+        text = raw.decode("utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise BadSubmission(
+            f"is not readable YAML or JSON: {str(error)[:200]}", file=release.file,
+            line=mark.line + 1 if mark else 1, fix="mend it: the grader writes the digest there",
+        ) from error  # fmt: skip
+    for step in release.pointer:
+        node = _step(node, step, release)
+    if not isinstance(node, yaml.ScalarNode) or "\n" in text[node.start_mark.index : node.end_mark.index]:
+        raise _no_place(release, node, "is no text of one line")
+    start, end = node.start_mark.index, node.end_mark.index
+    return f'{text[:start]}"{value}"{text[end:]}'.encode()
+
+
+def _step(node: yaml.Node | None, step: str, release: Release) -> yaml.Node:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == step:
+                return value  # type: ignore[no-any-return]
+    if isinstance(node, yaml.SequenceNode) and step.isdecimal() and int(step) < len(node.value):
+        return node.value[int(step)]  # type: ignore[no-any-return]
+    raise _no_place(release, node, f"has no {step!r}")
+
+
+def _no_place(release: Release, node: yaml.Node | None, problem: str) -> BadSubmission:
+    return BadSubmission(
+        f"what /{'/'.join(release.pointer)} leads to {problem}",
+        file=release.file,
+        line=node.start_mark.line + 1 if node is not None else 1,
+        fix="correct release.pointer in submission.yaml, or write the value it should lead to",
+    )
+
+
+def _paths(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*")):
+        if path.is_symlink():
+            raise BadSubmission(
+                "is a symbolic link", file=path.relative_to(root).as_posix(), fix="put the file itself there"
+            )
+        if path.is_file():
+            yield path

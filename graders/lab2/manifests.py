@@ -1,0 +1,130 @@
+"""Manifests of a hand-in that the grader itself applies: those of the hub, and the rights on the spokes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from graders.documents import Document, load_documents
+from graders.faults import BadSubmission
+from graders.lab2.names import ENGINE, ENVIRONMENTS
+
+HUB_FOLDER, ACCESS_FOLDER, SETTINGS = "hub", "access", "settings.yaml"
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_RBAC = "rbac.authorization.k8s.io/"
+_ENGINES = {
+    "argocd": (("argoproj.io/",), "argocd"),
+    "flux": (("source.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/"), "flux-system"),
+}
+CUSTOMIZATIONS = "resource.customizations"
+
+
+def engine_namespace(engine: str) -> str:
+    """Where the objects of an engine go."""
+    return _ENGINES[engine][1]
+
+
+def hub_kustomization(root: Path) -> Path | None:
+    """The folder to render the hub from, where it has a kustomization."""
+    folder = root / HUB_FOLDER
+    return folder if any((folder / name).is_file() for name in _KUSTOMIZATIONS) else None
+
+
+def hub_objects(root: Path, engine: str) -> list[dict[str, Any]]:
+    """The plain objects of hub/, in the order of their files.
+
+    Raises:
+        BadSubmission: there are none, or one is not the engine's; says file and line.
+    """
+    found = []
+    for document in _documents(root, HUB_FOLDER):
+        if document.file == f"{HUB_FOLDER}/{SETTINGS}":
+            continue
+        check_hub_object(document.data, engine, document)
+        found.append(document.data)
+    if not found:
+        raise BadSubmission(
+            "there is nothing for the engine here", file=HUB_FOLDER,
+            fix="put the Applications or Kustomizations there that deploy the fleet",
+        )  # fmt: skip
+    return found
+
+
+def check_hub_object(data: Any, engine: str, document: Document | None = None) -> None:
+    """See that an object of the hub is one of the engine's kinds, in its namespace.
+
+    Raises:
+        BadSubmission: it is not.
+    """
+    groups, namespace = _ENGINES[engine]
+    version = str(data.get("apiVersion", "")) if isinstance(data, Mapping) else ""
+    where = ((data.get("metadata") or {}) if isinstance(data, Mapping) else {}).get("namespace", namespace)
+    if not version.startswith(groups):
+        at: tuple[str, ...] = ("apiVersion",)
+        problem = f"{version or 'this'} is no object of {engine}"
+        fix = f"hub/ holds objects of {' and '.join(groups)} alone; all else comes through the engine"
+    elif where != namespace:
+        problem, at = f"it belongs into the namespace {namespace}, not {where!r}", ("metadata", "namespace")
+        fix = f"write namespace: {namespace}, or leave it out"
+    else:
+        return
+    if document is None:
+        raise BadSubmission(f"{problem} (rendered)", file=HUB_FOLDER, fix=fix)
+    raise document.refusal(problem, at if at in document.lines else (), fix=fix)
+
+
+def engine_settings(root: Path) -> dict[str, str]:
+    """What hub/settings.yaml says of health and differences, for argocd-cm.
+
+    Raises:
+        BadSubmission: it is no ConfigMap, or says something else.
+    """
+    file = root / HUB_FOLDER / SETTINGS
+    if not file.is_file():
+        return {}
+    (document, *_) = load_documents(file, shown_as=f"{HUB_FOLDER}/{SETTINGS}")
+    data = document.data.get("data") if isinstance(document.data, dict) else None
+    if not isinstance(data, dict) or document.data.get("kind") != "ConfigMap":
+        raise document.refusal("is no ConfigMap with data", fix="write kind: ConfigMap and data:")
+    for key, value in data.items():
+        if not key.startswith(CUSTOMIZATIONS) or not isinstance(value, str):
+            raise document.refusal(
+                f"the key {key!r} is not for the fleet to set", ("data", key),
+                fix=f"only texts under {CUSTOMIZATIONS}.… are taken over",
+            )  # fmt: skip
+    return dict(data)
+
+
+def access_objects(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rights of the engine, by environment.
+
+    Raises:
+        BadSubmission: one is no RBAC, or gives rights to somebody else.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for environment in ENVIRONMENTS:
+        found[environment] = []
+        for document in _documents(root, f"{ACCESS_FOLDER}/{environment}"):
+            data = document.data
+            if not isinstance(data, dict) or not str(data.get("apiVersion", "")).startswith(_RBAC):
+                raise document.refusal(
+                    "is no RBAC", fix="access/ holds Roles, ClusterRoles and their bindings alone"
+                )
+            for at, subject in enumerate(data.get("subjects") or ()):
+                if not isinstance(subject, dict) or (subject.get("kind"), subject.get("name")) != (
+                    "User",
+                    ENGINE,
+                ):
+                    raise document.refusal(
+                        "gives rights to somebody else than the engine", ("subjects", at),
+                        fix=f"write kind: User, name: {ENGINE}",
+                    )  # fmt: skip
+            found[environment].append(data)
+    return found
+
+
+def _documents(root: Path, folder: str) -> Iterator[Document]:
+    for path in sorted((root / folder).glob("*.y*ml")):
+        if path.name not in _KUSTOMIZATIONS:
+            yield from load_documents(path, shown_as=path.relative_to(root).as_posix())

@@ -1,0 +1,54 @@
+"""Names that the lab text fixes, and those by which tracks and checks find each other; pure."""
+
+from __future__ import annotations
+
+HUB = "hub"
+ENVIRONMENTS = ("dev", "staging", "prod")
+"""The spokes, in the order in which a release goes through them."""
+CLUSTERS = (HUB, *ENVIRONMENTS)
+
+WEB, CACHE = "web", "cache"
+"""Deployments, and the namespace of both is called like the first."""
+NAMESPACE = "web"
+NAMESPACES = (NAMESPACE, "gateway", "dev-tools", "lab-elsewhere")
+ELSEWHERE = "lab-elsewhere"
+
+ENGINE = "gitops"
+INTRUDER, DRIFTER = "lab-intruder", "lab-drift"
+"""Users of a spoke: the learner's engine, and two administrators that the grader plays."""
+
+SYSTEM_NAMESPACES = ("kube-", "argocd", "flux-system", "kyverno", "gatekeeper-system")
+"""Namespaces, by their beginnings, in which no rule of the policies holds."""
+
+POLICY_KINDS = (
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+)
+"""Kinds of policies and of what binds them, as fleet.yaml counts them."""
+
+PAPER = "paper"
+INSTALL = "install"
+PROMOTION = "promotion"
+GATE = "gate"
+RACE = "race"
+STEADY = "steady"
+DRIFT = "drift"
+PRUNE = "prune"
+ADMISSION = "admission"
+ROLLBACK = "rollback"
+OUTAGE = "outage"
+
+WINDOW_S = 15.0
+"""W: how long something must not happen, before the machine at hand stretches it."""
+QUIET_S = 5.0
+"""A settled fleet was not written to by the engine for so long."""
+READY_AFTER_S = 3.0
+"""New pods of web become ready so long after they start."""
+HELD_S = {"dev": 15.0, "staging": 10.0}
+"""So long are the pods of the second release held."""
+NOTE = "docs/note.txt"
+"""A file that is about no object."""
+GATED = "gated"
+RIGHTS = "rights"
+BAD_WORKLOAD, BAD_SERVICE = "lab-unbounded", "lab-exposed"
+"""What the grader commits that breaks R2 and R4."""

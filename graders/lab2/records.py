@@ -1,0 +1,78 @@
+"""What only this lab puts on record; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class HandedInFile:
+    """A text file of the submission as the engine gets it: the grader's values are in their places."""
+
+    FILE: ClassVar[str] = "files.jsonl"
+
+    t: float
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """One folder rendered once: its objects, a digest of the bytes, or what was said against it.
+
+    `what` is an environment, `chart:PATH` or `mesh`; `nth` counts the renderings of it.
+    """
+
+    FILE: ClassVar[str] = "renderings.jsonl"
+
+    t: float
+    what: str
+    path: str
+    nth: int
+    sha256: str = ""
+    objects: tuple[Any, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of the branch that the fleet follows.
+
+    `by` is `grader` or `learner`, `release` the version of the web image that it is for, where it is for one,
+    `files` the paths that it changed.
+    """
+
+    FILE: ClassVar[str] = "commits.jsonl"
+
+    t: float
+    sha: str
+    parents: tuple[str, ...]
+    by: str
+    subject: str
+    release: str = ""
+    files: tuple[str, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One attempt against a spoke, by a named user: what was tried, and the answer to it.
+
+    `case` names the attempt, `rule` what it breaks (empty: nothing); `dry_run` attempts store nothing.
+    """
+
+    FILE: ClassVar[str] = "asked.jsonl"
+
+    t: float
+    cluster: str
+    track: str
+    case: str
+    rule: str
+    user: str
+    kind: str
+    namespace: str
+    name: str
+    code: int
+    message: str = ""
+    dry_run: bool = False
+    object: Any = None

@@ -1,0 +1,39 @@
+"""The lab's image registry: in memory, on loopback, with a port of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from graders.ownership import OwnedFolder
+from graders.polling import NotYet
+from graders.ports import held_ports
+from graders.services import Service, ServiceSpec
+
+_READY_WITHIN_S = 30.0
+
+
+@contextlib.contextmanager
+def registry(owner: OwnedFolder, folder: Path, program: Path) -> Iterator[str]:
+    """Have an empty registry while the block runs; gives its address, host:port.
+
+    Raises:
+        InfraFault: it does not get ready.
+    """
+    folder.mkdir()
+    with held_ports(1) as (port,):
+
+        def answers() -> None:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            except OSError as error:
+                raise NotYet(str(error)) from error
+
+        command: list[str | Path] = [program, "registry", "serve", "--address", f"127.0.0.1:{port}"]
+        spec = ServiceSpec("registry", command, folder, folder / "registry.log", ready=answers)
+        with Service(spec, owner) as service:
+            service.start()
+            service.wait_ready(_READY_WITHIN_S)
+            yield f"127.0.0.1:{port}"

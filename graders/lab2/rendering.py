@@ -1,0 +1,103 @@
+"""What Git declares, rendered by the grader with the programs that the engine has, and no network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from graders.lab2.names import ENVIRONMENTS
+from graders.process import run_to_end
+
+_TIMEOUT_S = 60.0
+_MOST_BYTES = 8 * 1024 * 1024
+_CLOSED = "http://127.0.0.1:1"
+POLICIES, MESH = "policies", "mesh"
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """The programs that render."""
+
+    kustomize: Path
+    helm: Path | None
+    """None where the submission has no chart."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The bytes that came out, and the objects in them; or what was said against it."""
+
+    sha256: str = ""
+    objects: tuple[Mapping[str, Any], ...] = ()
+    error: str = ""
+
+
+def folders(root: Path) -> dict[str, str]:
+    """What is rendered of a repository: name and folder. Environments, policies and mesh, and each chart."""
+    found = {name: f"clusters/{name}" for name in ENVIRONMENTS}
+    found |= {name: name for name in (POLICIES, MESH) if (root / name).is_dir()}
+    for chart in sorted(root.rglob("Chart.yaml")):
+        path = chart.parent.relative_to(root).as_posix()
+        if path not in found.values() and "charts" not in chart.parent.parts[:-1]:
+            found[f"chart:{path}"] = path
+    return found
+
+
+def render(renderer: Renderer, root: Path, path: str) -> Rendered:
+    """Render a folder: a chart with Helm, a kustomization with kustomize, else its plain files."""
+    folder = root / path
+    if renderer.helm is not None and (folder / "Chart.yaml").is_file():
+        return _run([renderer.helm, "template", "web", ".", "--namespace", "web"], folder)
+    if any(
+        (folder / name).is_file() for name in ("kustomization.yaml", "kustomization.yml", "Kustomization")
+    ):
+        return _run([renderer.kustomize, "build", "."], folder)
+    files = sorted(folder.glob("*.y*ml"))
+    return (
+        _read(b"\n---\n".join(file.read_bytes() for file in files)) if files else Rendered(error="is empty")
+    )
+
+
+def lint(renderer: Renderer, folder: Path) -> str:
+    """What `helm lint` says against a chart; empty where it passes."""
+    return _run([renderer.helm, "lint", "--quiet", "."], folder, reading=False).error if renderer.helm else ""
+
+
+def _run(command: list[str | Path], folder: Path, *, reading: bool = True) -> Rendered:
+    home = folder.parent
+    environment = {
+        "PATH": "/usr/bin:/bin", "HOME": str(home / ".home"), "HTTP_PROXY": _CLOSED, "HTTPS_PROXY": _CLOSED,
+        "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "none", "KUBECONFIG": os.devnull,
+    }  # fmt: skip
+    try:
+        status, printed, said = run_to_end(
+            command, environment=environment, folder=folder, timeout_s=_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return Rendered(error=f"it was not rendered within {_TIMEOUT_S:.0f} s")
+    if status:
+        text = (said or printed).decode("utf-8", "replace").strip()
+        return Rendered(error=text[-600:] or f"exit status {status}")
+    return _read(printed) if reading else Rendered()
+
+
+def _read(printed: bytes) -> Rendered:
+    if len(printed) > _MOST_BYTES:
+        return Rendered(error=f"it is larger than {_MOST_BYTES} bytes")
+    try:
+        read = [each for each in yaml.safe_load_all(printed) if each is not None]
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        return Rendered(error=f"what comes out is no YAML: {str(error)[:300]}")
+    for each in read:
+        if not isinstance(each, dict) or not isinstance(each.get("metadata"), dict) or "kind" not in each:
+            return Rendered(error=f"what comes out is no object: {str(each)[:200]}")
+        if not each["metadata"].get("name"):
+            return Rendered(error=f"a {str(each['kind'])[:100]} without a name comes out")
+    return Rendered(hashlib.sha256(printed).hexdigest(), tuple(read))

@@ -1,0 +1,266 @@
+"""Lab 2's scenario: a fleet comes up from Git, and is released to, disturbed and attacked, story by story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from graders.evidence.manifest import Calibration, TrackResult
+from graders.faults import BadSubmission
+from graders.lab2 import manifests
+from graders.lab2.argocd import EnginePrograms, argocd, find_redis
+from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
+from graders.lab2.handin import Values, check_files, filled
+from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push_all
+from graders.lab2.names import (
+    ADMISSION,
+    DRIFT,
+    ENGINE,
+    ENVIRONMENTS,
+    GATE,
+    GATED,
+    HUB,
+    INSTALL,
+    OUTAGE,
+    PAPER,
+    PROMOTION,
+    PRUNE,
+    RACE,
+    RIGHTS,
+    ROLLBACK,
+    STEADY,
+)
+from graders.lab2.readiness import Readiness
+from graders.lab2.registry import registry
+from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
+from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
+from graders.lab2.stage import FleetContext, Stage
+from graders.lab2.stages import write_stages
+from graders.lab2.toolsets import ARGOCD, HELM, KUSTOMIZE, REGISTRY
+from graders.lab2.tracks import admission, drift, install, outage, promotion, pruning, steadiness
+from graders.lab2.tracks.paper import paper
+from graders.model import Role, Submission
+from graders.ownership import OwnedFolder
+from graders.scenario.calibration import calibrate
+from graders.scenario.fleet import LiveCluster
+from graders.scenario.spec import Acting, Recorded, Run
+from graders.scenario.tracks import RestartGate, Track, run_tracks
+from graders.services.gitserver import GitServer, git_server
+from graders.tools import ensure
+
+_TRACKS: tuple[Track[FleetContext], ...] = (
+    Track(INSTALL, install.install, "the fleet comes up from Git"),
+    Track(RIGHTS, admission.rights, "what the engine may do"),
+    Track(PROMOTION, promotion.promotion, "v2 from dev to prod"),
+    Track(GATE, promotion.gate, "v3, never ready, then v4"),
+    Track(RACE, promotion.race, "v5, overtaken by v6"),
+    Track(STEADY, steadiness.steady, "a settled fleet, left alone"),
+    Track(DRIFT, drift.drift, "somebody changes what Git declares"),
+    Track(PRUNE, pruning.prune, "extras that come and go"),
+    Track(ADMISSION, admission.direct, "attempts against the policies"),
+    Track(GATED, admission.through_git, "what breaks the rules, by Git"),
+    Track(ROLLBACK, promotion.rollback, "the last release is taken back"),
+    Track(OUTAGE, outage.engine_loss, "v7, with staging away and the engine killed"),
+)
+"""In the order in which they are told, one after another: each begins with a settled fleet."""
+
+TRACKS = (PAPER, *(track.name for track in _TRACKS))
+
+
+def examine(submission: Submission) -> None:
+    """See that the folder can be a fleet's repository, and that hub/ and access/ hold what belongs there.
+
+    Raises:
+        BadSubmission: names the file and line.
+    """
+    block, root = submission.manifest, submission.root
+    check_files(root, block.release)
+    if block.engine != "argocd":
+        raise BadSubmission(
+            "the engine flux cannot be run yet", file="submission.yaml", fix="write engine: argocd"
+        )
+    if block.policy_engines != ("vap",):
+        raise BadSubmission(
+            "only ValidatingAdmissionPolicies can be run yet", file="submission.yaml",
+            fix="write policyEngines: [vap]",
+        )  # fmt: skip
+    if block.command:
+        raise BadSubmission(
+            "promotion by a command cannot be run yet", file="submission.yaml",
+            fix="write promotion: {mode: controller}",
+        )  # fmt: skip
+    manifests.engine_settings(root)
+    manifests.access_objects(root)
+    if manifests.hub_kustomization(root) is None:
+        manifests.hub_objects(root, block.engine)
+
+
+@contextmanager
+def prepare(run: Run) -> Iterator[Acting]:
+    """Have the programs, the images and the repository; gives what starts the fleet and tells the stories.
+
+    Raises:
+        BadSubmission: the fleet cannot be made of what was handed in. InfraFault: something cannot be had.
+    """
+    with ExitStack() as ready:
+        owner = ready.enter_context(OwnedFolder("services", run.lab))
+        renderer = Renderer(ensure(KUSTOMIZE, run.progress).path("kustomize"), _helm(run))
+        live = run.selection and set(run.selection) - {PAPER}
+        argo = Path()
+        if live:
+            argo = ensure(ARGOCD, run.progress).path("argocd")
+            find_redis()
+        images = ready.enter_context(
+            registry(owner, owner.path / "registry", ensure(REGISTRY, run.progress).path("crane"))
+        )
+        push_all(images)
+        server = ready.enter_context(git_server(owner, owner.path / "git", [REPOSITORY]))
+        values = Values(
+            git_url=server.url(REPOSITORY),
+            registry=images,
+            cache_image=f"{images}/{CACHE}@{digest_of(CACHE)}",
+            unsigned_image=f"{images}/{WEB}@{digest_of(UNSIGNED)}",
+            cosign_pub=_NO_KEY,
+        )
+        programs = EnginePrograms(argo, renderer.kustomize, renderer.helm)
+        scene = _Scene(run, owner, server, values, renderer, programs)
+        if live:
+            first = cluster_specs(run.settings.nodes, write_stages(owner.path / "stages.yaml"), run.progress)
+            ready.enter_context(run.fleet.ready(first[HUB]))
+        yield scene.record
+
+
+def _helm(run: Run) -> Path | None:
+    """Helm, where the submission has a chart."""
+    if any(run.submission.root.rglob("Chart.yaml")):
+        return ensure(HELM, run.progress).path("helm")
+    return None
+
+
+_NO_KEY = "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"
+"""No image is signed yet."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    run: Run
+    owner: OwnedFolder
+    server: GitServer
+    values: Values
+    renderer: Renderer
+    programs: EnginePrograms
+
+    def record(self) -> Recorded:
+        run = self.run
+        manager = ReleaseManager(self.server, self.owner.path / "clone", run.recording, self.values.registry)
+        manager.begin(filled(run.submission.root, self.values), run.submission.manifest.release)
+        checkout = manager.checkout()
+        began = run.recording.clock.now()
+        declared = paper(run.recording, checkout, self.renderer)
+        results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
+        if set(run.selection) - {PAPER}:
+            scale, live = self._live(manager, checkout, declared)
+            results |= live
+        else:
+            scale = 1.0
+        return Recorded(
+            tracks={name: each for name, each in results.items() if name in run.selection or name == INSTALL},
+            calibration=Calibration(scale, round(run.settings.deadline_s * scale, 3)),
+            actors={ENGINE: Role.LEARNER},
+            block=self._block(),
+        )
+
+    def _block(self) -> dict[str, object]:
+        block = self.run.submission.manifest
+        return {
+            "engine": block.engine,
+            "mesh": block.mesh,
+            "registry": self.values.registry,
+            **{
+                name: getattr(block.promises, name)
+                for name in ("sync_s", "drift_s", "promote_s", "timeout_s")
+            },
+        }
+
+    def _live(
+        self, manager: ReleaseManager, checkout: Path, declared: Mapping[str, Rendered]
+    ) -> tuple[float, dict[str, TrackResult]]:
+        run = self.run
+        block = run.submission.manifest
+        specs = cluster_specs(run.settings.nodes, self.owner.path / "stages.yaml", run.progress)
+        access, settings = manifests.access_objects(checkout), manifests.engine_settings(checkout)
+        hub_objects = self._hub_objects(checkout)
+        with ExitStack() as running:
+            hub, *others = running.enter_context(run.fleet.start(*specs.values()))
+            spokes = dict(zip(ENVIRONMENTS, others, strict=True))
+            scale = calibrate(spokes["dev"].kube, "default")
+            self._furnish(hub, spokes, access, settings)
+            folder = self.owner.path / "engine"
+            engine = running.enter_context(
+                argocd(self.owner, folder, hub.cluster.identities[HUB_USER], self.programs)
+            )
+            with run.progress.task("starting Argo CD"):
+                engine.start()
+            readiness = running.enter_context(Readiness(spokes, run.recording))
+            stage = Stage(
+                hub=hub, spokes=spokes, engine=engine, manager=manager, readiness=readiness, manifest=block,
+                values=self.values, hub_objects=tuple(hub_objects),
+                declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
+                scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
+            )  # fmt: skip
+            try:
+                return scale, self._tell(stage)
+            finally:
+                self._keep_logs(folder)
+
+    def _tell(self, stage: Stage) -> dict[str, TrackResult]:
+        """Every chosen story in its order; without a fleet there is none to tell but the first."""
+        run, results = self.run, dict[str, TrackResult]()
+        for track in _TRACKS:
+            if track.name not in run.selection and track.name != INSTALL:
+                continue
+            context = FleetContext(track.name, stage)
+            if track.name != INSTALL and not stage.installed:
+                context.mark("missed", waiting_for="a fleet that came up from Git", seen="it did not")
+                now = run.recording.clock.now()
+                results[track.name] = TrackResult("done", now, now)
+                continue
+            gate = RestartGate((), (), _nothing)
+            results |= run_tracks([track], {track.name: context}, gate, run.recording, run.progress)
+        return results
+
+    def _furnish(
+        self,
+        hub: LiveCluster,
+        spokes: Mapping[str, LiveCluster],
+        access: Mapping[str, list[dict[str, object]]],
+        settings: Mapping[str, str],
+    ) -> None:
+        for environment, live in spokes.items():
+            furnish_spoke(live, access[environment])
+        furnish_hub(hub, list(spokes.values()), settings)
+
+    def _hub_objects(self, checkout: Path) -> list[dict[str, object]]:
+        engine = self.run.submission.manifest.engine
+        if manifests.hub_kustomization(checkout) is None:
+            return manifests.hub_objects(checkout, engine)
+        out = render(self.renderer, checkout, manifests.HUB_FOLDER)
+        if out.error:
+            raise BadSubmission(
+                f"kustomize refuses it: {out.error}", file=manifests.HUB_FOLDER, fix="mend it"
+            )
+        for each in out.objects:
+            manifests.check_hub_object(each, engine)
+        return [dict(each) for each in out.objects]
+
+    def _keep_logs(self, folder: Path) -> None:
+        for log in sorted(folder.glob("*.log")):
+            data = log.read_bytes()[-_KEPT_LOG_BYTES:]
+            target = self.run.recording.writer.folder / "logs" / log.name
+            target.write_text(data.decode("utf-8", "replace"), encoding="utf-8")
+
+
+_KEPT_LOG_BYTES = 4 * 1024 * 1024
+_nothing: Callable[[], None] = lambda: None  # noqa: E731

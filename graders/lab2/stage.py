@@ -1,0 +1,187 @@
+"""What all tracks of a run share: the live fleet, its engine, the release manager, and stretched time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from graders.evidence.recording import Recording
+from graders.faults import InfraFault
+from graders.lab2.block import Lab2Manifest
+from graders.lab2.deployments import digest_in, is_ready
+from graders.lab2.handin import Values
+from graders.lab2.images import digest_of
+from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
+from graders.lab2.readiness import Readiness
+from graders.lab2.releasemanager import ReleaseManager
+from graders.polling import NotYet, TimedOut, wait_for
+from graders.scenario.fleet import LiveCluster
+from graders.scenario.trackmarks import TrackMarks
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """The engine's processes."""
+
+    def start(self) -> None:
+        """Start all of them; raises InfraFault where one does not get ready."""
+
+    def kill(self) -> None:
+        """SIGKILL all of them, with what they keep."""
+
+    def check_alive(self) -> None:
+        """Raise InfraFault where one does not run."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run's fleet. `scale` is how slow the machine is; promises are the learner's, unstretched."""
+
+    hub: LiveCluster
+    spokes: Mapping[str, LiveCluster]
+    engine: Engine
+    manager: ReleaseManager
+    readiness: Readiness
+    manifest: Lab2Manifest
+    values: Values
+    hub_objects: tuple[Mapping[str, Any], ...]
+    declared: Mapping[str, tuple[Mapping[str, Any], ...]]
+    """What Git declares for each environment, rendered, and under `policies` for all of them."""
+    scale: float
+    recording: Recording
+    kustomize: Path
+    live: list[str] = field(default_factory=lambda: ["v1"])
+    """The versions that were wanted, in their order."""
+    came_up: threading.Event = field(default_factory=threading.Event)
+    """Set once everything was there for the first time."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is a fleet to tell more stories about."""
+        return self.came_up.is_set()
+
+    @property
+    def wanted(self) -> str:
+        """The version of web that every environment should come to."""
+        return self.live[-1]
+
+
+class FleetContext(TrackMarks):
+    """One track's own part of the stage."""
+
+    def __init__(self, track: str, stage: Stage) -> None:
+        super().__init__(track, stage.recording)
+        self.stage = stage
+        self.promises = stage.manifest.promises
+
+    def release(self, version: str) -> float:
+        """Commit a version; gives the time of the mark `released`, just after the commit was there."""
+        stage = self.stage
+        commit = stage.manager.release(version, stage.manifest.release)
+        stage.live.append(version)
+        return self.mark("released", version=version, digest=digest_of(version), commit=commit)
+
+    def wait(self, what: str, probe: Callable[[], T], limit_s: float, *, without: tuple[str, ...] = ()) -> T:
+        """Wait until `probe` returns instead of raising `NotYet`, for `limit_s`, stretched by the machine.
+
+        `without` are clusters whose API server is meant to be away.
+
+        Raises:
+            Missed: it did not in time, and the harness was well. InfraFault: it was not.
+        """
+        since = self.now()
+        try:
+            return self._polled(what, probe, limit_s)
+        except TimedOut as mismatch:
+            self.blame(since, without)
+            self.miss(what, str(mismatch), within_s=round(limit_s * self.stage.scale, 1))
+
+    def reached(
+        self, what: str, probe: Callable[[], object], limit_s: float, *, without: tuple[str, ...] = ()
+    ) -> bool:
+        """Whether `probe` returns in time; marked `not-reached` where it does not.
+
+        Raises:
+            InfraFault: it does not, and the harness was not well.
+        """
+        since = self.now()
+        try:
+            self._polled(what, probe, limit_s)
+        except TimedOut as mismatch:
+            self.blame(since, without)
+            self.mark("not-reached", waiting_for=what, seen=str(mismatch))
+            return False
+        return True
+
+    def rest(self, what: str, for_s: float) -> None:
+        """Let time pass, stretched by the machine, in which something must not happen."""
+        with self._waiting("rest", what):
+            threading.Event().wait(for_s * self.stage.scale)
+
+    def settle(self, what: str = "the fleet to settle") -> float:
+        """Wait until every environment is ready at what is wanted and the engine is quiet; marked `settled`.
+
+        Raises:
+            Missed: it is not within promote and a half more. InfraFault: the harness was not well.
+        """
+        self.wait(what, self.settled_probe(), 1.5 * self.promises.promote_s + QUIET_S)
+        return self.mark("settled", version=self.stage.wanted)
+
+    def settled_probe(self) -> Callable[[], None]:
+        """Raises `NotYet` while an environment is not ready at what is wanted, or is being written to."""
+        digest = digest_of(self.stage.wanted)
+
+        def probe() -> None:
+            for environment in ENVIRONMENTS:
+                self.ready(environment, digest)
+                last = self.last_write(environment)
+                if last is not None and self.now() - last < QUIET_S:
+                    raise NotYet(f"{environment} was written to {self.now() - last:.1f} s ago")
+
+        return probe
+
+    def ready(self, environment: str, digest: str) -> None:
+        """Raise `NotYet` unless web runs `digest` there and is ready."""
+        deployment = self.deployment(environment)
+        if deployment is None or digest_in(deployment) != digest:
+            raise NotYet(f"web in {environment} is at {digest_in(deployment) or 'nothing'}")
+        if not is_ready(deployment):
+            raise NotYet(f"web in {environment} is not ready")
+
+    def applied(self, environment: str, digest: str) -> None:
+        """Raise `NotYet` unless web is to run `digest` there."""
+        found = digest_in(self.deployment(environment))
+        if found != digest:
+            raise NotYet(f"web in {environment} is at {found or 'nothing'}")
+
+    def deployment(self, environment: str, name: str = WEB) -> Mapping[str, Any] | None:
+        """A Deployment of the environment as the grader's watch has it."""
+        return self.stage.spokes[environment].watches.objects("deployments", NAMESPACE).get(name)
+
+    def last_write(self, environment: str) -> float | None:
+        """When the engine last wrote to a spoke."""
+        audit = self.stage.spokes[environment].audit
+        writes = [audit.last_write(ENGINE, place) for place in ("", *NAMESPACES)]
+        return max((each for each in writes if each is not None), default=None)
+
+    def blame(self, since: float, without: tuple[str, ...] = ()) -> None:
+        """See that it was not the harness that something did not come.
+
+        Raises:
+            InfraFault: it was.
+        """
+        stage = self.stage
+        stage.engine.check_alive()
+        if stage.readiness.problem:
+            raise InfraFault(stage.readiness.problem)
+        for live in (stage.hub, *stage.spokes.values()):
+            if live.name not in without and (sick := live.health.sickness(since) or live.watches.problem):
+                raise InfraFault(f"a deadline passed while {live.name} was not healthy: {sick}")
+
+    def _polled(self, what: str, probe: Callable[[], T], limit_s: float) -> T:
+        with self._waiting("condition", what), self._recording.changes.listener() as bell:
+            return wait_for(probe, timeout_s=limit_s * self.stage.scale, interval_s=0.25, wake=bell)

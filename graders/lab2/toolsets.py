@@ -1,0 +1,45 @@
+"""The programs of the lab: engines, what renders, and the registry, each from Go modules of its own.
+
+What several programs share is compiled once where they stand in one module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graders.tools import Program, Project, Toolset
+
+_MODULES = Path(__file__).resolve().parent / "programs"
+_CRANE = Project("go-containerregistry", "github.com/google/go-containerregistry", "v0.22.1")
+
+ARGOCD_VERSION = "v3.6.1"
+ARGOCD = Toolset(
+    "argocd",
+    "Argo CD",
+    _MODULES / "argocd",
+    (Program("argocd", Project("argocd", "kubeproof/lab2/argocd", ARGOCD_VERSION)),),
+    {"github.com/argoproj/argo-cd/v3/common.version": ARGOCD_VERSION.removeprefix("v")},
+)
+"""Controller, repository server and application sets in one program; its role is the name it is called by."""
+
+KUSTOMIZE = Toolset(
+    "kustomize",
+    "kustomize",
+    _MODULES / "kustomize",
+    (Program("kustomize", Project("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1")),),
+)
+HELM = Toolset(
+    "helm",
+    "Helm",
+    _MODULES / "helm",
+    (Program("helm", Project("helm", "helm.sh/helm/v4", "v4.3.1"), "cmd/helm"),),
+)
+REGISTRY = Toolset(
+    "registry",
+    "image registry",
+    _MODULES / "registry",
+    (Program("crane", _CRANE, "cmd/crane"),),
+)
+
+TOOLSETS = (ARGOCD, KUSTOMIZE, HELM, REGISTRY)
+"""What `kubeproof setup lab2` has ready; nothing needs the others yet that are pinned in `programs`."""

@@ -1,0 +1,142 @@
+"""Attempts against the spokes, directly and past the preflight through the engine."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+from graders.kube.client import Answer, ApiRefused, Kube
+from graders.kube.paths import resource_path
+from graders.lab2.accessreviews import questions
+from graders.lab2.attempts import Attempt, against_restricted, breaking, near_misses
+from graders.lab2.extras import Manifest, deployment, extra_files, pod, service, without_extras
+from graders.lab2.images import WEB, digest_of
+from graders.lab2.names import BAD_SERVICE, BAD_WORKLOAD, ELSEWHERE, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE
+from graders.lab2.records import Asked
+from graders.lab2.stage import FleetContext
+from graders.lab2.tracks.drift import STRATEGIC
+from graders.polling import NotYet
+
+GOOD = "lab-good"
+"""A pod and a Service that break nothing, for attempts that change or extend one."""
+_PODS_WITHIN_S = 5.0
+"""A workload's pods would be there by then."""
+_RESOURCES = {
+    "Pod": "pods", "Service": "services", "Deployment": "deployments", "StatefulSet": "statefulsets",
+    "Job": "jobs",
+}  # fmt: skip
+
+
+def direct(context: FleetContext) -> None:
+    """What breaks a rule, what breaks none, and what breaks *restricted*, on every spoke at once."""
+    context.settle()
+    places = list(product(ENVIRONMENTS, (NAMESPACE, ELSEWHERE)))
+    with ThreadPoolExecutor(len(places)) as pool:
+        made = [each for found in pool.map(lambda place: _try_all(context, *place), places) for each in found]
+        context.rest("pods that must not come", _PODS_WITHIN_S)
+        context.mark("looked")
+        list(pool.map(lambda each: each[0].request("DELETE", each[1], query=_GONE), made))
+    context.settle("the fleet to settle after the attempts")
+
+
+_GONE = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
+
+
+def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tuple[Kube, str]]:
+    """Try everything in one namespace; gives what is there now, by path."""
+    stage = context.stage
+    kube = Kube(stage.spokes[environment].cluster.identities[INTRUDER])
+    image = f"{stage.values.registry}/{WEB}@{digest_of(stage.wanted)}"
+    cache = stage.values.cache_image
+    tries: list[tuple[str, Attempt]] = [
+        ("direct", each) for each in breaking(stage.values.registry, image, namespace)
+    ]
+    tries += [("admits", each) for each in near_misses(image, cache, namespace)]
+    if namespace == NAMESPACE:
+        tries += [("restricted", each) for each in against_restricted(image, namespace)]
+    goods = [pod(GOOD, image, namespace), service(GOOD, namespace=namespace)]
+    made = [(kube, _path(each)) for each in goods if kube.request("POST", _collection(each), body=each).ok]
+    for group, attempt in tries:
+        answer, path = _tried(kube, attempt, namespace)
+        kind = str(attempt.object.get("kind", ""))
+        name = str((attempt.object.get("metadata") or {}).get("name", GOOD))
+        context.stage.recording.writer.add(
+            Asked(
+                context.now(), environment, context.track, f"{group}/{attempt.case}", attempt.rule, INTRUDER,
+                kind, namespace, name, answer.code, answer.message if not answer.ok else "",
+            )
+        )  # fmt: skip
+        if answer.ok and attempt.how == "create":
+            made.append((kube, path))
+    return made
+
+
+def _tried(kube: Kube, attempt: Attempt, namespace: str) -> tuple[Answer, str]:
+    if attempt.how == "create":
+        return kube.request("POST", _collection(attempt.object), body=attempt.object), _path(attempt.object)
+    resource = "services" if attempt.rule == "R4" else "pods"
+    path = resource_path("v1", resource, namespace=namespace, name=GOOD)
+    if attempt.how == "ephemeral":
+        path += "/ephemeralcontainers"
+    return kube.request("PATCH", path, body=attempt.object, content_type=STRATEGIC), path
+
+
+def _collection(item: Manifest) -> str:
+    namespace = item["metadata"]["namespace"]
+    return resource_path(item["apiVersion"], _RESOURCES[item["kind"]], namespace=namespace)
+
+
+def _path(item: Manifest) -> str:
+    return f"{_collection(item)}/{item['metadata']['name']}"
+
+
+def through_git(context: FleetContext) -> None:
+    """A Deployment without bounds and an exposed Service in every extra/, then taken back."""
+    context.settle()
+    stage, promises = context.stage, context.promises
+    bad = deployment(BAD_WORKLOAD, stage.values.cache_image)
+    bad["spec"]["template"]["spec"]["containers"][0]["resources"] = {}
+    exposed = service(BAD_SERVICE, type="NodePort")
+    files: dict[str, bytes | None] = {}
+    for environment in ENVIRONMENTS:
+        files |= extra_files(environment, {"load.yaml": bad, "service.yaml": exposed})
+    commit = stage.manager.change("Add what breaks the rules", files)
+    context.mark("added", commit=commit)
+    context.reached("the engine to try", lambda: _was_tried(context), promises.sync_s)
+    context.rest("objects that must not come", _PODS_WITHIN_S)
+    context.mark("looked")
+    stage.manager.change("Take it back", without_extras(files))
+    context.mark("reverted")
+    context.wait("the fleet to settle again", context.settled_probe(), promises.promote_s)
+    context.wait("what was added to go", lambda: _gone(context), promises.promote_s)
+    context.mark("end")
+
+
+def _was_tried(context: FleetContext) -> None:
+    for environment in ENVIRONMENTS:
+        applications = context.stage.hub.watches.everything("applications")
+        tried = [a for a in applications if BAD_WORKLOAD in str((a.get("status") or {}).get("resources"))]
+        stored = context.deployment(environment, BAD_WORKLOAD)
+        if stored is None and not tried:
+            raise NotYet(f"{ENGINE} has not tried in {environment}")
+
+
+def _gone(context: FleetContext) -> None:
+    for environment in ENVIRONMENTS:
+        if context.deployment(environment, BAD_WORKLOAD) is not None:
+            raise NotYet(f"{BAD_WORKLOAD} is still in {environment}")
+
+
+def rights(context: FleetContext) -> None:
+    """Ask each spoke what the engine may do there."""
+    for environment, live in context.stage.spokes.items():
+        context.mark("asking", environment=environment)
+        for question in questions():
+            try:
+                answered = live.kube.create(
+                    "/apis/authorization.k8s.io/v1/subjectaccessreviews", question.review(ENGINE)
+                )
+            except ApiRefused as refused:
+                context.miss("an answer to an access review", str(refused))
+            context.stage.recording.writer.add(question.answered(context.now(), environment, answered))
+    context.mark("asked")

@@ -1,0 +1,185 @@
+"""Somebody changes on the spokes what Git declares, one thing after another, in all environments at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graders.kube.client import JSON_PATCH, Kube
+from graders.kube.paths import resource_path
+from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
+from graders.lab2.pointers import at_pointer
+from graders.lab2.stage import FleetContext
+from graders.polling import NotYet
+from graders.scenario.fleet import LiveCluster
+
+STRATEGIC = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
+ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One change: to what object, at which place, by which patch; an empty patch deletes it."""
+
+    name: str
+    kind: str
+    resource: str
+    api: str
+    object: str
+    namespace: str
+    pointer: tuple[str | int, ...] = ()
+    patch: Any = None
+    content_type: str = MERGE
+
+    @property
+    def path(self) -> str:
+        """Where it is on an API server."""
+        return resource_path(self.api, self.resource, namespace=self.namespace, name=self.object)
+
+
+def drift(context: FleetContext) -> None:
+    """Change, wait until all is as before, and change the next."""
+    context.settle()
+    drifters = {name: Kube(live.cluster.identities[DRIFTER]) for name, live in context.stage.spokes.items()}
+    for name, cases in _by_name(context).items():
+        done = [
+            _change(context, drifters[environment], environment, case) for environment, case in cases.items()
+        ]
+
+        def all_back(done: list[_Done] = done) -> None:
+            for each in done:
+                each.back()
+
+        if not context.reached(f"{name} to be as Git says", all_back, context.promises.drift_s):
+            context.mark("undone", case=name)
+            for each in done:
+                each.undo()
+    context.settle("the fleet to settle after drift")
+    context.mark("end")
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A change that was made: how it was before, and the object as it was."""
+
+    live: LiveCluster
+    case: Case
+    kube: Kube
+    good: Any
+    before: Mapping[str, Any] | None
+
+    def back(self) -> None:
+        """Raise `NotYet` until it is as before; until the watch has told of the change, it shows what was."""
+        item = _object(self.live, self.case)
+        was = self.before["metadata"]["resourceVersion"] if self.before else ""
+        same = item is not None and _value(item, self.case) == self.good
+        if item is None or item["metadata"]["resourceVersion"] == was or not same:
+            raise NotYet(f"{self.case.kind} {self.case.object} in {self.live.name} is not as before")
+
+    def undo(self) -> None:
+        """Put it back ourselves, so that the next story is about its own subject."""
+        case, item = self.case, _object(self.live, self.case)
+        if item is None and self.before is not None:
+            metadata = {key: self.before["metadata"].get(key) for key in ("name", "namespace", "labels")}
+            spec = {k: v for k, v in self.before["spec"].items() if k not in ("clusterIP", "clusterIPs")}
+            body = {"apiVersion": case.api, "kind": case.kind, "metadata": metadata, "spec": spec}
+            self.kube.request("POST", case.path.rpartition("/")[0], body=body)
+        elif item is not None and case.pointer and _value(item, case) != self.good:
+            place = "/" + "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in case.pointer)
+            patch = [{"op": "replace", "path": place, "value": self.good}]
+            self.kube.request("PATCH", case.path, body=patch, content_type=JSON_PATCH)
+
+
+def _change(context: FleetContext, kube: Kube, environment: str, case: Case) -> _Done:
+    live = context.stage.spokes[environment]
+    before = _object(live, case)
+    good = _value(before, case) if before is not None else None
+    if case.patch is None:
+        answer = kube.request("DELETE", case.path)
+    else:
+        answer = kube.request("PATCH", case.path, body=case.patch, content_type=case.content_type)
+    context.mark(
+        "drifted", case=case.name, environment=environment, kind=case.kind, resource=case.resource,
+        namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
+        code=answer.code, message=answer.message if not answer.ok else "",
+    )  # fmt: skip
+    return _Done(live, case, kube, good, before)
+
+
+def _object(live: LiveCluster, case: Case) -> Mapping[str, Any] | None:
+    return live.watches.objects(case.resource, case.namespace).get(case.object)
+
+
+def _value(item: Mapping[str, Any], case: Case) -> Any:
+    return at_pointer(item, case.pointer) if case.pointer else None
+
+
+def _by_name(context: FleetContext) -> dict[str, dict[str, Case]]:
+    found: dict[str, dict[str, Case]] = {}
+    for environment in ENVIRONMENTS:
+        declared = (*context.stage.declared[environment], *context.stage.declared["policies"])
+        for case in cases_of(declared):
+            found.setdefault(case.name, {})[environment] = case
+    return found
+
+
+def cases_of(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
+    """What can be changed of what Git declares."""
+    objects = {(str(o.get("kind")), str(o["metadata"]["name"])): o for o in declared}
+    cases = []
+    web = objects.get(("Deployment", WEB))
+    if web is not None:
+        replicas = at_pointer(web, ("spec", "replicas"))
+        if isinstance(replicas, int):
+            cases.append(_deployment("replicas", ("spec", "replicas"), {"spec": {"replicas": replicas + 1}}))
+        containers = at_pointer(web, ("spec", "template", "spec", "containers")) or []
+        for at, each in enumerate(containers):
+            if at_pointer(each, ("resources", "requests", "cpu")) is not None:
+                place = ("spec", "template", "spec", "containers", at, "resources", "requests", "cpu")
+                one = {"name": each["name"], "resources": {"requests": {"cpu": "77m"}}}
+                body = {"spec": {"template": {"spec": {"containers": [one]}}}}
+                cases.append(_deployment("cpu-request", place, body, STRATEGIC))
+                break
+    if ("Service", CACHE) in objects:
+        cases.append(Case("service", "Service", "services", "v1", CACHE, NAMESPACE))
+    cases += _network_case(declared)
+    label = ("metadata", "labels", ENFORCE)
+    if at_pointer(objects.get(("Namespace", NAMESPACE)), label) is not None:
+        labelled = {"metadata": {"labels": {ENFORCE: "privileged"}}}
+        cases.append(Case("enforce-label", "Namespace", "namespaces", "v1", NAMESPACE, "", label, labelled))
+    cases += _policy_case(declared)
+    return cases
+
+
+def _deployment(name: str, pointer: tuple[str | int, ...], body: Any, content_type: str = MERGE) -> Case:
+    return Case(
+        name, "Deployment", "deployments", "apps/v1", WEB, NAMESPACE, pointer, body, content_type
+    )  # fmt: skip
+
+
+def _network_case(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
+    for each in declared:
+        if each.get("kind") == "NetworkPolicy" and at_pointer(each, ("spec", "ingress")):
+            return [
+                Case(
+                    "network", "NetworkPolicy", "networkpolicies", "networking.k8s.io/v1",
+                    each["metadata"]["name"], NAMESPACE, ("spec", "ingress"), {"spec": {"ingress": [{}]}},
+                )
+            ]  # fmt: skip
+    return []
+
+
+def _policy_case(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
+    for each in declared:
+        actions = at_pointer(each, ("spec", "validationActions"))
+        if each.get("kind") == "ValidatingAdmissionPolicyBinding" and actions:
+            return [
+                Case(
+                    "policy", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
+                    "admissionregistration.k8s.io/v1", each["metadata"]["name"], "",
+                    ("spec", "validationActions"), {"spec": {"validationActions": ["Audit"]}},
+                )
+            ]  # fmt: skip
+    return []

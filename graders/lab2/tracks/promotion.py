@@ -1,0 +1,73 @@
+"""Releases: one that goes through, one that never gets ready, one after it, two at once, and one back."""
+
+from __future__ import annotations
+
+from graders.lab2.images import BROKEN, digest_of
+from graders.lab2.names import ENVIRONMENTS, HELD_S, WINDOW_S
+from graders.lab2.stage import FleetContext
+
+
+def promotion(context: FleetContext) -> None:
+    """v2, with the new pods of dev and then of staging held back for a while."""
+    context.settle()
+    digest, promises, scale = digest_of("v2"), context.promises, context.stage.scale
+    for environment, held_s in HELD_S.items():
+        context.stage.readiness.hold(environment, "v2", held_s * scale)
+    context.release("v2")
+    slow = sum(HELD_S.values())
+    context.wait("v2 in dev", lambda: context.applied("dev", digest), promises.sync_s + promises.promote_s)
+    context.wait("v2 ready in dev", lambda: context.ready("dev", digest), promises.promote_s)
+    context.mark("dev-ready")
+    limit_s = promises.promote_s + slow
+    context.wait("v2 ready in prod", lambda: context.ready("prod", digest), limit_s)
+    context.mark("prod-ready")
+
+
+def gate(context: FleetContext) -> None:
+    """v3, whose pods are never ready, then v4, without any help."""
+    context.settle()
+    promises, broken, mended = context.promises, digest_of(BROKEN), digest_of("v4")
+    context.release(BROKEN)
+    if context.reached("v3 in dev", lambda: context.applied("dev", broken), promises.sync_s):
+        context.mark("window")
+        context.rest("that v3 goes no further", promises.timeout_s + WINDOW_S)
+        context.mark("window-over")
+    context.release("v4")
+    limit_s = promises.promote_s + promises.timeout_s
+    context.wait("v4 ready in prod", lambda: context.ready("prod", mended), limit_s)
+    context.mark("prod-ready")
+
+
+def race(context: FleetContext) -> None:
+    """v5, and v6 as soon as v5 is in staging."""
+    context.settle()
+    promises, first, second = context.promises, digest_of("v5"), digest_of("v6")
+    context.release("v5")
+    limit_s = promises.sync_s + promises.promote_s
+    context.wait("v5 in staging", lambda: context.applied("staging", first), limit_s)
+    context.release("v6")
+    context.wait("v6 ready in prod", lambda: context.ready("prod", second), 2 * promises.promote_s)
+    context.mark("prod-ready")
+
+
+def rollback(context: FleetContext) -> None:
+    """The last release is taken back by `git revert`."""
+    context.settle()
+    stage, promises = context.stage, context.promises
+    if len(stage.live) < 2:
+        context.release("v2")
+        context.settle("the release that is to be taken back")
+    former = stage.live[-2]
+    commit = stage.manager.revert(stage.manager.last_release, former)
+    stage.live.append(former)
+    context.mark("released", version=former, digest=digest_of(former), commit=commit)
+    digest = digest_of(former)
+
+    def back() -> None:
+        for environment in ENVIRONMENTS:
+            context.ready(environment, digest)
+
+    context.wait("the former version everywhere", back, promises.sync_s + promises.promote_s)
+    context.mark("window")
+    context.rest("that it stays so", WINDOW_S)
+    context.mark("window-over")

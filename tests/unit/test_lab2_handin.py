@@ -1,0 +1,202 @@
+"""What is handed in for lab 2: submission.yaml, the release file, placeholders, hub/ and access/."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graders.documents import load_document, parse
+from graders.faults import BadSubmission
+from graders.lab2.block import Lab2Block, Lab2Manifest, Release
+from graders.lab2.handin import Values, check_files, fill, filled, placed
+from graders.lab2.images import digest_of, images
+from graders.lab2.manifests import access_objects, engine_settings, hub_objects
+from graders.lab2.posture import posture_problems
+from graders.lab2.scenario import examine
+from graders.model import Submission
+from graders.paths import REPOSITORY
+from graders.submissions import load_submission
+
+REFERENCE = REPOSITORY / "solutions" / "lab2" / "reference"
+KEY = "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n"
+VALUES = Values("http://127.0.0.1:1/fleet.git", "127.0.0.1:5000", "127.0.0.1:5000/cache@sha256:1", "u", KEY)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(REFERENCE, tmp_path / "fleet"))
+
+
+def block_of(folder: Path, **changes: object) -> Lab2Manifest:
+    data = yaml.safe_load((folder / "submission.yaml").read_text("utf-8"))
+    text = {key: value for key, value in {**data, **changes}.items() if key not in ("schema", "lab")}
+    (folder / "block.yaml").write_text(yaml.safe_dump(text))
+    document = load_document(folder / "block.yaml", shown_as="submission.yaml")
+    return parse(document, Lab2Block, context={"root": folder}).settled()
+
+
+class TestSubmissionYaml:
+    def test_promises_are_seconds_and_have_defaults(self, folder: Path) -> None:
+        block = block_of(folder, slo={"sync": "12s"})
+        assert (block.promises.sync_s, block.promises.drift_s, block.promises.promote_s) == (12.0, 20.0, 90.0)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"slo": {"sync": "31s"}}, "'31s' is no time up to 30s"),
+            ({"slo": {"drift": "fast"}}, "'fast' is no time"),
+            ({"promotion": {"mode": "command"}}, "mode command has no command"),
+            ({"promotion": {"mode": "controller", "command": ["x"]}}, "mode controller runs no command"),
+            ({"release": {"file": "nowhere.yaml", "pointer": "/a", "value": "digest"}}, "does not exist"),
+            ({"release": {"file": "fleet.yaml", "pointer": "a", "value": "digest"}}, "no JSON pointer"),
+            ({"engine": "jenkins"}, "argocd"),
+            ({"policyEngines": ["vap", "vap"]}, "twice"),
+            ({"policyEngines": []}, "policyEngines"),
+            ({"colour": "red"}, "colour"),
+        ],
+    )
+    def test_what_is_wrong_is_said_with_its_line(
+        self, folder: Path, changes: dict[str, object], said: str
+    ) -> None:
+        with pytest.raises(BadSubmission) as caught:
+            block_of(folder, **changes)
+        message = str(caught.value).replace('"', "'")
+        assert said in message
+        assert message.startswith("submission.yaml:")
+        assert "fix: " in message
+
+
+class TestRelease:
+    RELEASE = Release("values.yaml", ("release", "digest"), "digest")
+
+    def test_only_the_value_changes(self) -> None:
+        raw = b"# why\nrelease:\n  digest: sha256:0   # here\nother: [1, 2]\n"
+        assert placed(self.RELEASE, raw, "sha256:1") == raw.replace(b"sha256:0", b'"sha256:1"')
+
+    def test_json_and_lists(self) -> None:
+        release = Release("values.json", ("images", "1"), "digest")
+        assert placed(release, b'{"images": ["a", "b"]}', "c") == b'{"images": ["a", "c"]}'
+
+    @pytest.mark.parametrize("raw", [b"release: {}\n", b"release: [a]\n", b"release: {digest: {}}\n", b"{"])
+    def test_a_file_without_such_a_place_is_refused(self, raw: bytes) -> None:
+        with pytest.raises(BadSubmission, match=r"values.yaml:1"):
+            placed(self.RELEASE, raw, "sha256:1")
+
+
+class TestPlaceholders:
+    def test_a_key_is_indented_like_its_place(self) -> None:
+        told = fill("key: |\n    ${LAB_COSIGN_PUB}\nother: ${LAB_REGISTRY}/web\n", VALUES)
+        assert yaml.safe_load(told) == {"key": KEY, "other": "127.0.0.1:5000/web"}
+
+    def test_what_is_not_the_lab_s_stays(self) -> None:
+        assert fill("${HOME} ${LAB_OTHER} $LAB_REGISTRY", VALUES) == "${HOME} ${LAB_OTHER} $LAB_REGISTRY"
+
+    def test_every_text_file_is_filled_and_the_key_is_there(self, folder: Path) -> None:
+        (folder / "picture.bin").write_bytes(b"\xff${LAB_REGISTRY}")
+        files = filled(folder, VALUES)
+        assert b"127.0.0.1:5000" in files["policies/images.yaml"]
+        assert files["picture.bin"] == b"\xff${LAB_REGISTRY}"
+        assert files["keys/cosign.pub"] == KEY.encode()
+
+
+class TestFolders:
+    def test_the_reference_is_fine(self, folder: Path) -> None:
+        examine(load_submission(folder, lab="lab2", block=Lab2Block))
+
+    def test_a_link_is_refused(self, folder: Path) -> None:
+        (folder / "base" / "link").symlink_to("web.yaml")
+        with pytest.raises(BadSubmission, match=r"base/link.*symbolic link"):
+            check_files(folder, block_of(folder).release)
+
+    def test_a_remote_base_is_refused_with_its_line(self, folder: Path) -> None:
+        file = folder / "clusters" / "dev" / "kustomization.yaml"
+        file.write_text("resources:\n  - ../../base\n  - https://github.com/some/where?ref=main\n")
+        with pytest.raises(BadSubmission, match=r"clusters/dev/kustomization.yaml:3"):
+            check_files(folder, block_of(folder).release)
+
+    def test_a_large_file_is_refused(self, folder: Path) -> None:
+        (folder / "large.bin").write_bytes(bytes(11 * 1024 * 1024))
+        with pytest.raises(BadSubmission, match=r"large.bin"):
+            check_files(folder, block_of(folder).release)
+
+    def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
+        (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")
+        with pytest.raises(BadSubmission, match=r"hub/more.yaml:1.*no object of argocd"):
+            hub_objects(folder, "argocd")
+
+    def test_an_object_for_another_namespace_is_refused(self, folder: Path) -> None:
+        text = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: x\n  namespace: web\n"
+        (folder / "hub" / "more.yaml").write_text(text)
+        with pytest.raises(BadSubmission, match=r"hub/more.yaml:5"):
+            hub_objects(folder, "argocd")
+
+    def test_rights_are_the_engine_s_alone(self, folder: Path) -> None:
+        file = folder / "access" / "dev" / "rbac.yaml"
+        file.write_text(file.read_text().replace("kind: User, name: gitops", "kind: User, name: me"))
+        with pytest.raises(BadSubmission, match=r"access/dev/rbac.yaml:\d+.*somebody else"):
+            access_objects(folder)
+
+    def test_settings_are_about_health_and_differences_alone(self, folder: Path) -> None:
+        assert list(engine_settings(folder)) == ["resource.customizations.health.argoproj.io_Application"]
+        text = "kind: ConfigMap\ndata:\n  kustomize.buildOptions: --enable-exec\n"
+        (folder / "hub" / "settings.yaml").write_text(text)
+        with pytest.raises(BadSubmission, match=r"hub/settings.yaml:3"):
+            engine_settings(folder)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("engine: argocd", "engine: flux", "flux cannot be run yet"),
+            ("[vap]", "[kyverno]", "only ValidatingAdmissionPolicies"),
+        ],
+    )
+    def test_what_cannot_be_run_yet_is_said(self, folder: Path, old: str, new: str, said: str) -> None:
+        file = folder / "submission.yaml"
+        file.write_text(file.read_text().replace(old, new))
+        submission: Submission = load_submission(folder, lab="lab2", block=Lab2Block)
+        with pytest.raises(BadSubmission, match=said):
+            examine(submission)
+
+
+def test_images_are_the_same_each_time_and_all_different() -> None:
+    digests = {digest_of(name) for name in images()}
+    assert len(digests) == len(images()) == 9
+
+
+class TestPosture:
+    def files(self) -> dict[str, str]:
+        return {
+            path.relative_to(REFERENCE).as_posix(): path.read_text("utf-8")
+            for path in REFERENCE.rglob("*")
+            if path.is_file()
+        }
+
+    def test_the_reference_says_enough(self) -> None:
+        files = self.files()
+        assert list(posture_problems(files["SECURITY.md"], files)) == []
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("| mesh | ", "| meshes | ", "a row for the control mesh"),
+            ("(mesh/istio.yaml)", "(mesh/gone.yaml)", "mesh: a link to a file"),
+            ("](base/network.yaml) | netpol", "](base/web.yaml) | netpol", "with a NetworkPolicy"),
+            ("| rbac |", "| trust me |", "engine-rights: evidence is rbac"),
+        ],
+    )
+    def test_what_is_missing_is_said(self, old: str, new: str, said: str) -> None:
+        files = self.files()
+        text = files["SECURITY.md"]
+        assert old in text
+        found = [expected for expected, _ in posture_problems(text.replace(old, new), files)]
+        assert any(said in each for each in found), found
+
+    def test_an_empty_prose_is_no_prose(self) -> None:
+        files = self.files()
+        text = files["SECURITY.md"].partition("## What is left open")[0]
+        assert [expected for expected, _ in posture_problems(text, files)] == [
+            "50 words on what is left open"
+        ]

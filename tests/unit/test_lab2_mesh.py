@@ -1,0 +1,147 @@
+"""Mesh policy is computed: the reference has no problem, and each change of it has just its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from graders.lab2.mesh import mesh_problems
+from graders.paths import REPOSITORY
+
+ISTIO = REPOSITORY / "solutions" / "lab2" / "reference" / "mesh" / "istio.yaml"
+Objects = list[dict[str, Any]]
+
+
+def istio() -> Objects:
+    return list(yaml.safe_load_all(ISTIO.read_text("utf-8")))
+
+
+def named(objects: Objects, kind: str, name: str) -> dict[str, Any]:
+    return next(each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
+
+
+def problems(objects: Objects, mesh: str = "istio") -> list[str]:
+    return [f"{expected}: {observed}" for expected, observed in mesh_problems(mesh, objects)]
+
+
+def test_the_reference_has_none() -> None:
+    assert problems(istio()) == []
+
+
+def permissive(objects: Objects) -> None:
+    named(objects, "PeerAuthentication", "default")["spec"]["mtls"]["mode"] = "PERMISSIVE"
+
+
+def permissive_port(objects: Objects) -> None:
+    spec = {"selector": {"matchLabels": {"app.kubernetes.io/name": "web"}}, "mtls": {"mode": "STRICT"}}
+    spec["portLevelMtls"] = {8080: {"mode": "PERMISSIVE"}}
+    objects.append(
+        {
+            "apiVersion": "security.istio.io/v1",
+            "kind": "PeerAuthentication",
+            "metadata": {"name": "web", "namespace": "web"},
+            "spec": spec,
+        }
+    )
+
+
+def other_port(objects: Objects) -> None:
+    permissive_port(objects)
+    objects[-1]["spec"]["portLevelMtls"] = {9090: {"mode": "DISABLE"}}
+
+
+def nothing_denied(objects: Objects) -> None:
+    objects.remove(named(objects, "AuthorizationPolicy", "nothing"))
+
+
+def any_of_gateway(objects: Objects) -> None:
+    rule = named(objects, "AuthorizationPolicy", "web")["spec"]["rules"][0]
+    rule["from"] = [{"source": {"namespaces": ["gateway"]}}]
+
+
+def everybody(objects: Objects) -> None:
+    named(objects, "AuthorizationPolicy", "cache")["spec"]["rules"] = [{}]
+
+
+def denied_as_well(objects: Objects) -> None:
+    copied = copy.deepcopy(named(objects, "AuthorizationPolicy", "web"))
+    copied["metadata"]["name"], copied["spec"]["action"] = "no", "DENY"
+    objects.append(copied)
+
+
+def terminates(objects: Objects) -> None:
+    named(objects, "Gateway", "cross-network")["spec"]["servers"][0]["tls"]["mode"] = "SIMPLE"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (permissive, "mutual TLS of web:8080 is STRICT: it is PERMISSIVE"),
+        (permissive_port, "mutual TLS of web:8080 is STRICT: it is PERMISSIVE"),
+        (other_port, "mutual TLS of web:9090 is STRICT: it is DISABLE"),
+        (nothing_denied, "an AuthorizationPolicy in web that allows nothing: there is none"),
+        (any_of_gateway, "default of gateway may not call web:8080: it may"),
+        (everybody, "somebody without an identity may not call cache:6379: it may"),
+        (denied_as_well, "gateway of gateway may call web:8080: it may not"),
+        (terminates, "a Gateway server with AUTO_PASSTHROUGH for web: there is none"),
+    ],
+)
+def test_what_is_wrong_is_said(change: Callable[[Objects], None], said: str) -> None:
+    objects = istio()
+    change(objects)
+    assert said in problems(objects)
+
+
+LINKERD = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: web, annotations: {config.linkerd.io/default-inbound-policy: deny}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: web, labels: {mirror.linkerd.io/exported: "true"}}
+"""
+PAIR = """
+apiVersion: policy.linkerd.io/v1beta3
+kind: Server
+metadata: {{name: {workload}, namespace: web}}
+spec: {{podSelector: {{matchLabels: {{app.kubernetes.io/name: {workload}}}}}, port: {port}}}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: MeshTLSAuthentication
+metadata: {{name: {caller}, namespace: web}}
+spec: {{identityRefs: [{{kind: ServiceAccount, namespace: {namespace}, name: {caller}}}]}}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: AuthorizationPolicy
+metadata: {{name: {workload}, namespace: web}}
+spec:
+  targetRef: {{group: policy.linkerd.io, kind: Server, name: {workload}}}
+  requiredAuthenticationRefs: [{{group: policy.linkerd.io, kind: MeshTLSAuthentication, name: {caller}}}]
+"""
+
+
+def linkerd() -> Objects:
+    pairs = (("web", 8080, "gateway", "gateway"), ("cache", 6379, "web", "web"))
+    texts = [LINKERD, *(PAIR.format(workload=w, port=p, namespace=n, caller=c) for w, p, n, c in pairs)]
+    return list(yaml.safe_load_all("---".join(texts)))
+
+
+def test_linkerd_by_the_same_pairs() -> None:
+    assert problems(linkerd(), "linkerd") == []
+
+
+def test_linkerd_open_by_default_is_said() -> None:
+    objects = linkerd()
+    del objects[0]["metadata"]["annotations"]
+    assert any("default-inbound-policy: deny" in each for each in problems(objects, "linkerd"))
+
+
+def test_a_server_that_asks_for_no_identity_is_open() -> None:
+    objects = linkerd()
+    named(objects, "AuthorizationPolicy", "cache")["spec"]["requiredAuthenticationRefs"] = []
+    assert "somebody without an identity may not call cache:6379: it may" in problems(objects, "linkerd")
