@@ -24,7 +24,7 @@ from graders.cli.screen import Screen, print_raw
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.reports.registry import SIGNATURE
-from graders.verification import Finding, Judgement, VerifyRequest, hand_ins
+from graders.verification import Judgement, VerifiedReport, VerifyRequest, hand_ins
 from graders.verification import verify as verify_reports
 
 _SCHEMA = "kubeproof/verify/v1"
@@ -84,7 +84,7 @@ def verify(  # noqa: PLR0913, PLR0917  (a command line has as many options as it
     raise typer.Exit(exit_code(findings))
 
 
-def exit_code(findings: Sequence[Finding]) -> int:
+def exit_code(findings: Sequence[VerifiedReport]) -> int:
     """1 where a report cannot be believed, 3 where one could not be verified, else 0."""
     if any(each.judgement.suspicious for each in findings):
         return 1
@@ -133,7 +133,7 @@ def keygen(
     Screen(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
 
 
-def _show(findings: Sequence[Finding], *, signed: bool) -> None:
+def _show(findings: Sequence[VerifiedReport], *, signed: bool) -> None:
     console = Screen()
     table = Table("learner", "report", "claimed", "found", "", box=None, pad_edge=False)
     for each in findings:

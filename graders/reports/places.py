@@ -18,7 +18,7 @@ _READ = 8_000
 
 
 @dataclass(frozen=True)
-class Place:
+class CodePlace:
     """A line of a file, by its path inside the submission; `said` is what the text says of it."""
 
     path: str
@@ -26,7 +26,7 @@ class Place:
     said: str
 
 
-def places_in(text: str) -> Iterator[Place]:
+def places_in(text: str) -> Iterator[CodePlace]:
     """Every place that the first 8,000 characters of `text` name, each once; none leads out of its folder."""
     text = text[:_READ]
     seen: set[tuple[str, int]] = set()
@@ -39,4 +39,4 @@ def places_in(text: str) -> Iterator[Place]:
         seen.add(place)
         end = found[at + 1].start() if at + 1 < len(found) else len(text)
         said = text[match.end() : end].strip(" \n\t:/;")
-        yield Place(*place, said)
+        yield CodePlace(*place, said)

@@ -31,7 +31,7 @@ class Judgement(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class VerifiedReport:
     """The judgement of one learner's report; `told` are reasons and remarks, one sentence each."""
 
     learner: str

@@ -14,7 +14,7 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True)
-class HandIn:
+class HandedIn:
     """One learner's: `results` is the folder with report.json, `submission` a folder, archive, repository."""
 
     learner: str
@@ -22,7 +22,7 @@ class HandIn:
     submission: Path | None
 
 
-def hand_ins(reports: Path, submissions: Path) -> tuple[HandIn, ...]:
+def hand_ins(reports: Path, submissions: Path) -> tuple[HandedIn, ...]:
     """Every learner with a report below `reports`, in order of name.
 
     A report is REPORTS/LEARNER/report.json, or deeper, as downloaded artifacts have it; a submission is
@@ -47,7 +47,7 @@ def hand_ins(reports: Path, submissions: Path) -> tuple[HandIn, ...]:
             fix=f"put each learner's results in a folder of their name: {reports}/LEARNER/{REPORT}",
         )
     return tuple(
-        HandIn(learner, results, _submission(submissions, learner))
+        HandedIn(learner, results, _submission(submissions, learner))
         for learner, results in sorted(found.items())
     )
 

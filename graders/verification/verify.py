@@ -30,8 +30,8 @@ from graders.reports.report_json import report_document
 from graders.submissions import load_submission
 from graders.verification.commits import checked_out, is_repository
 from graders.verification.comparing import differences, points, remarks
-from graders.verification.findings import Finding, Judgement
-from graders.verification.handins import HandIn
+from graders.verification.findings import Judgement, VerifiedReport
+from graders.verification.handins import HandedIn
 
 Report = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ class VerifyRequest:
     """
 
     lab: Lab
-    hand_ins: Sequence[HandIn]
+    hand_ins: Sequence[HandedIn]
     out: Path
     provider: str
     sample: int | None = None
@@ -65,13 +65,13 @@ class VerifyRequest:
 class _Looked:
     """A report that nothing speaks against so far: what it is about, and what it says."""
 
-    hand_in: HandIn
-    finding: Finding
+    hand_in: HandedIn
+    finding: VerifiedReport
     report: Report
     submission: Path
 
 
-def verify(request: VerifyRequest, progress: Progress) -> tuple[Finding, ...]:
+def verify(request: VerifyRequest, progress: Progress) -> tuple[VerifiedReport, ...]:
     """Look at every report, and grade a sample of those that nothing speaks against; in order of learner.
 
     Raises:
@@ -83,7 +83,7 @@ def verify(request: VerifyRequest, progress: Progress) -> tuple[Finding, ...]:
         ]
         whole = [each for each in looked if isinstance(each, _Looked)]
         chosen = _sample(whole, request)
-        findings = {each.learner: each for each in looked if isinstance(each, Finding)}
+        findings = {each.learner: each for each in looked if isinstance(each, VerifiedReport)}
         findings |= {each.hand_in.learner: each.finding for each in whole}
         if chosen:
             progress.say(f"grading {len(chosen)} of {len(request.hand_ins)} again (--seed {request.seed})")
@@ -91,7 +91,7 @@ def verify(request: VerifyRequest, progress: Progress) -> tuple[Finding, ...]:
     return tuple(findings[learner] for learner in sorted(findings))
 
 
-def _look(request: VerifyRequest, hand_in: HandIn, scratch: Path) -> _Looked | Finding:
+def _look(request: VerifyRequest, hand_in: HandedIn, scratch: Path) -> _Looked | VerifiedReport:
     """All that can be told without a cluster."""
     learner, ref = hand_in.learner, request.ref
     try:
@@ -103,8 +103,8 @@ def _look(request: VerifyRequest, hand_in: HandIn, scratch: Path) -> _Looked | F
             raise UsageError(f"this is a report of lab {report['lab']!r}")
     except UsageError as error:
         told = f"it is no report of {request.lab.id} by kubeproof: {error.problem}"
-        return Finding(learner, Judgement.UNREADABLE, (told,))
-    base = Finding(learner, Judgement.CONSISTENT, claimed=points(report))
+        return VerifiedReport(learner, Judgement.UNREADABLE, (told,))
+    base = VerifiedReport(learner, Judgement.CONSISTENT, claimed=points(report))
     if request.key is not None:
         try:
             statement = check_signature(hand_in.results, SIGNATURE, request.key)
@@ -124,7 +124,7 @@ def _look(request: VerifyRequest, hand_in: HandIn, scratch: Path) -> _Looked | F
     return base if base.judgement is not Judgement.CONSISTENT else _Looked(hand_in, base, report, submission)
 
 
-def _submission(request: VerifyRequest, hand_in: HandIn, ref: str, scratch: Path) -> tuple[Path, str]:
+def _submission(request: VerifyRequest, hand_in: HandedIn, ref: str, scratch: Path) -> tuple[Path, str]:
     """Where the submission is, and its digest; that is empty for one that is rejected.
 
     Raises:
@@ -148,8 +148,8 @@ def _submission(request: VerifyRequest, hand_in: HandIn, ref: str, scratch: Path
 
 
 def _judged_again(
-    request: VerifyRequest, hand_in: HandIn, report: Report, base: Finding, digest: str
-) -> Finding:
+    request: VerifyRequest, hand_in: HandedIn, report: Report, base: VerifiedReport, digest: str
+) -> VerifiedReport:
     """What the record that was handed in says today, with no cluster: it may be forged itself."""
     try:
         again = judge_bundle(request.lab, hand_in.results / "bundle")
@@ -173,7 +173,9 @@ def _sample(looked: Sequence[_Looked], request: VerifyRequest) -> list[_Looked]:
     return [looked[place] for place in sorted(places)]
 
 
-def _graded_again(request: VerifyRequest, chosen: Sequence[_Looked], progress: Progress) -> Iterable[Finding]:
+def _graded_again(
+    request: VerifyRequest, chosen: Sequence[_Looked], progress: Progress
+) -> Iterable[VerifiedReport]:
     request.out.mkdir(parents=True, exist_ok=True)
     with (
         grading_processes(request.provider, progress) as processes,
@@ -184,7 +186,7 @@ def _graded_again(request: VerifyRequest, chosen: Sequence[_Looked], progress: P
 
 def _again(
     request: VerifyRequest, looked: _Looked, processes: GradingProcesses, progress: Progress
-) -> Finding:
+) -> VerifiedReport:
     learner = looked.hand_in.learner
     out, log = request.out / learner, request.out / f"{learner}.log"
     how = ["--provider", request.provider, "--learner", learner, "--out", str(out)]
