@@ -82,6 +82,7 @@ class _Book:
             attempts = [one for one in grades.values() if (one.learner_id, one.lab) == pair]
             if chosen := grades.get(final.attempt) or (attempts[-1] if attempts else None):
                 self.counting[pair] = chosen
+        self.decided = {(one.learner_id, one.lab): one.at for one in store.overrides()}
         self.reports = store.reports([one.id for one in self.counting.values()])
         self.labs = sorted({lab for _, lab in self.finals})
 
@@ -120,6 +121,8 @@ class _Book:
         report = self.reports[stored.id] if stored else {}
         state = _STATES[final.state]
         graded = state is GradeState.GRADED
+        decided = self.decided.get((final.learner_id, final.lab))
+        changed = [at for at in (stored.at if stored else None, decided) if at is not None]
         return LabGrade(
             final.learner_id,
             final.lab,
@@ -131,7 +134,7 @@ class _Book:
             losses=tuple(_losses(report)),
             problem=_problem(final, stored),
             submitted_at=stored.submitted_at if stored else None,
-            graded_at=stored.at if stored else None,
+            graded_at=max(changed, default=None),
             digest=stored.submission if stored else "",
         )
 

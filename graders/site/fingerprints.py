@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import PurePosixPath
 
 from pygments.lexer import Lexer
@@ -19,6 +20,7 @@ from pygments.util import ClassNotFound
 
 GRAM = 18
 WINDOW = 12
+_ITSELF = 1
 LARGEST = 1_000_000
 """Characters of one submission that are looked at."""
 
@@ -60,49 +62,67 @@ def fingerprints(files: Mapping[str, str], without: Collection[int] = ()) -> tup
     left = LARGEST
     for path, text in sorted(files.items()):
         if PurePosixPath(path).suffix in SOURCES and left > 0:
-            kept = [gram for gram in grams(path, text[:left]) if gram.hash not in without]
-            found += _winnowed(kept)
+            tokens = _tokens(path, text[:left])
+            hashes = _hashes(tokens)
+            kept = [i for i, value in enumerate(hashes) if value not in without]
+            chosen = (kept[i] for i in _winnowed([hashes[i] for i in kept]))
+            found += [Gram(hashes[i], path, tokens[i][1], tokens[i + GRAM - 1][1]) for i in chosen]
             left -= len(text)
     return tuple(found)
 
 
-def grams(path: str, text: str) -> Iterator[Gram]:
-    """Every gram of a text, in order; none where nothing knows its language."""
-    tokens = list(_tokens(path, text[:LARGEST]))
-    for i in range(len(tokens) - GRAM + 1):
-        run = tokens[i : i + GRAM]
-        yield Gram(hash(tuple(kind for kind, _ in run)), path, run[0][1], run[-1][1])
+def gram_hashes(path: str, text: str) -> list[int]:
+    """The hash of every gram of a text, in order; none where nothing knows its language."""
+    return _hashes(_tokens(path, text[:LARGEST]))
 
 
-def _winnowed(all_of_them: list[Gram]) -> Iterator[Gram]:
-    """The least of each window, the rightmost of equals; each is told once."""
-    keys = [(gram.hash, -i) for i, gram in enumerate(all_of_them)]
+def _hashes(tokens: list[tuple[int, int]]) -> list[int]:
+    """Of numbers alone, so that they are the same in every process."""
+    numbers = [number for number, _ in tokens]
+    return [hash(tuple(numbers[i : i + GRAM])) for i in range(len(numbers) - GRAM + 1)]
+
+
+def _winnowed(hashes: list[int]) -> Iterator[int]:
+    """Where the least of each window is, the rightmost of equals; each place is told once."""
     last = -1
-    for start in range(max(len(keys) - WINDOW + 1, min(len(keys), 1))):
-        best = -min(keys[start : start + WINDOW])[1]
+    for end in range(min(WINDOW, len(hashes)), len(hashes) + 1):
+        start = max(end - WINDOW, 0)
+        if last < start:
+            best = min(range(start, end), key=lambda i: (hashes[i], -i)) if end else -1
+        else:
+            best = end - 1 if hashes[end - 1] <= hashes[last] else last
         if best != last:
             last = best
-            yield all_of_them[best]
+            yield best
 
 
-def _tokens(path: str, text: str) -> Iterator[tuple[int, int]]:
+def _tokens(path: str, text: str) -> list[tuple[int, int]]:
     """What counts of a text as numbers that are equal where it is, and the lines."""
     try:
         lexer: Lexer = get_lexer_for_filename(path, stripnl=False)
     except ClassNotFound:
-        return
+        return []
+    found = []
     line = 1
     for kind, value in lexer.get_tokens(text):
-        if value.strip() and not any(_is(kind, left_out) for left_out in (Comment, Whitespace, String.Doc)):
-            yield _number(kind, value), line
+        number = _sort(kind)
+        if number and (told := value.strip()):
+            found.append((_number(told) if number == _ITSELF else number, line))
         line += value.count("\n")
+    return found
 
 
-def _number(kind: _TokenType, value: str) -> int:
-    for same in (Name, String, Number):
-        if _is(kind, same):
-            return zlib.crc32(str(same).encode())
-    return zlib.crc32(value.strip().encode())
+@cache
+def _sort(kind: _TokenType) -> int:
+    """0 for what does not count, one number for all names, literals or numbers, `_ITSELF` for the rest."""
+    if any(_is(kind, sort) for sort in (Comment, Whitespace, String.Doc)):
+        return 0
+    return next((_number(str(sort)) for sort in (Name, String, Number) if _is(kind, sort)), _ITSELF)
+
+
+@lru_cache(maxsize=10_000)
+def _number(value: str) -> int:
+    return zlib.crc32(value.encode("utf-8", "surrogatepass")) + _ITSELF + 1
 
 
 def _is(kind: _TokenType, sort: _TokenType) -> bool:

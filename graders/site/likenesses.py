@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from graders.site.fingerprints import Gram, fingerprints, grams
+from graders.site.fingerprints import Gram, fingerprints, gram_hashes
 from graders.site.model import LabSources
 
 FEWEST_SHARED = 12
@@ -57,7 +57,7 @@ class Likenesses:
 
 def likenesses(sources: LabSources) -> Likenesses:
     """Compare every submission of a lab with every other."""
-    given = {gram.hash for path, text in sources.given.items() for gram in grams(path, text)}
+    given = {value for path, text in sources.given.items() for value in gram_hashes(path, text)}
     own = {name: fingerprints(files, given) for name, files in sorted(sources.handed_in.items())}
     holders: dict[int, list[str]] = defaultdict(list)
     for name, chosen in own.items():

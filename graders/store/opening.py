@@ -56,6 +56,9 @@ def _expect(address: Address, *, create: bool) -> None:
         raise UsageError("there is no store here", file=address.shown, fix="`kubeproof batch` makes one")
     try:
         make_folder(file.parent)
+        if create:
+            # Grades are nobody else's to read, whatever the umask; SQLite's other files take after this one.
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise UsageError(
             f"the store cannot be made here: {error.strerror}", file=address.shown, fix="name another folder"

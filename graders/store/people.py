@@ -8,13 +8,26 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from graders.cohort import Extension, Learner, Roster
+from graders.faults import UsageError
 from graders.store.rows import ORDER
 from graders.store.schema import LEARNERS
 
 
 def enrol(connection: Connection, roster: Roster) -> None:
-    """Make `roster` the class."""
+    """Make `roster` the class.
+
+    Raises:
+        UsageError: it writes somebody's id in another case than before, which would make two persons of one.
+    """
     there = set(connection.execute(select(LEARNERS.c.learner_id)).scalars())
+    known = {each.lower(): each for each in there}
+    for learner in roster.learners:
+        before = known.get(learner.learner_id.lower(), learner.learner_id)
+        if before != learner.learner_id:
+            raise UsageError(
+                f"the roster calls {learner.learner_id!r} whom the store knows as {before!r}",
+                fix=f"write {before} in the roster",
+            )
     connection.execute(update(LEARNERS).values(enrolled=False))
     for place, learner in enumerate(roster.learners):
         values = {

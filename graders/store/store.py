@@ -266,9 +266,13 @@ class GradeStore:
         said = {(one.learner_id, one.lab): one for one in self.overrides()}
         policy = self.policy()
         slugs = {*policy.labs, *(one.lab for one in held), *(lab for _, lab in said), *labs}
+        handed_in: dict[tuple[str, str], list[StoredGrade]] = {}
+        for one in held:
+            handed_in.setdefault((one.learner_id, one.lab), []).append(one)
         found: dict[tuple[str, str], Final] = {}
         for learner in self.roster().learners if learners is None else learners:
-            work = {lab: _work(learner.learner_id, lab, held, said) for lab in slugs}
+            keys = {lab: (learner.learner_id, lab) for lab in slugs}
+            work = {lab: _work(handed_in.get(of, ()), said.get(of)) for lab, of in keys.items()}
             for lab, final in finals(learner, work, policy).items():
                 if not labs or lab in labs:
                     found[learner.learner_id, lab] = final
@@ -337,18 +341,12 @@ class GradeStore:
             )
 
 
-def _work(
-    learner_id: str,
-    lab: str,
-    grades: Iterable[StoredGrade],
-    said: dict[tuple[str, str], OverrideEntry],
-) -> LabWork:
-    override = said.get((learner_id, lab))
-    mine = [one for one in grades if (one.learner_id, one.lab) == (learner_id, lab)]
+def _work(grades: Iterable[StoredGrade], override: OverrideEntry | None) -> LabWork:
+    """What one learner did for one lab."""
     return LabWork(
         tuple(
             Attempt(str(one.attempt), one.verdict, one.total, one.possible, one.submitted_at)
-            for one in sorted(mine, key=lambda one: (one.submitted_at or one.first_at, one.attempt))
+            for one in sorted(grades, key=lambda one: (one.submitted_at or one.first_at, one.attempt))
         ),
         Override(override.points, override.possible, override.author, override.reason, override.at)
         if override is not None and override.points is not None

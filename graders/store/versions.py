@@ -106,11 +106,13 @@ def _copy_file(database: Database, version: str) -> Path:
     kept = file.with_name(f"{file.name}.{version}-{_stamp()}.bak")
     partly = kept.with_name(f".{kept.name}.{os.getpid()}")
     try:
+        # As private as a store is.
+        os.close(os.open(partly, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         with (
-            contextlib.closing(sqlite3.connect(file)) as of,
-            contextlib.closing(sqlite3.connect(partly)) as to,
+            contextlib.closing(sqlite3.connect(file)) as source,
+            contextlib.closing(sqlite3.connect(partly)) as copy,
         ):
-            of.backup(to)
+            source.backup(copy)
         partly.replace(kept)
     except (sqlite3.Error, OSError) as error:
         raise InfraFault(

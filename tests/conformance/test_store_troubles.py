@@ -363,6 +363,20 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
 # --- where bundles lie -----------------------------------------------------------------------------
 
 
+def test_a_store_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    place = tmp_path / "class.db"
+    of_version(str(place), OLDER)
+    with opened(place) as store:
+        store.history()
+    (copy,) = tmp_path.glob("*.bak")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with open_store(tmp_path / "other.db") as store:
+        enrol_all(store)
+        files = list(tmp_path.glob("other.db*"))
+        assert len(files) == 3
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
 def test_a_class_moves_with_its_store(tmp_path: Path) -> None:
     home, elsewhere = tmp_path / "class", tmp_path / "archive"
     inside = small_bundle(home / "out" / "ada" / "bundle")

@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event, func, select
 
 from graders.cohort import (
@@ -25,7 +27,7 @@ from graders.cohort import (
 from graders.faults import UsageError
 from graders.model import Verdict
 from graders.store import Event, GradeStore, open_store
-from graders.store.schema import ATTEMPTS, GRADES
+from graders.store.schema import ATTEMPTS, GRADES, METADATA, VERSION_TABLE
 from tests.unit.store_grades import LEARNERS, enrol_all, grade, key, with_total
 
 FIRST = LEARNERS[0]
@@ -176,6 +178,12 @@ def test_the_class_comes_back_in_the_order_of_its_roster(store: GradeStore) -> N
     store.adopt(CoursePolicy(labs={"lab1": LabPolicy(datetime(2026, 10, 12, tzinfo=UTC))}))
     store.enrol(roster)
     assert store.roster() == roster
+
+
+def test_a_learner_is_not_made_two_by_another_case(store: GradeStore) -> None:
+    with pytest.raises(UsageError, match=r"calls 'LEARNER00' whom the store knows as 'learner00'"):
+        store.enrol(Roster.of_ids(["LEARNER00"]))
+    assert len(store.roster().learners) == len(LEARNERS)
 
 
 def test_who_left_keeps_grades_and_is_in_no_result(store: GradeStore) -> None:
@@ -409,6 +417,13 @@ def test_a_block_that_fails_writes_nothing(store: GradeStore) -> None:
         store.save(grade())
     event.remove(engine, "commit", fail)
     assert whole(store) == 0
+
+
+def test_migrations_make_the_tables_that_the_store_uses(store: GradeStore) -> None:
+    with store._database.reading() as connection:
+        options = {"version_table": VERSION_TABLE}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_a_store_that_is_not_there_is_told(url: str) -> None:

@@ -194,9 +194,9 @@ def test_what_is_in_the_store_is_what_gradebooks_and_the_site_show(batch: Batch,
         "ada": (GradeState.GRADED, Decimal(2)),
         "bob": (GradeState.GRADED, Decimal(1)),
         "cyd": (GradeState.GRADED, Decimal(2)),
-        "dan": (GradeState.MISSING, None),
+        "dan": (GradeState.REJECTED, None),
         "eve": (GradeState.GRADED, Decimal(2)),
-        "fay": (GradeState.MISSING, None),
+        "fay": (GradeState.REJECTED, None),
     }
     assert [one.change for one in found["bob"].adjustments] == [Decimal(1)]
     assert {loss.check for loss in found["bob"].losses}

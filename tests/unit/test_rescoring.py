@@ -20,7 +20,7 @@ from graders.gradekey import GradeKey, judge_key, score_key
 from graders.judgement import judge_bundle
 from graders.model import Criterion, GradeReport, Rubric, Status, Verdict
 from graders.progress import Silent
-from graders.reports.report_json import report_document
+from graders.reports.report_json import _validator, report_document
 from graders.rescoring import rescore
 from graders.rescoring.again import score_again
 from graders.store import Event, GradeStore, NewGrade, open_store
@@ -124,6 +124,7 @@ def test_another_rubric_is_applied_to_stored_outcomes_as_if_they_were_judged(
     assert (again.total, again.possible) == (anew.score.total, anew.score.possible)
     assert again.percent == anew.score.percent
     document = store.report(store.save(again).id)
+    assert not list(_validator().iter_errors(document))
     assert without_clocks(document) == _decimals(without_clocks(report_document(anew)))
 
 
