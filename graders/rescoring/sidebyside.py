@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,36 +17,31 @@ from graders.gradekey import GradeKey
 from graders.rescoring.again import judge_again, refused
 from graders.store import NewGrade, StoredGrade
 
-ONE_TAKES_AT_MOST_S = 600
-"""Seconds after which judging one bundle counts as hanging."""
+MOST_S = 600.0
+"""Judging one bundle takes half a second; one that takes so long hangs."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A grade to be judged again, its report as it was stored, and the key that it then has."""
+    """A grade to be judged again, its report as it was stored, and the key that it then has.
+
+    Judging it is not done in `most_s` seconds only if it hangs.
+    """
 
     grade: StoredGrade
     report: dict[str, Any]
     key: GradeKey
+    most_s: float = MOST_S
 
 
-def judge_side_by_side(
-    jobs: Sequence[Job], at_once: int, judge: Callable[[Job], NewGrade] | None = None
-) -> Iterator[NewGrade]:
-    """The grades as they come, in any order; what kills its process, twice, is UNGRADED.
-
-    Args:
-        jobs: what to judge.
-        at_once: how many processes.
-        judge: what is done in a process; importable there.
-    """
-    judge = judge or judge_one
+def judge_side_by_side(jobs: Sequence[Job], at_once: int) -> Iterator[NewGrade]:
+    """The grades as they come, in any order, of `at_once` processes; what kills its own is UNGRADED."""
     left: list[Job] = []
     with _pool(min(at_once, max(1, len(jobs)))) as pool:
         running: dict[Future[NewGrade], Job] = {}
         for job in jobs:
             try:
-                running[pool.submit(judge, job)] = job
+                running[pool.submit(judge_one, job)] = job
             except BrokenProcessPool:
                 left.append(job)
         for future in as_completed(running):
@@ -57,28 +52,27 @@ def judge_side_by_side(
     if left:
         # One of them ended the processes of all: each gets one of its own.
         with ThreadPoolExecutor(at_once) as threads:
-            yield from threads.map(lambda job: _alone(judge, job), left)
+            yield from threads.map(_alone, left)
 
 
 def judge_one(job: Job) -> NewGrade:
     """Judge one bundle, in a process of the pool."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(ONE_TAKES_AT_MOST_S)
+    signal.setitimer(signal.ITIMER_REAL, job.most_s)
     try:
         return judge_again(_lab(job.grade.lab), job.grade, job.report, job.key)
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         gc.collect()
 
 
-def _alone(judge: Callable[[Job], NewGrade], job: Job) -> NewGrade:
+def _alone(job: Job) -> NewGrade:
     try:
         with _pool(1) as pool:
-            return pool.submit(judge, job).result()
+            return pool.submit(judge_one, job).result()
     except BrokenProcessPool:
         problem = (
-            "grader: judging it ended the process that judged it, "
-            f"or was not done within {ONE_TAKES_AT_MOST_S} s"
+            f"grader: judging it ended the process that judged it, or was not done within {job.most_s:g} s"
         )
         return refused(job.grade, job.report, job.key, problem)
 

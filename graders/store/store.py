@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from graders.cohort import (
@@ -87,11 +87,10 @@ class GradeStore:
             one_at_a_time(connection)
             if roster is not None:
                 people.enrol(connection, roster)
-            text = rows.policy(connection)
-            if policy is not None and policy_text(policy) != text:
-                text = policy_text(policy)
-                connection.execute(insert(COURSE).values(policy=text, author=author, at=_now()))
-            rules = policy_from(text, self.address.shown) if text else CoursePolicy()
+            if policy is not None and policy_text(policy) != rows.policy(connection):
+                new = insert(COURSE).values(policy=policy_text(policy), author=author, at=_now())
+                connection.execute(new)
+            rules = self._policy(connection)
             for learner in people.roster(connection, everybody=False).learners:
                 check_granted(rules, learner)
 
@@ -103,8 +102,7 @@ class GradeStore:
     def policy(self) -> CoursePolicy:
         """The rules of the course; where none were adopted, those that cost nobody anything."""
         with self._database.reading() as connection:
-            text = rows.policy(connection)
-        return policy_from(text, self.address.shown) if text else CoursePolicy()
+            return self._policy(connection)
 
     # --- grades -------------------------------------------------------------------------------------
 
@@ -128,7 +126,7 @@ class GradeStore:
         self, *, lab: str = "", learner_id: str = "", verdict: Verdict | None = None
     ) -> list[StoredGrade]:
         """The grade that holds of every attempt, in the order of the roster, labs and attempts."""
-        wanted = [GRADES.c.id == ATTEMPTS.c.grade_id]
+        wanted = []
         if lab:
             wanted.append(ATTEMPTS.c.lab == lab)
         if learner_id:
@@ -136,7 +134,7 @@ class GradeStore:
         if verdict is not None:
             wanted.append(GRADES.c.verdict == verdict.value)
         with self._database.reading() as connection:
-            return rows.grades(connection, self.address, *wanted)
+            return self._held(connection, *wanted)
 
     def latest(self, learner_id: str, lab: str) -> StoredGrade | None:
         """The grade of the learner's last attempt at the lab."""
@@ -151,10 +149,8 @@ class GradeStore:
     def by_record(self, learner_id: str, lab: str, record: str) -> StoredGrade | None:
         """The grade that holds and was judged from a record of that key: `rescore` makes it today's."""
         with self._database.reading() as connection:
-            found = rows.grades(
+            found = self._held(
                 connection,
-                self.address,
-                GRADES.c.id == ATTEMPTS.c.grade_id,
                 GRADES.c.record_key == record,
                 ATTEMPTS.c.learner_id == learner_id,
                 ATTEMPTS.c.lab == lab,
@@ -262,15 +258,17 @@ class GradeStore:
             learners: only these; None: the class.
             grades: as if these were the grades that hold.
         """
-        held = self.grades() if grades is None else grades
-        said = {(one.learner_id, one.lab): one for one in self.overrides()}
-        policy = self.policy()
+        with self._database.reading() as connection:
+            held = self._held(connection) if grades is None else grades
+            said = rows.holding(connection)
+            policy = self._policy(connection)
+            class_ = people.roster(connection, everybody=False).learners if learners is None else learners
         slugs = {*policy.labs, *(one.lab for one in held), *(lab for _, lab in said), *labs}
         handed_in: dict[tuple[str, str], list[StoredGrade]] = {}
         for one in held:
             handed_in.setdefault((one.learner_id, one.lab), []).append(one)
         found: dict[tuple[str, str], Final] = {}
-        for learner in self.roster().learners if learners is None else learners:
+        for learner in class_:
             keys = {lab: (learner.learner_id, lab) for lab in slugs}
             work = {lab: _work(handed_in.get(of, ()), said.get(of)) for lab, of in keys.items()}
             for lab, final in finals(learner, work, policy).items():
@@ -279,6 +277,13 @@ class GradeStore:
         return found
 
     # --- inside -------------------------------------------------------------------------------------
+
+    def _policy(self, connection: Connection) -> CoursePolicy:
+        text = rows.policy(connection)
+        return policy_from(text, self.address.shown) if text else CoursePolicy()
+
+    def _held(self, connection: Connection, *wanted: ColumnElement[bool]) -> list[StoredGrade]:
+        return rows.grades(connection, self.address, GRADES.c.id == ATTEMPTS.c.grade_id, *wanted)
 
     def _save(self, connection: Connection, grade: NewGrade) -> int:
         _expect_learner(connection, grade.learner_id, self.address)

@@ -23,6 +23,7 @@ from graders.progress import Silent
 from graders.reports.report_json import _validator, report_document
 from graders.rescoring import rescore
 from graders.rescoring.again import score_again
+from graders.rescoring.sidebyside import Job, judge_side_by_side
 from graders.store import Event, GradeStore, NewGrade, open_store
 from tests.unit.lab1_recording import reference
 
@@ -258,3 +259,15 @@ def test_what_was_rejected_or_left_no_record_is_never_judged(store: GradeStore, 
     found = rescore(store, course(), Silent())
     assert (found.changes, found.judged, found.up_to_date, found.ungraded) == ((), 0, 3, 1)
     assert [one.verdict for one in found.to_grade] == [Verdict.UNGRADED]
+
+
+def test_judging_that_does_not_end_is_ended_and_takes_nobody_else_along(
+    store: GradeStore, key: GradeKey
+) -> None:
+    hanging, other = (Job(one, store.report(one.id), key) for one in store.grades())
+    # Nothing is judged in a thousandth of a second.
+    jobs = [dataclasses.replace(hanging, most_s=0.001), other]
+    found = {one.learner_id: one for one in judge_side_by_side(jobs, at_once=1)}
+    assert found["ada"].verdict is Verdict.UNGRADED
+    assert found["ada"].problem.endswith("ended the process that judged it, or was not done within 0.001 s")
+    assert found["bob"].verdict is Verdict.GRADED
