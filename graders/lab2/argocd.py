@@ -150,7 +150,6 @@ def argocd(owner: OwnedFolder, folder: Path, kubeconfig: Path, programs: EngineP
                         "--probe-addr", f"{at}:{sets_probe}", "--webhook-addr", f"{at}:{sets_hook}",
                     ],
                     sets_probe,
-                    "/healthz",
                 ),
                 service(
                     "argocd-application-controller",
