@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ from graders.cli.screen import Screen
 from graders.faults import InfraFault
 
 if TYPE_CHECKING:
+    from graders.benchmarks.classes import Throughput
     from graders.benchmarks.grades import Grade
     from graders.benchmarks.proxy import ProxyCost
     from graders.benchmarks.starts import Comparison, Measure
@@ -27,6 +28,9 @@ def bench(
     grades: Annotated[
         int, typer.Option(min=0, help="Measured grades of the first lab's reference on each provider.")
     ] = 1,
+    class_size: Annotated[
+        int, typer.Option(min=0, help="Hand-ins of the class that is graded one by one and side by side.")
+    ] = 12,
     kind: Annotated[
         bool, typer.Option(help="Measure kind too, with a Docker engine of our own if none answers.")
     ] = True,
@@ -40,8 +44,9 @@ def bench(
     (nodes Ready, default ServiceAccount, a pod scheduled) and resident memory of all processes then.
     Then whole grades of the first lab's reference, embedded and on kind. Last the fault proxy: a GET
     of a small object through it and past it, in turns, and its CPU at 50 requests a second beside that of
-    a cluster at rest with its recorders.
+    a cluster at rest with its recorders. And a class: its hand-ins one by one, then side by side.
     """
+    from graders.benchmarks.classes import measure_class  # noqa: PLC0415
     from graders.benchmarks.grades import grades_json, measure_grades  # noqa: PLC0415  (--help is quick)
     from graders.benchmarks.proxy import measure_proxy  # noqa: PLC0415
     from graders.benchmarks.starts import compare  # noqa: PLC0415
@@ -56,8 +61,10 @@ def bench(
         lab = load_course().find_lab("1")
         graded = measure_grades(lab, ["embedded", *more], grades, progress) if grades else {}
         cost = measure_proxy(runs, progress)
+        ways = measure_class(lab, class_size, progress) if class_size else ()
     if json_file is not None:
         measured = comparison.as_json() | {"grades": grades_json(graded), "proxy": cost.as_json()}
+        measured["class"] = [way.as_json() for way in ways]
         json_file.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     console.print(_table(comparison))
     for other in comparison.others:
@@ -66,6 +73,10 @@ def bench(
     if graded:
         console.print(_grades_table(graded))
     console.print(_proxy_table(cost))
+    if ways:
+        console.print(_class_table(ways))
+        gain = ways[0].seconds / ways[1].seconds
+        console.print(f"side by side is {gain:.2f} times as fast; processors were busy {ways[1].busy:.0%}")
 
 
 def _kind(progress: TerminalProgress, engine: contextlib.ExitStack) -> dict[str, Callable[[], Measure]]:
@@ -105,6 +116,16 @@ def _grades_table(grades: dict[str, tuple[Grade, ...]]) -> Table:
         scores = ", ".join(dict.fromkeys(f"{grade.percent} %" for grade in each))
         seconds = [f"{total[which]:.1f} s" for which in ("median", "min", "max")]
         table.add_row(name, *seconds, f"{start_s:.1f} s", scores)
+    return table
+
+
+def _class_table(ways: Sequence[Throughput]) -> Table:
+    table = Table(title=f"A class of {len(ways[0].percents)}, the reference each")
+    for heading in ("at once", "seconds", "of processors", "busy", "scores"):
+        table.add_column(heading, justify="right")
+    for way in ways:
+        scores = ", ".join(f"{percent} %" for percent in sorted(set(way.percents)))
+        table.add_row(str(way.jobs), f"{way.seconds:.0f} s", f"{way.cpu_s:.0f} s", f"{way.busy:.0%}", scores)
     return table
 
 
