@@ -85,4 +85,8 @@ def _pool(size: int) -> ProcessPoolExecutor:
 
 @cache
 def _lab(slug: str) -> Lab:
-    return load_course().find_lab(slug)
+    lab = load_course().find_lab(slug)
+    # What is loaded by now stays: no collection has to look at it again.
+    gc.collect()
+    gc.freeze()
+    return lab
