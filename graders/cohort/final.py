@@ -31,7 +31,7 @@ NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LabAttempt:
     """One hand-in and what it earned; `total` is None unless GRADED. `name` tells attempts apart."""
 
     name: str
@@ -56,7 +56,7 @@ class Override:
 class LabWork:
     """What a learner did for a lab, in the order of handing in, and what a person said of it."""
 
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[LabAttempt, ...] = ()
     override: Override | None = None
 
 
@@ -161,7 +161,7 @@ class _Lab:
             return self._without_points(FinalState.EXCUSED, Line(LineKind.EXCUSED, "excused, by the roster"))
         return self._decided(work.attempts)
 
-    def _decided(self, attempts: tuple[Attempt, ...]) -> Final:
+    def _decided(self, attempts: tuple[LabAttempt, ...]) -> Final:
         if not attempts:
             return self._without_points(FinalState.MISSING, Line(LineKind.NOTE, "nothing was handed in"))
         graded = [one for one in attempts if one.verdict is Verdict.GRADED]
@@ -190,7 +190,7 @@ class _Lab:
         told = f"attempt {place} of {len(attempts)} counts: {which} that could be graded"
         return _with_first(best, Line(LineKind.ATTEMPT, told))
 
-    def _late(self, attempt: Attempt) -> Final:
+    def _late(self, attempt: LabAttempt) -> Final:
         """The result if this attempt counts."""
         assert attempt.total is not None
         assert attempt.possible is not None

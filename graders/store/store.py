@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from graders.cohort import (
-    Attempt,
     CoursePolicy,
     Final,
+    LabAttempt,
     LabWork,
     Learner,
     Override,
@@ -350,7 +350,7 @@ def _work(grades: Iterable[StoredGrade], override: OverrideEntry | None) -> LabW
     """What one learner did for one lab."""
     return LabWork(
         tuple(
-            Attempt(str(one.attempt), one.verdict, one.total, one.possible, one.submitted_at)
+            LabAttempt(str(one.attempt), one.verdict, one.total, one.possible, one.submitted_at)
             for one in sorted(grades, key=lambda one: (one.submitted_at or one.first_at, one.attempt))
         ),
         Override(override.points, override.possible, override.author, override.reason, override.at)

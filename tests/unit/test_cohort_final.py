@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graders.cohort import (
-    Attempt,
     CoursePolicy,
     Extension,
     Final,
     FinalState,
+    LabAttempt,
     LabPolicy,
     LabWork,
     LatePolicy,
@@ -33,17 +33,19 @@ ADA = Learner("ada")
 TEN_A_DAY = LatePolicy(per_day=Decimal(10))
 
 
-def attempt(total: str | None, late_h: float | None = -1, name: str = "1", possible: str = "100") -> Attempt:
+def attempt(
+    total: str | None, late_h: float | None = -1, name: str = "1", possible: str = "100"
+) -> LabAttempt:
     verdict = Verdict.UNGRADED if total is None else Verdict.GRADED
     at = None if late_h is None else DUE.astimezone(UTC) + timedelta(hours=late_h)
-    return Attempt(name, verdict, None if total is None else Decimal(total), Decimal(possible), at)
+    return LabAttempt(name, verdict, None if total is None else Decimal(total), Decimal(possible), at)
 
 
-REJECTED = Attempt("r", Verdict.REJECTED, None, None, DUE)
+REJECTED = LabAttempt("r", Verdict.REJECTED, None, None, DUE)
 
 
 def result(
-    *attempts: Attempt,
+    *attempts: LabAttempt,
     late: LatePolicy = TEN_A_DAY,
     learner: Learner = ADA,
     counts: str = "best",
@@ -124,7 +126,7 @@ def test_the_bank_is_spent_once_in_the_order_of_due_dates() -> None:
     week = timedelta(days=7)
     labs = {"b-first": LabPolicy(DUE), "a-second": LabPolicy(DUE + week), "undated": LabPolicy(None)}
     policy = CoursePolicy(BERLIN, late=LatePolicy(per_day=Decimal(10), bank=3), labs=labs)
-    second = Attempt("2", Verdict.GRADED, Decimal(80), Decimal(100), DUE + week + timedelta(hours=30))
+    second = LabAttempt("2", Verdict.GRADED, Decimal(80), Decimal(100), DUE + week + timedelta(hours=30))
     found = finals(ADA, {"b-first": LabWork((attempt("80", 30),)), "a-second": LabWork((second,))}, policy)
     assert [(slug, one.late_days_used, one.points) for slug, one in found.items()] == [
         ("a-second", 1, Decimal(70)),
