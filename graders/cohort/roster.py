@@ -135,7 +135,7 @@ def _decoded(raw: bytes, shown: str) -> str:
 
 
 def _rows(text: str, shown: str) -> Iterator[_Row]:
-    first = text.partition("\n")[0]
+    first = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
@@ -143,7 +143,8 @@ def _rows(text: str, shown: str) -> Iterator[_Row]:
     try:
         for cells in reader:
             line, before = before + 1, reader.line_num
-            stripped = [cell.strip() for cell in cells]
+            # A name that somebody broke into lines is one line all the same.
+            stripped = [" ".join(cell.split()) for cell in cells]
             if not any(stripped):
                 continue
             if not header:

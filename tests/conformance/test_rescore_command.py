@@ -49,12 +49,24 @@ class Class:
             for learner, text in ESSAYS.items():
                 store.save(_unjudged(learner, _recorded(folder / "bundles" / learner, text)))
 
-    def kubeproof(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def answering(self, answer: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """The command at a terminal, where somebody types an answer."""
+        keyboard, terminal = os.openpty()
+        try:
+            os.write(keyboard, answer.encode())
+            return self.kubeproof(*arguments, stdin=terminal)
+        finally:
+            os.close(keyboard)
+            os.close(terminal)
+
+    def kubeproof(
+        self, *arguments: str | Path, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "graders", "--course", self.course, *arguments],
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -115,9 +127,13 @@ def test_a_class_is_taken_in(essays: Class) -> None:
 
 
 def test_second_thoughts_from_first_to_last(essays: Class) -> None:
-    first = essays.kubeproof(
-        "rescore", essays.store, "--yes", "--author", "E. Noether", "--reason", "at last"
-    )
+    at_last = ("rescore", essays.store, "--author", "E. Noether", "--reason", "at last")
+    declined = essays.answering("n\n", *at_last)
+    assert declined.returncode == 0, declined.stderr
+    assert "Write this? [y/N]" in declined.stderr
+    assert "nothing was written" in declined.stdout
+    assert set(essays.points().values()) == {None}
+    first = essays.answering("y\n", *at_last)
     assert first.returncode == 0, first.stderr
     assert essays.points() == {"ada": 2, "bob": 1, "cyn": 1, "dan": 2, "eve": None}
 
@@ -168,6 +184,10 @@ def test_second_thoughts_from_first_to_last(essays: Class) -> None:
     assert "dan essay 2/2 ungraded 2 → ungraded ungraded: grader: judging it ended the process" in text
     assert "2 UNGRADED: written" in judged.stdout
     assert essays.points() == {"ada": 2, "bob": Decimal("1.75"), "cyn": None, "dan": None, "eve": None}
+
+    # What was decided can be taken back.
+    lifted = essays.kubeproof("override", essays.store, "bob", "essay", "--lift", *by)
+    assert lifted.stdout.splitlines()[0] == "bob, essay: 2 of 2, was 1.75 of 2", lifted.stderr
 
     # All of it is in the history.
     told = essays.kubeproof("history", essays.store, "bob")

@@ -49,9 +49,10 @@ def test_every_column_is_read(tmp_path: Path) -> None:
         "\ufefflearner_id,name\r\nada,Ada\r\n",
         "learner_id;name\nada;Ada\n",
         "learner_id\tname\nada\tAda\n",
-        "\nlearner_id,name\n\n ada , Ada \n,\n",
+        "\nlearner_id;name\n\n ada ; Ada \n;\n",
+        'learner_id,name\nada,"\n\u00a0Ada\t"\n',
     ],
-    ids=["mark-and-crlf", "semicolons", "tabs", "blanks"],
+    ids=["mark-and-crlf", "semicolons", "tabs", "blanks", "breaks"],
 )
 def test_what_spreadsheets_make_of_a_csv_is_the_same(tmp_path: Path, content: str) -> None:
     assert read(tmp_path, content).learners == (Learner("ada", "Ada"),)
