@@ -19,7 +19,7 @@ LINTED := graders tests scripts
 SPREAD := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-interop selftest bench lint lock clean
+.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-interop selftest bench lint lint-workflows dist docs-site lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,15 @@ lint: $(READY) ## ruff, mypy, import-linter
 	.venv/bin/ruff format --check $(LINTED)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+lint-workflows: $(READY) ## actionlint and zizmor over the action, the workflows and the examples
+	@.venv/bin/python scripts/lint_workflows.py
+
+dist: $(READY) ## Build wheel, source and checksums into dist/
+	@.venv/bin/python scripts/release.py build
+
+docs-site: $(READY) ## Make pages of the docs in build/site, and see that no link is dead
+	@.venv/bin/python scripts/docs_site.py
 
 lock: ## Pin all requirements anew, with hashes
 	@sh scripts/lock.sh

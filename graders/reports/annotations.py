@@ -7,14 +7,17 @@ named. Only a learner's loss is a `failure`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from graders.evidence.bundle import Bundle
-from graders.model import GradeReport, Status, Verdict
+from graders.evidence.records import ToolRun
+from graders.model import GradeReport, Verdict
 from graders.reports.places import places_in
-from graders.reports.text import one_line
+from graders.reports.text import LIMIT, clean, one_line
 from graders.reports.view import LossView, view_of
 
 SCHEMA = "kubeproof/annotations/v1"
@@ -43,22 +46,25 @@ class AnnotationsExporter:
     name = "annotations"
     file_name = "annotations.json"
 
-    def render(self, report: GradeReport, bundle: Bundle | None) -> str:  # noqa: ARG002 - one shape for all
+    def render(self, report: GradeReport, bundle: Bundle | None) -> str:
         """Those with a line first, for a reader may show only the first ones."""
         document: dict[str, Any] = {
             "schema": SCHEMA,
-            "annotations": [asdict(each) for each in annotations_of(report)],
+            "annotations": [asdict(each) for each in annotations_of(report, bundle)],
         }
         return json.dumps(document, indent=1) + "\n"
 
 
-def annotations_of(report: GradeReport) -> list[Annotation]:
-    """At most `MOST`, those that name a line first."""
-    found = list(_all(report))
+def annotations_of(report: GradeReport, bundle: Bundle | None = None) -> list[Annotation]:
+    """At most `MOST`, those that name a line first.
+
+    Where a loss speaks of a program that ran over the submission, what that printed names the lines.
+    """
+    found = list(_all(report, bundle.tools if bundle is not None else ()))
     return sorted(found, key=lambda each: each.line is None)[:MOST]
 
 
-def _all(report: GradeReport) -> Iterator[Annotation]:
+def _all(report: GradeReport, tools: Sequence[ToolRun]) -> Iterator[Annotation]:
     view = view_of(report)
     if report.verdict is Verdict.REJECTED:
         yield from _placed("failure", "The submission is rejected", view.problem, "")
@@ -66,13 +72,18 @@ def _all(report: GradeReport) -> Iterator[Annotation]:
         problem = view.problem or "some checks could not be graded"
         yield Annotation("warning", "Not graded: no fault of yours", one_line(problem, _MESSAGE))
     for finding in view.losses:
-        yield from _loss(finding)
-
-
-def _loss(finding: LossView) -> Iterator[Annotation]:
-    if finding.status == Status.FAILED:
         observed = f"expected {finding.expected}; seen: {finding.observed}"
         yield from _placed("failure", finding.title, finding.observed, finding.hint, observed)
+        for run in tools:
+            if run.code and re.search(rf"\b{re.escape(run.tool)}\b", finding.observed):
+                yield from _printed(finding, run)
+
+
+def _printed(finding: LossView, run: ToolRun) -> Iterator[Annotation]:
+    """What a program said of lines, of which the loss itself tells only the end."""
+    for place in islice(places_in(clean(run.output, 2 * LIMIT)), _PER_FINDING):
+        title = one_line(f"{finding.title}: {run.tool}", _TITLE)
+        yield Annotation("failure", title, one_line(place.said or run.tool, _MESSAGE), place.path, place.line)
 
 
 def _placed(level: str, title: str, text: str, hint: str, unplaced: str = "") -> Iterator[Annotation]:

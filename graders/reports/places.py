@@ -38,5 +38,10 @@ def places_in(text: str) -> Iterator[CodePlace]:
             continue
         seen.add(place)
         end = found[at + 1].start() if at + 1 < len(found) else len(text)
-        said = text[match.end() : end].strip(" \n\t:/;")
-        yield CodePlace(*place, said)
+        yield CodePlace(*place, _above(text, match.start()) or text[match.end() : end].strip(" \n\t:/;"))
+
+
+def _above(text: str, at: int) -> str:
+    """The line above a place that stands behind an arrow, as ruff has it; empty where there is no arrow."""
+    before, _, line = text[:at].rpartition("\n")
+    return before.rpartition("\n")[2].strip() if line.strip() == "-->" else ""

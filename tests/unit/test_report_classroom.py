@@ -6,16 +6,20 @@ import base64
 import dataclasses
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graders.evidence.bundle import Bundle, BundleWriter
+from graders.evidence.records import ToolRun
 from graders.model import Criterion, CriterionScore, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.reports.annotations import MOST, AnnotationsExporter, annotations_of
 from graders.reports.autograding import LIMIT, AutogradingExporter, sums
 from graders.reports.places import places_in
+from tests.unit.synthetic_bundle import make_manifest
 from tests.unit.synthetic_report import graded, rejected, ungraded
 
 
@@ -86,6 +90,27 @@ def test_a_loss_that_names_lines_is_written_beside_them() -> None:
     ]  # fmt: skip
     assert "E722 bare except" in found[0].message
     assert "Next step" in found[0].message
+
+
+def test_a_loss_that_speaks_of_a_program_is_written_beside_the_lines_that_it_named(tmp_path: Path) -> None:
+    printed = (
+        "F401 [*] `os` imported but unused\n --> app/main.py:1:8\n  |\n1 | import os\n  |\n\n"
+        "E722 Do not use bare `except`\n --> app/main.py:9:1\n  |\nFound 2 errors.\n"
+    )
+    writer = BundleWriter(tmp_path)
+    writer.add(ToolRun(1.0, "ruff", ("ruff", "check"), 1, 0.2, printed))
+    writer.add(ToolRun(1.0, "mypy", ("mypy",), 1, 0.2, "app/other.py:3: error: no type\n"))
+    writer.add(ToolRun(1.0, "pytest", ("pytest",), 0, 0.2, "app/third.py:3: passed\n"))
+    writer.close(make_manifest())
+    report = scored([("5", False)], "ruff ended with 1: Found 2 errors.")
+    found = annotations_of(report, Bundle(tmp_path))
+    assert [(each.path, each.line) for each in found] == [
+        ("app/main.py", 1),
+        ("app/main.py", 9),
+        (None, None),
+    ]
+    assert found[0].message == "F401 [*] `os` imported but unused"
+    assert found[0].title == "Criterion 0: ruff"
 
 
 def test_a_loss_without_a_line_is_told_all_the_same_and_last() -> None:
