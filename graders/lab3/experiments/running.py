@@ -37,12 +37,15 @@ _LOOK_EVERY_S = 0.05
 
 @dataclass(frozen=True)
 class Way:
-    """How an experiment is run: `options` of `chaos run`; `bare` leaves its hypothesis alone of it."""
+    """How an experiment is run: `options` of `chaos run`; `bare` leaves its hypothesis alone of it.
+
+    `first_write` says when it has written first, None while it has not: it is aborted in the next pause.
+    """
 
     purpose: str
     options: tuple[str, ...] = ()
     bare: bool = False
-    abort_when: Callable[[], bool] | None = None
+    first_write: Callable[[], float | None] | None = None
 
 
 class Chaos:
@@ -90,9 +93,9 @@ class Chaos:
         aborted: list[float] = []
         with self._kit.sandbox.start(spec) as process:
             with relayed(process.doors["api"], address_of(self._kube.server)):
-                if way.abort_when is not None:
+                if way.first_write is not None:
                     watching = threading.Thread(
-                        target=self._abort, args=(process, way.abort_when, aborted), daemon=True
+                        target=self._abort, args=(process, way.first_write, aborted), daemon=True
                     )
                     watching.start()
                 status = process.wait(timeout_s)
@@ -117,17 +120,20 @@ class Chaos:
         self._recording.writer.add(run)
         return run
 
-    def _abort(self, process: SandboxedProcess, when: Callable[[], bool], aborted: list[float]) -> None:
-        """SIGTERM, once, half a second into the first pause after `when` holds."""
-        waiting = threading.Event()
-        seen = 0
+    def _abort(
+        self, process: SandboxedProcess, written: Callable[[], float | None], aborted: list[float]
+    ) -> None:
+        """SIGTERM, once, half a second into the first pause that begins after the first write."""
+        waiting, clock = threading.Event(), self._recording.clock
+        pauses: list[float] = []
+        first: float | None = None
         while process.exit is None:
-            pauses = process.log_tail(400).count(_PAUSING)
-            if not when():
-                seen = pauses
-            elif pauses > seen:
+            count = process.log_tail(400).count(_PAUSING)
+            pauses += [clock.now()] * (count - len(pauses))
+            first = first if first is not None else written()
+            if first is not None and any(t > first for t in pauses):
                 waiting.wait(0.5)
-                aborted.append(self._recording.clock.now())
+                aborted.append(clock.now())
                 process.signal(signal.SIGTERM)
                 return
             waiting.wait(_LOOK_EVERY_S)

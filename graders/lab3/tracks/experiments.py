@@ -72,18 +72,16 @@ def _try(setting: LaneSetting, chaos: Chaos, states: States, experiment: Experim
     setting.task.update(detail=f"{experiment.id}: aborted")
     since = setting.recording.clock.now()
 
-    def has_written() -> bool:
-        return any(_written(setting, chaos.user, since))
-
-    chaos.run(experiment, Way("aborted", abort_when=has_written), whole_s)
+    way = Way("aborted", first_write=lambda: _written(setting, chaos.user, since))
+    chaos.run(experiment, way, whole_s)
     _at_rest(setting, states)
     _look(setting, experiment, "aborted")
 
 
-def _written(setting: LaneSetting, user: str, since: float) -> list[float]:
-    """When a user has written last, in the namespace or in none, if that was after `since`."""
+def _written(setting: LaneSetting, user: str, since: float) -> float | None:
+    """When a user has written, in the namespace or in none, if that was after `since`."""
     last = (setting.live.audit.last_write(user, namespace) for namespace in (SERVING, ""))
-    return [each for each in last if each is not None and each > since]
+    return min((each for each in last if each is not None and each > since), default=None)
 
 
 def _look(setting: LaneSetting, experiment: Experiment, when: str) -> None:
