@@ -1,5 +1,5 @@
 #!/bin/sh
-# Pins every requirement with hashes: of kubeproof, of the learner runtime, of the Go toolchain.
+# Pins every requirement with hashes: of kubeproof, of the learner runtime, of the Go toolchain, of Chaos Toolkit.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,3 +18,4 @@ pin() {
 grep -o '"setuptools[>=~]*[0-9][^"]*"' pyproject.toml | tr -d '"' | pin --extra dev pyproject.toml - --output-file requirements.lock
 pin graders/sandbox/learner-requirements.in --output-file graders/sandbox/learner-requirements.txt
 pin graders/tools/toolchain-requirements.in --output-file graders/tools/toolchain-requirements.txt
+pin graders/lab3/chaos-requirements.in --output-file graders/lab3/chaos-requirements.txt

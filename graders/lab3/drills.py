@@ -97,7 +97,7 @@ def _ledger(record: LaneRecord, drill: Drill) -> dict[str, Any]:
         for each in sorted(writes, key=lambda write: write.t)
         if each.verb == "create" and each.t_end is not None and (each.kind, each.name) not in deleted
     ]
-    looks = record.looks(f"{drill.phase}: settled")
+    looks = record.looks(f"{drill.key}: settled")
     found = {
         (each.kind, each.name, each.part)
         for each in bundle.records(RestoredRecord)

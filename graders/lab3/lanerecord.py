@@ -170,7 +170,7 @@ class LaneRecord:
 
     def restore_of(self, drill: Drill) -> ScriptRun | None:
         """The start of restore that answered a fault."""
-        found = [each for each in self.runs("restore", drill.phase) if drill.t <= each.t <= drill.watched]
+        found = [each for each in self.runs("restore", drill.key) if drill.t <= each.t <= drill.watched]
         return found[0] if found else None
 
     def _acts(self, run: ScriptRun) -> Iterator[RunbookAct]:

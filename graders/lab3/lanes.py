@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +13,10 @@ from graders.clusters.provider import ClusterSpec
 from graders.evidence.manifest import TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab3.handin import Lab3Manifest
-from graders.lab3.names import CONTROL_PLANE, DR_USER, NAMESPACE, WORKLOAD
+from graders.lab3.names import CONTROL_PLANE, DR_USER, EXPERIMENTS, NAMESPACE, WORKLOAD
 from graders.lab3.tools import ETCD_TOOLS
 from graders.lab3.tracks.controlplane import control_plane
+from graders.lab3.tracks.experiments import experiments
 from graders.lab3.tracks.namespace import namespace
 from graders.lab3.tracks.workload import workload
 from graders.lab3.world.lane import Lane, LaneSetting, WorkloadMissing, open_lane
@@ -30,10 +29,24 @@ from graders.submissions.manifests import Manifest, load_manifests
 from graders.tools import ensure
 
 NODE_GRACE_S = 8.0
-LANES: dict[str, tuple[str, Callable[[Lane], None]]] = {
-    CONTROL_PLANE: ("the control plane is lost", control_plane),
-    NAMESPACE: ("the namespace is deleted", namespace),
-    WORKLOAD: ("pods, a zone and controllers are lost", workload),
+CHAOS_LOCK = Path(__file__).with_name("chaos-requirements.txt")
+
+
+def _recovering(what: Callable[[Lane], None]) -> Callable[[LaneSetting], None]:
+    """A lane that is watched, written to and backed up while `what` is done."""
+
+    def act(setting: LaneSetting) -> None:
+        with open_lane(setting) as lane:
+            what(lane)
+
+    return act
+
+
+LANES: dict[str, tuple[str, Callable[[LaneSetting], None]]] = {
+    CONTROL_PLANE: ("the control plane is lost", _recovering(control_plane)),
+    NAMESPACE: ("the namespace is deleted", _recovering(namespace)),
+    WORKLOAD: ("pods, a zone and controllers are lost", _recovering(workload)),
+    EXPERIMENTS: ("experiments", experiments),
 }
 """By track: what is told of it, and what is done there."""
 
@@ -86,8 +99,7 @@ class ReadyLanes:
                         nodes=run.settings.nodes,
                         with_neighbour=track == NAMESPACE,
                     )
-                    with open_lane(setting) as lane:
-                        what(lane)
+                    what(setting)
             except WorkloadMissing:
                 pass
             except InfraFault as error:
@@ -98,11 +110,8 @@ class ReadyLanes:
 
     def _manifests(self, track: str) -> tuple[Manifest, ...]:
         wanted: Lab3Manifest = self.run.submission.manifest
-        kubectl = shutil.which("kubectl", path=str(Path(sys.executable).parent))
         try:
-            return load_manifests(
-                self.run.submission.root, wanted.workload, kubectl=Path(kubectl) if kubectl else None
-            )
+            return load_manifests(self.run.submission.root, wanted.workload, kubectl=self.kit.kubectl)
         except BadSubmission as error:
             self.run.recording.mark(track, "workload", problem=str(error))
             raise WorkloadMissing(str(error)) from error
@@ -117,8 +126,10 @@ def ready_lanes(run: Run) -> Iterator[ReadyLanes]:
     """
     with run.fleet.ready(cluster_spec(run, CONTROL_PLANE)):
         runtime = ensure_runtime(run.progress)
+        chaos = ensure_runtime(run.progress, lock=CHAOS_LOCK)
         tools = ensure(ETCD_TOOLS, run.progress)
+        settings, folder = run.settings, run.session.folder / "lanes"
         kit = Kit(
-            run.sandbox, runtime, tools, run.submission, run.settings.limits, run.session.folder / "lanes"
+            run.sandbox, runtime, chaos, tools, run.submission, settings.limits, settings.tool_limits, folder
         )
         yield ReadyLanes(run, kit)

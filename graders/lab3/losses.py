@@ -90,7 +90,9 @@ def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
     with Findings(f"at most {target_s:.1f} s of writes lost each time, and a state that was") as found:
         for phase in _PHASES:
             drill = drills_of(record, scenario, phase)[-1]
-            looks = [each for when in ("restored", "settled") for each in record.looks(f"{phase}: {when}")]
+            looks = [
+                each for when in ("restored", "settled") for each in record.looks(f"{drill.key}: {when}")
+            ]
             if not looks:
                 found.miss(f"{_IN_WORDS[phase]}: restore did not end with 0, so nothing is known to be back")
             for look in looks:
@@ -108,5 +110,5 @@ def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
                     )
                 elif not loss_s.within(target_s):
                     found.miss(f"{_IN_WORDS[phase]}: {shown([loss_s])} of writes are lost")
-            for path in record.changed_objects(f"{phase}: settled") if looks else ():
+            for path in record.changed_objects(f"{drill.key}: settled") if looks else ():
                 found.miss(f"{_IN_WORDS[phase]}: {path} is not what it was")

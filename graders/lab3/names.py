@@ -36,7 +36,8 @@ CEILINGS = {
 }
 """By scenario, in the order in which they are told."""
 
-PAPERS, CONTROL_PLANE, NAMESPACE, WORKLOAD = "papers", "control-plane", "namespace", "workload"
+PAPERS, CONTROL_PLANE, NAMESPACE = "papers", "control-plane", "namespace"
+WORKLOAD, EXPERIMENTS = "workload", "experiments"
 """Tracks: one a lane, and what needs no cluster."""
 
 SERVING, PREDICTOR = "serving", "predictor"

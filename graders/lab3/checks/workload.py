@@ -101,7 +101,9 @@ def check_controller_loss(bundle: Bundle, facts: Facts) -> None:
     """With controllers and scheduler lost, they are back within your target, and no record is lost."""
     judge_rto(bundle, facts, WORKLOAD, CONTROLLER_LOSS, (CONTROLLER_LOSS,))
     with Findings("no record to be lost") as found:
-        _nothing_lost(LaneRecord(bundle, WORKLOAD), CONTROLLER_LOSS, found)
+        record = LaneRecord(bundle, WORKLOAD)
+        for drill in record.drills(CONTROLLER_LOSS):
+            _nothing_lost(record, drill.key, found)
 
 
 @check(
@@ -119,7 +121,7 @@ def check_unseen_safe(bundle: Bundle, facts: Facts) -> None:
             run = record.restore_of(drill)
             if run is None or run.code != 0:
                 continue
-            _nothing_lost(record, drill.phase, found)
+            _nothing_lost(record, drill.key, found)
             late = [
                 each
                 for each in record.failed(run.t_end + 10.0 * record.scale, drill.watched)

@@ -20,9 +20,16 @@ from graders.lab3.names import (
     RANDOM_PHASE,
     SERVING,
 )
-from graders.lab3.tracks.phases import await_idle, await_late, await_random_phase, first_backups, more_backups
+from graders.lab3.tracks.phases import (
+    anew,
+    await_idle,
+    await_late,
+    await_random_phase,
+    first_backups,
+    more_backups,
+)
 from graders.lab3.tracks.supplied import after, supplied
-from graders.lab3.world.lane import Lane
+from graders.lab3.world.lane import DrillPlan, Lane
 from graders.lab3.world.prober import canary
 from graders.lab3.world.revisions import move_ahead
 from graders.polling import NotYet, TimedOut, wait_for
@@ -35,42 +42,44 @@ _WATCH_S, _DEPLOYMENT_S, _GARBAGE_S = 5.0, 5.0, 10.0
 
 
 def control_plane(lane: Lane) -> None:
-    """Lose it at a random phase; restore once more; try verify; lose it late, the revision far ahead."""
+    """Lose it at a random phase; restore once more; try verify; lose it late; supply one backup alone."""
     if not first_backups(lane):
         return
     await_random_phase(lane)
-    if not lane.drill(CONTROL_PLANE_LOSS, RANDOM_PHASE, lambda: _lose(lane)):
+    plan = DrillPlan(
+        CONTROL_PLANE_LOSS, RANDOM_PHASE, lambda: _lose(lane), again=lambda: anew(lane, await_random_phase)
+    )
+    if not lane.drill(plan):
         return
     _restore_again(lane)
     _try_verify(lane)
     if not more_backups(lane):
         return
-    # The revision is moved ahead once the newest backup is made: a restore of it must be further than that.
-    await_idle(lane)
-    etcd = lane.setting.control.etcd
-    move_ahead(etcd, REVISIONS)
-    await_late(lane)
+    _far_and_late(lane)
     seen: dict[str, object] = {}
 
     def before() -> dict[str, object]:
-        listed = lane.kube.get(_CONFIG_MAPS, limit=1)
-        seen["listed"] = str(listed["metadata"]["resourceVersion"])
+        seen["listed"] = str(lane.kube.get(_CONFIG_MAPS, limit=1)["metadata"]["resourceVersion"])
         return dict(seen)
 
-    recovered = lane.drill(
+    late = DrillPlan(
         CONTROL_PLANE_LOSS,
         LATE,
         lambda: _lose(lane),
         before=before,
         recovered=lambda: _look_as_a_client(lane, str(seen["listed"])),
+        again=lambda: anew(lane, _far_and_late),
     )
-    if not recovered:
-        return
-    lane.next_ledger()
-    if more_backups(lane):
-        await_random_phase(lane)
+    if lane.drill(late) and anew(lane, await_random_phase):
         replaced = after(lane.scripts.has_replaced_data())
         supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), replaced, bad=True)
+
+
+def _far_and_late(lane: Lane) -> None:
+    """Wait until just before the next backup, the revision far ahead of the newest one."""
+    await_idle(lane)
+    move_ahead(lane.setting.control.etcd, REVISIONS)
+    await_late(lane)
 
 
 def _lose(lane: Lane) -> None:

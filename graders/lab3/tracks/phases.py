@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graders.lab3.world.lane import Lane
 from graders.polling import NotYet, TimedOut, wait_for
 
@@ -25,6 +27,15 @@ def more_backups(lane: Lane) -> bool:
     if not made:
         lane.mark("no-backup")
     return made
+
+
+def anew(lane: Lane, moment: Callable[[Lane], None]) -> bool:
+    """Begin a new ledger, have it backed up, and wait for a moment; whether backups were sealed."""
+    lane.next_ledger()
+    if not more_backups(lane):
+        return False
+    moment(lane)
+    return True
 
 
 def await_random_phase(lane: Lane) -> None:

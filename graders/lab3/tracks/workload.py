@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +13,7 @@ from graders.faults import InfraFault
 from graders.kube.paths import resource_path
 from graders.lab3.names import CONTROLLER_LOSS, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
 from graders.lab3.tracks.phases import first_backups
-from graders.lab3.world.lane import Lane
+from graders.lab3.world.lane import DrillPlan, Lane
 from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
 
@@ -27,23 +28,29 @@ def workload(lane: Lane) -> None:
     """All of it, the gentlest first."""
     first_backups(lane)
     lane.setting.live.watches.follow("pods", PODS)
-    lane.drill(POD_KILL, POD_KILL, lambda: _kill_half(lane))
-    _mend(lane)
+    _survive(lane, POD_KILL, lambda: _kill_half(lane))
     _evict_all(lane)
     _mend(lane)
     _lose_a_zone(lane)
     _mend(lane)
-    control = lane.setting.control
     both = ("kube-controller-manager", "kube-scheduler")
-    lane.drill(CONTROLLER_LOSS, CONTROLLER_LOSS, lambda: _kill(lane, *both))
-    _mend(lane)
+    _survive(lane, CONTROLLER_LOSS, lambda: _kill(lane, *both))
     stopped = lane.setting.dice.choice(("etcd", "kube-scheduler"))
-    lane.drill(
-        UNKNOWN, "stopped", lambda: control.kill(stopped), before=lambda: {"fault": f"{stopped} stopped"}
-    )
-    _mend(lane)
+    _unseen(lane, "stopped", f"{stopped} stopped", lambda: _kill(lane, stopped))
     fault = lane.setting.dice.choice((_raise_nospace, _fail_closed))
-    lane.drill(UNKNOWN, "refused", lambda: fault(lane), before=lambda: {"fault": fault.__name__.strip("_")})
+    _unseen(lane, "refused", fault.__name__.strip("_"), lambda: fault(lane))
+
+
+def _survive(lane: Lane, scenario: str, fault: Callable[[], object]) -> None:
+    lane.drill(DrillPlan(scenario, scenario, fault, again=lambda: _mended(lane)))
+    _mend(lane)
+
+
+def _unseen(lane: Lane, phase: str, told: str, fault: Callable[[], object]) -> None:
+    plan = DrillPlan(UNKNOWN, phase, fault, before=lambda: {"fault": told}, again=lambda: _mended(lane))
+    recovered = lane.drill(plan)
+    if phase == "stopped" or recovered:
+        _mend(lane)
 
 
 def predictor_pods(lane: Lane) -> list[dict[str, Any]]:
@@ -111,7 +118,12 @@ def _lose_a_zone(lane: Lane) -> None:
         lane.setting.control.kill(f"kwok-{LOST_ZONE}")
         lane.prober.dead_nodes = frozenset(nodes)
 
-    lane.drill(NODE_LOSS, NODE_LOSS, fault)
+    def again() -> bool:
+        lane.setting.control.start(f"kwok-{LOST_ZONE}")
+        lane.prober.dead_nodes = frozenset()
+        return _mended(lane)
+
+    lane.drill(DrillPlan(NODE_LOSS, NODE_LOSS, fault, again=again))
     lane.setting.control.start(f"kwok-{LOST_ZONE}")
     began = lane.now()
     took_s = _all_ready(lane, _BACK_S)
@@ -172,6 +184,11 @@ def _fail_closed(lane: Lane) -> None:
         "webhooks": [hook],
     }
     lane.kube.create(_WEBHOOKS, body)
+
+
+def _mended(lane: Lane) -> bool:
+    _mend(lane)
+    return True
 
 
 def _mend(lane: Lane) -> None:

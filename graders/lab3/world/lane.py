@@ -18,7 +18,10 @@ from graders.kube.client import Kube
 from graders.lab3.handin import Lab3Manifest
 from graders.lab3.names import JUDGED_BY, NEIGHBOUR, SERVING, UNKNOWN, UNKNOWN_RTO_S, WITHOUT_RESTORE
 from graders.lab3.records import Drill, LedgerKey, ObjectsLook
+from graders.lab3.recovery.intervals import Interval, TargetVerdict, decide
+from graders.lab3.recovery.rto import measure_recovery
 from graders.lab3.recovery.seals import SECRET_BYTES, run_key
+from graders.lab3.recovery.sightings import Episode, Injection
 from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.ledger import Ledger
 from graders.lab3.world.prober import Prober
@@ -60,6 +63,22 @@ class LaneSetting:
     task: Task
     nodes: tuple[NodeSpec, ...] = ()
     with_neighbour: bool = False
+
+
+@dataclass(frozen=True)
+class DrillPlan:
+    """What to break, and what is done around it.
+
+    `before` is called just before the fault, and gives facts for its record; `recovered` as soon as restore
+    has ended with 0; `again` has things as they were, or says that it cannot.
+    """
+
+    scenario: str
+    phase: str
+    fault: Callable[[], object]
+    before: Callable[[], dict[str, object]] = dict
+    recovered: Callable[[], None] = lambda: None
+    again: Callable[[], bool] = lambda: False
 
 
 @dataclass
@@ -147,46 +166,91 @@ class Lane:
             backups=self.schedule.backups.folder,
         )
 
-    def drill(
-        self,
-        scenario: str,
-        phase: str,
-        fault: Callable[[], object],
-        *,
-        before: Callable[[], dict[str, object]] = dict,
-        recovered: Callable[[], None] = lambda: None,
-    ) -> bool:
+    def drill(self, plan: DrillPlan) -> bool:
         """Break it, have it restored where that is for the learner's script, watch; whether it is said to be.
 
-        Writes and backups rest from the fault on. `before` is called just before the fault, and gives facts
-        for its record; `recovered` as soon as restore has ended with 0.
+        Writes and backups rest from the fault on. A drill that decides nothing is done again, once or twice,
+        if `again` can have things as they were.
         """
-        scale = self.setting.scale
-        patience_s = (self.rto_s(scenario) + LENIENCE_S) * scale
+        measured: list[Interval | None] = []
+        attempt = 1
+        while self._drill_once(plan, attempt, measured):
+            target_s = self.rto_s(plan.scenario) * self.setting.scale
+            if decide(measured, target_s) is not TargetVerdict.REPEAT or not plan.again():
+                return True
+            attempt += 1
+        return False
+
+    def _drill_once(self, plan: DrillPlan, attempt: int, measured: list[Interval | None]) -> bool:
+        scenario, names = plan.scenario, JUDGED_BY.get(plan.scenario, ())
+        patience_s = (self.rto_s(scenario) + LENIENCE_S) * self.setting.scale
+        key = plan.phase if attempt == 1 else f"{plan.phase}-{attempt}"
+        restored = True
         with self.schedule.halted(), self.ledger.held():
-            facts = before()
-            self.tell(f"{scenario}, {phase}")
+            facts = plan.before()
+            self.tell(f"{scenario}, {key}")
             t0a = self.now()
-            fault()
+            plan.fault()
             t0b = self.now()
-            restored = True
             if scenario not in WITHOUT_RESTORE:
                 self.wait_until(t0b + ALERT_AFTER_S)
-                restored = self.restore(scenario, phase, t0b + patience_s - self.now()).code == 0
+                restored = self.restore(scenario, key, t0b + patience_s - self.now()).code == 0
             if restored:
-                recovered()
-                until = t0b + patience_s + STABLE_S * scale + _MARGIN_S
+                plan.recovered()
+                until = t0b + patience_s + STABLE_S * self.setting.scale + _MARGIN_S
                 # A kind that a CRD defines is served a moment later than all others.
-                if self._quiet(t0b, until, JUDGED_BY.get(scenario, ())):
-                    self.ledger_look(f"{phase}: restored")
-                self.await_stable(until, *JUDGED_BY.get(scenario, ()), since=t0b)
-            self._record_drill(t0a, t0b, scenario, phase, facts)
+                if self._quiet(t0b, until, names):
+                    self.ledger_look(f"{key}: restored")
+                self.await_stable(until, *names, since=t0b)
+            drill = self._drill(plan, attempt, (t0a, t0b), facts)
+            self.setting.recording.writer.add(drill)
             if restored and scenario not in WITHOUT_RESTORE:
-                self.verify(phase)
+                self.verify(key)
             if restored:
-                self.ledger_look(f"{phase}: settled")
-                self.look_at_objects(f"{phase}: settled")
+                self.ledger_look(f"{key}: settled")
+                self.look_at_objects(f"{key}: settled")
+                measured.append(self._counts(drill, names))
         return restored
+
+    def rto_s(self, scenario: str) -> float:
+        """Within how many seconds a scenario is to be over, on a machine that keeps up."""
+        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.setting.wanted.target(scenario).rto_s
+
+    def _counts(self, drill: Drill, names: Sequence[str]) -> Interval | None:
+        """What a drill measured, None if it is void: whether to do it again hangs on that."""
+        scale = self.setting.scale
+        episode = Episode(
+            Injection(drill.t, drill.t_end),
+            deadline_s=(self.rto_s(drill.scenario) + LENIENCE_S) * scale,
+            ended=drill.watched,
+            stable_s=STABLE_S * scale,
+        )
+        samples = self.prober.samples(drill.t - LENIENCE_S, drill.watched, *names)
+        found = measure_recovery(episode, samples, self.control.samples, dead=drill.dead)
+        if found.voids:
+            self.mark("void", phase=drill.key, why="; ".join(found.voids))
+        return found.counts
+
+    def _drill(
+        self, plan: DrillPlan, attempt: int, injected: tuple[float, float], facts: dict[str, object]
+    ) -> Drill:
+        sealed = self.schedule.backups.sealed
+        newest: dict[str, object] = {}
+        if sealed:
+            newest = {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended}
+        dead = [] if self.control.alive else ["the control of the processor"]
+        return Drill(
+            t=injected[0],
+            t_end=injected[1],
+            watched=self.now(),
+            scenario=plan.scenario,
+            phase=plan.phase,
+            attempt=attempt,
+            ledger=self.ledger.name,
+            dead=(*self.prober.dead, *dead),
+            facts={**facts, **newest},
+            cluster=self.name,
+        )
 
     def _quiet(self, since: float, until: float, names: Sequence[str]) -> bool:
         """Wait for the first moment of steady state; whether it comes."""
@@ -199,33 +263,6 @@ class Lane:
         except TimedOut:
             return False
         return True
-
-    def rto_s(self, scenario: str) -> float:
-        """Within how many seconds a scenario is to be over, on a machine that keeps up."""
-        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.setting.wanted.target(scenario).rto_s
-
-    def _record_drill(
-        self, t0a: float, t0b: float, scenario: str, phase: str, facts: dict[str, object]
-    ) -> None:
-        sealed = self.schedule.backups.sealed
-        newest = (
-            {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended} if sealed else {}
-        )
-        dead = [] if self.control.alive else ["the control of the processor"]
-        self.setting.recording.writer.add(
-            Drill(
-                t=t0a,
-                t_end=t0b,
-                watched=self.now(),
-                scenario=scenario,
-                phase=phase,
-                attempt=1,
-                ledger=self.ledger.name,
-                dead=(*self.prober.dead, *dead),
-                facts={**facts, **newest},
-                cluster=self.name,
-            )
-        )
 
     def ledger_look(self, when: str) -> None:
         """Look at the ledger; where nobody answers, nothing of it is on record."""

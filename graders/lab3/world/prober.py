@@ -47,6 +47,7 @@ class Prober:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._last_failure: dict[str, float] = {}
+        self._samples: list[ProbeSample] = []
         self._specs = {spec.name: spec.scaled(scale) for spec in (WRITE, SERVING_PROBE, CAPACITY, CANARY)}
         self._pool = ThreadPoolExecutor(3 * _AT_ONCE, thread_name_prefix="probe")
         self._threads = [
@@ -75,6 +76,15 @@ class Prober:
     def dead(self) -> tuple[str, ...]:
         """The probers that ended by themselves."""
         return tuple(thread.name for thread in self._threads if not thread.is_alive())
+
+    def samples(self, since: float, until: float, *names: str) -> dict[ProbeSpec, list[ProbeSample]]:
+        """What some probes sampled in a stretch of time; of all, where none is named."""
+        there = [each for each in list(self._samples) if since <= each.t <= until]
+        return {
+            spec: [each for each in there if each.probe == name]
+            for name, spec in self._specs.items()
+            if name in (names or self._specs)
+        }
 
     def quiet_for(self, seconds: float, *names: str, since: float) -> None:
         """See that none of the probes failed in the last `seconds`, all of which are after `since`.
@@ -186,6 +196,7 @@ class Prober:
         if spec.failed(sample):
             with self._lock:
                 self._last_failure[spec.name] = max(t, self._last_failure.get(spec.name, t))
+        self._samples.append(sample)
         self._recording.writer.add(sample)
         self._recording.changes.notify()
 

@@ -51,14 +51,21 @@ _CTL = Path(__file__).with_name("ctlclient.py")
 
 @dataclass(frozen=True)
 class Kit:
-    """What every script has: the sandbox, the runtime, the programs, and what was handed in."""
+    """What every script has: the sandbox, the runtimes, the programs, and what was handed in."""
 
     sandbox: Sandbox
     runtime: Runtime
+    chaos: Runtime
     tools: Tools
     submission: Submission
     limits: Limits
+    tool_limits: Limits
     folder: Path
+
+    @property
+    def kubectl(self) -> Path:
+        """The one that came with kubeproof."""
+        return Path(sys.executable).parent / "kubectl"
 
     def programs(self) -> Path:
         """A folder with kubectl, the clients of etcd and CLUSTER_CTL, to be shown to sandboxes."""
@@ -66,8 +73,7 @@ class Kit:
         if not folder.is_dir():
             folder.mkdir(parents=True)
             folder.chmod(0o755)
-            beside = Path(sys.executable).parent / "kubectl"
-            for program in (beside, self.tools.path("etcdctl"), self.tools.path("etcdutl")):
+            for program in (self.kubectl, self.tools.path("etcdctl"), self.tools.path("etcdutl")):
                 shutil.copyfile(program.resolve(), folder / program.name)
             head = f"#!{self.runtime.python} -ISB\n".encode()
             (folder / "cluster-ctl").write_bytes(head + _CTL.read_bytes())
@@ -238,7 +244,7 @@ class Scripts:
         return kubeconfig_at(identity, server)
 
     def _addresses(self) -> dict[str, tuple[str, int]]:
-        return {API: _address(self._server), ETCD: _address(self._control.etcd.endpoints[0])}
+        return {API: address_of(self._server), ETCD: address_of(self._control.etcd.endpoints[0])}
 
 
 def kubeconfig_at(kubeconfig: Path, server: str) -> str:
@@ -282,6 +288,7 @@ def _wait(process: SandboxedProcess, timeout_s: float, stop: threading.Event | N
     return process.exit
 
 
-def _address(url: str) -> tuple[str, int]:
+def address_of(url: str) -> tuple[str, int]:
+    """Host and port of a URL."""
     parts = urlsplit(url)
     return str(parts.hostname), int(parts.port or 443)

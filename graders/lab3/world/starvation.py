@@ -22,6 +22,7 @@ class StarvationControl:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._stop = threading.Event()
+        self.samples: list[StarvationSample] = []
         self._thread = threading.Thread(target=self._run, name="starvation-control", daemon=True)
 
     def __enter__(self) -> Self:
@@ -45,7 +46,9 @@ class StarvationControl:
         while not self._stop.wait(max(0.0, due - clock.now())):
             t = clock.now()
             _work()
-            self._recording.writer.add(StarvationSample(t, clock.now(), round(due, 6), WORK_S))
+            sample = StarvationSample(t, clock.now(), round(due, 6), WORK_S)
+            self.samples.append(sample)
+            self._recording.writer.add(sample)
             # A slot that is missed altogether is missing from the record, and counts as late there.
             due += CONTROL_EVERY_S
             while due + CONTROL_EVERY_S < clock.now():

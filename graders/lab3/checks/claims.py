@@ -1,0 +1,95 @@
+"""Whether what a learner claims of recoveries is what the evidence says, and what was measured here."""
+
+from __future__ import annotations
+
+from graders.documents import Document, parse
+from graders.evidence.bundle import Bundle
+from graders.faults import Unmet
+from graders.judging import Facts, Findings, check
+from graders.lab3.drills import LANE_OF
+from graders.lab3.handin import Target
+from graders.lab3.lanerecord import LaneRecord
+from graders.lab3.names import (
+    CONTROL_PLANE,
+    CONTROL_PLANE_LOSS,
+    NAMESPACE,
+    NAMESPACE_DELETED,
+    PAPERS,
+    WORKLOAD,
+)
+from graders.lab3.papers.evidence import DrillEvidence, drilled
+from graders.lab3.papers.files import HandIn, unmet
+from graders.lab3.papers.report import ReportedRecovery, read_report
+from graders.lab3.recovery.intervals import Interval
+
+_TOLERANCE_S = 0.2
+_FROM_BACKUP = (CONTROL_PLANE_LOSS, NAMESPACE_DELETED)
+
+
+@check(
+    "claims",
+    tracks=(PAPERS, CONTROL_PLANE, NAMESPACE, WORKLOAD),
+    hint="Make the evidence with `kubeproof drill`, and write into the report what it says.",
+)
+def check_claims(bundle: Bundle, facts: Facts) -> None:
+    """What you claim of your recoveries is what your evidence says, and not better than what was measured."""
+    handin = HandIn(bundle)
+    with (
+        unmet("a report and evidence that can be read"),
+        Findings("claims that evidence and measurement bear out") as found,
+    ):
+        for told in read_report(handin).front.recoveries:
+            if told.scenario not in LANE_OF:
+                found.miss(f"there is no scenario {told.scenario}")
+                continue
+            target = handin.manifest.target(told.scenario)
+            _agrees_with_evidence(handin, told, target, found)
+            _agrees_with_measurement(bundle, told, target, facts, found)
+
+
+def _agrees_with_evidence(handin: HandIn, told: ReportedRecovery, target: Target, found: Findings) -> None:
+    data = handin.json(told.evidence)
+    evidence = parse(Document(data, {}, told.evidence), DrillEvidence)
+    try:
+        shown = drilled(evidence, target.rto_s)
+    except (ValueError, TypeError) as error:
+        raise Unmet("evidence as `kubeproof drill` writes it", f"{told.evidence}: {error}") from error
+    if evidence.scenario != told.scenario:
+        found.miss(f"{told.evidence} is of {evidence.scenario}, not of {told.scenario}")
+    for what, claimed, measured in (
+        ("rto_s", told.rto_s, shown.rto_s),
+        ("rpo_s", told.rpo_s, shown.rpo_s),
+    ):
+        if not _alike(claimed, measured):
+            bounds = [round(measured.lower_s, 2), measured.upper_s and round(measured.upper_s, 2)]
+            found.miss(f"{told.scenario}: {what} is said to be {claimed}, and the evidence says {bounds}")
+    found.equal(f"{told.scenario}: records_lost", shown.records_lost, told.records_lost)
+    met = shown.rto_s.within(target.rto_s) and shown.rpo_s.within(target.rpo_s)
+    found.equal(f"{told.scenario}: met", met, told.met)
+    if told.scenario in _FROM_BACKUP and told.backup_id not in {each.id for each in evidence.backups}:
+        found.miss(f"{told.scenario}: the evidence has no backup {told.backup_id!r}")
+
+
+def _agrees_with_measurement(
+    bundle: Bundle, told: ReportedRecovery, target: Target, facts: Facts, found: Findings
+) -> None:
+    record = LaneRecord(bundle, LANE_OF[told.scenario])
+    for drill in record.drills(told.scenario):
+        measured = record.measured(drill).counts
+        if measured is None:
+            continue
+        facts[f"{drill.key.replace('-', '_')}_lower_s"] = round(measured.lower_s, 2)
+        most_s = None if told.rto_s[1] is None else (2 * told.rto_s[1] + 5.0) * record.scale
+        if most_s is not None and measured.lower_s > most_s:
+            claimed, over = f"{told.rto_s[1]:g} s are claimed", f"it took over {measured.lower_s:.1f} s"
+            found.miss(f"{told.scenario}: {claimed}, and here {over}")
+        if told.met and measured.lower_s > target.rto_s * record.scale:
+            found.miss(f"{told.scenario} is said to be met, and here it took over {measured.lower_s:.1f} s")
+
+
+def _alike(claimed: list[float | None], measured: Interval) -> bool:
+    lower, upper = claimed
+    if (upper is None) != measured.censored or lower is None:
+        return False
+    near = abs(lower - measured.lower_s) <= _TOLERANCE_S
+    return near and (upper is None or abs(upper - (measured.upper_s or 0.0)) <= _TOLERANCE_S)

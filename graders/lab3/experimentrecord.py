@@ -1,0 +1,168 @@
+"""Reading the record of the experiments: their runs, what they wrote, and what that changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent, Mark
+from graders.faults import InfraFault, Unmet
+from graders.kube.nesting import read_json
+from graders.lab3.handin import Experiment, Scope
+from graders.lab3.lanerecord import LaneRecord
+from graders.lab3.names import EXPERIMENTS
+from graders.lab3.records import BaselineLook, ExperimentRun
+
+
+class ExperimentsRecord(LaneRecord):
+    """The record of the lane of the experiments.
+
+    Raises:
+        Unmet: the workload never came up, or nobody could run experiments. InfraFault: there is no such lane.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle, EXPERIMENTS)
+        chaos = self.mark("chaos").data
+        if chaos["problem"]:
+            raise Unmet(
+                "the ServiceAccount of the experiments with its RBAC",
+                str(chaos["problem"]),
+                hint="Look at chaos/.",
+            )
+        self.user = str(chaos["user"])
+
+    def mark(self, name: str, **data: object) -> Mark:
+        """The first mark of that name whose data are these.
+
+        Raises:
+            InfraFault: there is none.
+        """
+        for mark in self.marks:
+            if mark.name == name and data.items() <= mark.data.items():
+                return mark
+        raise InfraFault(f"the record of the experiments has no mark {name!r}")
+
+    def tried(self) -> Iterator[Experiment]:
+        """The experiments that could be run.
+
+        Raises:
+            Unmet: one could not, for what is wrong with it.
+        """
+        for experiment in self.manifest.chaos.experiments:
+            problem = str(self.mark("experiment", id=experiment.id).data["problem"])
+            if problem:
+                raise Unmet(f"experiment {experiment.id} to run", problem)
+            yield experiment
+
+    def run_of(self, experiment: Experiment, purpose: str) -> ExperimentRun:
+        """The run of an experiment for a purpose.
+
+        Raises:
+            InfraFault: there is none.
+        """
+        for each in self.bundle.records(ExperimentRun):
+            if (each.experiment, each.purpose) == (experiment.id, purpose):
+                return each
+        raise InfraFault(f"the record has no run of {experiment.id} for {purpose}")
+
+    def writes(self, run: ExperimentRun) -> list[AuditEvent]:
+        """What the experiment changed in a run, accepted or not; reviews of its own rights are no change."""
+        return [
+            each
+            for each in self._requests
+            if run.t <= each.t <= run.t_end and each.is_write and each.group != "authorization.k8s.io"
+        ]
+
+    def denied(self, run: ExperimentRun) -> list[AuditEvent]:
+        """What RBAC did not let it do in a run."""
+        return [each for each in self._requests if run.t <= each.t <= run.t_end and each.code == 403]
+
+    @cached_property
+    def _requests(self) -> list[AuditEvent]:
+        return [each for each in self.bundle.on(self.cluster).audit if each.user == self.user]
+
+    def in_scope(self, event: AuditEvent, scope: Scope) -> bool:
+        """Whether a request is about an object that the experiment may touch."""
+        if scope.nodes:
+            if event.resource == "nodes":
+                return event.name in scope.nodes
+            seen = self._seen(event) if event.resource == "pods" else None
+            return seen is not None and (seen.get("spec") or {}).get("nodeName") in scope.nodes
+        seen = self._seen(event)
+        labels = (seen.get("metadata") or {}).get("labels") or {} if seen is not None else {}
+        return event.namespace == scope.namespace and scope.labels.items() <= labels.items()
+
+    def changed(self, event: AuditEvent) -> bool:
+        """Whether a watch saw that the object of a request was another one afterwards, or gone."""
+        before = self._seen(event)
+        for each in self.bundle.on(self.cluster).watch_events:
+            if (each.resource, each.namespace, each.name) != self._place(event) or each.t < event.t:
+                continue
+            if each.type == "DELETED" or before is None or _held(each.object) != _held(before):
+                return True
+        return False
+
+    def _seen(self, event: AuditEvent) -> Mapping[str, Any] | None:
+        """The object of a request as it was seen last before it; else as it was seen first after it."""
+        found: Mapping[str, Any] | None = None
+        for each in self.bundle.on(self.cluster).watch_events:
+            if (each.resource, each.namespace, each.name) == self._place(event):
+                if each.t > event.t and found is not None:
+                    break
+                found = each.object
+        return found
+
+    @staticmethod
+    def _place(event: AuditEvent) -> tuple[str, str, str]:
+        return event.resource, event.namespace, event.name
+
+    def left_behind(self, experiment: Experiment, when: str) -> list[str]:
+        """The objects that are not as they were before the experiment."""
+        looks = {
+            each.when: each.digests
+            for each in self.bundle.records(BaselineLook)
+            if (each.experiment, each.cluster) == (experiment.id, self.cluster)
+        }
+        before, after = looks.get("before", {}), looks.get(when)
+        if after is None:
+            raise InfraFault(f"the record does not say what {experiment.id} left behind")
+        return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+def journal_of(run: ExperimentRun) -> Mapping[str, Any]:
+    """What the tool wrote of a run; empty where it wrote nothing that can be read."""
+    try:
+        found = read_json(run.journal.encode()) if run.journal else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def met_before(run: ExperimentRun) -> bool | None:
+    """Whether the hypothesis held when the run began; None where the journal does not say."""
+    states = journal_of(run).get("steady_states")
+    before = states.get("before") if isinstance(states, Mapping) else None
+    met = before.get("steady_state_met") if isinstance(before, Mapping) else None
+    return met if isinstance(met, bool) else None
+
+
+def failed_actions(run: ExperimentRun) -> list[str] | None:
+    """The actions of a run that did not succeed; None where there was none at all."""
+    entries = journal_of(run).get("run")
+    actions = [
+        each
+        for each in (entries if isinstance(entries, list) else ())
+        if isinstance(each, Mapping) and (each.get("activity") or {}).get("type") == "action"
+    ]
+    if not actions:
+        return None
+    return [str(each["activity"].get("name")) for each in actions if each.get("status") != "succeeded"]
+
+
+def _held(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What of an object an experiment changes: nodes report their status all the time."""
+    metadata = item.get("metadata") or {}
+    return item.get("spec"), metadata.get("uid"), metadata.get("deletionTimestamp")
