@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from graders.evidence.manifest import Calibration, TrackResult
-from graders.faults import BadSubmission
+from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
 from graders.lab2.argocd import EnginePrograms, argocd, find_redis
 from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
@@ -25,6 +26,7 @@ from graders.lab2.names import (
     INSTALL,
     OUTAGE,
     PAPER,
+    PREFLIGHT,
     PROMOTION,
     PRUNE,
     RACE,
@@ -32,6 +34,7 @@ from graders.lab2.names import (
     ROLLBACK,
     STEADY,
 )
+from graders.lab2.preflight import Preflight, cases
 from graders.lab2.readiness import Readiness
 from graders.lab2.registry import registry
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
@@ -43,6 +46,7 @@ from graders.lab2.tracks import admission, drift, install, outage, promotion, pr
 from graders.lab2.tracks.paper import paper
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
+from graders.sandbox.runtime import Runtime, ensure_runtime
 from graders.scenario.calibration import calibrate
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.spec import Acting, Recorded, Run
@@ -66,7 +70,8 @@ _TRACKS: tuple[Track[FleetContext], ...] = (
 )
 """In the order in which they are told, one after another: each begins with a settled fleet."""
 
-TRACKS = (PAPER, *(track.name for track in _TRACKS))
+TRACKS = (PAPER, PREFLIGHT, *(track.name for track in _TRACKS))
+_WITHOUT_A_FLEET = frozenset({PAPER, PREFLIGHT})
 
 
 def examine(submission: Submission) -> None:
@@ -107,7 +112,7 @@ def prepare(run: Run) -> Iterator[Acting]:
     with ExitStack() as ready:
         owner = ready.enter_context(OwnedFolder("services", run.lab))
         renderer = Renderer(ensure(KUSTOMIZE, run.progress).path("kustomize"), _helm(run))
-        live = run.selection and set(run.selection) - {PAPER}
+        live = set(run.selection) - _WITHOUT_A_FLEET
         argo = Path()
         if live:
             argo = ensure(ARGOCD, run.progress).path("argocd")
@@ -125,7 +130,9 @@ def prepare(run: Run) -> Iterator[Acting]:
             cosign_pub=_NO_KEY,
         )
         programs = EnginePrograms(argo, renderer.kustomize, renderer.helm)
-        scene = _Scene(run, owner, server, values, renderer, programs)
+        wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
+        runtime = ensure_runtime(run.progress) if wanted else None
+        scene = _Scene(run, owner, server, values, renderer, programs, runtime)
         if live:
             first = cluster_specs(run.settings.nodes, write_stages(owner.path / "stages.yaml"), run.progress)
             ready.enter_context(run.fleet.ready(first[HUB]))
@@ -151,26 +158,47 @@ class _Scene:
     values: Values
     renderer: Renderer
     programs: EnginePrograms
+    runtime: Runtime | None
+    """Where learners' programs run; None where none is to."""
 
     def record(self) -> Recorded:
         run = self.run
         manager = ReleaseManager(self.server, self.owner.path / "clone", run.recording, self.values.registry)
-        manager.begin(filled(run.submission.root, self.values), run.submission.manifest.release)
+        first = manager.begin(filled(run.submission.root, self.values), run.submission.manifest.release)
         checkout = manager.checkout()
         began = run.recording.clock.now()
         declared = paper(run.recording, checkout, self.renderer)
         results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
-        if set(run.selection) - {PAPER}:
-            scale, live = self._live(manager, checkout, declared)
-            results |= live
-        else:
-            scale = 1.0
+        scale = 1.0
+        with ThreadPoolExecutor(1) as aside:
+            beside = aside.submit(self._preflight, first) if PREFLIGHT in run.selection else None
+            if set(run.selection) - _WITHOUT_A_FLEET:
+                scale, live = self._live(manager, checkout, declared)
+                results |= live
+            if beside is not None:
+                results[PREFLIGHT] = beside.result()
         return Recorded(
             tracks={name: each for name, each in results.items() if name in run.selection or name == INSTALL},
             calibration=Calibration(scale, round(run.settings.deadline_s * scale, 3)),
             actors={ENGINE: Role.LEARNER},
             block=self._block(),
         )
+
+    def _preflight(self, base: str) -> TrackResult:
+        """The learner's preflight, where there is one, on commits of its own; needs no fleet."""
+        run, command = self.run, self.run.submission.manifest.preflight
+        began, status, problem = run.recording.clock.now(), "done", ""
+        try:
+            if command and self.runtime is not None:
+                folder, limits = run.session.folder / PREFLIGHT, run.settings.tool_limits
+                preflight = Preflight(command, run.sandbox, self.runtime, self.renderer, limits, folder)
+                image = f"{self.values.registry}/{WEB}@{digest_of('v1')}"
+                with run.progress.task("the preflight, on good commits and bad ones"):
+                    bare = self.server.root / REPOSITORY
+                    preflight.try_all(bare, base, cases(self.values.registry, image), run.recording)
+        except InfraFault as error:
+            status, problem = "failed", str(error)
+        return TrackResult(status, began, run.recording.clock.now(), problem)
 
     def _block(self) -> dict[str, object]:
         block = self.run.submission.manifest

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
@@ -16,6 +17,7 @@ from graders.lab2.names import (
     ENVIRONMENTS,
     GATED,
     NAMESPACE,
+    PREFLIGHT,
     WEB,
 )
 from graders.lab2.reading import FleetRecord
@@ -23,6 +25,24 @@ from graders.lab2.records import Asked
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
 _REFUSED = range(400, 500)
+
+
+@check("gate-ci", tracks=(PREFLIGHT,), hint="Render every environment, and look at what comes out.")
+def check_gate_ci(bundle: Bundle, facts: Facts) -> None:
+    """The preflight refuses commits that break a rule in any environment, and passes the good ones."""
+    runs = [each for each in bundle.tools if each.tool.startswith(f"{PREFLIGHT}/")]
+    if not runs:
+        raise Unmet("a preflight in submission.yaml", "there is none")
+    facts["commits"], facts["slowest_s"] = len(runs), max(each.duration_s for each in runs)
+    with Findings() as found:
+        for run in runs:
+            _, kind, name = run.tool.split("/")
+            said = run.output.strip().splitlines()[-1:] or [""]
+            seen = f"it {run.reason}: {said[0][:150]}"
+            if kind == "good":
+                found.expect(run.code == 0, f"the preflight passes {name}", seen)
+            else:
+                found.expect(run.code not in (0, None), f"the preflight refuses {name}", seen)
 
 
 @check(

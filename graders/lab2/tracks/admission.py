@@ -108,8 +108,12 @@ def through_git(context: FleetContext) -> None:
     stage.manager.change("Take it back", without_extras(files))
     context.mark("reverted")
     context.wait("the fleet to settle again", context.settled_probe(), promises.promote_s)
-    context.wait("what was added to go", lambda: _gone(context), promises.promote_s)
     context.mark("end")
+    if not context.reached("what was added to go", lambda: _gone(context), promises.sync_s):
+        for live in stage.spokes.values():
+            for resource, name in (("deployments", BAD_WORKLOAD), ("services", BAD_SERVICE)):
+                version = "apps/v1" if resource == "deployments" else "v1"
+                live.kube.delete(resource_path(version, resource, namespace=NAMESPACE, name=name))
 
 
 def _was_tried(context: FleetContext) -> None:

@@ -1,0 +1,155 @@
+"""The preflight on commits that are good, and on some that are not: each in a fresh clone, in the sandbox."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from graders.escapes import printed_text
+from graders.evidence.recording import Recording
+from graders.evidence.records import ToolRun
+from graders.faults import InfraFault
+from graders.lab2.attempts import Change
+from graders.lab2.extras import Manifest, config_map, container, extra_files, pod, service, workload_of
+from graders.lab2.rendering import Renderer
+from graders.sandbox.protocol import Limits, Mount, Sandbox
+from graders.sandbox.runtime import Runtime
+from graders.scenario.learner import sandbox_spec
+
+GOOD, BAD = "good", "bad"
+_TOOLS = "/tools"
+_MOST_OUTPUT = 4000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One commit: the files it changes, and whether it breaks something."""
+
+    name: str
+    kind: str
+    files: Mapping[str, bytes | None]
+
+
+def cases(registry: str, image: str) -> list[Case]:
+    """Each rule broken in some environment, each environment more than once; and what breaks none."""
+
+    def made(name: str, change: Change, kind: str = "Deployment") -> Manifest:
+        item = pod(f"lab-{name}", image)
+        change(item)
+        return workload_of(kind, item)
+
+    def first(**fields: object) -> Change:
+        return lambda item: item["spec"]["containers"][0].update(fields)
+
+    bare = {"requests": {"cpu": "10m", "memory": "16Mi"}}
+    writable = {**container(image)["securityContext"], "readOnlyRootFilesystem": False}
+    unbounded = {**container(image, "init"), "resources": {}}
+    secret: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "lab-secret", "namespace": "web"},
+        "stringData": {"token": "correct horse battery staple"},
+    }
+    alike = f"{registry}0/web@{image.rpartition('@')[2]}"
+    bad = {
+        "r1-dev": ("dev", made("r1", first(image="docker.io/library/nginx:1.27"))),
+        "r1-prod": ("prod", made("r1", first(image=alike), "StatefulSet")),
+        "r2-staging": ("staging", made("r2", first(resources=bare))),
+        "r2-init-dev": ("dev", made("r2", lambda item: item["spec"].update(initContainers=[unbounded]))),
+        "r3-prod": ("prod", made("r3", first(securityContext=writable), "Job")),
+        "r3-staging": ("staging", made("r3", first(securityContext=writable))),
+        "r4-dev": ("dev", service("lab-r4", type="NodePort")),
+        "r4-prod": ("prod", service("lab-r4", externalIPs=["203.0.113.7"])),
+        "secret-staging": ("staging", secret),
+    }
+    two = pod("lab-two", image)
+    two["spec"]["containers"].append(container(image, "side"))
+    good = {
+        "map-dev": ("dev", config_map("lab-map")),
+        "deployment-staging": ("staging", workload_of("Deployment", pod("lab-fine", image))),
+        "headless-prod": ("prod", service("lab-headless", clusterIP="None")),
+        "two-containers-dev": ("dev", workload_of("Deployment", two)),
+    }
+    found = [Case(name, BAD, extra_files(where, {"item.yaml": item})) for name, (where, item) in bad.items()]
+    found += [
+        Case(name, GOOD, extra_files(where, {"item.yaml": item})) for name, (where, item) in good.items()
+    ]
+    return [*found, Case("text", GOOD, {"docs/another.txt": b"Nothing of this is deployed.\n"})]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """How the learner's preflight is run."""
+
+    command: tuple[str, ...]
+    sandbox: Sandbox
+    runtime: Runtime
+    renderer: Renderer
+    limits: Limits
+    folder: Path
+
+    def try_all(self, bare: Path, base: str, tried: list[Case], recording: Recording) -> None:
+        """Run it on each commit, one after another; they go on from the commit `base` of the repository `bare`.
+
+        Raises:
+            InfraFault: the sandbox cannot be made, or git fails.
+        """
+        self.folder.mkdir(parents=True)
+        for case in tried:
+            clone = self.folder / case.name
+            _git(self.folder, "clone", "--quiet", str(bare), str(clone))
+            _git(clone, "reset", "--quiet", "--hard", base)
+            for path, content in case.files.items():
+                (clone / path).parent.mkdir(parents=True, exist_ok=True)
+                (clone / path).write_bytes(content or b"")
+            _git(clone, "add", "--all", ".")
+            _git(clone, "commit", "--quiet", "--message", f"Add {case.name}")
+            recording.writer.add(self._run(case, clone, recording))
+            shutil.rmtree(clone)
+
+    def _run(self, case: Case, clone: Path, recording: Recording) -> ToolRun:
+        programs = {"kustomize": self.renderer.kustomize, "helm": self.renderer.helm}
+        mounts = tuple(
+            Mount(f"{_TOOLS}/{name}", program.resolve().parent)
+            for name, program in programs.items()
+            if program
+        )
+        private = self.folder / f"{case.name}-sandbox"
+        private.mkdir()
+        spec = sandbox_spec(clone, self.runtime, f"preflight-{case.name}", private, self.command, self.limits)
+        path = ":".join([*(mount.target for mount in mounts), f"{self.runtime.venv}/bin", "/usr/bin", "/bin"])
+        spec = replace(
+            spec,
+            mounts=(*spec.mounts, *mounts),
+            environment=lambda view: {"PATH": path, "HOME": view.home, "GIT_CONFIG_NOSYSTEM": "1"},
+            writable_copy=True,
+        )
+        started = time.monotonic()
+        with self.sandbox.start(spec) as process:
+            wall_s = self.limits.wall_s or 60.0
+            status = process.wait(wall_s) or process.stop()
+            text = printed_text(process.log_path.read_bytes())
+        took_s = round(time.monotonic() - started, 3)
+        name = f"preflight/{case.kind}/{case.name}"
+        return ToolRun(
+            recording.clock.now(), name, self.command, status.code, took_s, text[-_MOST_OUTPUT:], str(status)
+        )
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    identity = {"GIT_AUTHOR_NAME": "Developer", "GIT_AUTHOR_EMAIL": "developer@lab.example"}
+    identity |= {"GIT_COMMITTER_NAME": "Developer", "GIT_COMMITTER_EMAIL": "developer@lab.example"}
+    done = subprocess.run(
+        ["git", "-c", "core.hooksPath=/dev/null", "-C", folder, *arguments],
+        capture_output=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1",
+             "GIT_CONFIG_GLOBAL": "/dev/null", **identity},
+    )  # fmt: skip
+    if done.returncode:
+        raise InfraFault(
+            f"git {arguments[0]} failed: {done.stderr.decode('utf-8', 'replace').strip()[-300:]}"
+        )
