@@ -62,8 +62,13 @@ class MoodleWorksheet:
 
 
 def as_html(text: str) -> str:
-    """Plain text as the HTML that Moodle takes feedback for."""
-    return html.escape(text).replace("\n", "<br />")
+    """Plain text as the HTML that Moodle takes feedback for.
+
+    What a spreadsheet would run looks the same to a reader, with an entity for its first character.
+    """
+    text = text.strip()
+    first = f"&#{ord(text[0])};" if runs(text) else html.escape(text[:1])
+    return first + html.escape(text[1:]).replace("\n", "<br />")
 
 
 def _places(model: GradebookModel, sheet: Worksheet) -> dict[str, int]:
