@@ -59,7 +59,7 @@ test-class: $(READY) ## A class of forty, killed ten times on the way, on SQLite
 	$(PYTEST) tests/e2e/test_whole_class.py -m whole_class
 
 test-interop: $(READY) ## Gradebooks read back by nbgrader and pandas, in a virtual environment of their own
-	@[ -x .venv-interop/bin/nbgrader ] || { python3 -m venv .venv-interop && .venv-interop/bin/pip install -q -r requirements.lock -e '.[interop]' pytest-timeout hypothesis; }
+	@[ -x .venv-interop/bin/nbgrader ] || { python3 -m venv .venv-interop && .venv-interop/bin/pip install -q -r requirements.lock && .venv-interop/bin/pip install -q -e '.[interop]'; }
 	PATH="$$PWD/.venv-interop/bin:$$PATH" .venv-interop/bin/python -m pytest -p no:cacheprovider tests/conformance/test_gradebooks_interop.py
 
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1

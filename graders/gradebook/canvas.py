@@ -16,6 +16,7 @@ from graders.gradebook.cells import points_cell, table, text_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.matching import ids_unchanged, stop
 from graders.gradebook.model import GradebookLearner, GradebookModel, GradeState, LabColumn, LabGrade
+from graders.gradebook.unsaid import left_out
 
 _IDS = {
     "ID": "canvas",
@@ -67,6 +68,8 @@ class CanvasGrades:
             for lab in model.labs
             if not lab.canvas_id
         )
+        # An empty cell does not say which of these it is.
+        notes += left_out(model, (GradeState.UNGRADED, GradeState.REJECTED, GradeState.MISSING))
         return Exported({"canvas.csv": table([head, possible, *rows])}, notes)
 
 

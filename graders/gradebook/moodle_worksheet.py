@@ -18,6 +18,7 @@ from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import feedback
 from graders.gradebook.matching import stop
 from graders.gradebook.model import GradebookLearner, GradebookModel, LabColumn, LabGrade
+from graders.gradebook.unsaid import left_out
 from graders.gradebook.worksheet import Worksheet, read_worksheet
 from graders.reports.text import one_line
 
@@ -38,7 +39,7 @@ class MoodleWorksheet:
         sheet = read_worksheet(options.worksheet, options.columns)
         (lab,) = model.labs
         rows = [[_safe(sheet, i, cell) for i, cell in enumerate(row)] for row in sheet.rows]
-        notes = []
+        notes = [*left_out(model)]
         if "feedback" not in sheet.columns:
             notes.append("the worksheet has no column for feedback comments: points are written, reasons not")
         places = _places(model, sheet)
@@ -61,8 +62,13 @@ class MoodleWorksheet:
 
 
 def as_html(text: str) -> str:
-    """Plain text as the HTML that Moodle takes feedback for."""
-    return html.escape(text).replace("\n", "<br />")
+    """Plain text as the HTML that Moodle takes feedback for.
+
+    What a spreadsheet would run looks the same to a reader, with an entity for its first character.
+    """
+    text = text.strip()
+    first = f"&#{ord(text[0])};" if runs(text) else html.escape(text[:1])
+    return first + html.escape(text[1:]).replace("\n", "<br />")
 
 
 def _places(model: GradebookModel, sheet: Worksheet) -> dict[str, int]:

@@ -19,7 +19,7 @@ def left_out(
     model: GradebookModel,
     states: tuple[GradeState, ...] = WITHOUT_GRADE,
 ) -> tuple[str, ...]:
-    """A note for each lab and state that the format leaves out, naming all learners."""
+    """A note for each lab and state of which the format has nothing to tell, naming all learners."""
     notes = []
     for lab in model.labs:
         for state in states:
@@ -29,5 +29,5 @@ def left_out(
                 if model.grade(learner, lab).state is state
             ]
             if names:
-                notes.append(f"{lab.lab}: left out, because {state.value}: {', '.join(names)}")
+                notes.append(f"{lab.lab}: no grade, because {state.value}: {', '.join(names)}")
     return tuple(notes)

@@ -21,6 +21,7 @@ LEAST_SHARE = 0.2
 SHOWN_PAIRS = 60
 _MANY = 8
 _PART = 0.1
+_PLACES = 20
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _regions(
     """What is shared, joined where it follows on in both; numbered from 1 in the order of the first."""
     places: dict[int, list[Gram]] = defaultdict(list)
     for gram in theirs:
-        if gram.hash not in common:
+        if gram.hash not in common and len(places[gram.hash]) < _PLACES:
             places[gram.hash].append(gram)
     joined: list[tuple[Region, Region]] = []
     for gram in ours:

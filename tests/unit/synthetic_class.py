@@ -115,7 +115,7 @@ def small_class() -> GradebookModel:
         graded("ada"),
         graded("late", "8.350", adjustments=(LATE, OVERRIDE)),
         graded("zero", "0"),
-        graded("full", "15.85"),
+        graded("full", "15.85", report="=1+1\nis <b>all</b> you need"),
         without("ungraded", GradeState.UNGRADED, "=the API server stopped answering for 12 s"),
         without("excused", GradeState.EXCUSED),
         without("missing", GradeState.MISSING),

@@ -55,8 +55,15 @@ def test_formats_of_many_files_make_a_folder() -> None:
 def test_who_is_left_out_is_named() -> None:
     told = run(["--format", "lti"])
 
-    assert "lab1: left out, because excused: excused" in told
-    assert "lab1: left out, because missing: missing" in told
+    assert "lab1: no grade, because excused: excused" in told
+    assert "lab1: no grade, because missing: missing" in told
+
+
+def test_who_has_an_empty_cell_is_named_too() -> None:
+    told = run(["--format", "canvas"])
+
+    for state in ("ungraded", "missing", "rejected"):
+        assert f"lab1: no grade, because {state}: {state}" in told
 
 
 def test_help_teaches_every_format() -> None:

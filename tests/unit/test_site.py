@@ -14,6 +14,7 @@ import pytest
 
 from graders.faults import UsageError
 from graders.gradebook import GradebookModel, GradeState
+from graders.model import Fault, Status
 from graders.site import ClassModel, LabSources, SlowWait, build_site
 from graders.site.pages import page_name
 from tests.unit.synthetic_class import graded, learner, small_class, without
@@ -214,6 +215,20 @@ def test_those_alike_stand_side_by_side(site: Path) -> None:
     assert "phase_3(my_job" in page
     assert "step_3(job" in page
     assert re.search(r'<tr class="shared"><td>\d+</td><td><span class="go"><a id="a1" href="#b1"', page)
+
+
+def test_what_is_nobody_s_fault_who_learns_is_said(tmp_path: Path) -> None:
+    broken = dataclasses.replace(graded("x").losses[0], status=Status.ERROR, fault=Fault.INFRASTRUCTURE)
+    model = small_class()
+    grades = tuple(
+        dataclasses.replace(one, losses=(broken,)) if one.learner_id == "ungraded" else one
+        for one in model.grades
+    )
+    build_site(ClassModel(dataclasses.replace(model, grades=grades)), tmp_path / "site")
+
+    told = "not the learner’s fault and costs no points"
+    assert told in (tmp_path / "site" / "learners" / "ungraded.html").read_text()
+    assert told not in (tmp_path / "site" / "learners" / "ada.html").read_text()
 
 
 def test_an_empty_class_has_a_site_too(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from graders.gradebook import CriterionGrade, GradeState, LabGrade
 from graders.model import Status
 from graders.site import LabSources, SlowWait
-from graders.site.fingerprints import GRAM, WINDOW, fingerprints, gram_hashes
+from graders.site.fingerprints import GRAM, SOURCES, WINDOW, fingerprints, gram_hashes
 from graders.site.itemanalysis import Item, analyse
 from graders.site.likenesses import likenesses
 from graders.site.losses import common_losses, shape
@@ -244,3 +244,12 @@ class TestLikenesses:
         for ours, theirs in pair.regions:
             assert ours.number == theirs.number
             assert (ours.first, ours.last) == (theirs.first, theirs.last)  # A copy keeps its lines here.
+
+
+@pytest.mark.parametrize("suffix", sorted(SOURCES))
+@pytest.mark.parametrize("unit", ["\n\t", "/*\n", "'''", "`\n"])
+def test_no_text_takes_a_lexer_for_ever(suffix: str, unit: str) -> None:
+    """Sixty thousand characters of it: where time grew with the square, some would take half a minute."""
+    found = fingerprints({f"a{suffix}": unit * (60_000 // len(unit))})
+
+    assert all(1 <= gram.first <= gram.last <= 60_000 for gram in found)
