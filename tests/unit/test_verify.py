@@ -125,6 +125,24 @@ def test_without_a_key_the_record_and_a_new_grading_tell(course: Class) -> None:
     assert found["mallory"]["found"] == "1/2"
 
 
+def break_record(results: Path) -> None:
+    (results / "bundle" / "pages.jsonl").write_text('{"t": "never", "words": 3}\n')
+
+
+def lose_record(results: Path) -> None:
+    (results / "bundle" / "manifest.json").write_text("[]")
+
+
+def test_a_record_that_cannot_be_read_accuses_nobody_and_is_told(course: Class) -> None:
+    course.hand_in("ada", break_record)
+    course.hand_in("bob", lose_record)
+    code, found = course.verify("--sample", "0")
+    assert code == 0
+    for each in found.values():
+        assert each["judgement"] == "consistent"
+        assert each["told"][0].startswith("its record cannot be judged: ")
+
+
 def test_a_report_of_another_submission_is_found_without_grading(course: Class) -> None:
     """A good report is signed, but what counts was changed afterwards, or is another learner's."""
     course.hand_in("ada")

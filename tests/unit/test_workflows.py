@@ -75,6 +75,16 @@ def test_an_example_gives_the_action_inputs_that_it_has_and_needs(path: Path) ->
     assert all(step["with"]["persist-credentials"] == "false" for step in checkouts)
 
 
+def test_the_action_is_tried_on_a_passing_and_a_failing_submission_of_each_lab() -> None:
+    rows = parsed(REPOSITORY / ".github" / "workflows" / "test.yml")["jobs"]["action"]["strategy"]["matrix"][
+        "include"
+    ]
+    labs = {path.parent.name for path in REPOSITORY.glob("labs/*/lab.yaml")}
+    for passes, place in (("true", "solutions/{}/reference"), ("false", "labs/{}/starter")):
+        tried = {row["lab"]: row["submission"] for row in rows if row["passes"] == passes}
+        assert tried == {lab: place.format(lab) for lab in labs if (REPOSITORY / place.format(lab)).is_dir()}
+
+
 def test_the_former_classrooms_example_keeps_the_names_it_is_looked_for_by() -> None:
     workflow = parsed(REPOSITORY / "docs" / "ci" / "github" / "autograding.yml")
     assert workflow["name"] == "Autograding Tests"
