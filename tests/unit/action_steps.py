@@ -63,14 +63,14 @@ class Job:
     def run(self, *, without: tuple[str, ...] = ()) -> int:
         """Every step until one fails, but those that use another action; gives the last exit code."""
         for step in STEPS:
+            if "run" not in step or step["name"] in without:
+                continue
             condition = step.get("if")
             if condition is not None:
                 match = _CONDITION.fullmatch(condition)
                 assert match, condition
                 if not self.inputs[match[1]]:
                     continue
-            if "run" not in step or step["name"] in without:
-                continue
             code = self.step(step)
             if code:
                 return code

@@ -76,13 +76,11 @@ def test_an_example_gives_the_action_inputs_that_it_has_and_needs(path: Path) ->
 
 
 def test_the_action_is_tried_on_a_passing_and_a_failing_submission_of_each_lab() -> None:
-    rows = parsed(REPOSITORY / ".github" / "workflows" / "test.yml")["jobs"]["action"]["strategy"]["matrix"][
-        "include"
-    ]
+    rows = json.loads(script("action_matrix.py").stdout)["include"]
     labs = {path.parent.name for path in REPOSITORY.glob("labs/*/lab.yaml")}
-    for passes, place in (("true", "solutions/{}/reference"), ("false", "labs/{}/starter")):
-        tried = {row["lab"]: row["submission"] for row in rows if row["passes"] == passes}
-        assert tried == {lab: place.format(lab) for lab in labs if (REPOSITORY / place.format(lab)).is_dir()}
+    assert {row["lab"] for row in rows if row["passes"]} == labs
+    assert {"lab": "lab1", "submission": "labs/lab1/starter", "passes": False} in rows
+    assert all((REPOSITORY / row["submission"] / "submission.yaml").is_file() for row in rows)
 
 
 def test_the_former_classrooms_example_keeps_the_names_it_is_looked_for_by() -> None:
