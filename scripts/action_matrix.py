@@ -1,4 +1,4 @@
-"""Prints what the action is tried on, as the matrix of a job: of each lab what must pass, and what must not."""
+"""Prints what the action is tried on, as a job's matrix: of each lab what must pass, and what must not."""
 
 from __future__ import annotations
 

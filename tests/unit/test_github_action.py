@@ -155,13 +155,12 @@ def test_no_text_of_anybodys_becomes_a_part_of_a_script() -> None:
         assert "${{" not in step.get("run", ""), step["name"]
 
 
-def test_a_key_that_is_none_is_told_without_being_shown(job: Job) -> None:
+def test_a_key_that_is_none_is_told_without_being_shown_and_keeps_no_result_back(job: Job) -> None:
     job.inputs["signing-key"] = "hunter2"
-    job.outputs["grade"] = {"out": str(job.folder / "temp")}
-    (job.folder / "temp" / "report.json").write_text("{}")
-    assert job.step(named("Sign the report")) == 2
+    assert job.run(without=INSTALL) == 2
     assert "this is no key to sign with in PEM" in job.printed["Sign the report"]
-    assert "hunter2" not in job.printed["Sign the report"]
+    assert "hunter2" not in "".join(job.printed.values())
+    assert (job.outputs["publish"]["verdict"], job.outputs["publish"]["signed"]) == ("graded", "false")
 
 
 # --- a workflow that cannot grade -------------------------------------------------------------------
