@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -134,13 +135,19 @@ def lose_record(results: Path) -> None:
 
 
 def test_a_record_that_cannot_be_read_accuses_nobody_and_is_told(course: Class) -> None:
+    """As a table, for a person."""
     course.hand_in("ada", break_record)
-    course.hand_in("bob", lose_record)
-    code, found = course.verify("--sample", "0")
-    assert code == 0
-    for each in found.values():
-        assert each["judgement"] == "consistent"
-        assert each["told"][0].startswith("its record cannot be judged: ")
+    course.hand_in("bob\x1b[31m", lose_record)
+    done = kubeproof(
+        "verify", "essay", course.folder / "reports", course.folder / "submissions", "--sample", "0"
+    )
+    assert done.returncode == 0, done.stderr
+    for learner in ("ada", "bob"):
+        (row,) = (line for line in done.stdout.splitlines() if line.startswith(learner))
+        assert re.search(r"consistent +1/2 +its record cannot be judged: ", row)
+    assert "2 consistent\n" in done.stdout
+    assert "Signatures were not looked at: name your key with --key." in done.stdout
+    assert "\x1b[31m" not in done.stdout
 
 
 def test_a_report_of_another_submission_is_found_without_grading(course: Class) -> None:
