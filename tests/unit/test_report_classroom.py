@@ -170,6 +170,15 @@ def test_both_sums_agree_whatever_the_points_and_never_exceed_them(points: list[
     assert notice / document["max_score"] <= report.score.total / report.score.possible  # type: ignore[operator]
 
 
+def test_points_that_are_no_whole_numbers_become_per_cents_of_their_criteria() -> None:
+    document = autograding(scored([("4.38", True), ("3.28", False), ("2.34", True)]))
+    assert document["max_score"] == 100
+    names = [test["name"].partition(" (")[0] for test in document["tests"]]
+    assert [names.count(f"Criterion {at}") for at in range(3)] == [44, 33, 23]
+    assert sums(document) == (67, 67)
+    assert document["tests"][44]["message"].startswith("expected: it did not")
+
+
 def test_long_texts_stay_under_what_a_variable_may_hold() -> None:
     autograding(scored([("1", False)] * 300, "é" * 450))
 
