@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from graders.evidence.bundle import Bundle
@@ -23,6 +24,9 @@ from graders.reports.withheld import for_learners
 
 LIMIT = 128 * 1024
 """Bytes that one variable of an environment may have on Linux, in which the text goes as base64."""
+
+SCHEMA_FILE = Path(__file__).with_name("autograding.schema.json")
+"""What the object keeps to."""
 
 PER_CENT = 100
 _UNITS = 300

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.records import ToolRun
 from graders.model import Criterion, CriterionScore, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.reports.annotations import MOST, AnnotationsExporter, annotations_of
-from graders.reports.autograding import LIMIT, AutogradingExporter, sums
+from graders.reports.autograding import LIMIT, SCHEMA_FILE, AutogradingExporter, sums
 from graders.reports.places import places_in
 from tests.unit.synthetic_bundle import make_manifest
 from tests.unit.synthetic_report import graded, rejected, ungraded
@@ -43,6 +44,7 @@ def autograding(report: GradeReport) -> dict[str, Any]:
     text = AutogradingExporter().render(report, None)
     assert len(base64.b64encode(text.encode())) < LIMIT
     document: dict[str, Any] = json.loads(text)
+    Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(document)
     return document
 
 
