@@ -3,7 +3,7 @@
 It adds up a score twice: the sum of `tests[].score`, and passed tests over all tests, times `max_score`.
 With tests of unequal weight the two disagree, so here each is worth one point: a criterion of four points is
 four tests. Where points are no whole numbers, or too many, a test is one per cent of the total, which is
-rounded down. Both sums are then the same number.
+rounded down, and each criterion has its share of them. Both sums are then the same number.
 
 It has no way to say "not graded": an error counts as a zero. So a report that is not graded gives no file.
 """
@@ -11,8 +11,9 @@ It has no way to say "not graded": an error counts as a zero. So a report that i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from graders.evidence.bundle import Bundle
@@ -23,6 +24,9 @@ from graders.reports.withheld import for_learners
 
 LIMIT = 128 * 1024
 """Bytes that one variable of an environment may have on Linux, in which the text goes as base64."""
+
+SCHEMA_FILE = Path(__file__).with_name("autograding.schema.json")
+"""What the object keeps to."""
 
 PER_CENT = 100
 _UNITS = 300
@@ -60,38 +64,52 @@ def document_of(report: GradeReport) -> dict[str, Any] | None:
     if report.verdict is not Verdict.GRADED or score is None or score.total is None or not score.possible:
         return None
     live = [one for one in score.criteria if not one.criterion.planned and one.points]
-    whole = all(one.points == one.points.to_integral_value() for one in live)
-    if whole and score.possible <= _UNITS:
-        tests = [test for one in live for test in _points(one, report)]
-    else:
-        tests = list(_per_cent(int(PER_CENT * score.total / score.possible)))
+    units = _units(live, score.total, score.possible)
+    tests = [test for one, count in zip(live, units, strict=True) for test in _tests(one, count, report)]
     status = "pass" if score.total == score.possible else "fail"
     return {"version": 1, "status": status, "max_score": len(tests), "tests": tests}
 
 
-def _points(one: CriterionScore, report: GradeReport) -> Iterator[dict[str, Any]]:
-    points = int(one.points)
+def _units(live: Sequence[CriterionScore], total: Decimal, possible: Decimal) -> list[int]:
+    """How many tests each criterion becomes: its points, or its share of a hundred.
+
+    The shares of those that passed add up to the per cent that were earned, rounded down.
+    """
+    if possible <= _UNITS and all(one.points == one.points.to_integral_value() for one in live):
+        return [int(one.points) for one in live]
+    earned = int(PER_CENT * total / possible)
+    passed = _spread(earned, [one.points if one.status is Status.PASSED else Decimal(0) for one in live])
+    lost = _spread(
+        PER_CENT - earned, [one.points if one.status is not Status.PASSED else Decimal(0) for one in live]
+    )
+    return [sum(pair) for pair in zip(passed, lost, strict=True)]
+
+
+def _spread(amount: int, weights: Sequence[Decimal]) -> list[int]:
+    """`amount` in proportion to `weights`; what is left over goes to the largest remainders."""
+    total = sum(weights)
+    if not total:
+        return [0] * len(weights)
+    shares = [divmod(amount * weight, total) for weight in weights]
+    left = amount - int(sum(share for share, _ in shares))
+    first = sorted(range(len(weights)), key=lambda place: -shares[place][1])[:left]
+    return [int(share) + (place in first) for place, (share, _) in enumerate(shares)]
+
+
+def _tests(one: CriterionScore, count: int, report: GradeReport) -> Iterator[dict[str, Any]]:
     passed = one.status is Status.PASSED
     lost = next(
         (each for each in report.outcomes
          if each.check_id in one.criterion.checks and each.status is not Status.PASSED), None,
     )  # fmt: skip
     title = one_line(one.criterion.title or one.criterion.id, _NAME)
-    for number in range(1, points + 1):
-        name = f"{title} ({number} of {points})" if points > 1 else title
-        # What was seen is told once; the other points of a criterion only point to it.
-        message = "" if passed else _told(lost) if number == 1 and lost else f"see {title} (1 of {points})"
-        test = _test(name, passed=passed, message=message)
+    for number in range(1, count + 1):
+        name = f"{title} ({number} of {count})" if count > 1 else title
+        # What was seen is told once; the other tests of a criterion only point to it.
+        message = "" if passed else _told(lost) if number == 1 and lost else f"see {title} (1 of {count})"
         place = next(places_in(lost.observed), None) if lost is not None and number == 1 else None
-        yield test | {"filename": place.path if place else "", "line_no": place.line if place else 0}
-
-
-def _per_cent(earned: int) -> Iterator[dict[str, Any]]:
-    for number in range(1, PER_CENT + 1):
-        yield _test(f"{number} per cent", passed=number <= earned, message="") | {
-            "filename": "",
-            "line_no": 0,
-        }
+        where = {"filename": place.path if place else "", "line_no": place.line if place else 0}
+        yield _test(name, passed=passed, message=message) | where
 
 
 def _told(outcome: Outcome) -> str:

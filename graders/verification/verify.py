@@ -27,6 +27,7 @@ from graders.progress import Progress
 from graders.reports import load_report
 from graders.reports.registry import SIGNATURE
 from graders.reports.report_json import report_document
+from graders.reports.text import one_line
 from graders.submissions import load_submission
 from graders.verification.commits import checked_out, is_repository
 from graders.verification.comparing import differences, points, remarks
@@ -34,6 +35,11 @@ from graders.verification.findings import Judgement, VerifiedReport
 from graders.verification.handins import HandedIn
 
 Report = Mapping[str, Any]
+
+_NO_RECORD = (
+    KubeproofError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError,
+)  # fmt: skip
+"""What comes of reading records that are none: they are somebody else's, so nothing about them is certain."""
 
 _LOG_LINES = 3
 _REPORT_BYTES = 32 * 2**20
@@ -152,10 +158,13 @@ def _judged_again(
 ) -> VerifiedReport:
     """What the record that was handed in says today, with no cluster: it may be forged itself."""
     try:
-        again = judge_bundle(request.lab, hand_in.results / "bundle")
-        found = report_document(again)
-    except (KubeproofError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        return replace(base, told=(f"its record cannot be judged: {str(error).splitlines()[0][:200]}",))
+        found = report_document(judge_bundle(request.lab, hand_in.results / "bundle"))
+    except _NO_RECORD as error:
+        told = (str(error) or type(error).__name__).splitlines()[0][:200]
+        return replace(base, told=(f"its record cannot be judged: {told}",))
+    if found["verdict"] == "ungraded" != report["verdict"]:
+        # Broken on purpose, or by a copy: only a new grading can tell.
+        return replace(base, told=(f"its record cannot be judged: {one_line(found['problem'])}",))
     recorded = str(found["submission"].get("digest") or "")
     if digest and recorded != digest:
         told = "its record is of another submission than what was handed in"

@@ -29,7 +29,7 @@ SECRETS = {
 """What a job's environment may hold, and learner code must not."""
 
 _EXPRESSION = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
-_CONDITION = re.compile(r"inputs\.([a-z-]+) != ''")
+_CONDITION = re.compile(r"((?:inputs|steps)\.[a-z.-]+) != ''")
 _BLOCK = re.compile(r"^([\w-]+)<<(\S+)\n(.*?)\n\2$", re.MULTILINE | re.DOTALL)
 
 
@@ -61,20 +61,24 @@ class Job:
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def run(self, *, without: tuple[str, ...] = ()) -> int:
-        """Every step until one fails, but those that use another action; gives the last exit code."""
+        """Every step that the runner comes to, but those that use another action; gives the job's code."""
+        failed = 0
         for step in STEPS:
-            condition = step.get("if")
-            if condition is not None:
-                match = _CONDITION.fullmatch(condition)
-                assert match, condition
-                if not self.inputs[match[1]]:
-                    continue
-            if "run" not in step or step["name"] in without:
-                continue
-            code = self.step(step)
-            if code:
-                return code
-        return 0
+            if "run" in step and step["name"] not in without and self._wanted(step, failed=bool(failed)):
+                failed = self.step(step) or failed
+        return failed
+
+    def _wanted(self, step: Mapping[str, Any], *, failed: bool) -> bool:
+        """Whether the runner runs a step: after a failure only one that says so."""
+        condition = str(step.get("if", "")).removeprefix("${{ ").removesuffix(" }}")
+        terms = [term for term in condition.split(" && ") if term]
+        whatever = "!cancelled()" in terms
+        for term in terms:
+            match = _CONDITION.fullmatch(term)
+            assert match or term == "!cancelled()", term
+            if match and not self._value(match[1]):
+                return False
+        return whatever or not failed
 
     def step(self, step: Mapping[str, Any]) -> int:
         """Run one step; gives its exit code."""

@@ -155,13 +155,12 @@ def test_no_text_of_anybodys_becomes_a_part_of_a_script() -> None:
         assert "${{" not in step.get("run", ""), step["name"]
 
 
-def test_a_key_that_is_none_is_told_without_being_shown(job: Job) -> None:
+def test_a_key_that_is_none_is_told_without_being_shown_and_keeps_no_result_back(job: Job) -> None:
     job.inputs["signing-key"] = "hunter2"
-    job.outputs["grade"] = {"out": str(job.folder / "temp")}
-    (job.folder / "temp" / "report.json").write_text("{}")
-    assert job.step(named("Sign the report")) == 2
+    assert job.run(without=INSTALL) == 2
     assert "this is no key to sign with in PEM" in job.printed["Sign the report"]
-    assert "hunter2" not in job.printed["Sign the report"]
+    assert "hunter2" not in "".join(job.printed.values())
+    assert (job.outputs["publish"]["verdict"], job.outputs["publish"]["signed"]) == ("graded", "false")
 
 
 # --- a workflow that cannot grade -------------------------------------------------------------------
@@ -252,16 +251,20 @@ def test_a_token_that_the_checkout_left_is_noticed_and_not_shown(job: Job) -> No
 def test_programs_are_cached_by_the_digest_of_all_locks(job: Job) -> None:
     assert job.step(STEPS[0]) == 0
     assert job.outputs["inputs"]["lock"] == lock_digest()
-    cache = named("Restore the programs")
-    assert "steps.inputs.outputs.lock" in cache["with"]["key"]
+    restore, keep = named("Restore the programs"), named("Keep the programs")
+    assert "steps.inputs.outputs.lock" in restore["with"]["key"]
+    assert keep["with"]["key"] == f"${{{{ steps.{restore['id']}.outputs.cache-primary-key }}}}"
+    assert keep["with"]["path"] == restore["with"]["path"]
+    # A low score must not keep the cache from being kept, nor learner code be anywhere near it.
+    assert STEPS.index(keep) < STEPS.index(named("Grade"))
 
 
 def test_other_actions_are_pinned_by_digest_with_their_version() -> None:
     text = (REPOSITORY / "action.yml").read_text()
     used = re.findall(r"uses: (\S+)(.*)", text)
-    assert len(used) == 3
+    assert len(used) == 4
     for action, comment in used:
-        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)
+        assert re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40}", action)
         assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.records import ToolRun
 from graders.model import Criterion, CriterionScore, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.reports.annotations import MOST, AnnotationsExporter, annotations_of
-from graders.reports.autograding import LIMIT, AutogradingExporter, sums
+from graders.reports.autograding import LIMIT, SCHEMA_FILE, AutogradingExporter, sums
 from graders.reports.places import places_in
 from tests.unit.synthetic_bundle import make_manifest
 from tests.unit.synthetic_report import graded, rejected, ungraded
@@ -43,6 +44,7 @@ def autograding(report: GradeReport) -> dict[str, Any]:
     text = AutogradingExporter().render(report, None)
     assert len(base64.b64encode(text.encode())) < LIMIT
     document: dict[str, Any] = json.loads(text)
+    Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(document)
     return document
 
 
@@ -168,6 +170,15 @@ def test_both_sums_agree_whatever_the_points_and_never_exceed_them(points: list[
     notice, table = sums(document)
     assert notice == round(table, 9)
     assert notice / document["max_score"] <= report.score.total / report.score.possible  # type: ignore[operator]
+
+
+def test_points_that_are_no_whole_numbers_become_per_cents_of_their_criteria() -> None:
+    document = autograding(scored([("4.38", True), ("3.28", False), ("2.34", True)]))
+    assert document["max_score"] == 100
+    names = [test["name"].partition(" (")[0] for test in document["tests"]]
+    assert [names.count(f"Criterion {at}") for at in range(3)] == [44, 33, 23]
+    assert sums(document) == (67, 67)
+    assert document["tests"][44]["message"].startswith("expected: it did not")
 
 
 def test_long_texts_stay_under_what_a_variable_may_hold() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,30 @@ def test_without_a_key_the_record_and_a_new_grading_tell(course: Class) -> None:
     assert found["mallory"]["judgement"] == "differs"
     assert found["mallory"]["told"][0] == "it claims 2/2, and 1/2 are found: length 1/1, here 0/1"
     assert found["mallory"]["found"] == "1/2"
+
+
+def break_record(results: Path) -> None:
+    (results / "bundle" / "pages.jsonl").write_text('{"t": "never", "words": 3}\n')
+
+
+def lose_record(results: Path) -> None:
+    (results / "bundle" / "manifest.json").write_text("[]")
+
+
+def test_a_record_that_cannot_be_read_accuses_nobody_and_is_told(course: Class) -> None:
+    """As a table, for a person."""
+    course.hand_in("ada", break_record)
+    course.hand_in("bob\x1b[31m", lose_record)
+    done = kubeproof(
+        "verify", "essay", course.folder / "reports", course.folder / "submissions", "--sample", "0"
+    )
+    assert done.returncode == 0, done.stderr
+    for learner in ("ada", "bob"):
+        (row,) = (line for line in done.stdout.splitlines() if line.startswith(learner))
+        assert re.search(r"consistent +1/2 +its record cannot be judged: ", row)
+    assert "2 consistent\n" in done.stdout
+    assert "Signatures were not looked at: name your key with --key." in done.stdout
+    assert "\x1b[31m" not in done.stdout
 
 
 def test_a_report_of_another_submission_is_found_without_grading(course: Class) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 import yaml
 
 from graders.paths import REPOSITORY
+from tests.unit.action_steps import installed_action
 
 WORKFLOWS = sorted([*REPOSITORY.glob(".github/workflows/*.yml"), *REPOSITORY.glob("docs/ci/github/*.yml")])
 EXAMPLES = [path for path in WORKFLOWS if "docs" in path.parts]
@@ -73,6 +76,14 @@ def test_an_example_gives_the_action_inputs_that_it_has_and_needs(path: Path) ->
     assert needed <= given.keys() <= action["inputs"].keys()
     checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
     assert all(step["with"]["persist-credentials"] == "false" for step in checkouts)
+
+
+def test_the_action_is_tried_on_a_passing_and_a_failing_submission_of_each_lab() -> None:
+    rows = json.loads(script("action_matrix.py").stdout)["include"]
+    labs = {path.parent.name for path in REPOSITORY.glob("labs/*/lab.yaml")}
+    assert {row["lab"] for row in rows if row["passes"]} == labs
+    assert {"lab": "lab1", "submission": "labs/lab1/starter", "passes": False} in rows
+    assert all((REPOSITORY / row["submission"] / "submission.yaml").is_file() for row in rows)
 
 
 def test_the_former_classrooms_example_keeps_the_names_it_is_looked_for_by() -> None:
@@ -144,6 +155,61 @@ def test_every_system_grades_with_a_named_environment_and_real_options(name: str
     ).stdout
     assert options
     assert all(option in known for option in options)
+
+
+def shell_of(name: str) -> str:
+    """What the template has a shell do to grade."""
+    text = (REPOSITORY / "docs" / "ci" / name).read_text(encoding="utf-8")
+    if name == "Jenkinsfile":
+        (found,) = re.findall(r"sh\(returnStatus: true, script: \'\'\'(.*?)\'\'\'\)", text, re.DOTALL)
+        return str(found)
+    return "\n".join(list(yaml.safe_load_all(text))[1]["grade"]["script"])
+
+
+@pytest.mark.parametrize(
+    ("name", "essay", "code", "results"),
+    [
+        ("gitlab-ci.yml", "Too short, but etcd.", 1, "kubeproof"),
+        ("Jenkinsfile", None, 2, "kubeproof-results"),
+    ],
+)
+def test_a_template_grades_by_its_own_shell_and_keeps_what_junit_readers_want(
+    name: str, essay: str | None, code: int, results: str, tmp_path: Path
+) -> None:
+    """A low score, and a submission that is rejected; neither has a variable of the job's near it."""
+    action, work = installed_action(tmp_path / "kubeproof"), tmp_path / "work"
+    program = action / ".venv" / "bin" / "kubeproof"
+    course, seen = REPOSITORY / "tests" / "tinycourse", tmp_path / "seen"
+    program.write_text(
+        program.read_text().replace("PYTHONPATH", f"env > {seen}\nKUBEPROOF_COURSE={course} PYTHONPATH", 1)
+    )
+    shutil.copytree(course / "solutions" / "essay" / "reference", work)
+    if essay is None:
+        (work / "essay.md").unlink()
+    else:
+        (work / "essay.md").write_text(essay)
+    (tmp_path / "tmp").mkdir()
+    variables = {
+        "LAB": "essay",
+        "SUBMISSION": ".",
+        "FAIL_UNDER": "60",
+        "PROVIDER": "embedded",
+        "GITLAB_USER_LOGIN": "ada",
+        "CI_PROJECT_DIR": str(work),
+        "WORKSPACE_TMP": str(tmp_path / "tmp"),
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "CI_JOB_TOKEN": "token-of-the-job",
+    }
+    done = subprocess.run(
+        ["bash", "-e", "-c", shell_of(name).replace("/opt/kubeproof", str(action))],
+        cwd=work, env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    suite = ET.parse(work / results / "junit.xml").getroot().find("testsuite")
+    assert suite is not None
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
+    assert "token-of-the-job" not in seen.read_text()
 
 
 # --- scripts ---------------------------------------------------------------------------------------
