@@ -152,7 +152,7 @@ class LaneRecord:
             deadline_s=(self.rto_s(drill.scenario) + LENIENCE_S) * self.scale,
             ended=drill.watched,
             stable_s=STABLE_S * self.scale,
-            acts=tuple(self._acts(run)) if run is not None else (),
+            acts=tuple(self.acts_of(drill)),
             act_grace_s=ACT_GRACE_S * self.scale,
             restored=drill.scenario in WITHOUT_RESTORE or (run is not None and run.code == 0),
         )
@@ -172,6 +172,11 @@ class LaneRecord:
         """The start of restore that answered a fault."""
         found = [each for each in self.runs("restore", drill.key) if drill.t <= each.t <= drill.watched]
         return found[0] if found else None
+
+    def acts_of(self, drill: Drill) -> list[RunbookAct]:
+        """What the runbook changed in answer to a fault."""
+        run = self.restore_of(drill)
+        return sorted(self._acts(run), key=lambda act: act.t) if run is not None else []
 
     def _acts(self, run: ScriptRun) -> Iterator[RunbookAct]:
         for call in self.bundle.records(ControlCall):
