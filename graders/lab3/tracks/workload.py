@@ -220,3 +220,5 @@ def _mend(lane: Lane) -> None:
         )
     except TimedOut as mismatch:
         raise InfraFault(f"the cluster does not come to rest: {mismatch}") from mismatch
+    lane.next_ledger()
+    lane.schedule.go()
