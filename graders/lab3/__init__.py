@@ -2,4 +2,10 @@
 
 from graders.definition import LabDefinition
 
-LAB = LabDefinition(scenario="scenario", block="block:Lab3Block", tools="tools:TOOLSETS", drills="drills")
+LAB = LabDefinition(
+    scenario="scenario",
+    block="block:Lab3Block",
+    tools="tools:TOOLSETS",
+    drills="drills",
+    panels="panels:panels_of_drills",
+)

@@ -93,10 +93,14 @@ class LaneRecord:
         """What submission.yaml says."""
         return manifest_from(self.bundle.manifest.block)
 
+    def all_drills(self) -> list[Drill]:
+        """All faults, in the order of time."""
+        return [each for each in self.bundle.records(Drill) if each.cluster == self.cluster]
+
     def drills(self, scenario: str) -> list[Drill]:
-        """The faults of a scenario, in the order of time."""
-        found = self.bundle.records(Drill)
-        return [each for each in found if (each.cluster, each.scenario) == (self.cluster, scenario)]
+        """The faults of a scenario, but those that try a mitigation."""
+        found = [each for each in self.all_drills() if each.scenario == scenario]
+        return [each for each in found if not each.phase.startswith("mitigation-")]
 
     def runs(self, script: str, purpose: str = "") -> list[ScriptRun]:
         """The starts of a script, of all purposes or one."""
@@ -149,10 +153,10 @@ class LaneRecord:
         samples = self.samples(drill.t - _LEAD_S, drill.watched)
         episode = Episode(
             Injection(drill.t, drill.t_end),
-            deadline_s=(self.rto_s(drill.scenario) + LENIENCE_S) * self.scale,
+            deadline_s=self._patience_s(drill) * self.scale,
             ended=drill.watched,
             stable_s=STABLE_S * self.scale,
-            acts=tuple(self._acts(run)) if run is not None else (),
+            acts=tuple(self.acts_of(drill)),
             act_grace_s=ACT_GRACE_S * self.scale,
             restored=drill.scenario in WITHOUT_RESTORE or (run is not None and run.code == 0),
         )
@@ -168,10 +172,19 @@ class LaneRecord:
         """Within how many seconds a scenario is to be over, on a machine that keeps up."""
         return UNKNOWN_RTO_S if scenario == UNKNOWN else self.manifest.target(scenario).rto_s
 
+    def _patience_s(self, drill: Drill) -> float:
+        cut_s = drill.facts.get("cut_s")
+        return cut_s if isinstance(cut_s, float) else self.rto_s(drill.scenario) + LENIENCE_S
+
     def restore_of(self, drill: Drill) -> ScriptRun | None:
         """The start of restore that answered a fault."""
         found = [each for each in self.runs("restore", drill.key) if drill.t <= each.t <= drill.watched]
         return found[0] if found else None
+
+    def acts_of(self, drill: Drill) -> list[RunbookAct]:
+        """What the runbook changed in answer to a fault."""
+        run = self.restore_of(drill)
+        return sorted(self._acts(run), key=lambda act: act.t) if run is not None else []
 
     def _acts(self, run: ScriptRun) -> Iterator[RunbookAct]:
         for call in self.bundle.records(ControlCall):

@@ -132,4 +132,5 @@ def ready_lanes(run: Run) -> Iterator[ReadyLanes]:
         kit = Kit(
             run.sandbox, runtime, chaos, tools, run.submission, settings.limits, settings.tool_limits, folder
         )
+        kit.programs()
         yield ReadyLanes(run, kit)

@@ -12,8 +12,10 @@ JUDGED_BY = {
     CONTROLLER_LOSS: ("canary",),
 }
 """The probes that judge a scenario, where they are not all four."""
-WITHOUT_RESTORE = (POD_KILL, NODE_LOSS)
-"""What a workload has to survive by itself."""
+WITHOUT_RESTORE = MITIGABLE = (POD_KILL, NODE_LOSS)
+"""What a workload has to survive by itself, and what can be mitigated."""
+MITIGATED = ("before", "after")
+"""The folders of a mitigation."""
 UNKNOWN = "unknown"
 """What a runbook is told where nobody says what happened."""
 UNKNOWN_RTO_S = 30.0

@@ -607,6 +607,16 @@ def test_every_door_leads_to_its_own_listener(start: Start) -> None:
         assert f"{name} this is {name}\n" in process.log_path.read_text()
 
 
+def test_a_door_has_the_port_that_was_asked_for_where_ports_are_its_own(
+    start: Start, sandbox: Sandbox
+) -> None:
+    process = start("pass", doors=("api", "etcd", "git"), ports={"etcd": 2379, "git": 2380})
+    ports = {name: int(place.rpartition(":")[2]) for name, place in process.view.doors.items()}
+    if sandbox.name == "bubblewrap":
+        assert ports == {"api": 6443, "etcd": 2379, "git": 2380}
+    assert len(set(ports.values())) == 3
+
+
 def test_no_door_is_there_unless_asked_for(start: Start) -> None:
     process = start("import time; time.sleep(600)")
     assert process.doors == process.view.doors == {}

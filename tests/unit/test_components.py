@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from graders.clusters.components import AUDIT_POLICY, Commands, Ports, prepare
 from graders.clusters.provider import ClusterSpec, check_plain
@@ -126,3 +129,23 @@ def test_a_provider_of_whole_clusters_names_all_it_cannot_do() -> None:
         refused.value
     )
     assert refused.value.fix == "use --provider embedded"
+
+
+def test_each_zone_can_have_a_simulator_that_gives_out_addresses_of_its_own(tmp_path: Path) -> None:
+    made = lines(tmp_path, simulator_per_zone=True)
+
+    assert [name for name in made if name.startswith("kwok")] == ["kwok-zone-a", "kwok-zone-b"]
+    selector = "manage-nodes-with-annotation-selector"
+    assert flag(made["kwok-zone-a"], selector) == "kubeproof.dev/simulated=zone-a"
+    assert flag(made["kwok-zone-a"], "cidr") != flag(made["kwok-zone-b"], "cidr")
+
+
+def test_users_that_a_lab_asks_for_have_a_certificate_each(tmp_path: Path) -> None:
+    made = commands(tmp_path, identities={"kubeproof:dr": ("system:masters",), "guest": ()})
+
+    assert list(made.identities) == ["kubeproof:dr", "guest"]
+    config = json.loads(made.identities["kubeproof:dr"].read_text())
+    held = b64decode(config["users"][0]["user"]["client-certificate-data"])
+    subject = x509.load_pem_x509_certificate(held).subject.rfc4514_string()
+    assert subject == "CN=kubeproof:dr,O=system:masters"
+    assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:6443"

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from graders.clusters.kubeconfigs import token_kubeconfig
+from graders.documents import load_document
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission
@@ -140,12 +139,11 @@ class Chaos:
 
     def _bare(self, experiment: Experiment) -> Path:
         """A folder with the experiment without all that it does."""
-        path = self._kit.submission.root / experiment.file
-        whole = yaml.safe_load(path.read_text(encoding="utf-8"))
+        whole = _whole(self._kit.submission.root, experiment)
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         folder.chmod(0o755)
         file = folder / "experiment.json"
-        file.write_text(json.dumps({**whole, "method": [], "rollbacks": []}, default=str), encoding="utf-8")
+        file.write_text(json.dumps({**whole, "method": [], "rollbacks": []}), encoding="utf-8")
         file.chmod(0o644)
         return folder
 
@@ -172,9 +170,18 @@ def readable(root: Path, experiment: Experiment) -> str:
     if experiment.format != "chaostoolkit":
         return f"experiments of format {experiment.format} are not run by this version"
     try:
-        whole: Any = yaml.safe_load((root / experiment.file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        return f"{experiment.file} cannot be read: {error}"
+        whole = _whole(root, experiment)
+    except BadSubmission as error:
+        return str(error)
     if not isinstance(whole, dict) or not whole.get("steady-state-hypothesis"):
         return f"{experiment.file} has no steady-state-hypothesis"
     return ""
+
+
+def _whole(root: Path, experiment: Experiment) -> Any:
+    """What an experiment's file holds, read as strictly as all that was handed in.
+
+    Raises:
+        BadSubmission: it is not one document, or costs more to read than it may.
+    """
+    return load_document(root / experiment.file, shown_as=experiment.file).data

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from graders.documents import Document, parse, read_documents
 from graders.evidence.bundle import Bundle
 from graders.faults import LocatedError, Unmet
-from graders.kube.nesting import read_json
+from graders.kube.nesting import read_json, shallow
 from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.lab3.records import HandedInFile
 
@@ -86,13 +86,13 @@ class HandIn:
         return parse(self.document(path), model)
 
     def json(self, path: str) -> Any:
-        """The JSON value of a file, however large.
+        """The JSON value of a file, however large; null stands for what is nested too deep.
 
         Raises:
             Unmet: there is none, or it is not JSON.
         """
         try:
-            return read_json(self.text(path).encode())
+            return shallow(read_json(self.text(path).encode()))
         except ValueError as error:
             line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
             raise Unmet(

@@ -100,6 +100,7 @@ def _restore_again(lane: Lane) -> None:
     with lane.ledger.held():
         lane.ledger_look("again")
     lane.mark("restored-again", began=began, ended=lane.now(), code=ended.code, ledger=lane.ledger.name)
+    lane.next_ledger()
 
 
 def _try_verify(lane: Lane) -> None:

@@ -12,6 +12,7 @@ import urllib3
 from graders.faults import InfraFault
 from graders.kube.paths import resource_path
 from graders.lab3.names import CONTROLLER_LOSS, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
+from graders.lab3.tracks.mitigation import mitigation
 from graders.lab3.tracks.phases import first_backups
 from graders.lab3.world.lane import DrillPlan, Lane
 from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
@@ -32,6 +33,12 @@ def workload(lane: Lane) -> None:
     _evict_all(lane)
     _mend(lane)
     _lose_a_zone(lane)
+    _mend(lane)
+    faults = {
+        POD_KILL: (lambda: _kill_half(lane), lambda: None),
+        NODE_LOSS: (lambda: _zone_gone(lane), lambda: _zone_over(lane)),
+    }
+    mitigation(lane, faults)
     _mend(lane)
     both = ("kube-controller-manager", "kube-scheduler")
     _survive(lane, CONTROLLER_LOSS, lambda: _kill(lane, *both))
@@ -112,23 +119,29 @@ def _evict_all(lane: Lane) -> None:
 
 
 def _lose_a_zone(lane: Lane) -> None:
-    nodes = [node.name for node in lane.setting.nodes if node.zone == LOST_ZONE]
-
-    def fault() -> None:
-        lane.setting.control.kill(f"kwok-{LOST_ZONE}")
-        lane.prober.dead_nodes = frozenset(nodes)
-
-    def again() -> bool:
-        lane.setting.control.start(f"kwok-{LOST_ZONE}")
-        lane.prober.dead_nodes = frozenset()
-        return _mended(lane)
-
-    lane.drill(DrillPlan(NODE_LOSS, NODE_LOSS, fault, again=again))
-    lane.setting.control.start(f"kwok-{LOST_ZONE}")
+    plan = DrillPlan(
+        NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=lambda: _zone_back(lane) and _mended(lane)
+    )
+    lane.drill(plan)
+    _zone_back(lane)
     began = lane.now()
-    took_s = _all_ready(lane, _BACK_S)
+    lane.mark("zone-back", began=began, all_ready_s=_all_ready(lane, _BACK_S))
+
+
+def _zone_gone(lane: Lane) -> None:
+    lane.setting.control.kill(f"kwok-{LOST_ZONE}")
+    nodes = [node.name for node in lane.setting.nodes if node.zone == LOST_ZONE]
+    lane.prober.dead_nodes = frozenset(nodes)
+
+
+def _zone_over(lane: Lane) -> None:
+    _zone_back(lane)
+
+
+def _zone_back(lane: Lane) -> bool:
+    lane.setting.control.start(f"kwok-{LOST_ZONE}")
     lane.prober.dead_nodes = frozenset()
-    lane.mark("zone-back", began=began, all_ready_s=took_s)
+    return True
 
 
 def _all_ready(lane: Lane, within_s: float) -> float | None:
@@ -207,3 +220,5 @@ def _mend(lane: Lane) -> None:
         )
     except TimedOut as mismatch:
         raise InfraFault(f"the cluster does not come to rest: {mismatch}") from mismatch
+    lane.next_ledger()
+    lane.schedule.go()

@@ -70,7 +70,8 @@ class DrillPlan:
     """What to break, and what is done around it.
 
     `before` is called just before the fault, and gives facts for its record; `recovered` as soon as restore
-    has ended with 0; `again` has things as they were, or says that it cannot.
+    has ended with 0; `again` has things as they were, or says that it cannot. `cut_s` is for how
+    long a recovery is waited for; else it is for longer than its target.
     """
 
     scenario: str
@@ -79,6 +80,7 @@ class DrillPlan:
     before: Callable[[], dict[str, object]] = dict
     recovered: Callable[[], None] = lambda: None
     again: Callable[[], bool] = lambda: False
+    cut_s: float | None = None
 
 
 @dataclass
@@ -183,7 +185,7 @@ class Lane:
 
     def _drill_once(self, plan: DrillPlan, attempt: int, measured: list[Interval | None]) -> bool:
         scenario, names = plan.scenario, JUDGED_BY.get(plan.scenario, ())
-        patience_s = (self.rto_s(scenario) + LENIENCE_S) * self.setting.scale
+        patience_s = (plan.cut_s or self.rto_s(scenario) + LENIENCE_S) * self.setting.scale
         key = plan.phase if attempt == 1 else f"{plan.phase}-{attempt}"
         restored = True
         with self.schedule.halted(), self.ledger.held():
@@ -219,9 +221,11 @@ class Lane:
     def _counts(self, drill: Drill, names: Sequence[str]) -> Interval | None:
         """What a drill measured, None if it is void: whether to do it again hangs on that."""
         scale = self.setting.scale
+        cut_s = drill.facts.get("cut_s")
+        patience_s = cut_s if isinstance(cut_s, float) else self.rto_s(drill.scenario) + LENIENCE_S
         episode = Episode(
             Injection(drill.t, drill.t_end),
-            deadline_s=(self.rto_s(drill.scenario) + LENIENCE_S) * scale,
+            deadline_s=patience_s * scale,
             ended=drill.watched,
             stable_s=STABLE_S * scale,
         )
@@ -248,7 +252,7 @@ class Lane:
             attempt=attempt,
             ledger=self.ledger.name,
             dead=(*self.prober.dead, *dead),
-            facts={**facts, **newest},
+            facts={**facts, **newest, **({"cut_s": plan.cut_s} if plan.cut_s else {})},
             cluster=self.name,
         )
 

@@ -1,0 +1,70 @@
+"""Whether a mitigation mitigates: the fault it is for, without it and with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graders.documents import read_documents
+from graders.evidence.bundle import Bundle
+from graders.faults import InfraFault, Unmet
+from graders.judging import Facts, Findings, check
+from graders.lab3.lanerecord import LaneRecord, shown
+from graders.lab3.names import MITIGATED, PAPERS, WORKLOAD
+from graders.lab3.papers.backlog import Backlog
+from graders.lab3.papers.files import HandIn, unmet
+from graders.lab3.recovery.intervals import Interval
+
+_BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
+
+
+@check(
+    "mitigation",
+    tracks=(PAPERS, WORKLOAD),
+    hint="Drill the scenario with the manifests of before/, then with those of after/, and write down both.",
+)
+def check_mitigation(bundle: Bundle, facts: Facts) -> None:
+    """The first mitigation that is done makes the recovery faster, and as fast as you expect."""
+    record, handin = LaneRecord(bundle, WORKLOAD), HandIn(bundle)
+    mark = next((mark.data for mark in record.marks if mark.name == "mitigation"), None)
+    if mark is None:
+        raise InfraFault("the record says nothing of a mitigation")
+    if mark["problem"]:
+        raise Unmet("a mitigation that can be tried", str(mark["problem"]))
+    before, after = (_measured(record, part) for part in MITIGATED)
+    facts["before_s"], facts["after_s"] = shown([before]), shown([after])
+    with Findings("a recovery that is faster by it, and as fast as expected") as found:
+        if after.upper_s is None or before.lower_s <= after.upper_s + _BETTER_BY_S:
+            found.miss(f"without it recovery took {shown([before])}, with it {shown([after])}")
+        try:
+            expected_s = float(mark["to"])
+        except ValueError:
+            found.miss(f"item {mark['item']} expects {mark['to']!r}, which is no number of seconds")
+        else:
+            most_s = (expected_s + _OFF_BY_S) * record.scale
+            if after.upper_s is None or after.upper_s > most_s:
+                found.miss(f"item {mark['item']} expects {expected_s:g} s, and it took {shown([after])}")
+        with unmet("manifests that can be read"):
+            item = next(
+                each for each in handin.read("backlog.yaml", Backlog).items if each.id == mark["item"]
+            )
+            workload = list(_documents(handin, "workload"))
+            for path, each in _documents(handin, f"{item.mitigation}/{MITIGATED[1]}"):
+                if each not in [data for _, data in workload]:
+                    found.miss(f"{path} is not what workload/ has")
+
+
+def _measured(record: LaneRecord, part: str) -> Interval:
+    drills = [each for each in record.all_drills() if each.phase == f"mitigation-{part}"]
+    if not drills:
+        raise InfraFault(f"the record has no drill of what was {part}")
+    counted = record.measured(drills[-1])
+    if counted.counts is None:
+        raise InfraFault(f"the drill {part} the mitigation is void: {'; '.join(counted.voids)}")
+    return counted.counts
+
+
+def _documents(handin: HandIn, folder: str) -> Iterator[tuple[str, object]]:
+    for path in handin.below(folder):
+        if path.endswith((".yaml", ".yml")):
+            for each in read_documents(handin.text(path).encode(), shown_as=path):
+                yield path, each.data

@@ -1,0 +1,85 @@
+"""Tries a mitigation of the backlog: the fault that it is for, without it and with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from graders.documents import load_document, parse
+from graders.faults import BadSubmission, InfraFault
+from graders.lab3.names import BACKLOG, MITIGABLE, MITIGATED
+from graders.lab3.papers.backlog import Backlog, BacklogItem
+from graders.lab3.world.lane import DrillPlan, Lane
+from graders.lab3.world.workload import DEPLOYMENT
+from graders.polling import NotYet, TimedOut, wait_for
+from graders.submissions.manifests import load_manifests
+
+CUT_S = 30.0
+"""For how long it is watched; what is not over by then is over later than that."""
+_ROLLED_OUT_S = 60.0
+
+
+def mitigation(lane: Lane, faults: dict[str, tuple[Callable[[], None], Callable[[], None]]]) -> None:
+    """Try the first that is done and can be verified by such a fault; `faults` has each and how it ends."""
+    root = lane.setting.kit.submission.root
+    try:
+        item = _first(root)
+    except BadSubmission as error:
+        lane.mark("mitigation", problem=str(error))
+        return
+    if item is None:
+        lane.mark(
+            "mitigation", problem=f"no item of {BACKLOG} is done and verified by {' or '.join(MITIGABLE)}"
+        )
+        return
+    scenario = next(name for kind, name in item.verify_by.named if kind == "scenario")
+    fault, over = faults[scenario]
+    for part in MITIGATED:
+        lane.tell(f"mitigation {item.id}, {part}")
+        if problem := _apply(lane, root, f"{item.mitigation}/{part}"):
+            lane.mark("mitigation", problem=problem)
+            return
+        lane.drill(DrillPlan(scenario, f"mitigation-{part}", fault, cut_s=CUT_S))
+        over()
+        _rolled_out(lane)
+    lane.mark("mitigation", problem="", item=item.id, scenario=scenario, to=str(item.expected.after))
+
+
+def _first(root: Path) -> BacklogItem | None:
+    items = parse(load_document(root / BACKLOG, shown_as=BACKLOG), Backlog).items
+    for item in items:
+        named = [name for kind, name in item.verify_by.named if kind == "scenario"]
+        if item.status == "done" and item.mitigation and named and named[0] in MITIGABLE:
+            return item
+    return None
+
+
+def _apply(lane: Lane, root: Path, folder: str) -> str:
+    """Apply a folder of manifests, and wait until the predictor is as they say; why that cannot be."""
+    try:
+        manifests = load_manifests(root, (folder,), kubectl=lane.setting.kit.kubectl)
+    except (BadSubmission, OSError) as error:
+        return str(error)
+    for manifest in manifests:
+        answer = lane.kube.apply(manifest.data)
+        if not answer.ok:
+            return f"{manifest.file}:{manifest.line}: the API server refuses it: {answer.message}"
+    try:
+        _rolled_out(lane)
+    except InfraFault as error:
+        return f"{folder}: {error.problem}"
+    return ""
+
+
+def _rolled_out(lane: Lane) -> None:
+    def probe() -> None:
+        found = lane.kube.get(DEPLOYMENT)
+        status, wanted = found.get("status", {}), int(found["spec"]["replicas"])
+        counts = [int(status.get(name, 0)) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+        if status.get("observedGeneration") != found["metadata"]["generation"] or counts != [wanted] * 3:
+            raise NotYet(f"{counts} of {wanted} replicas are there, new and available")
+
+    try:
+        wait_for(probe, timeout_s=_ROLLED_OUT_S * lane.setting.scale, interval_s=0.1)
+    except TimedOut as mismatch:
+        raise InfraFault(f"the predictor does not roll out: {mismatch}") from mismatch
