@@ -93,7 +93,7 @@ class Preflight:
     folder: Path
 
     def try_all(self, bare: Path, base: str, tried: list[Case], recording: Recording) -> None:
-        """Run it on each commit, one after another; they go on from the commit `base` of the repository `bare`.
+        """Run it on each commit, one after another, made on top of the commit `base` of `bare`.
 
         Raises:
             InfraFault: the sandbox cannot be made, or git fails.

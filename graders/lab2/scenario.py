@@ -13,7 +13,7 @@ from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
 from graders.lab2.argocd import EnginePrograms, argocd, find_redis
 from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
-from graders.lab2.handin import Values, check_files, filled
+from graders.lab2.handin import Values, check_files, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push_all
 from graders.lab2.names import (
     ADMISSION,
@@ -164,7 +164,11 @@ class _Scene:
     def record(self) -> Recorded:
         run = self.run
         manager = ReleaseManager(self.server, self.owner.path / "clone", run.recording, self.values.registry)
-        first = manager.begin(filled(run.submission.root, self.values), run.submission.manifest.release)
+        first = manager.begin(
+            filled(run.submission.root, self.values),
+            run.submission.manifest.release,
+            executables(run.submission.root),
+        )
         checkout = manager.checkout()
         began = run.recording.clock.now()
         declared = paper(run.recording, checkout, self.renderer)
