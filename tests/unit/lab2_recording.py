@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
+from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.images import digest_of
+from graders.lab2.records import Asked, Commit, HandedInFile, Rendering
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab2-reference.tar.xz"
 ENGINE = "gitops"
@@ -28,7 +31,10 @@ CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
 
 Record = dict[str, Any]
 
-PARTS = ("marks", "audit", "objects", "files", "renderings", "commits", "asked", "access", "tools")
+KINDS = (
+    Mark, AuditEvent, WatchEvent, HandedInFile, Rendering, Commit, Asked, AccessAnswer, ToolRun,
+)  # fmt: skip
+PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)
 
 
 class Recording:
@@ -110,15 +116,15 @@ class Recording:
         self[part].append(added)
         return added
 
-    def store(self, folder: Path) -> Bundle:
-        """Write the bundle and open it."""
+    def held(self, folder: Path) -> Bundle:
+        """The bundle with its records in memory; only the manifest is written."""
         folder.mkdir()
-        counts = {f"{part}.jsonl": len(self.parts[part]) for part in PARTS}
-        (folder / "manifest.json").write_text(json.dumps({**self.manifest, "records": counts}))
-        for part in PARTS:
-            lines = "".join(json.dumps(record) + "\n" for record in self.parts[part])
-            (folder / f"{part}.jsonl").write_text(lines)
-        return Bundle(folder)
+        (folder / "manifest.json").write_text(json.dumps(self.manifest))
+        bundle = Bundle(folder)
+        for kind in KINDS:
+            part = kind.FILE.removesuffix(".jsonl")
+            bundle._read[kind] = _read(kind, self.parts[part]) if part in self.parts else _untouched(kind)
+        return bundle
 
 
 Mutation = Callable[[Recording], object]
@@ -126,9 +132,30 @@ Mutation = Callable[[Recording], object]
 
 def reference() -> Recording:
     """The recording of the reference; change it as you like, the next caller gets another one."""
-    held = _archived()
-    parts = {part: [json.loads(line) for line in held[f"{part}.jsonl"].splitlines()] for part in PARTS}
-    return Recording(json.loads(held["manifest.json"]), parts)
+    return Recording(json.loads(_archived()["manifest.json"]), _Parts())
+
+
+class _Parts(dict[str, list[Record]]):
+    """The archived records by part; a part is read when somebody first asks for it, to look or to change."""
+
+    def __missing__(self, part: str) -> list[Record]:
+        self[part] = _parsed(part)
+        return self[part]
+
+
+def _parsed(part: str) -> list[Record]:
+    found: list[Record] = json.loads(f"[{','.join(_archived()[f'{part}.jsonl'].splitlines())}]")
+    return found
+
+
+def _read(kind: type, records: list[Record]) -> tuple[Any, ...]:
+    return tuple(sorted((kind(**record) for record in records), key=lambda record: record.t))
+
+
+@cache
+def _untouched(kind: Any) -> tuple[Any, ...]:
+    """A part that nobody changed; checks change nothing either, so bundles share it."""
+    return _read(kind, _parsed(kind.FILE.removesuffix(".jsonl")))
 
 
 @cache

@@ -137,7 +137,7 @@ def tool(run: Recording, name: str, code: int) -> None:
 
 
 def one_policy_less(run: Recording) -> None:
-    run.remove("objects", run.seen("prod", "networkpolicies", "cache"))
+    run.remove("objects", run.seen("prod", "networkpolicies", "web"))
 
 
 def may_more(run: Recording) -> None:
@@ -168,7 +168,7 @@ def text(path: str, old: str, new: str) -> Mutation:
 
 FLAWS = (
     Flaw("installs", "a Deployment on the hub", deployment_on_the_hub, "there is web"),
-    Flaw("installs", "made by somebody else", made_by_somebody, "made by lab-drift"),
+    Flaw("installs", "made by somebody else", made_by_somebody, "made by lab-drift", ("inventory",)),
     Flaw("dev-first", "everywhere at once", all_at_once, "v2 in staging only once it is ready", ("ordered",)),
     Flaw("dev-first", "late in dev", late_in_dev, "v2 in dev within"),
     Flaw("ordered", "prod straight from dev", straight_from_dev, "once it is ready in staging"),
@@ -188,7 +188,7 @@ FLAWS = (
     Flaw("gate-admission", "stored", exposed, "no Service of type NodePort in prod"),
     Flaw("gate-ci", "passes", lambda run: tool(run, "bad/r3-prod", 0), "the preflight refuses r3-prod"),
     Flaw("gate-ci", "refuses", lambda run: tool(run, "good/text", 1), "the preflight passes text"),
-    Flaw("netpol", "a policy less", one_policy_less, "prod: web → cache:6379 gets through"),
+    Flaw("netpol", "a policy less", one_policy_less, "prod: gateway → web:8080 gets through"),
     Flaw(
         "pod-security", "admitted", lambda run: asked(run, "restricted/root", 201), "a pod with root denied"
     ),
@@ -203,7 +203,7 @@ FLAWS = (
 
 
 def judged(run: Recording, folder: Path) -> dict[str, Outcome]:
-    bundle = run.store(folder / "bundle")
+    bundle = run.held(folder / "bundle")
     return {
         info.id: before_running(info, bundle) or outcome_of(info, bundle) for info in collect_checks("lab2")
     }
