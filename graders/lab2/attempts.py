@@ -86,6 +86,16 @@ def breaking(registry: str, image: str, namespace: str) -> list[Attempt]:
     return found
 
 
+def unsigned(image: str, namespace: str) -> list[Attempt]:
+    """Pods of an image that nobody signed or released, as a container and as an init container."""
+    init = pod("lab-unsigned-init", image, namespace)
+    init["spec"]["initContainers"] = [container(image, "init")]
+    return [
+        Attempt("unsigned", "signature", pod("lab-unsigned", image, namespace)),
+        Attempt("unsigned-init", "signature", init),
+    ]
+
+
 def near_misses(image: str, other: str, namespace: str) -> list[Attempt]:
     """Attempts that look odd and break nothing."""
     two = pod("lab-two", image, namespace)

@@ -17,6 +17,7 @@ from graders.lab2.handin import Values, check_files, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push_all
 from graders.lab2.names import (
     ADMISSION,
+    CLOSED,
     DRIFT,
     ENGINE,
     ENVIRONMENTS,
@@ -30,6 +31,7 @@ from graders.lab2.names import (
     PROMOTION,
     PRUNE,
     RACE,
+    REVIEW,
     RIGHTS,
     ROLLBACK,
     STEADY,
@@ -42,7 +44,7 @@ from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
 from graders.lab2.toolsets import ARGOCD, HELM, KUSTOMIZE, REGISTRY
-from graders.lab2.tracks import admission, drift, install, outage, promotion, pruning, steadiness
+from graders.lab2.tracks import admission, drift, install, outage, promotion, pruning, review, steadiness
 from graders.lab2.tracks.paper import paper
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
@@ -65,6 +67,8 @@ _TRACKS: tuple[Track[FleetContext], ...] = (
     Track(PRUNE, pruning.prune, "extras that come and go"),
     Track(ADMISSION, admission.direct, "attempts against the policies"),
     Track(GATED, admission.through_git, "what breaks the rules, by Git"),
+    Track(REVIEW, review.review, "the policies' own tests"),
+    Track(CLOSED, review.fail_closed, "policies without their parameters"),
     Track(ROLLBACK, promotion.rollback, "the last release is taken back"),
     Track(OUTAGE, outage.engine_loss, "v7, with staging away and the engine killed"),
 )
@@ -210,6 +214,7 @@ class _Scene:
             "engine": block.engine,
             "mesh": block.mesh,
             "registry": self.values.registry,
+            "unsigned": self.values.unsigned_image,
             **{
                 name: getattr(block.promises, name)
                 for name in ("sync_s", "drift_s", "promote_s", "timeout_s")

@@ -57,7 +57,7 @@ def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tu
     goods = [pod(GOOD, image, namespace), service(GOOD, namespace=namespace)]
     made = [(kube, _path(each)) for each in goods if kube.request("POST", _collection(each), body=each).ok]
     for group, attempt in tries:
-        answer, path = _tried(kube, attempt, namespace)
+        answer, path = tried(kube, attempt, namespace)
         kind = str(attempt.object.get("kind", ""))
         name = str((attempt.object.get("metadata") or {}).get("name", GOOD))
         context.stage.recording.writer.add(
@@ -71,7 +71,8 @@ def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tu
     return made
 
 
-def _tried(kube: Kube, attempt: Attempt, namespace: str) -> tuple[Answer, str]:
+def tried(kube: Kube, attempt: Attempt, namespace: str) -> tuple[Answer, str]:
+    """Make an attempt; gives the answer, and the path of the object it is about."""
     if attempt.how == "create":
         return kube.request("POST", _collection(attempt.object), body=attempt.object), _path(attempt.object)
     resource = "services" if attempt.rule == "R4" else "pods"
@@ -79,6 +80,11 @@ def _tried(kube: Kube, attempt: Attempt, namespace: str) -> tuple[Answer, str]:
     if attempt.how == "ephemeral":
         path += "/ephemeralcontainers"
     return kube.request("PATCH", path, body=attempt.object, content_type=STRATEGIC), path
+
+
+def collection_of(api_version: str, resource: str) -> str:
+    """The path of a resource in the namespace of web."""
+    return resource_path(api_version, resource, namespace=NAMESPACE)
 
 
 def _collection(item: Manifest) -> str:
