@@ -86,13 +86,13 @@ def breaking(registry: str, image: str, namespace: str) -> list[Attempt]:
     return found
 
 
-def unsigned(image: str, namespace: str) -> list[Attempt]:
-    """Pods of an image that nobody signed or released, as a container and as an init container."""
-    init = pod("lab-unsigned-init", image, namespace)
+def unsigned(name: str, image: str, good: str, namespace: str) -> list[Attempt]:
+    """Pods of an image that the lab did not sign, as a container and as an init container of a good pod."""
+    init = pod(f"lab-{name}-init", good, namespace)
     init["spec"]["initContainers"] = [container(image, "init")]
     return [
-        Attempt("unsigned", "signature", pod("lab-unsigned", image, namespace)),
-        Attempt("unsigned-init", "signature", init),
+        Attempt(name, "signature", pod(f"lab-{name}", image, namespace)),
+        Attempt(f"{name}-init", "signature", init),
     ]
 
 

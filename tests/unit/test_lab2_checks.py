@@ -140,6 +140,16 @@ def one_policy_less(run: Recording) -> None:
     run.remove("objects", run.seen("prod", "networkpolicies", "web"))
 
 
+def ignores_failures(run: Recording) -> None:
+    for seen in run.seen("prod", "validatingadmissionpolicies", "images", ""):
+        seen["object"]["spec"]["failurePolicy"] = "Ignore"
+
+
+def two_at_once(run: Recording) -> None:
+    found = next(each for each in run["asked"] if each["name"].endswith("r3-writable.yaml"))
+    found["object"]["spec"]["containers"][0]["image"] = "docker.io/library/nginx"
+
+
 def may_more(run: Recording) -> None:
     next(each for each in run["access"] if each["resource"] == "clusterroles")["allowed"] = True
 
@@ -188,6 +198,21 @@ FLAWS = (
     Flaw("gate-admission", "stored", exposed, "no Service of type NodePort in prod"),
     Flaw("gate-ci", "passes", lambda run: tool(run, "bad/r3-prod", 0), "the preflight refuses r3-prod"),
     Flaw("gate-ci", "refuses", lambda run: tool(run, "good/text", 1), "the preflight passes text"),
+    Flaw(
+        "signing", "runs", lambda run: asked(run, "signing/foreign-init", 201), "an image foreign-init denied"
+    ),
+    Flaw("signing", "released", lambda run: tool(run, "/release-copied", 0), "refuses release-copied"),
+    Flaw(
+        "fail-closed", "let in", lambda run: asked(run, "closed/unsigned", 201), "unsigned (signature) denied"
+    ),
+    Flaw("fail-closed", "ignores failures", ignores_failures, "failurePolicy of images is Fail"),
+    Flaw(
+        "policy-review",
+        "denied",
+        lambda run: asked(run, "review/policies/tests/pass/pod.yaml", 422),
+        "admitted",
+    ),
+    Flaw("policy-review", "two at once", two_at_once, "breaks R3 and nothing else"),
     Flaw("netpol", "a policy less", one_policy_less, "prod: gateway → web:8080 gets through"),
     Flaw(
         "pod-security", "admitted", lambda run: asked(run, "restricted/root", 201), "a pod with root denied"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import ToolRun
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab2.deployments import is_ready
@@ -33,7 +34,7 @@ _REFUSED = range(400, 500)
 @check("gate-ci", tracks=(PREFLIGHT,), hint="Render every environment, and look at what comes out.")
 def check_gate_ci(bundle: Bundle, facts: Facts) -> None:
     """The preflight refuses commits that break a rule in any environment, and passes the good ones."""
-    runs = [each for each in bundle.tools if each.tool.startswith(f"{PREFLIGHT}/")]
+    runs = _preflights(bundle, "good", "bad")
     if not runs:
         raise Unmet("a preflight in submission.yaml", "there is none")
     facts["commits"], facts["slowest_s"] = len(runs), max(each.duration_s for each in runs)
@@ -159,6 +160,35 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
         passing = [each for each in _tried(bundle, "review") if "/pass/" in each.name]
         found.expect(passing, "a file in pass/", "there is none")
         facts["files"] = len(_tried(bundle, "review"))
+
+
+@check(
+    "signing",
+    tracks=(ADMISSION, PREFLIGHT),
+    hint="Verify with keys/cosign.pub before a release, and admit only what was released.",
+)
+def check_signing(bundle: Bundle, facts: Facts) -> None:
+    """Digests that are not signed, or not by the lab for themselves, do not run, nor are they released."""
+    FleetRecord(bundle, ADMISSION).need("looked")
+    tried, runs = _tried(bundle, "signing"), _preflights(bundle, "signed", "not-signed")
+    facts["attempts"], facts["releases"] = len(tried), len(runs)
+    with Findings() as found:
+        for each in tried:
+            case = f"{each.cluster}: a pod with an image {each.case.partition('/')[2]} denied"
+            found.expect(each.code in _REFUSED, case, f"answer {each.code}")
+        found.expect(runs, "a preflight in submission.yaml", "there is none")
+        for run in runs:
+            _, kind, name = run.tool.split("/")
+            seen = f"it {run.reason}"
+            if kind == "signed":
+                found.expect(run.code == 0, f"the preflight passes {name}", seen)
+            else:
+                found.expect(run.code not in (0, None), f"the preflight refuses {name}", seen)
+
+
+def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:
+    wanted = tuple(f"{PREFLIGHT}/{kind}/" for kind in kinds)
+    return [each for each in bundle.tools if each.tool.startswith(wanted)]
 
 
 def _tried(bundle: Bundle, group: str) -> list[Asked]:

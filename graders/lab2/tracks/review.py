@@ -62,7 +62,7 @@ def fail_closed(context: FleetContext) -> None:
     image = f"{stage.values.registry}/{WEB}@{digest_of(stage.wanted)}"
     kube = Kube(live.cluster.users[INTRUDER])
     attempts = [
-        *unsigned(stage.values.unsigned_image, NAMESPACE),
+        *unsigned("unsigned", stage.values.unsigned_image, image, NAMESPACE),
         *breaking(stage.values.registry, image, NAMESPACE),
     ]
     for attempt in attempts:
