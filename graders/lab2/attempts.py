@@ -86,6 +86,16 @@ def breaking(registry: str, image: str, namespace: str) -> list[Attempt]:
     return found
 
 
+def unsigned(name: str, image: str, good: str, namespace: str) -> list[Attempt]:
+    """Pods of an image that the lab did not sign, as a container and as an init container of a good pod."""
+    init = pod(f"lab-{name}-init", good, namespace)
+    init["spec"]["initContainers"] = [container(image, "init")]
+    return [
+        Attempt(name, "signature", pod(f"lab-{name}", image, namespace)),
+        Attempt(f"{name}-init", "signature", init),
+    ]
+
+
 def near_misses(image: str, other: str, namespace: str) -> list[Attempt]:
     """Attempts that look odd and break nothing."""
     two = pod("lab-two", image, namespace)

@@ -99,6 +99,13 @@ def filled(root: Path, values: Values) -> dict[str, bytes]:
     return found
 
 
+def executables(root: Path) -> frozenset[str]:
+    """The paths of those files that may be executed."""
+    return frozenset(
+        path.relative_to(root).as_posix() for path in _paths(root) if path.stat().st_mode & 0o100
+    )
+
+
 def fill(text: str, values: Values) -> str:
     """A text with the values in their places; the key is indented like its place."""
 

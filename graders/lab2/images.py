@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,7 +19,8 @@ from graders.faults import InfraFault
 
 VERSIONS = ("v1", "v2", "v3", "v4", "v5", "v6", "v7")
 WEB, CACHE = "web", "cache"
-UNSIGNED = "unsigned"
+UNSIGNED, FOREIGN, COPIED = "unsigned", "foreign", "copied"
+"""Web images that are not signed by the lab's key."""
 BROKEN = "v3"
 """Its pods are never ready."""
 
@@ -39,13 +40,13 @@ class Image:
     @property
     def digest(self) -> str:
         """What names it: `sha256:` and 64 hex digits."""
-        return _digest(self.manifest)
+        return digest_bytes(self.manifest)
 
 
 @cache
 def images() -> Mapping[str, Image]:
     """All of the lab, by `v1` … `v7`, `cache` and `unsigned`; the same bytes each time."""
-    web = {version: _image(WEB, version) for version in (*VERSIONS, UNSIGNED)}
+    web = {version: _image(WEB, version) for version in (*VERSIONS, UNSIGNED, FOREIGN, COPIED)}
     return {**web, CACHE: _image(CACHE, "7")}
 
 
@@ -54,23 +55,24 @@ def digest_of(version: str) -> str:
     return images()[version].digest
 
 
-def push_all(registry: str) -> None:
-    """Bring all images to the registry at `registry`, host:port.
+def push(registry: str, tagged: Iterable[tuple[str, Image]]) -> None:
+    """Bring images to the registry at `registry`, host:port, each by a tag or by its digest.
 
     Raises:
         InfraFault: it does not take one.
     """
     try:
         with httpx.Client(base_url=f"http://{registry}/v2", trust_env=False, timeout=15.0) as client:
-            for image in images().values():
+            for name, image in tagged:
                 for blob in image.blobs:
                     place = client.post(f"/{image.repository}/blobs/uploads/").raise_for_status()
-                    where = httpx.URL(place.headers["Location"]).copy_merge_params({"digest": _digest(blob)})
+                    where = httpx.URL(place.headers["Location"])
+                    where = where.copy_merge_params({"digest": digest_bytes(blob)})
                     target = str(where) if where.host else f"http://{registry}{where}"
                     client.put(target, content=blob).raise_for_status()
-                place_of = f"/{image.repository}/manifests/{image.digest}"
                 headers = {"Content-Type": _MANIFEST}
-                client.put(place_of, content=image.manifest, headers=headers).raise_for_status()
+                path = f"/{image.repository}/manifests/{name}"
+                client.put(path, content=image.manifest, headers=headers).raise_for_status()
     except (httpx.HTTPError, KeyError) as error:
         raise InfraFault(f"the registry does not take an image: {error}") from error
 
@@ -82,14 +84,14 @@ def _image(repository: str, version: str) -> Image:
             "architecture": "amd64",
             "os": "linux",
             "config": {"Labels": {"org.opencontainers.image.version": version}, "User": "65532"},
-            "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+            "rootfs": {"type": "layers", "diff_ids": [digest_bytes(layer)]},
         }
     )
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
-        "config": {"mediaType": _CONFIG, "size": len(config), "digest": _digest(config)},
-        "layers": [{"mediaType": _LAYER, "size": len(layer), "digest": _digest(layer)}],
+        "config": {"mediaType": _CONFIG, "size": len(config), "digest": digest_bytes(config)},
+        "layers": [{"mediaType": _LAYER, "size": len(layer), "digest": digest_bytes(layer)}],
     }
     return Image(repository, _json(manifest), (layer, config))
 
@@ -107,5 +109,6 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _digest(data: bytes) -> str:
+def digest_bytes(data: bytes) -> str:
+    """What names a blob."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

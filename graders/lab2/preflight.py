@@ -14,13 +14,30 @@ from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault
 from graders.lab2.attempts import Change
+from graders.lab2.block import Release
 from graders.lab2.extras import Manifest, config_map, container, extra_files, pod, service, workload_of
-from graders.lab2.rendering import Renderer
+from graders.lab2.handin import placed
+from graders.lab2.images import WEB, digest_of
+from graders.lab2.signing import NOT_OURS
 from graders.sandbox.protocol import Limits, Mount, Sandbox
+from graders.sandbox.relay import relayed
 from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import sandbox_spec
 
 GOOD, BAD = "good", "bad"
+SIGNED, NOT_SIGNED = "signed", "not-signed"
+"""Kinds of commits: those of the second pair release a version."""
+_WAIT = """
+import os, socket, sys, time
+for _ in range(200):
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1).close()
+        break
+    except OSError:
+        time.sleep(0.02)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""The registry is reached at its own address, which is led through once the sandbox is there."""
 _TOOLS = "/tools"
 _MOST_OUTPUT = 4000
 
@@ -81,6 +98,18 @@ def cases(registry: str, image: str) -> list[Case]:
     return [*found, Case("text", GOOD, {"docs/another.txt": b"Nothing of this is deployed.\n"})]
 
 
+def releases(registry: str, release: Release, raw: bytes) -> list[Case]:
+    """A release of a version that is signed, and of some that are not, or not by the lab."""
+
+    def of(version: str) -> dict[str, bytes | None]:
+        digest = digest_of(version)
+        value = digest if release.value == "digest" else f"{registry}/{WEB}@{digest}"
+        return {release.file: placed(release, raw, value)}
+
+    found = [Case(f"release-{version}", NOT_SIGNED, of(version)) for version in NOT_OURS]
+    return [*found, Case("release-v2", SIGNED, of("v2"))]
+
+
 @dataclass(frozen=True)
 class Preflight:
     """How the learner's preflight is run."""
@@ -88,12 +117,13 @@ class Preflight:
     command: tuple[str, ...]
     sandbox: Sandbox
     runtime: Runtime
-    renderer: Renderer
+    programs: Mapping[str, Path]
     limits: Limits
     folder: Path
+    registry: str
 
     def try_all(self, bare: Path, base: str, tried: list[Case], recording: Recording) -> None:
-        """Run it on each commit, one after another; they go on from the commit `base` of the repository `bare`.
+        """Run it on each commit, one after another, made on top of the commit `base` of `bare`.
 
         Raises:
             InfraFault: the sandbox cannot be made, or git fails.
@@ -112,15 +142,20 @@ class Preflight:
             shutil.rmtree(clone)
 
     def _run(self, case: Case, clone: Path, recording: Recording) -> ToolRun:
-        programs = {"kustomize": self.renderer.kustomize, "helm": self.renderer.helm}
+        port = self.registry.rpartition(":")[2]
         mounts = tuple(
-            Mount(f"{_TOOLS}/{name}", program.resolve().parent)
-            for name, program in programs.items()
-            if program
+            Mount(f"{_TOOLS}/{name}", program.resolve().parent) for name, program in self.programs.items()
         )
         private = self.folder / f"{case.name}-sandbox"
         private.mkdir()
-        spec = sandbox_spec(clone, self.runtime, f"preflight-{case.name}", private, self.command, self.limits)
+        spec = sandbox_spec(
+            clone,
+            self.runtime,
+            f"preflight-{case.name}",
+            private,
+            (str(self.runtime.python), "-c", _WAIT, port, *self.command),
+            self.limits,
+        )
         path = ":".join([*(mount.target for mount in mounts), f"{self.runtime.venv}/bin", "/usr/bin", "/bin"])
         spec = replace(
             spec,
@@ -129,7 +164,10 @@ class Preflight:
             writable_copy=True,
         )
         started = time.monotonic()
-        with self.sandbox.start(spec) as process:
+        with (
+            self.sandbox.start(spec) as process,
+            relayed(process.listen(int(port)), ("127.0.0.1", int(port))),
+        ):
             wall_s = self.limits.wall_s or 60.0
             status = process.wait(wall_s) or process.stop()
             text = printed_text(process.log_path.read_bytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from graders.evidence.recording import Recording
@@ -38,7 +38,7 @@ class ReleaseManager:
         """Where the engine finds the repository."""
         return self._server.url(REPOSITORY)
 
-    def begin(self, files: Mapping[str, bytes], release: Release) -> str:
+    def begin(self, files: Mapping[str, bytes], release: Release, executables: Collection[str] = ()) -> str:
         """Make the first commit of the branch, with v1 released; gives it."""
         self._clone.mkdir()
         self._git("init", "--quiet", f"--initial-branch={BRANCH}", ".")
@@ -46,6 +46,8 @@ class ReleaseManager:
         whole = {**files, release.file: self._released(release, files[release.file], "v1")}
         for path, content in whole.items():
             self._write(path, content)
+            if path in executables:
+                (self._clone / path).chmod(0o755)
         self.last_release = self._commit("Begin the fleet with v1", "v1", *whole)
         return self.last_release
 

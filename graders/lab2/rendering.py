@@ -45,7 +45,8 @@ def folders(root: Path) -> dict[str, str]:
     found |= {name: name for name in (POLICIES, MESH) if (root / name).is_dir()}
     for chart in sorted(root.rglob("Chart.yaml")):
         path = chart.parent.relative_to(root).as_posix()
-        if path not in found.values() and "charts" not in chart.parent.parts[:-1]:
+        within = any((above / "Chart.yaml").is_file() for above in chart.parent.parents if above != root)
+        if path not in found.values() and not within:
             found[f"chart:{path}"] = path
     return found
 

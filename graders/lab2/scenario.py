@@ -13,10 +13,12 @@ from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
 from graders.lab2.argocd import EnginePrograms, argocd, find_redis
 from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
-from graders.lab2.handin import Values, check_files, filled
-from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push_all
+from graders.lab2.handin import Values, check_files, executables, filled
+from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push
+from graders.lab2.images import images as all_images
 from graders.lab2.names import (
     ADMISSION,
+    CLOSED,
     DRIFT,
     ENGINE,
     ENVIRONMENTS,
@@ -30,19 +32,21 @@ from graders.lab2.names import (
     PROMOTION,
     PRUNE,
     RACE,
+    REVIEW,
     RIGHTS,
     ROLLBACK,
     STEADY,
 )
-from graders.lab2.preflight import Preflight, cases
+from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.registry import registry
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
+from graders.lab2.signing import new_key, public_pem, signatures
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
-from graders.lab2.toolsets import ARGOCD, HELM, KUSTOMIZE, REGISTRY
-from graders.lab2.tracks import admission, drift, install, outage, promotion, pruning, steadiness
+from graders.lab2.toolsets import ARGOCD, COSIGN, HELM, KUSTOMIZE, REGISTRY
+from graders.lab2.tracks import admission, drift, install, outage, promotion, pruning, review, steadiness
 from graders.lab2.tracks.paper import paper
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
@@ -65,6 +69,8 @@ _TRACKS: tuple[Track[FleetContext], ...] = (
     Track(PRUNE, pruning.prune, "extras that come and go"),
     Track(ADMISSION, admission.direct, "attempts against the policies"),
     Track(GATED, admission.through_git, "what breaks the rules, by Git"),
+    Track(REVIEW, review.review, "the policies' own tests"),
+    Track(CLOSED, review.fail_closed, "policies without their parameters"),
     Track(ROLLBACK, promotion.rollback, "the last release is taken back"),
     Track(OUTAGE, outage.engine_loss, "v7, with staging away and the engine killed"),
 )
@@ -120,19 +126,22 @@ def prepare(run: Run) -> Iterator[Acting]:
         images = ready.enter_context(
             registry(owner, owner.path / "registry", ensure(REGISTRY, run.progress).path("crane"))
         )
-        push_all(images)
+        key = new_key()
+        push(images, ((each.digest, each) for each in all_images().values()))
+        push(images, ((each.tag, each.image) for each in signatures(images, key)))
         server = ready.enter_context(git_server(owner, owner.path / "git", [REPOSITORY]))
         values = Values(
             git_url=server.url(REPOSITORY),
             registry=images,
             cache_image=f"{images}/{CACHE}@{digest_of(CACHE)}",
             unsigned_image=f"{images}/{WEB}@{digest_of(UNSIGNED)}",
-            cosign_pub=_NO_KEY,
+            cosign_pub=public_pem(key),
         )
         programs = EnginePrograms(argo, renderer.kustomize, renderer.helm)
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
         runtime = ensure_runtime(run.progress) if wanted else None
-        scene = _Scene(run, owner, server, values, renderer, programs, runtime)
+        cosign = ensure(COSIGN, run.progress).path("cosign") if wanted else None
+        scene = _Scene(run, owner, server, values, renderer, programs, runtime, cosign)
         if live:
             first = cluster_specs(run.settings.nodes, write_stages(owner.path / "stages.yaml"), run.progress)
             ready.enter_context(run.fleet.ready(first[HUB]))
@@ -146,10 +155,6 @@ def _helm(run: Run) -> Path | None:
     return None
 
 
-_NO_KEY = "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"
-"""No image is signed yet."""
-
-
 @dataclass(frozen=True)
 class _Scene:
     run: Run
@@ -160,11 +165,22 @@ class _Scene:
     programs: EnginePrograms
     runtime: Runtime | None
     """Where learners' programs run; None where none is to."""
+    cosign: Path | None = None
+
+    @property
+    def programs_there(self) -> dict[str, Path]:
+        """What a preflight has on its PATH, by name."""
+        found = {"kustomize": self.renderer.kustomize, "helm": self.renderer.helm, "cosign": self.cosign}
+        return {name: path for name, path in found.items() if path is not None}
 
     def record(self) -> Recorded:
         run = self.run
         manager = ReleaseManager(self.server, self.owner.path / "clone", run.recording, self.values.registry)
-        first = manager.begin(filled(run.submission.root, self.values), run.submission.manifest.release)
+        first = manager.begin(
+            filled(run.submission.root, self.values),
+            run.submission.manifest.release,
+            executables(run.submission.root),
+        )
         checkout = manager.checkout()
         began = run.recording.clock.now()
         declared = paper(run.recording, checkout, self.renderer)
@@ -191,11 +207,23 @@ class _Scene:
         try:
             if command and self.runtime is not None:
                 folder, limits = run.session.folder / PREFLIGHT, run.settings.tool_limits
-                preflight = Preflight(command, run.sandbox, self.runtime, self.renderer, limits, folder)
+                preflight = Preflight(
+                    command,
+                    run.sandbox,
+                    self.runtime,
+                    self.programs_there,
+                    limits,
+                    folder,
+                    self.values.registry,
+                )
                 image = f"{self.values.registry}/{WEB}@{digest_of('v1')}"
                 with run.progress.task("the preflight, on good commits and bad ones"):
                     bare = self.server.root / REPOSITORY
-                    preflight.try_all(bare, base, cases(self.values.registry, image), run.recording)
+                    tried = cases(self.values.registry, image)
+                    release = run.submission.manifest.release
+                    raw = self.server.content(REPOSITORY, release.file, base) or b""
+                    tried += releases(self.values.registry, release, raw)
+                    preflight.try_all(bare, base, tried, run.recording)
         except InfraFault as error:
             status, problem = "failed", str(error)
         return TrackResult(status, began, run.recording.clock.now(), problem)
@@ -206,6 +234,7 @@ class _Scene:
             "engine": block.engine,
             "mesh": block.mesh,
             "registry": self.values.registry,
+            "unsigned": self.values.unsigned_image,
             **{
                 name: getattr(block.promises, name)
                 for name in ("sync_s", "drift_s", "promote_s", "timeout_s")

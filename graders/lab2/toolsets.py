@@ -41,5 +41,12 @@ REGISTRY = Toolset(
     (Program("crane", _CRANE, "cmd/crane"),),
 )
 
-TOOLSETS = (ARGOCD, KUSTOMIZE, HELM, REGISTRY)
+COSIGN = Toolset(
+    "cosign",
+    "cosign",
+    _MODULES / "supplychain",
+    (Program("cosign", Project("cosign", "github.com/sigstore/cosign/v3", "v3.1.3"), "cmd/cosign"),),
+)
+
+TOOLSETS = (ARGOCD, KUSTOMIZE, HELM, REGISTRY, COSIGN)
 """What `kubeproof setup lab2` has ready; nothing needs the others yet that are pinned in `programs`."""

@@ -163,7 +163,7 @@ class TestFolders:
 
 def test_images_are_the_same_each_time_and_all_different() -> None:
     digests = {digest_of(name) for name in images()}
-    assert len(digests) == len(images()) == 9
+    assert len(digests) == len(images()) == 11
 
 
 class TestPosture:

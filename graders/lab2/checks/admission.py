@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import ToolRun
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab2.deployments import is_ready
@@ -14,14 +15,17 @@ from graders.lab2.names import (
     BAD_SERVICE,
     BAD_WORKLOAD,
     CACHE,
+    CLOSED,
     ENVIRONMENTS,
     GATED,
     NAMESPACE,
     PREFLIGHT,
+    REVIEW,
     WEB,
 )
 from graders.lab2.reading import FleetRecord
 from graders.lab2.records import Asked
+from graders.lab2.rulebook import RULES, broken
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
 _REFUSED = range(400, 500)
@@ -30,7 +34,7 @@ _REFUSED = range(400, 500)
 @check("gate-ci", tracks=(PREFLIGHT,), hint="Render every environment, and look at what comes out.")
 def check_gate_ci(bundle: Bundle, facts: Facts) -> None:
     """The preflight refuses commits that break a rule in any environment, and passes the good ones."""
-    runs = [each for each in bundle.tools if each.tool.startswith(f"{PREFLIGHT}/")]
+    runs = _preflights(bundle, "good", "bad")
     if not runs:
         raise Unmet("a preflight in submission.yaml", "there is none")
     facts["commits"], facts["slowest_s"] = len(runs), max(each.duration_s for each in runs)
@@ -111,6 +115,80 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
                 found.expect(ready, f"{name} in {environment} stays ready", "it is not")
         end = story.need("end").t
         facts["settled_after_s"] = round(end - reverted, 1)
+
+
+@check("fail-closed", tracks=(CLOSED,), hint="failurePolicy: Fail, and parameterNotFoundAction: Deny.")
+def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
+    """While what the policies of prod need is away they deny, and no failure of theirs lets anything in."""
+    story = FleetRecord(bundle, CLOSED)
+    taken = story.need("taken-away")
+    tried = _tried(bundle, "closed")
+    facts["attempts"], facts["parameters"] = len(tried), list(taken.data["parameters"])
+    with Findings() as found:
+        policies = story.at("prod", "validatingadmissionpolicies", "", taken.t)
+        for name, policy in policies.items():
+            written = policy["spec"].get("failurePolicy", "Fail")
+            found.equal(f"failurePolicy of {name} is", "Fail", written)
+        found.expect(policies, "policies on prod", "there are none")
+        for each in tried:
+            case = f"{each.case.partition('/')[2]} ({each.rule}) denied while parameters are away"
+            found.expect(each.code in _REFUSED, case, f"answer {each.code}")
+        story.need("end")
+
+
+@check("policy-review", tracks=(REVIEW,), hint="One file for each rule that breaks nothing else.")
+def check_policy_review(bundle: Bundle, facts: Facts) -> None:
+    """The tests of the policies hold, and each rule has one that breaks nothing else."""
+    FleetRecord(bundle, REVIEW).need("reviewed")
+    registry = str(bundle.manifest.block["registry"])
+    unsigned = str(bundle.manifest.block["unsigned"])
+    covered: set[str] = set()
+    with Findings() as found:
+        for each in _tried(bundle, "review"):
+            admitted = 200 <= each.code < 300
+            good = "/pass/" in each.name
+            word = "admitted" if good else "denied"
+            in_order = admitted if good else each.code in _REFUSED
+            found.expect(in_order, f"{each.name} {word}", f"answer {each.code} {each.message[:200]}")
+            if not good and isinstance(each.object, Mapping):
+                breaks = broken(each.object, registry, unsigned)
+                covered |= breaks if len(breaks) == 1 else set()
+        for rule in RULES:
+            found.expect(
+                rule in covered, f"a file in fail/ that breaks {rule} and nothing else", "there is none"
+            )
+        passing = [each for each in _tried(bundle, "review") if "/pass/" in each.name]
+        found.expect(passing, "a file in pass/", "there is none")
+        facts["files"] = len(_tried(bundle, "review"))
+
+
+@check(
+    "signing",
+    tracks=(ADMISSION, PREFLIGHT),
+    hint="Verify with keys/cosign.pub before a release, and admit only what was released.",
+)
+def check_signing(bundle: Bundle, facts: Facts) -> None:
+    """Digests that are not signed, or not by the lab for themselves, do not run, nor are they released."""
+    FleetRecord(bundle, ADMISSION).need("looked")
+    tried, runs = _tried(bundle, "signing"), _preflights(bundle, "signed", "not-signed")
+    facts["attempts"], facts["releases"] = len(tried), len(runs)
+    with Findings() as found:
+        for each in tried:
+            case = f"{each.cluster}: a pod with an image {each.case.partition('/')[2]} denied"
+            found.expect(each.code in _REFUSED, case, f"answer {each.code}")
+        found.expect(runs, "a preflight in submission.yaml", "there is none")
+        for run in runs:
+            _, kind, name = run.tool.split("/")
+            seen = f"it {run.reason}"
+            if kind == "signed":
+                found.expect(run.code == 0, f"the preflight passes {name}", seen)
+            else:
+                found.expect(run.code not in (0, None), f"the preflight refuses {name}", seen)
+
+
+def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:
+    wanted = tuple(f"{PREFLIGHT}/{kind}/" for kind in kinds)
+    return [each for each in bundle.tools if each.tool.startswith(wanted)]
 
 
 def _tried(bundle: Bundle, group: str) -> list[Asked]:

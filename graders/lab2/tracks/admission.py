@@ -8,11 +8,12 @@ from itertools import product
 from graders.kube.client import Answer, ApiRefused, Kube
 from graders.kube.paths import resource_path
 from graders.lab2.accessreviews import questions
-from graders.lab2.attempts import Attempt, against_restricted, breaking, near_misses
+from graders.lab2.attempts import Attempt, against_restricted, breaking, near_misses, unsigned
 from graders.lab2.extras import Manifest, deployment, extra_files, pod, service, without_extras
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.names import BAD_SERVICE, BAD_WORKLOAD, ELSEWHERE, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE
 from graders.lab2.records import Asked
+from graders.lab2.signing import NOT_OURS
 from graders.lab2.stage import FleetContext
 from graders.lab2.tracks.drift import STRATEGIC
 from graders.polling import NotYet
@@ -53,11 +54,14 @@ def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tu
     ]
     tries += [("admits", each) for each in near_misses(image, cache, namespace)]
     if namespace == NAMESPACE:
+        for name in NOT_OURS:
+            bad = f"{stage.values.registry}/{WEB}@{digest_of(name)}"
+            tries += [("signing", each) for each in unsigned(name, bad, image, namespace)]
         tries += [("restricted", each) for each in against_restricted(image, namespace)]
     goods = [pod(GOOD, image, namespace), service(GOOD, namespace=namespace)]
     made = [(kube, _path(each)) for each in goods if kube.request("POST", _collection(each), body=each).ok]
     for group, attempt in tries:
-        answer, path = _tried(kube, attempt, namespace)
+        answer, path = tried(kube, attempt, namespace)
         kind = str(attempt.object.get("kind", ""))
         name = str((attempt.object.get("metadata") or {}).get("name", GOOD))
         context.stage.recording.writer.add(
@@ -71,7 +75,8 @@ def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tu
     return made
 
 
-def _tried(kube: Kube, attempt: Attempt, namespace: str) -> tuple[Answer, str]:
+def tried(kube: Kube, attempt: Attempt, namespace: str) -> tuple[Answer, str]:
+    """Make an attempt; gives the answer, and the path of the object it is about."""
     if attempt.how == "create":
         return kube.request("POST", _collection(attempt.object), body=attempt.object), _path(attempt.object)
     resource = "services" if attempt.rule == "R4" else "pods"
@@ -79,6 +84,11 @@ def _tried(kube: Kube, attempt: Attempt, namespace: str) -> tuple[Answer, str]:
     if attempt.how == "ephemeral":
         path += "/ephemeralcontainers"
     return kube.request("PATCH", path, body=attempt.object, content_type=STRATEGIC), path
+
+
+def collection_of(api_version: str, resource: str) -> str:
+    """The path of a resource in the namespace of web."""
+    return resource_path(api_version, resource, namespace=NAMESPACE)
 
 
 def _collection(item: Manifest) -> str:

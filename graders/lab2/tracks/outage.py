@@ -12,6 +12,8 @@ AWAY_S = 20.0
 DEAD_S = 5.0
 LEEWAY_S = 30.0
 _API_SERVER = "kube-apiserver"
+_ITS_CLIENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
+"""They go with it: left to themselves they back off, and would come back half a minute after it."""
 _BACK_WITHIN_S = 60.0
 
 
@@ -22,7 +24,8 @@ def engine_loss(context: FleetContext) -> None:
     control = stage.spokes[AWAY].cluster.control
     if control is None:
         raise InfraFault("the API server of a spoke cannot be stopped here")
-    control.kill(_API_SERVER)
+    for name in (*_ITS_CLIENTS, _API_SERVER):
+        control.kill(name)
     context.mark("away", environment=AWAY)
     try:
         context.release("v7")
@@ -33,6 +36,8 @@ def engine_loss(context: FleetContext) -> None:
     finally:
         control.start(_API_SERVER)
         control.wait_ready(_BACK_WITHIN_S)
+        for name in _ITS_CLIENTS:
+            control.start(name)
     context.mark("back", environment=AWAY)
     limit_s = promises.sync_s + LEEWAY_S
     context.wait("v7 in staging", lambda: context.applied(AWAY, digest), limit_s, without=(AWAY,))

@@ -1,0 +1,261 @@
+"""What a flaw in the record of lab 2 costs: exactly its check, in words a learner can use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graders.judging import collect_checks
+from graders.judging.ends import before_running
+from graders.judging.run import outcome_of
+from graders.lab2.images import digest_of
+from graders.model import Fault, Outcome, Status
+from tests.unit.lab2_recording import Recording, reference
+
+Mutation = Callable[[Recording], object]
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One change of the reference's record: `says` is in what the learner reads, `also` is lost, too."""
+
+    check: str
+    name: str
+    mutate: Mutation
+    says: str
+    also: tuple[str, ...] = ()
+
+
+def released(run: Recording, track: str, version: str) -> float:
+    return float(run.mark(track, "released", version=version)["t"])
+
+
+def deployment_on_the_hub(run: Recording) -> None:
+    run.again("objects", run.seen("dev", "deployments", "web")[0], cluster="hub")
+
+
+def made_by_somebody(run: Recording) -> None:
+    made = [e for e in run["audit"] if (e["cluster"], e["name"], e["code"]) == ("prod", "cache", 201)]
+    next(e for e in made if e["resource"] == "deployments")["user"] = "lab-drift"
+
+
+def all_at_once(run: Recording) -> None:
+    run.move(run.stored("staging", "v2")[:1], released(run, "promotion", "v2") + 1)
+
+
+def late_in_dev(run: Recording) -> None:
+    run.mark("promotion", "released")["t"] -= 40
+
+
+def straight_from_dev(run: Recording) -> None:
+    ready = run.readied("dev", "v2")[-1]["t"]
+    run.move(run.stored("prod", "v2")[:1], ready + 0.5)
+
+
+def two_replica_sets(run: Recording) -> None:
+    sets = [o for o in run["objects"] if o["resource"] == "replicasets" and o["cluster"] == "dev"]
+    found = next(o for o in sets if digest_of("v2") in json.dumps(o["object"]) and o["type"] == "ADDED")
+    run.again("objects", found)["object"]["metadata"]["uid"] = "another"
+
+
+def broken_in_staging(run: Recording) -> None:
+    event = run.stored("staging", "v2")[0]
+    text = json.dumps(event["response"]).replace(digest_of("v2"), digest_of("v3"))
+    t = released(run, "gate", "v3") + 30
+    run.again("audit", event, t=t, t_end=t, response=json.loads(text))
+
+
+def never_unblocked(run: Recording) -> None:
+    run.miss("gate", "prod-ready")
+
+
+def overtakes(run: Recording) -> None:
+    run.move(run.stored("prod", "v6", released(run, "race", "v6"))[:1], released(run, "race", "v6") + 0.2)
+
+
+def writes_in_quiet(run: Recording) -> None:
+    event = run.stored("prod", "v2")[0]
+    t = run.mark("steady", "window", 1)["t"] + 3
+    again = run.again("audit", event, t=t, t_end=t)
+    again["response"]["metadata"]["resourceVersion"] = "99999"
+
+
+def somebody_else_repairs(run: Recording) -> None:
+    drifted = run.mark("drift", "drifted", case="service", environment="prod")
+    for event in run["audit"]:
+        if event["cluster"] == "prod" and event["name"] == "cache" and event["resource"] == "services":
+            event["user"] = "lab-drift" if event["t"] >= drifted["t"] else event["user"]
+
+
+def stays_open(run: Recording) -> None:
+    drifted = run.mark("drift", "drifted", case="network", environment="staging")
+    name = drifted["data"]["object"]
+    later = [o for o in run.seen("staging", "networkpolicies", name) if o["t"] > drifted["t"] - 1]
+    run.remove("objects", later[1:])
+
+
+def untold(run: Recording) -> None:
+    for item in run["objects"]:
+        if item["resource"] == "applications":
+            listed = item["object"]["status"]["resources"]
+            item["object"]["status"]["resources"] = [each for each in listed if each["kind"] != "Namespace"]
+
+
+def over_prunes(run: Recording) -> None:
+    t = run.mark("prune", "removed")["t"] + 1
+    seen = run.seen("dev", "services", "web")[-1]
+    run.again("objects", seen, t=t)["object"]["metadata"]["uid"] = "another"
+
+
+def back_out_of_order(run: Recording) -> None:
+    back = run.mark("rollback", "released")
+    run.move(run.stored("staging", back["data"]["version"], back["t"])[:1], back["t"] + 0.3)
+
+
+def skips_staging(run: Recording) -> None:
+    t = run.mark("outage", "back")["t"] - 5
+    run.again("audit", run.stored("prod", "v2")[0], t=t, t_end=t)
+
+
+def asked(run: Recording, case: str, code: int) -> None:
+    next(each for each in run["asked"] if each["case"] == case)["code"] = code
+
+
+def exposed(run: Recording) -> None:
+    t = run.mark("gated", "looked")["t"] - 1
+    run.again("objects", run.seen("prod", "services", "web")[0], t=t, name="lab-exposed")
+
+
+def tool(run: Recording, name: str, code: int) -> None:
+    next(each for each in run["tools"] if each["tool"].endswith(name))["code"] = code
+
+
+def one_policy_less(run: Recording) -> None:
+    run.remove("objects", run.seen("prod", "networkpolicies", "web"))
+
+
+def ignores_failures(run: Recording) -> None:
+    for seen in run.seen("prod", "validatingadmissionpolicies", "images", ""):
+        seen["object"]["spec"]["failurePolicy"] = "Ignore"
+
+
+def two_at_once(run: Recording) -> None:
+    found = next(each for each in run["asked"] if each["name"].endswith("r3-writable.yaml"))
+    found["object"]["spec"]["containers"][0]["image"] = "docker.io/library/nginx"
+
+
+def may_more(run: Recording) -> None:
+    next(each for each in run["access"] if each["resource"] == "clusterroles")["allowed"] = True
+
+
+def mesh(run: Recording) -> None:
+    (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
+    found["objects"][0]["spec"]["mtls"]["mode"] = "PERMISSIVE"
+
+
+def no_budget(run: Recording) -> None:
+    run.remove("objects", run.seen("prod", "poddisruptionbudgets", "web"))
+
+
+def other_bytes(run: Recording) -> None:
+    next(each for each in run["renderings"] if each["nth"] == 2)["sha256"] = "other"
+
+
+def text(path: str, old: str, new: str) -> Mutation:
+    def change(run: Recording) -> None:
+        (found,) = (each for each in run["files"] if each["path"] == path)
+        assert old in found["text"]
+        found["text"] = found["text"].replace(old, new, 1)
+
+    return change
+
+
+FLAWS = (
+    Flaw("installs", "a Deployment on the hub", deployment_on_the_hub, "there is web"),
+    Flaw("installs", "made by somebody else", made_by_somebody, "made by lab-drift", ("inventory",)),
+    Flaw("dev-first", "everywhere at once", all_at_once, "v2 in staging only once it is ready", ("ordered",)),
+    Flaw("dev-first", "late in dev", late_in_dev, "v2 in dev within"),
+    Flaw("ordered", "prod straight from dev", straight_from_dev, "once it is ready in staging"),
+    Flaw("ordered", "two ReplicaSets", two_replica_sets, "there are 2"),
+    Flaw("health-gate", "v3 goes on", broken_in_staging, "no v3 in staging"),
+    Flaw("unblock", "never", never_unblocked, "prod-ready within 9.0 s"),
+    Flaw("race", "v6 overtakes", overtakes, "once it is ready in staging"),
+    Flaw("steady", "a write in the window", writes_in_quiet, "patch deployments web/web by gitops on prod"),
+    Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
+    Flaw("drift", "stays as it is", stays_open, "it never was"),
+    Flaw("drift-detected", "not told of", untold, "a word on the hub about Namespace web"),
+    Flaw("prune", "something else goes", over_prunes, "services web in dev untouched"),
+    Flaw("rollback", "out of order", back_out_of_order, "once it is ready in dev"),
+    Flaw("engine-loss", "staging is skipped", skips_staging, "nothing written in prod while staging"),
+    Flaw("gate-direct", "a tag", lambda run: asked(run, "direct/r1-tag", 201), "r1-tag (R1) denied"),
+    Flaw("gate-admits", "denies", lambda run: asked(run, "admits/headless", 422), "headless admitted"),
+    Flaw("gate-admission", "stored", exposed, "no Service of type NodePort in prod"),
+    Flaw("gate-ci", "passes", lambda run: tool(run, "bad/r3-prod", 0), "the preflight refuses r3-prod"),
+    Flaw("gate-ci", "refuses", lambda run: tool(run, "good/text", 1), "the preflight passes text"),
+    Flaw(
+        "signing", "runs", lambda run: asked(run, "signing/foreign-init", 201), "an image foreign-init denied"
+    ),
+    Flaw("signing", "released", lambda run: tool(run, "/release-copied", 0), "refuses release-copied"),
+    Flaw(
+        "fail-closed", "let in", lambda run: asked(run, "closed/unsigned", 201), "unsigned (signature) denied"
+    ),
+    Flaw("fail-closed", "ignores failures", ignores_failures, "failurePolicy of images is Fail"),
+    Flaw(
+        "policy-review",
+        "denied",
+        lambda run: asked(run, "review/policies/tests/pass/pod.yaml", 422),
+        "admitted",
+    ),
+    Flaw("policy-review", "two at once", two_at_once, "breaks R3 and nothing else"),
+    Flaw("netpol", "a policy less", one_policy_less, "prod: gateway → web:8080 gets through"),
+    Flaw(
+        "pod-security", "admitted", lambda run: asked(run, "restricted/root", 201), "a pod with root denied"
+    ),
+    Flaw("pod-security", "denies all", lambda run: asked(run, "restricted/compliant", 403), "compliant pod"),
+    Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
+    Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
+    Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
+    Flaw("renders", "other bytes", other_bytes, "the same each time"),
+    Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),
+    Flaw("posture", "dead link", text("SECURITY.md", "](mesh/", "](mash/"), "mesh: a link to a file"),
+)
+
+
+def judged(run: Recording, folder: Path) -> dict[str, Outcome]:
+    bundle = run.held(folder / "bundle")
+    return {
+        info.id: before_running(info, bundle) or outcome_of(info, bundle) for info in collect_checks("lab2")
+    }
+
+
+@cache
+def _checks() -> frozenset[str]:
+    return frozenset(info.id for info in collect_checks("lab2"))
+
+
+def test_the_reference_loses_nothing(tmp_path: Path) -> None:
+    outcomes = judged(reference(), tmp_path)
+    assert {name: each.observed for name, each in outcomes.items() if each.status is not Status.PASSED} == {}
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=[f"{flaw.check}: {flaw.name}" for flaw in FLAWS])
+def test_a_flaw_in_the_record_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
+    run = reference()
+    flaw.mutate(run)
+    outcomes = judged(run, tmp_path)
+    lost = {name for name, each in outcomes.items() if each.status is not Status.PASSED}
+    assert lost == {flaw.check, *flaw.also}
+    outcome: Any = outcomes[flaw.check]
+    assert outcome.status is Status.FAILED, outcome.detail
+    assert outcome.fault is Fault.LEARNER
+    assert flaw.says in f"{outcome.expected}\n{outcome.observed}"
+
+
+def test_every_check_has_a_flaw() -> None:
+    assert {flaw.check for flaw in FLAWS} == _checks()
