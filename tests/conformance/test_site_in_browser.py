@@ -21,7 +21,7 @@ def seen(page: Path, tmp_path: Path) -> str:
         BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND",
         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
 
 
 def test_a_browser_runs_such_text_where_nothing_keeps_it_from_that(tmp_path: Path) -> None:

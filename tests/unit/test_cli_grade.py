@@ -87,7 +87,7 @@ def test_what_could_not_be_judged_is_exit_code_3(tmp_path: Path) -> None:
 # --- bad usage -------------------------------------------------------------------------------------
 
 BAD_USAGE = [
-    (["grade", "lab99", STARTER], "there is no lab 'lab99'", "fix: did you mean 'lab1'?"),
+    (["grade", "lab11", STARTER], "there is no lab 'lab11'", "fix: did you mean 'lab1'?"),
     (["grade", "lab1", STARTER, "--only", "retrys"], "lab lab1 has no check 'retrys'", "retries"),
     (["grade", "lab1", STARTER, "--fail-under", "150"], "--fail-under 150 is no percentage", "from 0 to 100"),
     (
