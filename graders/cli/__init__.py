@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -73,7 +74,17 @@ class _OnDemand(TyperGroup):
             found = alone
         command = get_command(found)
         command.name = cmd_name
+        _say_as_written(command)
         return command
+
+
+def _say_as_written(command: Any) -> None:
+    """Have `--help` print brackets, such as those of a default; they are no markup of rich's."""
+    for parameter in command.params:
+        if getattr(parameter, "help", None):
+            parameter.help = escape(parameter.help)
+    for each in getattr(command, "commands", {}).values():
+        _say_as_written(each)
 
 
 app = typer.Typer(
