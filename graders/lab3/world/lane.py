@@ -28,7 +28,7 @@ from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended, Kit, Scripts
 from graders.lab3.world.starvation import StarvationControl
 from graders.lab3.world.workload import apply_workload, digests
-from graders.polling import TimedOut, wait_for
+from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
 from graders.scenario.fleet import LiveCluster
 from graders.submissions.manifests import Manifest
@@ -40,6 +40,7 @@ LENIENCE_S = 30.0
 ALERT_AFTER_S = 1.0
 BACKUP_WAIT_S = 60.0
 _MARGIN_S = 3.0
+_LOOK_S = 3.0
 
 
 class WorkloadMissing(Exception):
@@ -269,11 +270,19 @@ class Lane:
         return True
 
     def ledger_look(self, when: str) -> None:
-        """Look at the ledger; where nobody answers, nothing of it is on record."""
+        """Look at the ledger; where nobody answers for a while, nothing of it is on record."""
+
+        def look() -> None:
+            try:
+                self.ledger.look(when)
+            except InfraFault as error:
+                # An API server that has just started says 429 of kinds that a CRD defines.
+                raise NotYet(error.problem) from error
+
         try:
-            self.ledger.look(when)
-        except InfraFault as error:
-            self.mark("no-look", when=when, why=error.problem)
+            wait_for(look, timeout_s=_LOOK_S * self.setting.scale, interval_s=0.2)
+        except TimedOut as mismatch:
+            self.mark("no-look", when=when, why=str(mismatch))
 
     def await_stable(self, until: float, *names: str, since: float | None = None) -> bool:
         """Wait until none of the probes failed for W, or until `until`; whether they are stable."""
