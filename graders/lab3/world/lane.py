@@ -204,7 +204,7 @@ class Lane:
                 # A kind that a CRD defines is served a moment later than all others.
                 if self._quiet(t0b, until, names):
                     self.ledger_look(f"{key}: restored")
-                self.await_stable(until, *names, since=t0b)
+                self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
             drill = self._drill(plan, attempt, (t0a, t0b), facts)
             self.setting.recording.writer.add(drill)
             if restored and scenario not in WITHOUT_RESTORE:
@@ -284,19 +284,29 @@ class Lane:
         except TimedOut as mismatch:
             self.mark("no-look", when=when, why=str(mismatch))
 
-    def await_stable(self, until: float, *names: str, since: float | None = None) -> bool:
-        """Wait until none of the probes failed for W, or until `until`; whether they are stable."""
+    def await_stable(
+        self, until: float, *names: str, since: float | None = None, due: float | None = None
+    ) -> bool:
+        """Wait until none of the probes failed for W, or until `until`; whether they are stable.
+
+        One that fails after `due` has not recovered by then, whatever comes.
+        """
         stable_s, begun = STABLE_S * self.setting.scale, self.now() if since is None else since
+
+        def probe() -> bool:
+            if due is not None and self.prober.last_failure(*names) > due:
+                return False
+            self.prober.quiet_for(stable_s, *names, since=begun)
+            return True
+
         try:
-            wait_for(
-                lambda: self.prober.quiet_for(stable_s, *names, since=begun),
-                timeout_s=max(0.1, until - self.now()),
-                interval_s=0.1,
-            )
+            stable = wait_for(probe, timeout_s=max(0.1, until - self.now()), interval_s=0.1)
         except TimedOut as mismatch:
             self.mark("not-stable", why=str(mismatch))
             return False
-        return True
+        if not stable:
+            self.mark("not-stable", why="a probe failed after the last moment at which recovery counts")
+        return stable
 
 
 @contextmanager
