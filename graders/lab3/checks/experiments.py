@@ -83,6 +83,7 @@ def check_blast_radius(bundle: Bundle, facts: Facts) -> None:
     with Findings("no more targets than `max`, all of them in scope") as found:
         for each in record.tried():
             run = record.run_of(each, "whole")
+            found.expect(journal_of(run), "a run", f"{each.id}: it did not run; {_last_words(run.said)}")
             writes = [event for event in record.writes(run) if event.ok]
             counted = [event for event in writes if not each.scope.nodes or event.resource == "nodes"]
             targets = {(event.resource, event.name) for event in counted}
@@ -118,6 +119,7 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
     with Findings("an end within 10 s, and all as it was before") as found:
         for each in record.tried():
             run = record.run_of(each, "aborted")
+            found.expect(journal_of(run), "a run", f"{each.id}: it did not run; {_last_words(run.said)}")
             if run.aborted is not None:
                 facts[f"{each.id.replace('-', '_')}_s"] = round(run.t_end - run.aborted, 2)
                 if run.t_end - run.aborted > _EXIT_S * record.scale:

@@ -222,3 +222,4 @@ def _mend(lane: Lane) -> None:
         raise InfraFault(f"the cluster does not come to rest: {mismatch}") from mismatch
     lane.next_ledger()
     lane.schedule.go()
+    lane.await_backups(len(lane.schedule.backups.sealed) + 1)

@@ -28,7 +28,7 @@ from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended, Kit, Scripts
 from graders.lab3.world.starvation import StarvationControl
 from graders.lab3.world.workload import apply_workload, digests
-from graders.polling import TimedOut, wait_for
+from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
 from graders.scenario.fleet import LiveCluster
 from graders.submissions.manifests import Manifest
@@ -40,6 +40,7 @@ LENIENCE_S = 30.0
 ALERT_AFTER_S = 1.0
 BACKUP_WAIT_S = 60.0
 _MARGIN_S = 3.0
+_LOOK_S = 3.0
 
 
 class WorkloadMissing(Exception):
@@ -203,7 +204,7 @@ class Lane:
                 # A kind that a CRD defines is served a moment later than all others.
                 if self._quiet(t0b, until, names):
                     self.ledger_look(f"{key}: restored")
-                self.await_stable(until, *names, since=t0b)
+                self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
             drill = self._drill(plan, attempt, (t0a, t0b), facts)
             self.setting.recording.writer.add(drill)
             if restored and scenario not in WITHOUT_RESTORE:
@@ -269,25 +270,43 @@ class Lane:
         return True
 
     def ledger_look(self, when: str) -> None:
-        """Look at the ledger; where nobody answers, nothing of it is on record."""
-        try:
-            self.ledger.look(when)
-        except InfraFault as error:
-            self.mark("no-look", when=when, why=error.problem)
+        """Look at the ledger; where nobody answers for a while, nothing of it is on record."""
 
-    def await_stable(self, until: float, *names: str, since: float | None = None) -> bool:
-        """Wait until none of the probes failed for W, or until `until`; whether they are stable."""
-        stable_s, begun = STABLE_S * self.setting.scale, self.now() if since is None else since
+        def look() -> None:
+            try:
+                self.ledger.look(when)
+            except InfraFault as error:
+                # An API server that has just started says 429 of kinds that a CRD defines.
+                raise NotYet(error.problem) from error
+
         try:
-            wait_for(
-                lambda: self.prober.quiet_for(stable_s, *names, since=begun),
-                timeout_s=max(0.1, until - self.now()),
-                interval_s=0.1,
-            )
+            wait_for(look, timeout_s=_LOOK_S * self.setting.scale, interval_s=0.2)
+        except TimedOut as mismatch:
+            self.mark("no-look", when=when, why=str(mismatch))
+
+    def await_stable(
+        self, until: float, *names: str, since: float | None = None, due: float | None = None
+    ) -> bool:
+        """Wait until none of the probes failed for W, or until `until`; whether they are stable.
+
+        One that fails after `due` has not recovered by then, whatever comes.
+        """
+        stable_s, begun = STABLE_S * self.setting.scale, self.now() if since is None else since
+
+        def probe() -> bool:
+            if due is not None and self.prober.last_failure(*names) > due:
+                return False
+            self.prober.quiet_for(stable_s, *names, since=begun)
+            return True
+
+        try:
+            stable = wait_for(probe, timeout_s=max(0.1, until - self.now()), interval_s=0.1)
         except TimedOut as mismatch:
             self.mark("not-stable", why=str(mismatch))
             return False
-        return True
+        if not stable:
+            self.mark("not-stable", why="a probe failed after the last moment at which recovery counts")
+        return stable
 
 
 @contextmanager

@@ -94,7 +94,8 @@ class Ledger:
         t = self._recording.clock.now()
         models = self._items(MODEL, query) if self._models else []
         uids = {str(each["metadata"]["uid"]): str(each["metadata"]["name"]) for each in models}
-        for item in self._items(CONFIG_MAP, query):
+        config_maps = self._items(CONFIG_MAP, query)
+        for item in config_maps:
             found = self._found(t, CONFIG_MAP, item, item.get("data"))
             owners = item["metadata"].get("ownerReferences") or ()
             owner = next((uids[each["uid"]] for each in owners if each["uid"] in uids), "")

@@ -86,6 +86,14 @@ class Prober:
             if name in (names or self._specs)
         }
 
+    def last_failure(self, *names: str) -> float:
+        """When one of the probes failed last, of all where none is named; before all time if none did."""
+        with self._lock:
+            return max(
+                (t for name, t in self._last_failure.items() if name in (names or self._specs)),
+                default=-float("inf"),
+            )
+
     def quiet_for(self, seconds: float, *names: str, since: float) -> None:
         """See that none of the probes failed in the last `seconds`, all of which are after `since`.
 
