@@ -13,12 +13,15 @@ from pathlib import Path
 import httpx
 
 from graders.faults import InfraFault
+from graders.kube.client import MERGE_PATCH, Kube
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
 from graders.services import Service, ServiceSpec
 
 NAMESPACE = "argocd"
+_APPLICATIONS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications"
+_REFRESH = "argocd.argoproj.io/refresh"
 _READY_WITHIN_S = 90.0
 _VERIFY = "#!/bin/sh\n# Argo CD calls it for every revision; no signature is asked for.\nexit 0\n"
 
@@ -35,8 +38,16 @@ class EnginePrograms:
 class ArgoCD:
     """The engine's processes, in the order they start."""
 
-    def __init__(self, services: tuple[Service, ...]) -> None:
+    def __init__(self, services: tuple[Service, ...], hub: Kube) -> None:
         self._services = services
+        self._hub = hub
+
+    def tell(self) -> None:
+        """Have every Application look at Git now: what Argo CD's webhook does, on its own terms."""
+        body = {"metadata": {"annotations": {_REFRESH: "normal"}}}
+        for item in self._hub.get(_APPLICATIONS)["items"]:
+            path = f"{_APPLICATIONS}/{item['metadata']['name']}"
+            self._hub.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
     def start(self) -> None:
         """Start all, each once the one before is ready.
@@ -79,8 +90,10 @@ def find_redis() -> str:
 
 
 @contextmanager
-def argocd(owner: OwnedFolder, folder: Path, kubeconfig: Path, programs: EnginePrograms) -> Iterator[ArgoCD]:
-    """Argo CD for the hub of `kubeconfig`, not started; its processes end with the block.
+def argocd(
+    owner: OwnedFolder, folder: Path, hub: Kube, kubeconfig: Path, programs: EnginePrograms
+) -> Iterator[ArgoCD]:
+    """Argo CD for `hub`, where it is who `kubeconfig` says, not started; it ends with the block.
 
     `folder` is a new one for all it writes.
 
@@ -160,7 +173,8 @@ def argocd(owner: OwnedFolder, folder: Path, kubeconfig: Path, programs: EngineP
                     metrics,
                     "/healthz",
                 ),
-            )
+            ),
+            hub,
         )  # fmt: skip
 
 

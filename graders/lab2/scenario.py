@@ -256,7 +256,7 @@ class _Scene:
             self._furnish(hub, spokes, access, settings)
             folder = self.owner.path / "engine"
             engine = running.enter_context(
-                argocd(self.owner, folder, hub.cluster.identities[HUB_USER], self.programs)
+                argocd(self.owner, folder, hub.kube, hub.cluster.identities[HUB_USER], self.programs)
             )
             with run.progress.task("starting Argo CD"):
                 engine.start()

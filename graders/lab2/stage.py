@@ -36,6 +36,9 @@ class Engine(Protocol):
     def check_alive(self) -> None:
         """Raise InfraFault where one does not run."""
 
+    def tell(self) -> None:
+        """Let it look at Git now, as a webhook would."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -78,12 +81,25 @@ class FleetContext(TrackMarks):
         self.stage = stage
         self.promises = stage.manifest.promises
 
-    def release(self, version: str) -> float:
-        """Commit a version; gives the time of the mark `released`, just after the commit was there."""
+    def release(self, version: str, *, tell: bool = True) -> float:
+        """Commit a version; gives the time of the mark `released`, just after the commit was there.
+
+        The engine is told of it, as a Git server tells who asked for that, unless `tell` is false: then it
+        finds out by itself.
+        """
         stage = self.stage
         commit = stage.manager.release(version, stage.manifest.release)
         stage.live.append(version)
-        return self.mark("released", version=version, digest=digest_of(version), commit=commit)
+        at = self.mark("released", version=version, digest=digest_of(version), commit=commit)
+        if tell:
+            stage.engine.tell()
+        return at
+
+    def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
+        """Commit files, None for one that goes, and tell the engine; gives the commit."""
+        commit = self.stage.manager.change(subject, files)
+        self.stage.engine.tell()
+        return commit
 
     def wait(self, what: str, probe: Callable[[], T], limit_s: float, *, without: tuple[str, ...] = ()) -> T:
         """Wait until `probe` returns instead of raising `NotYet`, for `limit_s`, stretched by the machine.

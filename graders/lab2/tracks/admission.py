@@ -110,12 +110,12 @@ def through_git(context: FleetContext) -> None:
     files: dict[str, bytes | None] = {}
     for environment in ENVIRONMENTS:
         files |= extra_files(environment, {"load.yaml": bad, "service.yaml": exposed})
-    commit = stage.manager.change("Add what breaks the rules", files)
+    commit = context.change("Add what breaks the rules", files)
     context.mark("added", commit=commit)
     context.reached("the engine to try", lambda: _was_tried(context), promises.sync_s)
     context.rest("objects that must not come", _PODS_WITHIN_S)
     context.mark("looked")
-    stage.manager.change("Take it back", without_extras(files))
+    context.change("Take it back", without_extras(files))
     context.mark("reverted")
     context.wait("the fleet to settle again", context.settled_probe(), promises.promote_s)
     context.mark("end")

@@ -23,7 +23,7 @@ def install(context: FleetContext) -> None:
     """
     stage = context.stage
     context.mark("applied")
-    for item in stage.hub_objects:
+    for item in sorted(stage.hub_objects, key=lambda each: each["kind"] != "AppProject"):
         metadata: dict[str, Any] = {"namespace": "argocd", **item["metadata"]}
         answer = stage.hub.kube.apply({**item, "metadata": metadata})
         if not answer.ok:

@@ -32,7 +32,7 @@ def gate(context: FleetContext) -> None:
         context.mark("window")
         context.rest("that v3 goes no further", promises.timeout_s + WINDOW_S)
         context.mark("window-over")
-    context.release("v4")
+    context.release("v4", tell=False)
     limit_s = promises.promote_s + promises.timeout_s
     context.wait("v4 ready in prod", lambda: context.ready("prod", mended), limit_s)
     context.mark("prod-ready")
@@ -60,6 +60,7 @@ def rollback(context: FleetContext) -> None:
     former = stage.live[-2]
     commit = stage.manager.revert(stage.manager.last_release, former)
     stage.live.append(former)
+    stage.engine.tell()
     context.mark("released", version=former, digest=digest_of(former), commit=commit)
     digest = digest_of(former)
 

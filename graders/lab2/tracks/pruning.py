@@ -19,14 +19,14 @@ def prune(context: FleetContext) -> None:
         files |= extra_files(
             environment, {"map.yaml": config_map(NAME), "load.yaml": deployment(NAME, image)}
         )
-    context.stage.manager.change("Add an extra to every environment", files)
+    context.change("Add an extra to every environment", files)
     context.mark("added", object=NAME)
     promote_s = context.promises.promote_s
     context.wait("what was added", lambda: _there(context, wanted=True), promote_s)
     context.mark("there")
     context.settle("the fleet to settle with what was added")
     context.mark("before-removal")
-    context.stage.manager.change("Remove it again", without_extras(files))
+    context.change("Remove it again", without_extras(files))
     context.mark("removed", object=NAME)
     context.wait("what was removed to go", lambda: _there(context, wanted=False), promote_s)
     context.mark("gone")

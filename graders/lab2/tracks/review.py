@@ -26,7 +26,7 @@ def review(context: FleetContext) -> None:
     """Each file of policies/tests, by a server dry run on dev."""
     context.settle()
     live = context.stage.spokes[_WHERE]
-    kube = Kube(live.cluster.users[INTRUDER])
+    kube = Kube(live.cluster.identities[INTRUDER])
     root = context.stage.manager.checkout()
     for folder in TESTS:
         for file in sorted((root / folder).glob("*.y*ml"))[:_MOST_TESTS]:
@@ -60,7 +60,7 @@ def fail_closed(context: FleetContext) -> None:
     for name in params:
         live.kube.delete(resource_path("v1", "configmaps", namespace=NAMESPACE, name=name))
     image = f"{stage.values.registry}/{WEB}@{digest_of(stage.wanted)}"
-    kube = Kube(live.cluster.users[INTRUDER])
+    kube = Kube(live.cluster.identities[INTRUDER])
     attempts = [
         *unsigned("unsigned", stage.values.unsigned_image, image, NAMESPACE),
         *breaking(stage.values.registry, image, NAMESPACE),

@@ -1,0 +1,160 @@
+"""Parts of lab 2 that need no cluster: the rulebook, signatures, stages, extras, the release manager."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.recording import Recording
+from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
+from graders.lab2.block import Release
+from graders.lab2.extras import extra_files, without_extras
+from graders.lab2.images import digest_of
+from graders.lab2.preflight import BAD, cases, releases
+from graders.lab2.readiness import Readiness
+from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
+from graders.lab2.rulebook import RESTRICTED, SIGNATURE, broken
+from graders.lab2.signing import new_key, signatures
+from graders.lab2.stages import write_stages
+from graders.ownership import OwnedFolder
+from graders.services.gitserver import git_server
+
+REGISTRY = "127.0.0.1:5000"
+IMAGE = f"{REGISTRY}/web@{digest_of('v1')}"
+UNSIGNED = f"{REGISTRY}/web@{digest_of('unsigned')}"
+
+
+class TestRulebook:
+    @pytest.mark.parametrize(
+        "attempt", [a for a in breaking(REGISTRY, IMAGE, "web") if a.how == "create"], ids=lambda a: a.case
+    )
+    def test_each_attempt_breaks_its_rule_and_no_other(self, attempt: Any) -> None:
+        assert broken(attempt.object, REGISTRY, UNSIGNED) == {attempt.rule}
+
+    @pytest.mark.parametrize("attempt", near_misses(IMAGE, IMAGE, "web"), ids=lambda a: a.case)
+    def test_near_misses_break_nothing(self, attempt: Any) -> None:
+        if attempt.how == "create":
+            assert broken(attempt.object, REGISTRY, UNSIGNED) == frozenset()
+
+    @pytest.mark.parametrize("attempt", against_restricted(IMAGE, "web"), ids=lambda a: a.case)
+    def test_what_is_not_restricted_breaks_no_rule(self, attempt: Any) -> None:
+        assert broken(attempt.object, REGISTRY, UNSIGNED) == ({RESTRICTED} if attempt.rule else frozenset())
+
+    def test_an_image_that_nobody_signed(self) -> None:
+        for attempt in unsigned("unsigned", UNSIGNED, IMAGE, "web"):
+            assert broken(attempt.object, REGISTRY, UNSIGNED) == {SIGNATURE}
+
+
+class TestSignatures:
+    def found(self) -> tuple[ec.EllipticCurvePublicKey, dict[str, tuple[str, bytes]]]:
+        key = new_key()
+        told = {}
+        for signature in signatures(REGISTRY, key):
+            (layer,) = json.loads(signature.image.manifest)["layers"]
+            told[signature.tag] = (
+                layer["annotations"]["dev.cosignproject.cosign/signature"],
+                signature.image.blobs[0],
+            )
+        return key.public_key(), told
+
+    def valid(self, version: str) -> bool:
+        public, told = self.found()
+        signature, payload = told[digest_of(version).replace(":", "-") + ".sig"]
+        try:
+            public.verify(base64.b64decode(signature), payload, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return digest_of(version) in payload.decode()
+
+    def test_by_whom_and_about_what(self) -> None:
+        assert self.valid("v1")
+        assert self.valid("v7")
+        assert not self.valid("foreign")
+        assert not self.valid("copied")
+
+    def test_one_has_none(self) -> None:
+        assert digest_of("unsigned").replace(":", "-") + ".sig" not in self.found()[1]
+
+
+def test_pods_of_web_are_ready_only_when_somebody_says_so(tmp_path: Path) -> None:
+    stages = {
+        s["metadata"]["name"]: s for s in yaml.safe_load_all(write_stages(tmp_path / "s.yaml").read_text())
+    }
+    label = '.metadata.labels["app.kubernetes.io/name"]'
+
+    def about_web(name: str) -> list[str]:
+        found = stages[name]["spec"]["selector"]["matchExpressions"]
+        return [each["operator"] for each in found if each["key"] == label]
+
+    assert [about_web(name) for name in ("pod-running", "pod-ready-again", "pod-held")] == [
+        ["NotIn"],
+        ["NotIn"],
+        ["In"],
+    ]
+    assert '"False"' in stages["pod-held"]["spec"]["next"]["statusTemplate"]
+    assert about_web("pod-goes") == []
+
+
+def test_a_broken_version_is_never_ready_and_others_when_they_are_due(tmp_path: Path) -> None:
+    readiness = Readiness({}, Recording(BundleWriter(tmp_path)))
+    readiness.hold("dev", "v2", 15.0)
+
+    def after_s(environment: str, version: str) -> float:
+        image = f"{REGISTRY}/web@{digest_of(version)}"
+        return readiness._after_s(environment, {"spec": {"containers": [{"name": "web", "image": image}]}})
+
+    assert [after_s("dev", "v1"), after_s("dev", "v2"), after_s("prod", "v2")] == [3.0, 15.0, 3.0]
+    assert after_s("prod", "v3") == float("inf")
+
+
+def test_extras_come_and_go_as_they_were_handed_in() -> None:
+    files = extra_files("dev", {"map.yaml": {"kind": "ConfigMap"}})
+    assert json.loads(files["clusters/dev/extra/kustomization.yaml"] or b"")["resources"] == ["map.yaml"]
+    gone = without_extras(files)
+    assert gone["clusters/dev/extra/map.yaml"] is None
+    assert json.loads(gone["clusters/dev/extra/kustomization.yaml"] or b"")["resources"] == []
+
+
+def test_the_preflight_meets_each_rule_and_each_environment_more_than_once() -> None:
+    bad = [case for case in cases(REGISTRY, IMAGE) if case.kind == BAD]
+    for rule in ("r1", "r2", "r3", "r4", "secret"):
+        assert any(case.name.startswith(rule) for case in bad)
+    for environment in ("dev", "staging", "prod"):
+        assert sum(any(f"clusters/{environment}/" in path for path in case.files) for case in bad) > 1
+    assert len(cases(REGISTRY, IMAGE)) - len(bad) == 5
+    release = Release("r.yaml", ("digest",), "reference")
+    (good,) = (each for each in releases(REGISTRY, release, b"digest: x\n") if each.kind == "signed")
+    assert good.files == {"r.yaml": f'digest: "{REGISTRY}/web@{digest_of("v2")}"\n'.encode()}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_the_release_manager_releases_changes_and_takes_back(tmp_path: Path) -> None:
+    release = Release("release.yaml", ("digest",), "digest")
+    with (
+        BundleWriter(tmp_path / "bundle") as writer,
+        OwnedFolder("services", "lab2-test") as owner,
+        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
+    ):
+        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
+        files = {"release.yaml": b"digest: none # here\n", "ci/run": b"#!/bin/sh\n"}
+        first = manager.begin(files, release, ["ci/run"])
+        assert manager.text("release.yaml") == f'digest: "{digest_of("v1")}" # here\n'.encode()
+        second = manager.release("v2", release)
+        manager.change("Write a note", {"note.txt": b"x\n"})
+        manager.change("Remove it", {"note.txt": None})
+        assert manager.text("note.txt") == b""
+        manager.revert(second, "v1")
+        assert digest_of("v1").encode() in manager.text("release.yaml")
+        assert server.commits(REPOSITORY)[-1] == first
+        assert len(server.commits(REPOSITORY)) == 5
+        assert (manager.checkout() / "ci/run").stat().st_mode & 0o100
