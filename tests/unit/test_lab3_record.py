@@ -1,0 +1,264 @@
+"""What a flaw in the record must cost: exactly its check, in words a learner can use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from graders.evidence.bundle import Bundle
+from graders.judging import collect_checks
+from graders.judging.ends import before_running
+from graders.judging.run import outcome_of
+from graders.lab3.names import DR_USER
+from graders.model import Outcome, Status
+from tests.unit.lab3_recording import ARCHIVE, Record, Recording, reference
+
+LAB = "lab3"
+CHAOS = "system:serviceaccount:chaos:chaos-runner"
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One change of the reference's record: `says` is in what the learner reads."""
+
+    check: str
+    name: str
+    mutate: Callable[[Recording], None]
+    says: str
+
+
+def run_of(recording: Recording, cluster: str, script: str, purpose: str) -> Record:
+    (found,) = (
+        each
+        for each in recording.parts["scriptruns"]
+        if (each["cluster"], each["script"], each["purpose"]) == (cluster, script, purpose)
+    )
+    return found
+
+
+def ends_with(cluster: str, script: str, purpose: str, code: int) -> Callable[[Recording], None]:
+    """That start of a script ended with another code."""
+
+    def mutate(recording: Recording) -> None:
+        run_of(recording, cluster, script, purpose).update(code=code, how=f"exited with code {code}")
+
+    return mutate
+
+
+def looked(recording: Recording, cluster: str, when: str) -> Iterator[Record]:
+    """The records that were found at a look, the oldest first."""
+    (look,) = (
+        each for each in recording.parts["ledgerlooks"] if (each["cluster"], each["when"]) == (cluster, when)
+    )
+    found = [
+        each
+        for each in recording.parts["restoredrecords"]
+        if (each["cluster"], each["ledger"], each["t"]) == (cluster, look["ledger"], look["t"])
+    ]
+    yield from sorted(found, key=lambda each: (each["kind"], int(each["seq"])))
+
+
+def hole(cluster: str, when: str) -> Callable[[Recording], None]:
+    """An old record is missing at a look."""
+
+    def mutate(recording: Recording) -> None:
+        recording.parts["restoredrecords"].remove(next(looked(recording, cluster, when)))
+
+    return mutate
+
+
+def nothing_there(cluster: str, when: str) -> Callable[[Recording], None]:
+    """Of one kind all records are missing at a look."""
+
+    def mutate(recording: Recording) -> None:
+        for each in list(looked(recording, cluster, when)):
+            if each["kind"] == "ConfigMap":
+                recording.parts["restoredrecords"].remove(each)
+
+    return mutate
+
+
+def forged(cluster: str, when: str) -> Callable[[Recording], None]:
+    """A record at a look has another seal."""
+
+    def mutate(recording: Recording) -> None:
+        next(looked(recording, cluster, when)).update(seal="0" * 64)
+
+    return mutate
+
+
+def marked(track: str, name: str, **data: object) -> Callable[[Recording], None]:
+    """The first such mark says something else."""
+
+    def mutate(recording: Recording) -> None:
+        mark = next(
+            each for each in recording.parts["marks"] if (each["track"], each["name"]) == (track, name)
+        )
+        mark["data"].update(data)
+
+    return mutate
+
+
+def requested(
+    cluster: str, user: str, at: Callable[[Recording], float], **more: object
+) -> Callable[[Recording], None]:
+    """There is one more request."""
+
+    def mutate(recording: Recording) -> None:
+        event = {
+            "id": "added", "user": user, "verb": "delete", "group": "", "resource": "configmaps",
+            "subresource": "", "namespace": "tenant-b", "name": "theirs", "code": 200, "cluster": cluster,
+        }  # fmt: skip
+        t = at(recording)
+        recording.parts["audit"].append({**event, **more, "t": t, "t_end": t + 0.01})
+
+    return mutate
+
+
+def within(purpose: str) -> Callable[[Recording], float]:
+    """A moment in a run of an experiment."""
+
+    def moment(recording: Recording) -> float:
+        run = next(each for each in recording.parts["experimentruns"] if each["purpose"] == purpose)
+        return float(run["t"] + run["t_end"]) / 2
+
+    return moment
+
+
+def while_restoring(recording: Recording) -> float:
+    return float(run_of(recording, "namespace", "restore", "late")["t"]) + 0.5
+
+
+def holds_at_zero(recording: Recording) -> None:
+    run = next(each for each in recording.parts["experimentruns"] if each["purpose"] == "hypothesis-at-zero")
+    run["journal"] = '{"steady_states": {"before": {"steady_state_met": true}}}'
+
+
+def left_behind(recording: Recording) -> None:
+    look = next(each for each in recording.parts["baselinelooks"] if each["when"] == "aborted")
+    look["digests"][next(iter(look["digests"]))] = "another"
+
+
+def text_of(path: str, old: str, new: str) -> Callable[[Recording], None]:
+    """A file of the hand-in says something else."""
+
+    def mutate(recording: Recording) -> None:
+        file = next(each for each in recording.parts["handedin"] if each["path"] == path)
+        assert old in file["text"]
+        file["text"] = file["text"].replace(old, new)
+
+    return mutate
+
+
+def nothing_lost(recording: Recording) -> None:
+    file = next(each for each in recording.parts["handedin"] if each["path"] == "report.md")
+    file["text"], changed = re.subn(r"records_lost: [1-9]\d*", "records_lost: 0", file["text"])
+    assert changed
+
+
+def a_backup_fails(recording: Recording) -> None:
+    run = next(each for each in recording.parts["scriptruns"] if each["script"] == "backup")
+    run.update(code=1, how="exited with code 1")
+
+
+CP, NS, WL = "control-plane", "namespace", "workload"
+FLAWS = (
+    Flaw("control-plane-rto", "restore gives up", ends_with(CP, "restore", "late", 1), "exited with code 1"),
+    Flaw("control-plane-rpo", "a record is missing", hole(CP, "late: settled"), "hole"),
+    Flaw("control-plane-rpo", "a record is forged", forged(CP, "random-phase: settled"), "corrupted"),
+    Flaw("watches", "a watch stays silent", marked(CP, "client", watch="silent"), "silent"),
+    Flaw("watches", "the list is older", marked(CP, "client", after=1), "revision 1"),
+    Flaw("watches", "garbage stays", marked(CP, "client", garbage_s=None), "never"),
+    Flaw("backups", "one fails", a_backup_fails, "exited with code 1"),
+    Flaw("verify", "yes without a Model", ends_with(CP, "verify", "model-gone", 0), "a Model of workload/"),
+    Flaw("verify", "no after a recovery", ends_with(CP, "verify", "random-phase", 1), "after the recovery"),
+    Flaw("idempotent", "a record is missing", hole(CP, "again"), "records wrong"),
+    Flaw("backup-causality", "nothing is there", nothing_there(CP, "supplied"), "another state"),
+    Flaw("resumable", "probes fail on", marked(NS, "resumed", stable=False), "probes failed on"),
+    Flaw("resumable", "it gives up", marked(CP, "resumed", code=1, how="exited with 1"), "started again"),
+    Flaw("bad-backup", "half a backup is taken", ends_with(CP, "restore", "bad-cut", 0), "in the middle"),
+    Flaw("bad-backup", "a forged one is taken", ends_with(CP, "restore", "bad-forged", 0), "changed after"),
+    Flaw("namespace-rto", "restore gives up", ends_with(NS, "restore", "late", 1), "exited with code 1"),
+    Flaw("namespace-rpo", "a record is missing", hole(NS, "late: settled"), "hole"),
+    Flaw("namespace-neighbours", "they lose a record", hole(NS, "late: neighbour"), "tenant-b are lost"),
+    Flaw(
+        "namespace-neighbours",
+        "the runbook deletes something of theirs",
+        requested(NS, DR_USER, while_restoring),
+        "delete configmaps theirs in tenant-b",
+    ),
+    Flaw("eviction", "none is granted", marked(WL, "evictions", codes=[429, 429]), "none was granted"),
+    Flaw("node-loss", "never whole again", marked(WL, "zone-back", all_ready_s=None), "they were not"),
+    Flaw("controller-loss", "a record is missing", hole(WL, "controller-loss: settled"), "hole"),
+    Flaw("unseen-safe", "a record is missing", hole(WL, "stopped: settled"), "hole"),
+    Flaw("unseen-stopped", "restore gives up", ends_with(WL, "restore", "stopped", 1), "exited with code 1"),
+    Flaw("unseen-refused", "restore gives up", ends_with(WL, "restore", "refused", 1), "exited with code 1"),
+    Flaw("hypothesis", "it holds of nothing", holds_at_zero, "it holds with the Deployment at 0"),
+    Flaw(
+        "injects",
+        "RBAC says no",
+        requested("experiments", CHAOS, within("whole"), code=403, verb="get"),
+        "RBAC denied get configmaps",
+    ),
+    Flaw(
+        "blast-radius",
+        "something else is deleted",
+        requested("experiments", CHAOS, within("whole")),
+        "delete configmaps theirs is out of its scope",
+    ),
+    Flaw("dry", "it deletes", requested("experiments", CHAOS, within("dry")), "a dry run did delete"),
+    Flaw("abort", "something stays behind", left_behind, "is not as before"),
+    Flaw("mitigation", "more was expected", marked(WL, "mitigation", to="3"), "expects 3 s, and it took"),
+    Flaw("report", "a heading is missing", text_of("report.md", "## Lessons", "## Learnt"), "'Lessons'"),
+    Flaw("claims", "nothing is said to be lost", nothing_lost, "records_lost"),
+    Flaw(
+        "backlog",
+        "nobody prevents it",
+        text_of("backlog.yaml", "type: prevent", "type: mitigate"),
+        "has no item that prevents it",
+    ),
+    Flaw(
+        "runbook",
+        "nothing on giving up",
+        text_of("dr/RUNBOOK.md", "give up", "go on"),
+        "does not say when to give up",
+    ),
+)  # fmt: skip
+
+
+def outcomes_of(bundle: Bundle) -> dict[str, Outcome]:
+    """What each check says by itself."""
+    return {info.id: before_running(info, bundle) or outcome_of(info, bundle) for info in collect_checks(LAB)}
+
+
+@pytest.fixture(autouse=True)
+def _archive() -> None:
+    assert ARCHIVE.is_file(), "make it: see tests/unit/lab3_recording.py"
+
+
+def test_the_reference_loses_nothing(tmp_path: Path) -> None:
+    outcomes = outcomes_of(reference().held(tmp_path / "bundle"))
+    lost = {
+        name: f"{each.status}: {each.observed} {each.detail}"
+        for name, each in outcomes.items()
+        if each.status not in (Status.PASSED, Status.UNSUPPORTED)
+    }
+    assert lost == {}
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=[f"{flaw.check}: {flaw.name}" for flaw in FLAWS])
+def test_a_flaw_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
+    recording = reference()
+    flaw.mutate(recording)
+    outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
+    kept = (Status.PASSED, Status.UNSUPPORTED)
+    lost = {name for name, outcome in outcomes.items() if outcome.status not in kept}
+    assert lost == {flaw.check}, outcomes[flaw.check]
+    outcome = outcomes[flaw.check]
+    assert outcome.status is Status.FAILED, outcome.detail
+    assert flaw.says in outcome.observed
+    assert outcome.hint
