@@ -20,7 +20,7 @@ from graders.polling import NotYet, TimedOut, wait_for
 
 PODS = resource_path("v1", "pods", namespace=SERVING)
 LOST_ZONE = "zone-a"
-_BACK_S, _GRANTED_S = 20.0, 15.0
+_BACK_S, _GRANTED_S, _NEWER_S = 20.0, 15.0, 1.5
 _WEBHOOK = "kubeproof-fails-closed"
 _WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
 
@@ -223,3 +223,5 @@ def _mend(lane: Lane) -> None:
     lane.next_ledger()
     lane.schedule.go()
     lane.await_backups(len(lane.schedule.backups.sealed) + 1)
+    # So that whoever goes back to that backup loses something.
+    lane.wait_until(lane.now() + _NEWER_S)
