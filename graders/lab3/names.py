@@ -64,7 +64,4 @@ CONTROL_PLANE_PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kub
 
 REPORTS = ("report.md", "report.ipynb")
 BACKLOG, RUNBOOK = "backlog.yaml", "dr/RUNBOOK.md"
-REPORT_SCHEMA = "kubeproof/lab3-report/v1"
-BACKLOG_SCHEMA = "kubeproof/lab3-backlog/v1"
 DRILL_SCHEMA = "kubeproof/lab3-drill/v1"
-WAIVERS_SCHEMA = "kubeproof/lab3-waivers/v1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from graders.documents.markdown import Section, sections
 from graders.evidence.bundle import Bundle
 from graders.faults import LocatedError, Unmet
 from graders.judging import Facts, Findings, check
@@ -13,7 +14,6 @@ from graders.lab3.papers.backlog import PROJECT, Backlog, BacklogItem
 from graders.lab3.papers.fields import instant
 from graders.lab3.papers.files import HandIn, unmet
 from graders.lab3.papers.journals import DEVIATED, experiment_in, outcomes_of
-from graders.lab3.papers.markdown import Section, sections
 from graders.lab3.papers.report import (
     HEADINGS,
     FrontMatter,

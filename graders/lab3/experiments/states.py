@@ -48,10 +48,6 @@ class States:
             return False
         return True
 
-    def addresses(self) -> int:
-        """How many ready addresses the Service has."""
-        return self._addresses()
-
     @contextmanager
     def _at_zero(self) -> Iterator[None]:
         replicas = self._replicas()

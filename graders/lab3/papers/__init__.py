@@ -1,7 +1,6 @@
 """The papers of a hand-in, read from the record: report, evidence, backlog, runbook. Pure; starts nothing.
 
 files       what was handed in, as the record has it, and what is said where it cannot be read
-markdown    the sections of a Markdown text
 fields      kinds of values that papers have in common
 report      front matter and headings of the report
 journals    what a journal of an experiment says of it

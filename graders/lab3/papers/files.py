@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,8 +110,3 @@ def only_document(text: str, path: str) -> Document:
         empty = Document(None, {}, path)
         raise empty.refusal(f"holds {len(found)} documents", fix="keep exactly one document in this file")
     return found[0]
-
-
-def digest_of(text: str) -> str:
-    """SHA-256 of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from graders.documents import Strict, parse, read_documents
 from graders.documents.document import Document
+from graders.documents.markdown import Section, sections
 from graders.faults import Unmet
 from graders.lab3.names import REPORTS
 from graders.lab3.papers.fields import Bounds, Digest, Seconds, Stamp, Text
 from graders.lab3.papers.files import HandIn
-from graders.lab3.papers.markdown import Section, sections
 
 HEADINGS = (
     "Summary", "Impact", "Root Causes", "Trigger", "Resolution", "Detection", "Action Items", "Lessons",
