@@ -107,6 +107,8 @@ class ControlDoor:
                 )
                 self.recording.writer.add(call)
                 knock.sendall(json.dumps({"code": code, "said": said}).encode())
+                knock.shutdown(socket.SHUT_WR)
+                _hear_out(knock)
         finally:
             calls.release()
 
@@ -195,3 +197,10 @@ def _words(asked: IO[bytes]) -> tuple[str, ...]:
     if not isinstance(found, list) or not found or not all(isinstance(each, str) for each in found):
         raise NotUnderstood("say what is to be done: status, stop, start, restart or replace-data-dir")
     return tuple(found)
+
+
+def _hear_out(knock: socket.socket) -> None:
+    """Take what is still being sent: who hangs up on it takes the answer away from whoever asked."""
+    left = MOST_BYTES
+    while left > 0 and (data := knock.recv(MIB)):
+        left -= len(data)
