@@ -184,6 +184,14 @@ class _Scene:
         checkout = manager.checkout()
         began = run.recording.clock.now()
         declared = paper(run.recording, checkout, self.renderer)
+        for name in ENVIRONMENTS:
+            folder, error = f"clusters/{name}", declared[name].error
+            if error and not (checkout / folder / "Chart.yaml").is_file():
+                raise BadSubmission(
+                    f"it does not render: {error}",
+                    file=folder,
+                    fix=f"run kustomize build {folder}, and mend it",
+                )
         results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
         scale = 1.0
         with ThreadPoolExecutor(1) as aside:
