@@ -12,6 +12,7 @@ import yaml
 from graders.documents import load_document
 from graders.faults import BadSubmission
 from graders.lab2.block import Release
+from graders.lab2.names import ENVIRONMENTS
 
 MOST_FILES = 2000
 MOST_BYTES = 10 * 1024 * 1024
@@ -65,6 +66,12 @@ def check_files(root: Path, release: Release) -> None:
             f"the submission has {size_bytes} bytes, and {MOST_BYTES} may be in it", file=largest,
             fix="keep what is large out of the repository",
         )  # fmt: skip
+    for environment in ENVIRONMENTS:
+        if not (root / "clusters" / environment).is_dir():
+            raise BadSubmission(
+                "there is no such folder", file=f"clusters/{environment}",
+                fix="put the kustomization or the chart of that environment there",
+            )  # fmt: skip
     for path in files:
         if path.name in _KUSTOMIZATIONS:
             _check_kustomization(path, path.relative_to(root).as_posix())

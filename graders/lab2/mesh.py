@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from graders.kube.networkpolicies import matches
 from graders.lab2.names import CACHE, NAMESPACE, WEB
-from graders.lab2.netpol import matches
 
 Objects = Sequence[Mapping[str, Any]]
 

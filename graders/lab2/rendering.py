@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,12 @@ def folders(root: Path) -> dict[str, str]:
 
 def render(renderer: Renderer, root: Path, path: str) -> Rendered:
     """Render a folder: a chart with Helm, a kustomization with kustomize, else its plain files."""
-    folder = root / path
+    out = _rendered(renderer, root / path)
+    # Where the repository is on this machine helps nobody.
+    return replace(out, error=out.error.replace(f"{root}/", ""))
+
+
+def _rendered(renderer: Renderer, folder: Path) -> Rendered:
     if renderer.helm is not None and (folder / "Chart.yaml").is_file():
         return _run([renderer.helm, "template", "web", ".", "--namespace", "web"], folder)
     if any(
@@ -85,7 +90,7 @@ def _run(command: list[str | Path], folder: Path, *, reading: bool = True) -> Re
         return Rendered(error=f"it was not rendered within {_TIMEOUT_S:.0f} s")
     if status:
         text = (said or printed).decode("utf-8", "replace").strip()
-        return Rendered(error=text[-600:] or f"exit status {status}")
+        return Rendered(error=text[:600] or f"exit status {status}")
     return _read(printed) if reading else Rendered()
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
-from graders.lab2.argocd import EnginePrograms, argocd, find_redis
 from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push
@@ -39,7 +38,6 @@ from graders.lab2.names import (
 )
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.readiness import Readiness
-from graders.lab2.registry import registry
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
 from graders.lab2.signing import new_key, public_pem, signatures
@@ -55,7 +53,9 @@ from graders.scenario.calibration import calibrate
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
+from graders.services.argocd import EnginePrograms, argocd, find_redis
 from graders.services.gitserver import GitServer, git_server
+from graders.services.registry import registry
 from graders.tools import ensure
 
 _TRACKS: tuple[Track[FleetContext], ...] = (
@@ -184,6 +184,14 @@ class _Scene:
         checkout = manager.checkout()
         began = run.recording.clock.now()
         declared = paper(run.recording, checkout, self.renderer)
+        for name in ENVIRONMENTS:
+            folder, error = f"clusters/{name}", declared[name].error
+            if error and not (checkout / folder / "Chart.yaml").is_file():
+                raise BadSubmission(
+                    f"it does not render: {error}",
+                    file=folder,
+                    fix=f"run kustomize build {folder}, and mend it",
+                )
         results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
         scale = 1.0
         with ThreadPoolExecutor(1) as aside:

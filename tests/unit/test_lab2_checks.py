@@ -264,3 +264,19 @@ def test_a_flaw_in_the_record_costs_exactly_its_check(flaw: Flaw, tmp_path: Path
 
 def test_every_check_has_a_flaw() -> None:
     assert {flaw.check for flaw in FLAWS} == _checks()
+
+
+def test_the_picture_has_a_row_for_each_version_in_each_environment(tmp_path: Path) -> None:
+    from graders.lab2.panels import panels_of_stories
+
+    panels = {panel.track: panel for panel in panels_of_stories(reference().held(tmp_path / "bundle"))}
+    rows = {row.label: row for row in panels["promotion"].rows}
+    assert {f"{where} {version}" for where in ("dev", "staging", "prod") for version in ("v1", "v2")} == set(
+        rows
+    )
+    assert [span.states for span in rows["dev v2"].spans][-1] == ("Running",)
+    assert (
+        rows["dev v2"].spans[-1].start < rows["staging v2"].spans[-1].start < rows["prod v2"].spans[-1].start
+    )
+    assert any(tick.label == "released v2" for tick in panels["promotion"].marks)
+    assert all(tick.t <= panel.end for panel in panels.values() for tick in (*panel.marks, *panel.writes))

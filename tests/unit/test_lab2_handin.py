@@ -117,6 +117,11 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"clusters/dev/kustomization.yaml:3"):
             check_files(folder, block_of(folder).release)
 
+    def test_an_environment_without_a_folder_is_refused(self, folder: Path) -> None:
+        shutil.rmtree(folder / "clusters" / "prod")
+        with pytest.raises(BadSubmission, match=r"clusters/prod.*there is no such folder"):
+            check_files(folder, block_of(folder).release)
+
     def test_a_large_file_is_refused(self, folder: Path) -> None:
         (folder / "large.bin").write_bytes(bytes(11 * 1024 * 1024))
         with pytest.raises(BadSubmission, match=r"large.bin"):

@@ -10,8 +10,8 @@ import yaml
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
+from graders.kube.networkpolicies import matches
 from graders.lab2.names import ENVIRONMENTS, INSTALL, NAMESPACE, PAPER, WEB
-from graders.lab2.netpol import matches
 from graders.lab2.reading import FleetRecord, engine_writes
 from graders.lab2.records import HandedInFile, Rendering
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
+from graders.kube.networkpolicies import Outside, Pod, Port, allowed
 from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.mesh import mesh_problems
 from graders.lab2.names import (
@@ -20,7 +21,6 @@ from graders.lab2.names import (
     RIGHTS,
     WEB,
 )
-from graders.lab2.netpol import Outside, Pod, Port, allowed
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
 from graders.lab2.records import Asked, HandedInFile, Rendering

@@ -17,7 +17,7 @@ from graders.kube.client import MERGE_PATCH, Kube
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
-from graders.services import Service, ServiceSpec
+from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "argocd"
 _APPLICATIONS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications"

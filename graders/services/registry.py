@@ -1,4 +1,4 @@
-"""The lab's image registry: in memory, on loopback, with a port of its own."""
+"""An image registry: in memory, on loopback, with a port of its own; served by `crane`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
-from graders.services import Service, ServiceSpec
+from graders.services.service import Service, ServiceSpec
 
 _READY_WITHIN_S = 30.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graders.lab2.netpol import Outside, Pod, Port, allowed
+from graders.kube.networkpolicies import Outside, Pod, Port, allowed
 
 WEB = Pod("web", {"app": "web"}, "10.0.0.1", {"http": 8080})
 CACHE = Pod("web", {"app": "cache"}, "10.0.0.2")
