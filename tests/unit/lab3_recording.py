@@ -9,16 +9,21 @@ When its schema, the scenario or the reference changes, make it anew from a grad
 
 from __future__ import annotations
 
+import atexit
 import copy
 import io
 import json
+import shutil
 import sys
 import tarfile
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent, Mark, WatchEvent
+from graders.lab3 import records
 from graders.lab3.names import DR_USER
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab3-reference.tar.xz"
@@ -26,44 +31,68 @@ _UNREAD = ("harness", "health", "waits", "watchbreaks", "processes", "requests")
 
 Record = dict[str, Any]
 
+_OWN = (each for each in vars(records).values() if isinstance(each, type) and hasattr(each, "FILE"))
+_KINDS: tuple[Any, ...] = (AuditEvent, Mark, WatchEvent, *_OWN)
+
+
+class _Parts(dict[str, list[Record]]):
+    """Files of records by their stems; one is copied when somebody looks at it, for then it may change."""
+
+    def __init__(self, kept: dict[str, list[Record]]) -> None:
+        super().__init__(kept)
+        self.touched: set[str] = set()
+
+    def __getitem__(self, name: str) -> list[Record]:
+        if name not in self.touched:
+            self.touched.add(name)
+            self[name] = copy.deepcopy(super().__getitem__(name))
+        return super().__getitem__(name)
+
 
 class Recording:
-    """A bundle as plain data, to be changed and written again; a part is a file of records by its stem."""
+    """A bundle as plain data, to be changed and written again."""
 
     def __init__(self, manifest: Record, parts: dict[str, list[Record]]) -> None:
         self.manifest = manifest
-        self.parts = parts
+        self.parts = _Parts(parts)
 
     def held(self, folder: Path) -> Bundle:
-        """Written to `folder`, and read again."""
+        """Written to `folder`, and read again; what nobody looked at was read before."""
         folder.mkdir(parents=True)
-        for name, records in self.parts.items():
-            lines = "".join(json.dumps(record) + "\n" for record in records)
+        for name in self.parts.touched:
+            lines = "".join(json.dumps(record) + "\n" for record in self.parts[name])
             (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
-        counts = {f"{name}.jsonl": len(records) for name, records in self.parts.items()}
-        manifest = {**self.manifest, "records": counts}
-        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-        return Bundle(folder)
+        (folder / "manifest.json").write_text(json.dumps(self.manifest), encoding="utf-8")
+        bundle = Bundle(folder)
+        untouched = [kind for kind in _KINDS if kind.FILE.removesuffix(".jsonl") not in self.parts.touched]
+        bundle._read.update({kind: _whole().records(kind) for kind in untouched})
+        return bundle
 
 
 def reference() -> Recording:
     """The reference's record, to be changed at will."""
-    return copy.deepcopy(_read())
+    manifest, parts = _unpacked()
+    return Recording(copy.deepcopy(manifest), parts)
 
 
 @cache
-def _read() -> Recording:
-    parts: dict[str, list[Record]] = {}
-    manifest: Record = {}
+def _whole() -> Bundle:
+    """The reference's record as it is."""
+    folder = Path(tempfile.mkdtemp(prefix="lab3-reference-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with tarfile.open(ARCHIVE) as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            assert content is not None
-            if member.name == "manifest.json":
-                manifest = json.load(content)
-            else:
-                parts[member.name.removesuffix(".jsonl")] = [json.loads(line) for line in content]
-    return Recording(manifest, parts)
+        archive.extractall(folder, filter="data")
+    return Bundle(folder)
+
+
+@cache
+def _unpacked() -> tuple[Record, dict[str, list[Record]]]:
+    folder = _whole().folder
+    manifest: Record = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return manifest, {
+        path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in folder.glob("*.jsonl")
+    }
 
 
 def _kept(name: str, record: Record) -> bool:
