@@ -19,3 +19,4 @@ grep -o '"setuptools[>=~]*[0-9][^"]*"' pyproject.toml | tr -d '"' | pin --extra 
 pin graders/sandbox/learner-requirements.in --output-file graders/sandbox/learner-requirements.txt
 pin graders/tools/toolchain-requirements.in --output-file graders/tools/toolchain-requirements.txt
 pin graders/lab3/chaos-requirements.in --output-file graders/lab3/chaos-requirements.txt
+pin graders/lab3/notebook-requirements.in --output-file graders/lab3/notebook-requirements.txt

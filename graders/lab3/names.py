@@ -62,6 +62,7 @@ OWN_PREFIX = "dr-"
 CONTROL_PLANE_PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 """What `CLUSTER_CTL` calls by name."""
 
-REPORTS = ("report.md", "report.ipynb")
+NOTEBOOK = "report.ipynb"
+REPORTS = ("report.md", NOTEBOOK)
 BACKLOG, RUNBOOK = "backlog.yaml", "dr/RUNBOOK.md"
 DRILL_SCHEMA = "kubeproof/lab3-drill/v1"

@@ -248,3 +248,15 @@ class BaselineLook:
     when: str
     digests: Mapping[str, str]
     cluster: str = ""
+
+
+@dataclass(frozen=True)
+class ExecutedNotebook:
+    """The report that is a notebook, after all its cells were executed; `how` says how that ended."""
+
+    FILE: ClassVar[str] = "executednotebooks.jsonl"
+
+    t: float
+    ok: bool
+    how: str
+    text: str

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from graders.evidence.manifest import Calibration, TrackResult
+from graders.lab3 import notebooks
 from graders.lab3.handedin import record_files
 from graders.lab3.handin import Lab3Manifest
 from graders.lab3.lanes import LANES, ready_lanes
-from graders.lab3.names import PAPERS
+from graders.lab3.names import NOTEBOOK, PAPERS
 from graders.model import Submission
+from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.spec import Acting, Recorded, Run
 
 TRACKS = (PAPERS, *LANES)
@@ -30,6 +32,8 @@ def prepare(run: Run) -> Iterator[Acting]:
     """
     wanted: Lab3Manifest = run.submission.manifest
     with ExitStack() as ready:
+        written = PAPERS in run.selection and (run.submission.root / NOTEBOOK).is_file()
+        kernel = ensure_runtime(run.progress, lock=notebooks.LOCK) if written else None
         chosen = [track for track in LANES if track in run.selection]
         lanes = ready.enter_context(ready_lanes(run)) if chosen else None
 
@@ -38,6 +42,8 @@ def prepare(run: Run) -> Iterator[Acting]:
             scale, began = 1.0, run.recording.clock.now()
             files = tuple(each.file for each in wanted.chaos.experiments)
             record_files(run.recording, run.submission.root, files)
+            if kernel is not None:
+                notebooks.execute(run, kernel)
             if PAPERS in run.selection:
                 tracks[PAPERS] = TrackResult("done", began, run.recording.clock.now())
             if lanes is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from graders.course import load_course
@@ -51,3 +53,30 @@ def test_a_paper_that_is_not_there_costs_its_row_alone(check: str, tmp_path: Pat
     # The starter has neither report nor backlog, and a runbook without headings.
     statuses = graded(REPOSITORY / "labs" / "lab3" / "starter", tmp_path / "out", [check])
     assert statuses == {check: "failed"}
+
+
+def as_notebook(folder: Path, last: str) -> Path:
+    """The reference with its report as a notebook, whose last cell holds the code `last`."""
+    submission = folder / "submission"
+    shutil.copytree(REPOSITORY / "solutions" / "lab3" / "reference", submission)
+    report = submission / "report.md"
+    _, front, body = report.read_text(encoding="utf-8").split("---\n", 2)
+    report.unlink()
+    (submission / "front.yaml").write_text(front, encoding="utf-8")
+    notebook = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell("print(open('front.yaml').read())")
+    cell.metadata["tags"] = ["front-matter"]
+    notebook.cells = [cell, nbformat.v4.new_markdown_cell(body), nbformat.v4.new_code_cell(last)]
+    (submission / "report.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
+    return submission
+
+
+def test_a_report_may_be_a_notebook(tmp_path: Path) -> None:
+    statuses = graded(as_notebook(tmp_path, "1 + 1"), tmp_path / "out", ["report"])
+    assert statuses == {"report": "passed"}
+
+
+def test_a_notebook_that_fails_costs_its_row(tmp_path: Path) -> None:
+    outside = "import urllib.request; urllib.request.urlopen('http://198.51.100.1', timeout=5)"
+    statuses = graded(as_notebook(tmp_path, outside), tmp_path / "out", ["report"])
+    assert statuses == {"report": "failed"}

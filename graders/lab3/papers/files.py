@@ -15,7 +15,7 @@ from graders.evidence.bundle import Bundle
 from graders.faults import LocatedError, Unmet
 from graders.kube.nesting import read_json, shallow
 from graders.lab3.handin import Lab3Manifest, manifest_from
-from graders.lab3.records import HandedInFile
+from graders.lab3.records import ExecutedNotebook, HandedInFile
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -49,6 +49,11 @@ class HandIn:
     def files(self) -> dict[str, HandedInFile]:
         """All files by their paths."""
         return {each.path: each for each in self._bundle.records(HandedInFile)}
+
+    @property
+    def executed(self) -> ExecutedNotebook | None:
+        """The report that is a notebook, as it was executed."""
+        return next(iter(self._bundle.records(ExecutedNotebook)), None)
 
     def below(self, folder: str) -> list[str]:
         """The paths of the files in a folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,8 @@ from graders.documents import Strict, parse, read_documents
 from graders.documents.document import Document
 from graders.documents.markdown import Section, sections
 from graders.faults import Unmet
-from graders.lab3.names import REPORTS
+from graders.kube.nesting import read_json, shallow
+from graders.lab3.names import NOTEBOOK, REPORTS
 from graders.lab3.papers.fields import Bounds, Digest, Seconds, Stamp, Text
 from graders.lab3.papers.files import HandIn
 
@@ -19,7 +20,7 @@ HEADINGS = (
     "Summary", "Impact", "Root Causes", "Trigger", "Resolution", "Detection", "Action Items", "Lessons",
     "Timeline",
 )  # fmt: skip
-_FENCE = "---"
+_FENCE, _TAG = "---", "front-matter"
 
 
 class _Machine(Strict):
@@ -112,15 +113,52 @@ def read_report(handin: HandIn) -> Report:
             hint="Hand in exactly one of the two.",
         )
     file = there[0]
-    if file != REPORTS[0]:
-        raise Unmet(
-            "a report that can be read here",
-            "report.ipynb is not executed by this version",
-            hint="Hand it in as report.md.",
-        )
-    text = handin.text(file)
+    text = handin.text(file) if file != NOTEBOOK else _as_markdown(handin)
     document, body = _front_matter(text, file)
     return Report(file, parse(document, FrontMatter), document, tuple(sections(body)))
+
+
+def _as_markdown(handin: HandIn) -> str:
+    """An executed notebook as a report in Markdown: the output of one cell, then the Markdown cells.
+
+    Raises:
+        Unmet: it could not be executed, or has no such cell.
+    """
+    executed = handin.executed
+    if executed is None or not executed.ok:
+        how = executed.how if executed is not None else "was not executed"
+        raise Unmet("a notebook whose cells can be executed, without network, in 120 s", f"it {how}")
+    try:
+        notebook = shallow(read_json(executed.text.encode()))
+        cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
+        front = [_printed(cell) for cell in cells if _TAG in (cell.get("metadata") or {}).get("tags", ())]
+        told = [_joined(cell["source"]) for cell in cells if cell.get("cell_type") == "markdown"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unmet("a notebook of format 4", f"{NOTEBOOK}: {error!r}") from error
+    if len(front) != 1 or not front[0].strip():
+        raise Unmet(
+            f"one cell tagged {_TAG} that prints the front matter",
+            f"there are {len(front)}, and they print {len(''.join(front))} characters",
+            hint=f"Tag the cell {_TAG}, and let it print YAML.",
+        )
+    body = "\n\n".join(told)
+    return f"{_FENCE}\n{front[0].strip()}\n{_FENCE}\n\n{body}\n"
+
+
+def _printed(cell: dict[str, Any]) -> str:
+    """The text that a cell printed, or showed as its value."""
+    parts = []
+    for output in cell.get("outputs") or ():
+        if output.get("output_type") == "stream" and output.get("name") == "stdout":
+            parts.append(_joined(output["text"]))
+        elif "data" in output:
+            parts.append(_joined(output["data"].get("text/plain", "")))
+    return "".join(parts)
+
+
+def _joined(text: str | list[str]) -> str:
+    """Notebooks have text in one piece, or line by line."""
+    return text if isinstance(text, str) else "".join(text)
 
 
 def _front_matter(text: str, file: str) -> tuple[Document, str]:
