@@ -39,10 +39,18 @@ def mitigation(lane: Lane, faults: dict[str, tuple[Callable[[], None], Callable[
         if problem := _apply(lane, root, f"{item.mitigation}/{part}"):
             lane.mark("mitigation", problem=problem)
             return
-        lane.drill(DrillPlan(scenario, f"mitigation-{part}", fault, cut_s=CUT_S))
+        lane.drill(
+            DrillPlan(scenario, f"mitigation-{part}", fault, again=lambda: _over(lane, over), cut_s=CUT_S)
+        )
         over()
         _rolled_out(lane)
     lane.mark("mitigation", problem="", item=item.id, scenario=scenario, to=str(item.expected.after))
+
+
+def _over(lane: Lane, over: Callable[[], None]) -> bool:
+    over()
+    _rolled_out(lane)
+    return True
 
 
 def _first(root: Path) -> BacklogItem | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -178,7 +179,8 @@ class Lane:
         measured: list[Interval | None] = []
         attempt = 1
         while self._drill_once(plan, attempt, measured):
-            target_s = self.rto_s(plan.scenario) * self.setting.scale
+            # What is cut has no target: whatever was measured of it decides.
+            target_s = math.inf if plan.cut_s else self.rto_s(plan.scenario) * self.setting.scale
             if decide(measured, target_s) is not TargetVerdict.REPEAT or not plan.again():
                 return True
             attempt += 1
