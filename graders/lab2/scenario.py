@@ -25,6 +25,7 @@ from graders.lab2.names import (
     GATED,
     HUB,
     INSTALL,
+    NAMESPACE,
     OUTAGE,
     PAPER,
     PREFLIGHT,
@@ -34,6 +35,7 @@ from graders.lab2.names import (
     REVIEW,
     RIGHTS,
     ROLLBACK,
+    SECRETS,
     STEADY,
 )
 from graders.lab2.preflight import Preflight, cases, releases
@@ -44,8 +46,19 @@ from graders.lab2.signing import new_key, public_pem, signatures
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
 from graders.lab2.toolsets import ARGOCD, COSIGN, HELM, KUSTOMIZE, REGISTRY
-from graders.lab2.tracks import admission, drift, install, outage, promotion, pruning, review, steadiness
+from graders.lab2.tracks import (
+    admission,
+    drift,
+    install,
+    outage,
+    promotion,
+    pruning,
+    review,
+    secrets,
+    steadiness,
+)
 from graders.lab2.tracks.paper import paper
+from graders.lab2.tracks.secrets import SEALING_KEY
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime, ensure_runtime
@@ -56,6 +69,7 @@ from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.services.argocd import EnginePrograms, argocd, find_redis
 from graders.services.gitserver import GitServer, git_server
 from graders.services.registry import registry
+from graders.services.unsealer import Unsealer, read_private
 from graders.tools import ensure
 
 _TRACKS: tuple[Track[FleetContext], ...] = (
@@ -67,6 +81,7 @@ _TRACKS: tuple[Track[FleetContext], ...] = (
     Track(STEADY, steadiness.steady, "a settled fleet, left alone"),
     Track(DRIFT, drift.drift, "somebody changes what Git declares"),
     Track(PRUNE, pruning.prune, "extras that come and go"),
+    Track(SECRETS, secrets.replace_secrets, "new tokens through Git"),
     Track(ADMISSION, admission.direct, "attempts against the policies"),
     Track(GATED, admission.through_git, "what breaks the rules, by Git"),
     Track(REVIEW, review.review, "the policies' own tests"),
@@ -268,6 +283,9 @@ class _Scene:
             )
             with run.progress.task("starting Argo CD"):
                 engine.start()
+            private = read_private(SEALING_KEY.read_bytes())
+            for spoke in spokes.values():
+                running.enter_context(Unsealer(spoke.kube, private, NAMESPACE))
             readiness = running.enter_context(Readiness(spokes, run.recording))
             stage = Stage(
                 hub=hub, spokes=spokes, engine=engine, manager=manager, readiness=readiness, manifest=block,

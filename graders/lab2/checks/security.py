@@ -19,13 +19,15 @@ from graders.lab2.names import (
     NAMESPACE,
     PAPER,
     RIGHTS,
+    SECRETS,
     WEB,
 )
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
-from graders.lab2.records import Asked, HandedInFile, Rendering
+from graders.lab2.records import Asked, Exposure, HandedInFile, Rendering, SecretSeen
 
 NAME = "app.kubernetes.io/name"
+LEAST_BYTES = 16
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -125,6 +127,28 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
                     200 <= each.code < 300, f"{each.cluster}: a compliant pod admitted",
                     f"answer {each.code} {each.message[:200]}",
                 )  # fmt: skip
+
+
+@check("secrets", tracks=(SECRETS,), hint="Seal with labs/lab2/sealing.crt; base64 is no encryption.")
+def check_secrets(bundle: Bundle, facts: Facts) -> None:
+    """Each environment has a token of its own, a new one arrives by Git, and no reader of Git sees any."""
+    story = FleetRecord(bundle, SECRETS)
+    with Findings() as found:
+        for where, how in sorted({(e.where, e.how) for e in bundle.records(Exposure)}):
+            found.miss(f"{where} has it, {how}", "no token where others can read it")
+        seen = [each for each in bundle.records(SecretSeen) if each.phase == "handed-in"]
+        for each in seen:
+            long = f"it has {each.length_bytes}"
+            found.expect(
+                each.length_bytes >= LEAST_BYTES, f"{each.cluster}: {LEAST_BYTES} bytes or more", long
+            )
+        different = len({each.sha256 for each in seen})
+        story.need("replaced")
+        found.equal("different tokens:", len(ENVIRONMENTS), different)
+        took_s = story.need("arrived").t - story.mark("replaced").t
+        limit_s = story.limits.promote_s
+        found.expect(took_s <= limit_s, f"new tokens within {limit_s:.0f} s", f"it took {took_s:.1f} s")
+        facts["arrived_after_s"] = round(took_s, 1)
 
 
 @check("rbac", tracks=(RIGHTS,), hint="Look at access/: name resources and namespaces, no `*`.")
