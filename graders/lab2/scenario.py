@@ -13,7 +13,7 @@ from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
 from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, executables, filled
-from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push
+from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
 from graders.lab2.names import (
     ADMISSION,
@@ -42,7 +42,6 @@ from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
-from graders.lab2.signing import new_key, public_pem, signatures
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
 from graders.lab2.toolsets import ARGOCD, COSIGN, HELM, KUSTOMIZE, REGISTRY
@@ -68,6 +67,7 @@ from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.services.argocd import EnginePrograms, argocd, find_redis
 from graders.services.gitserver import GitServer, git_server
+from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import registry
 from graders.services.unsealer import Unsealer, read_private
 from graders.tools import ensure
@@ -143,7 +143,7 @@ def prepare(run: Run) -> Iterator[Acting]:
         )
         key = new_key()
         push(images, ((each.digest, each) for each in all_images().values()))
-        push(images, ((each.tag, each.image) for each in signatures(images, key)))
+        push(images, signatures(images, key))
         server = ready.enter_context(git_server(owner, owner.path / "git", [REPOSITORY]))
         values = Values(
             git_url=server.url(REPOSITORY),
