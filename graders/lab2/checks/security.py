@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import Outside, Pod, Port, allowed
 from graders.lab2.accessreviews import AccessAnswer
@@ -109,6 +110,8 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
     story = FleetRecord(bundle, ADMISSION)
     looked = story.need("looked").t
     tried = [each for each in bundle.records(Asked) if each.case.startswith("restricted/")]
+    if not tried:
+        raise InfraFault("the record has no attempts 'restricted'")
     facts["pods_tried"] = len(tried)
     with Findings(hint=f"Label the namespace {ENFORCE}: restricted, through Git.") as found:
         for environment in ENVIRONMENTS:
@@ -156,6 +159,8 @@ def check_rbac(bundle: Bundle, facts: Facts) -> None:
     """The engine may write what it deploys, and nothing else, on every spoke."""
     FleetRecord(bundle, RIGHTS).need("asked")
     answers = bundle.records(AccessAnswer)
+    if not answers:
+        raise InfraFault("the record has no access reviews")
     facts["questions"] = len(answers)
     with Findings(f"nothing that {ENGINE} does not need") as found:
         for each in answers:
