@@ -19,6 +19,7 @@ from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAM
 from graders.polling import NotYet, await_ready
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
+from graders.services.unsealer import DEFINITION
 
 _CONFIG = Path(__file__).parent / "config"
 AUDIT_POLICY = _CONFIG / "audit-policy.yaml"
@@ -63,9 +64,14 @@ def cluster_specs(nodes: tuple[NodeSpec, ...], stages: Path, progress: Progress)
     hub = ClusterSpec(
         HUB, nodes=(), identities={HUB_USER: _ADMINISTRATORS}, golden=golden, audit_policy=AUDIT_POLICY
     )
+    kind = dict(DEFINITION)
+    digest = hashlib.sha256(json.dumps(kind, sort_keys=True).encode()).hexdigest()
+    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: _install(kube, [kind]), progress)
     users = {ENGINE: (), INTRUDER: _ADMINISTRATORS, DRIFTER: _ADMINISTRATORS}
     return {HUB: hub} | {
-        name: ClusterSpec(name, nodes=nodes, identities=users, stages=stages, audit_policy=AUDIT_POLICY)
+        name: ClusterSpec(
+            name, nodes=nodes, identities=users, golden=spoke, stages=stages, audit_policy=AUDIT_POLICY
+        )
         for name in ENVIRONMENTS
     }
 
@@ -175,6 +181,6 @@ def _install(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
                 raise NotYet(f"{item['metadata']['name']} is not established")
 
     try:
-        await_ready("the kinds of Argo CD", established, _ESTABLISHED_WITHIN_S)
+        await_ready("the kinds of the fleet", established, _ESTABLISHED_WITHIN_S)
     except ApiRefused as error:
-        raise InfraFault(f"the kinds of Argo CD cannot be installed: {error}") from error
+        raise InfraFault(f"the kinds of the fleet cannot be installed: {error}") from error

@@ -76,3 +76,30 @@ class Asked:
     message: str = ""
     dry_run: bool = False
     object: Any = None
+
+
+@dataclass(frozen=True)
+class SecretSeen:
+    """The token of an environment as its API server has it: its digest and length, never itself.
+
+    `phase` is `handed-in`, or `replaced` for the grader's own.
+    """
+
+    FILE: ClassVar[str] = "secrets.jsonl"
+
+    t: float
+    cluster: str
+    phase: str
+    sha256: str
+    length_bytes: int
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A token was found where anybody can read it: `where`, and as what (`raw`, `base64`, `hex`)."""
+
+    FILE: ClassVar[str] = "exposures.jsonl"
+
+    t: float
+    where: str
+    how: str

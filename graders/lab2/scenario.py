@@ -13,7 +13,7 @@ from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
 from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, executables, filled
-from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, push
+from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
 from graders.lab2.names import (
     ADMISSION,
@@ -25,6 +25,7 @@ from graders.lab2.names import (
     GATED,
     HUB,
     INSTALL,
+    NAMESPACE,
     OUTAGE,
     PAPER,
     PREFLIGHT,
@@ -34,18 +35,29 @@ from graders.lab2.names import (
     REVIEW,
     RIGHTS,
     ROLLBACK,
+    SECRETS,
     STEADY,
 )
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
-from graders.lab2.signing import new_key, public_pem, signatures
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
 from graders.lab2.toolsets import ARGOCD, COSIGN, HELM, KUSTOMIZE, REGISTRY
-from graders.lab2.tracks import admission, drift, install, outage, promotion, pruning, review, steadiness
+from graders.lab2.tracks import (
+    admission,
+    drift,
+    install,
+    outage,
+    promotion,
+    pruning,
+    review,
+    secrets,
+    steadiness,
+)
 from graders.lab2.tracks.paper import paper
+from graders.lab2.tracks.secrets import SEALING_KEY
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime, ensure_runtime
@@ -55,7 +67,9 @@ from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.services.argocd import EnginePrograms, argocd, find_redis
 from graders.services.gitserver import GitServer, git_server
+from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import registry
+from graders.services.unsealer import Unsealer, read_private
 from graders.tools import ensure
 
 _TRACKS: tuple[Track[FleetContext], ...] = (
@@ -67,6 +81,7 @@ _TRACKS: tuple[Track[FleetContext], ...] = (
     Track(STEADY, steadiness.steady, "a settled fleet, left alone"),
     Track(DRIFT, drift.drift, "somebody changes what Git declares"),
     Track(PRUNE, pruning.prune, "extras that come and go"),
+    Track(SECRETS, secrets.replace_secrets, "new tokens through Git"),
     Track(ADMISSION, admission.direct, "attempts against the policies"),
     Track(GATED, admission.through_git, "what breaks the rules, by Git"),
     Track(REVIEW, review.review, "the policies' own tests"),
@@ -128,7 +143,7 @@ def prepare(run: Run) -> Iterator[Acting]:
         )
         key = new_key()
         push(images, ((each.digest, each) for each in all_images().values()))
-        push(images, ((each.tag, each.image) for each in signatures(images, key)))
+        push(images, signatures(images, key))
         server = ready.enter_context(git_server(owner, owner.path / "git", [REPOSITORY]))
         values = Values(
             git_url=server.url(REPOSITORY),
@@ -268,6 +283,9 @@ class _Scene:
             )
             with run.progress.task("starting Argo CD"):
                 engine.start()
+            private = read_private(SEALING_KEY.read_bytes())
+            for spoke in spokes.values():
+                running.enter_context(Unsealer(spoke.kube, private, NAMESPACE))
             readiness = running.enter_context(Readiness(spokes, run.recording))
             stage = Stage(
                 hub=hub, spokes=spokes, engine=engine, manager=manager, readiness=readiness, manifest=block,

@@ -23,7 +23,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
 from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.images import digest_of
-from graders.lab2.records import Asked, Commit, HandedInFile, Rendering
+from graders.lab2.records import Asked, Commit, Exposure, HandedInFile, Rendering, SecretSeen
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab2-reference.tar.xz"
 ENGINE = "gitops"
@@ -33,6 +33,7 @@ Record = dict[str, Any]
 
 KINDS = (
     Mark, AuditEvent, WatchEvent, HandedInFile, Rendering, Commit, Asked, AccessAnswer, ToolRun,
+    SecretSeen, Exposure,
 )  # fmt: skip
 PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)
 
@@ -171,7 +172,8 @@ def pack(bundle: Path, archive: Path = ARCHIVE) -> None:
     with tarfile.open(archive, "w:xz", preset=9) as tar:
         _add(tar, "manifest.json", json.dumps(manifest, indent=1))
         for part in PARTS:
-            lines = (bundle / f"{part}.jsonl").read_text().splitlines()
+            file = bundle / f"{part}.jsonl"
+            lines = file.read_text().splitlines() if file.exists() else []
             kept = [slim for line in lines if (slim := _slim(part, json.loads(line))) is not None]
             _add(tar, f"{part}.jsonl", "".join(f"{json.dumps(each)}\n" for each in kept))
 

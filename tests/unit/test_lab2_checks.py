@@ -153,6 +153,15 @@ def two_at_once(run: Recording) -> None:
     found["object"]["spec"]["containers"][0]["image"] = "docker.io/library/nginx"
 
 
+def readable(run: Recording) -> None:
+    run["exposures"].append({"t": run.mark("secrets", "arrived")["t"], "where": "a commit", "how": "base64"})
+
+
+def all_alike(run: Recording) -> None:
+    for each in run["secrets"]:
+        each["sha256"] = "the same"
+
+
 def may_more(run: Recording) -> None:
     next(each for each in run["access"] if each["resource"] == "clusterroles")["allowed"] = True
 
@@ -216,6 +225,8 @@ FLAWS = (
         "admitted",
     ),
     Flaw("policy-review", "two at once", two_at_once, "breaks R3 and nothing else"),
+    Flaw("secrets", "readable", readable, "a commit has it, base64"),
+    Flaw("secrets", "all alike", all_alike, "different tokens: 1"),
     Flaw("netpol", "a policy less", one_policy_less, "prod: gateway → web:8080 gets through"),
     Flaw(
         "pod-security", "admitted", lambda run: asked(run, "restricted/root", 201), "a pod with root denied"

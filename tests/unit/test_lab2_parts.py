@@ -19,15 +19,15 @@ from graders.evidence.recording import Recording
 from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
 from graders.lab2.block import Release
 from graders.lab2.extras import extra_files, without_extras
-from graders.lab2.images import digest_of
+from graders.lab2.images import digest_of, signatures
 from graders.lab2.preflight import BAD, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rulebook import RESTRICTED, SIGNATURE, broken
-from graders.lab2.signing import new_key, signatures
 from graders.lab2.stages import write_stages
 from graders.ownership import OwnedFolder
 from graders.services.gitserver import git_server
+from graders.services.ociimages import new_key
 
 REGISTRY = "127.0.0.1:5000"
 IMAGE = f"{REGISTRY}/web@{digest_of('v1')}"
@@ -59,11 +59,11 @@ class TestSignatures:
     def found(self) -> tuple[ec.EllipticCurvePublicKey, dict[str, tuple[str, bytes]]]:
         key = new_key()
         told = {}
-        for signature in signatures(REGISTRY, key):
-            (layer,) = json.loads(signature.image.manifest)["layers"]
-            told[signature.tag] = (
+        for tag, image in signatures(REGISTRY, key):
+            (layer,) = json.loads(image.manifest)["layers"]
+            told[tag] = (
                 layer["annotations"]["dev.cosignproject.cosign/signature"],
-                signature.image.blobs[0],
+                image.blobs[0],
             )
         return key.public_key(), told
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
-from graders.faults import Unmet
+from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
@@ -192,7 +192,11 @@ def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:
 
 
 def _tried(bundle: Bundle, group: str) -> list[Asked]:
-    return [each for each in bundle.records(Asked) if each.case.startswith(f"{group}/")]
+    found = [each for each in bundle.records(Asked) if each.case.startswith(f"{group}/")]
+    if not found and group != "review":
+        # Nothing that was tried proves nothing; only tests of their own may learners have none.
+        raise InfraFault(f"the record has no attempts {group!r}")
+    return found
 
 
 def _pods(story: FleetRecord, asked: Asked, until: float) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graders.evidence.bundle import Bundle
+from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import Outside, Pod, Port, allowed
 from graders.lab2.accessreviews import AccessAnswer
@@ -19,13 +20,15 @@ from graders.lab2.names import (
     NAMESPACE,
     PAPER,
     RIGHTS,
+    SECRETS,
     WEB,
 )
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
-from graders.lab2.records import Asked, HandedInFile, Rendering
+from graders.lab2.records import Asked, Exposure, HandedInFile, Rendering, SecretSeen
 
 NAME = "app.kubernetes.io/name"
+LEAST_BYTES = 16
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -107,6 +110,8 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
     story = FleetRecord(bundle, ADMISSION)
     looked = story.need("looked").t
     tried = [each for each in bundle.records(Asked) if each.case.startswith("restricted/")]
+    if not tried:
+        raise InfraFault("the record has no attempts 'restricted'")
     facts["pods_tried"] = len(tried)
     with Findings(hint=f"Label the namespace {ENFORCE}: restricted, through Git.") as found:
         for environment in ENVIRONMENTS:
@@ -127,11 +132,35 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
                 )  # fmt: skip
 
 
+@check("secrets", tracks=(SECRETS,), hint="Seal with labs/lab2/sealing.crt; base64 is no encryption.")
+def check_secrets(bundle: Bundle, facts: Facts) -> None:
+    """Each environment has a token of its own, a new one arrives by Git, and no reader of Git sees any."""
+    story = FleetRecord(bundle, SECRETS)
+    with Findings() as found:
+        for where, how in sorted({(e.where, e.how) for e in bundle.records(Exposure)}):
+            found.miss(f"{where} has it, {how}", "no token where others can read it")
+        seen = [each for each in bundle.records(SecretSeen) if each.phase == "handed-in"]
+        for each in seen:
+            long = f"it has {each.length_bytes}"
+            found.expect(
+                each.length_bytes >= LEAST_BYTES, f"{each.cluster}: {LEAST_BYTES} bytes or more", long
+            )
+        different = len({each.sha256 for each in seen})
+        story.need("replaced")
+        found.equal("different tokens:", len(ENVIRONMENTS), different)
+        took_s = story.need("arrived").t - story.mark("replaced").t
+        limit_s = story.limits.promote_s
+        found.expect(took_s <= limit_s, f"new tokens within {limit_s:.0f} s", f"it took {took_s:.1f} s")
+        facts["arrived_after_s"] = round(took_s, 1)
+
+
 @check("rbac", tracks=(RIGHTS,), hint="Look at access/: name resources and namespaces, no `*`.")
 def check_rbac(bundle: Bundle, facts: Facts) -> None:
     """The engine may write what it deploys, and nothing else, on every spoke."""
     FleetRecord(bundle, RIGHTS).need("asked")
     answers = bundle.records(AccessAnswer)
+    if not answers:
+        raise InfraFault("the record has no access reviews")
     facts["questions"] = len(answers)
     with Findings(f"nothing that {ENGINE} does not need") as found:
         for each in answers:

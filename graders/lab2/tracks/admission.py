@@ -10,10 +10,9 @@ from graders.kube.paths import resource_path
 from graders.lab2.accessreviews import questions
 from graders.lab2.attempts import Attempt, against_restricted, breaking, near_misses, unsigned
 from graders.lab2.extras import Manifest, deployment, extra_files, pod, service, without_extras
-from graders.lab2.images import WEB, digest_of
+from graders.lab2.images import NOT_OURS, WEB, digest_of
 from graders.lab2.names import BAD_SERVICE, BAD_WORKLOAD, ELSEWHERE, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE
 from graders.lab2.records import Asked
-from graders.lab2.signing import NOT_OURS
 from graders.lab2.stage import FleetContext
 from graders.lab2.tracks.drift import STRATEGIC
 from graders.polling import NotYet

@@ -1,0 +1,106 @@
+"""The token of web: what it is on each spoke, whether a new one arrives, and where it can be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets as dice
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from graders.lab2.names import ENVIRONMENTS, NAMESPACE
+from graders.lab2.records import Exposure, SecretSeen
+from graders.lab2.stage import FleetContext
+from graders.polling import NotYet
+from graders.services.unsealer import read_private, seal
+
+NAME, KEY = "web-token", "token"
+SEALING_KEY = Path(__file__).resolve().parent.parent / "config" / "sealing.key"
+_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
+
+
+def replace_secrets(context: FleetContext) -> None:
+    """Look at the values, put others in their place, and look for all of them where they must not be."""
+    context.settle()
+    known: list[bytes] = []
+    for environment in ENVIRONMENTS:
+        value = _value(context, environment)
+        if value is None:
+            context.miss(f"a Secret {NAME} with the key {KEY} in {environment}", "there is none")
+        known.append(value)
+        _note(context, environment, "handed-in", value)
+    public = read_private(SEALING_KEY.read_bytes()).public_key()
+    fresh = {environment: dice.token_hex(16).encode() for environment in ENVIRONMENTS}
+    files: dict[str, bytes | None] = {}
+    for environment, value in fresh.items():
+        sealed = {
+            "apiVersion": "bitnami.com/v1alpha1",
+            "kind": "SealedSecret",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "spec": {
+                "encryptedData": {KEY: seal(public, value, NAMESPACE, NAME)},
+                "template": {"metadata": {"name": NAME, "namespace": NAMESPACE}},
+            },
+        }
+        files[f"secrets/{environment}/{NAME}.yaml"] = (json.dumps(sealed, indent=2) + "\n").encode()
+    context.change("Replace the tokens", files)
+    context.mark("replaced")
+    missing = dict(fresh)
+
+    def arrived() -> None:
+        for environment, value in list(missing.items()):
+            if _value(context, environment) == value:
+                _note(context, environment, "replaced", value)
+                del missing[environment]
+        if missing:
+            raise NotYet(f"the new token is not in {', '.join(missing)}")
+
+    context.wait("the new tokens", arrived, context.promises.promote_s)
+    context.mark("arrived")
+    _look_for(context, [*known, *fresh.values()])
+    context.mark("end")
+
+
+def _value(context: FleetContext, environment: str) -> bytes | None:
+    found = context.stage.spokes[environment].kube.find(_PATH)
+    written = ((found or {}).get("data") or {}).get(KEY)
+    return base64.b64decode(written) if written else None
+
+
+def _note(context: FleetContext, environment: str, phase: str, value: bytes) -> None:
+    digest = hashlib.sha256(value).hexdigest()
+    record = SecretSeen(context.now(), environment, phase, digest, len(value))
+    context.stage.recording.writer.add(record)
+
+
+def _look_for(context: FleetContext, values: list[bytes]) -> None:
+    """Search everything a reader of Git or of the hub can see."""
+    stage = context.stage
+    for where, text in _places(context):
+        for value in values:
+            forms = {"raw": value, "base64": base64.b64encode(value), "hex": value.hex().encode()}
+            for how, form in forms.items():
+                if form in text:
+                    stage.recording.writer.add(Exposure(context.now(), where, how))
+
+
+def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
+    stage = context.stage
+    clone = stage.manager.checkout()
+    history = subprocess.run(
+        ["git", "-C", clone, "log", "--all", "--patch", "--text", "--format=%H%n%B"],
+        capture_output=True, check=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(clone), "GIT_CONFIG_NOSYSTEM": "1"},
+    )  # fmt: skip
+    yield "a commit", history.stdout
+    for environment in ENVIRONMENTS:
+        command: list[str | Path] = [stage.kustomize, "build", clone / "clusters" / environment]
+        yield (
+            f"what {environment} renders to",
+            subprocess.run(command, capture_output=True, check=False).stdout,
+        )
+    for resource in ("applications", "events"):
+        for item in stage.hub.watches.everything(resource):
+            yield f"{resource} {item['metadata']['name']} on the hub", json.dumps(item).encode()

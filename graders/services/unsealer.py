@@ -1,0 +1,162 @@
+"""Opens SealedSecrets as the controller of sealed-secrets does, which cannot be run outside of a cluster.
+
+A value is sealed for one namespace and name: an AES-GCM key, sealed by RSA-OAEP with `namespace/name` as its
+label, before the value under that key. The format is that of github.com/bitnami/sealed-secrets, `pkg/crypto`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from graders.faults import InfraFault
+from graders.kube.client import APPLY_PATCH, Kube
+
+_SESSION_BYTES, _LENGTH_BYTES = 32, 2
+_NONCE = bytes(12)
+"""A session key is used once, so its nonce may be nothing."""
+_LOOK_EVERY_S = 0.5
+
+DEFINITION: Mapping[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "sealedsecrets.bitnami.com"},
+    "spec": {
+        "group": "bitnami.com",
+        "names": {
+            "kind": "SealedSecret", "listKind": "SealedSecretList", "plural": "sealedsecrets",
+            "singular": "sealedsecret",
+        },
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}  # fmt: skip
+"""The kind, as far as the controller's own definition binds it."""
+
+
+def seal(public: rsa.RSAPublicKey, value: bytes, namespace: str, name: str) -> str:
+    """A value that only the Secret `namespace/name` can hold, in base64."""
+    session = os.urandom(_SESSION_BYTES)
+    sealed_key = public.encrypt(session, _oaep(namespace, name))
+    sealed = AESGCM(session).encrypt(_NONCE, value, None)
+    return base64.b64encode(len(sealed_key).to_bytes(_LENGTH_BYTES, "big") + sealed_key + sealed).decode()
+
+
+def unseal(private: rsa.RSAPrivateKey, sealed: str, namespace: str, name: str) -> bytes:
+    """What was sealed for the Secret `namespace/name`.
+
+    Raises:
+        ValueError: it was not sealed for it, or with another key, or is damaged.
+    """
+    try:
+        raw = base64.b64decode(sealed, validate=True)
+        length = int.from_bytes(raw[:_LENGTH_BYTES], "big") + _LENGTH_BYTES
+        session = private.decrypt(raw[_LENGTH_BYTES:length], _oaep(namespace, name))
+        return AESGCM(session).decrypt(_NONCE, raw[length:], None)
+    except (binascii.Error, InvalidTag, ValueError) as error:
+        raise ValueError(f"it is not sealed for {namespace}/{name} by the lab's certificate") from error
+
+
+def read_private(pem: bytes) -> rsa.RSAPrivateKey:
+    """An RSA key from PEM.
+
+    Raises:
+        InfraFault: it is none.
+    """
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise InfraFault("the key for sealed secrets is not an RSA key")
+    return key
+
+
+class Unsealer:
+    """Keeps the Secrets of one namespace as its SealedSecrets say; a context manager with a thread."""
+
+    def __init__(self, kube: Kube, private: rsa.RSAPrivateKey, namespace: str) -> None:
+        self._kube, self._private, self._namespace = kube, private, namespace
+        self._done: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="unsealer", daemon=True)
+        self.refused: dict[str, str] = {}
+        """Why a SealedSecret could not be opened, by its name."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10.0)
+
+    def _run(self) -> None:
+        path = f"/apis/bitnami.com/v1alpha1/namespaces/{self._namespace}/sealedsecrets"
+        while not self._stop.wait(_LOOK_EVERY_S):
+            try:
+                answer = self._kube.request("GET", path)
+                for item in answer.body["items"] if answer.ok else ():
+                    self._open(item)
+            except InfraFault:
+                # Its API server is away; the next look tells.
+                continue
+
+    def _open(self, item: Mapping[str, Any]) -> None:
+        metadata = item["metadata"]
+        name, version = str(metadata["name"]), str(metadata["resourceVersion"])
+        if self._done.get(name) == version:
+            return
+        try:
+            values = {
+                str(key): unseal(self._private, str(value), self._namespace, name)
+                for key, value in ((item.get("spec") or {}).get("encryptedData") or {}).items()
+            }
+        except (ValueError, AttributeError) as error:
+            self.refused[name], self._done[name] = str(error), version
+            return
+        owner = {
+            "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "name": name, "controller": True,
+            "uid": metadata["uid"],
+        }  # fmt: skip
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": self._namespace, "ownerReferences": [owner]},
+            "data": {key: base64.b64encode(value).decode() for key, value in values.items()},
+        }
+        path = f"/api/v1/namespaces/{self._namespace}/secrets/{name}"
+        query = {"fieldManager": "sealed-secrets", "force": "true"}
+        if self._kube.request("PATCH", path, query=query, body=body, content_type=APPLY_PATCH).ok:
+            self._done[name] = version
+
+
+def _oaep(namespace: str, name: str) -> padding.OAEP:
+    return padding.OAEP(
+        mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=f"{namespace}/{name}".encode()
+    )
