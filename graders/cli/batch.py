@@ -11,9 +11,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from graders.batch.executor import Batch
 from graders.batch.gitintake import REF, GitSource, hand_ins_from, is_git
 from graders.batch.intake import HandIn, hand_ins_in
-from graders.batch.run import Batch, BatchRow, How, run_batch
+from graders.batch.run import BatchRow, How, run_batch
 from graders.cli.progress import TerminalProgress, printable
 from graders.cli.providers import ProviderOption
 from graders.cli.results import results_in
