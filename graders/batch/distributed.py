@@ -54,7 +54,10 @@ class Ended:
 class Workforce(Protocol):
     """Has workers do the work of plans."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """Where it is, as progress tells it."""
+        ...
 
     def at_work(self) -> Sequence[str]:
         """The names of plans that it works on, or worked on, since an earlier call."""
@@ -122,14 +125,12 @@ class DistributedExecutor:
         plan = plan_of(batch.lab.id, collector.left)
         works = [collector.works[one] for one in plan.works]
         with (
-            progress.task(
-                f"{batch.lab.id}: sending {len(works)} hand-ins to {self.place.url}", len(works)
-            ) as task,
+            progress.task(f"sending {len(works)} hand-ins to {self.place.url}", len(works)) as task,
             TemporaryDirectory(prefix="kubeproof-sent-") as scratch,
             ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool,
         ):
             digests: Mapping[str, Path] = {work.digest: work.hand_in.path for work in works}
-            sent = pool.map(lambda one: self._sent(*one, Path(scratch)), digests.items())
+            sent = pool.map(lambda one: self._sent(one[0], one[1], Path(scratch)), digests.items())
             packed = dict(zip(digests, _counted(sent, task.update), strict=True))
             assignments = (
                 Assignment(

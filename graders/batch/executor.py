@@ -40,11 +40,33 @@ class Batch:
         return Results(self.lab.id, self.results, self.provider)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """What somebody said of an executor; empty where nothing was said."""
+
+    image: str = ""
+    objects: str = ""
+    namespace: str = ""
+    queue: str = ""
+    secret: str = ""
+    claim: str = ""
+    cpu: str = ""
+    memory: str = ""
+    kubeconfig: Path | None = None
+    context: str = ""
+
+    def given(self) -> dict[str, str]:
+        """The options that were given, by name."""
+        return {name: str(value) for name, value in vars(self).items() if value}
+
+
 class Executor(Protocol):
     """Grades a batch's hand-ins somewhere."""
 
-    title: str
-    """Where, as progress tells it."""
+    @property
+    def title(self) -> str:
+        """Where, as progress tells it."""
+        ...
 
     def grades(
         self, batch: Batch, to_do: Sequence[Work], keep: Keep, progress: Progress

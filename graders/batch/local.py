@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from graders.batch.executor import Batch, Keep
+from graders.batch.executor import Batch, ExecutorOptions, Keep
 from graders.batch.grading import Grader
 from graders.batch.work import Work
+from graders.faults import UsageError
 from graders.gradingprocess import grading_processes
 from graders.progress import Progress
 from graders.store import StoredGrade
@@ -16,7 +17,10 @@ from graders.store import StoredGrade
 class LocalExecutor:
     """This machine."""
 
-    title = "on this machine"
+    @property
+    def title(self) -> str:
+        """Where."""
+        return "on this machine"
 
     def grades(
         self, batch: Batch, to_do: Sequence[Work], keep: Keep, progress: Progress
@@ -40,3 +44,17 @@ class LocalExecutor:
                 for each in running:
                     each.cancel()
                 raise
+
+
+def executor(options: ExecutorOptions) -> LocalExecutor:
+    """This machine, of which nothing can be said.
+
+    Raises:
+        UsageError: an option is for another executor.
+    """
+    for name in options.given():
+        raise UsageError(
+            f"--{name} is for --executor kubernetes, and this is local",
+            fix=f"add --executor kubernetes, or leave --{name} out",
+        )
+    return LocalExecutor()

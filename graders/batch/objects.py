@@ -20,12 +20,15 @@ from graders.faults import InfraFault, UsageError
 _PART = ".part-"
 """In the name of what is not whole yet."""
 
+_FLAT = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""Schemes of places that have no folders to be made."""
+
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 """The extra of this package that a scheme needs."""
 
 
 class ObjectPlace:
-    """Objects below one URL, by names with slashes. Every method raises InfraFault where they are out of reach."""
+    """Objects below one URL, by names with slashes; each method raises InfraFault if it is out of reach."""
 
     def __init__(self, url: str) -> None:
         """Find the file system of `url`, such as `file:///srv/class` or `s3://bucket/class`.
@@ -40,23 +43,23 @@ class ObjectPlace:
                 f"--objects {printable(url)} names no place for objects",
                 fix="name a folder, file:///srv/class, or a bucket and a prefix, s3://bucket/class",
             )
+        self._folders = scheme not in _FLAT
         try:
             self._fs, self._root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             extra = _EXTRAS.get(scheme)
             raise UsageError(
                 f"--objects {printable(url)} cannot be used: {error}",
-                fix=f"pip install 'kubeproof[{extra}]'"
-                if extra
-                else "install the fsspec package of that scheme",
+                fix=f"pip install 'kubeproof[{extra}]'" if extra else "install what fsspec needs for it",
             ) from error
 
     def put(self, name: str, content: bytes | Path) -> None:
-        """Have an object of that name and content: under another name first, so that nobody reads half of it."""
+        """Have an object of that name and content: under another name first, so that nobody reads half."""
         place = self._path(name)
         part = f"{place}{_PART}{uuid.uuid4().hex}"
         with self._reached(f"writing {name}"):
-            self._fs.makedirs(self._fs._parent(place), exist_ok=True)
+            if self._folders:
+                self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
             if isinstance(content, Path):
                 self._fs.put_file(str(content), part)
             else:
@@ -89,7 +92,7 @@ class ObjectPlace:
         return True
 
     def names(self, prefix: str) -> list[str]:
-        """The names of the whole objects that begin with `prefix`, a folder and perhaps the start of a name."""
+        """The names of whole objects that begin with `prefix`, a folder and perhaps the start of a name."""
         folder, _, start = prefix.rpartition("/")
         with self._reached(f"listing {folder}"):
             self._fs.invalidate_cache()
@@ -110,9 +113,7 @@ class ObjectPlace:
         name, token = f"trials/{uuid.uuid4().hex}", uuid.uuid4().bytes
         self.put(name, token)
         if self.read(name, len(token)) != token:
-            raise InfraFault(
-                f"{self.url}: what is written there cannot be read back", fix="name another place"
-            )
+            raise InfraFault(f"{self.url} does not give back what is written", fix="name another place")
         self.remove(name)
 
     def _path(self, name: str) -> str:

@@ -56,7 +56,7 @@ class Keys(_ObjectDocument):
 
 
 class Assignment(_ObjectDocument):
-    """What one worker grades. `submission` is a digest of kubeproof's, `packed` that of the object's bytes."""
+    """What one worker grades. `submission` is the digest of the hand-in, `packed` of the object's bytes."""
 
     schema_: Annotated[Literal["kubeproof/assignment/v1"], Field(alias="schema")] = "kubeproof/assignment/v1"
     work: WorkId

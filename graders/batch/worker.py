@@ -80,7 +80,7 @@ def work_on(
     if given is None:
         raise UsageError(
             f"{place.url} has no plan {plan} with index {index}",
-            fix="give the --plan that a batch made there",
+            fix="name a --plan that a batch made there",
         )
     done = next(
         (found for name in place.names(f"results/{given.work}.done.") if (found := _whole(place, name))), None
@@ -109,18 +109,20 @@ def _fetched(place: ObjectPlace, given: Assignment, course: Course, scratch: Pat
     if not place.fetch(name, packed) or sha256_of(packed) != given.packed:
         raise UsageError(
             f"{place.url}/{name} is not what was handed in",
-            fix="remove it, and run the batch again: it puts it there",
+            fix="run the batch again: it sends it anew",
         )
     try:
         unpack(packed, folder, links=True)
     except BadPack as error:
-        raise UsageError(f"{place.url}/{name} {error}", fix="remove it, and run the batch again") from error
+        raise UsageError(
+            f"{place.url}/{name} {error}", fix="run the batch again: it sends it anew"
+        ) from error
     work = work_of(course.find_lab(given.lab), HandIn(given.learner_id, folder), given.provider)
     if work.digest != given.submission:
         raise OtherCode(f"{name} has the digest {work.digest} here, and {given.submission} where it was sent")
     if differing := given.key.differing(Keys.of(work.key)):
         raise OtherCode(
-            f"the {differing} key of lab {given.lab} differs from the batch's: another kubeproof, Python, lab or rubric"
+            f"the {differing} key of {given.lab} is not the batch's: another kubeproof, Python or course"
         )
     return work
 
