@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from graders.batch.distributed import DistributedExecutor
@@ -24,9 +25,8 @@ def executor(options: ExecutorOptions) -> DistributedExecutor:
     for name, example in (("image", "registry.example.org/kubeproof:1"), ("objects", "s3://bucket/class")):
         if name not in given:
             raise UsageError(f"--executor kubernetes needs --{name}", fix=f"add --{name}, such as {example}")
-    pods = PodOptions(
-        **{name: value for name, value in given.items() if name not in ("kubeconfig", "context")}
-    )
+    of_pods = {name: value for name, value in given.items() if name not in ("kubeconfig", "context")}
+    pods = replace(PodOptions(image=options.image, objects=options.objects), **of_pods)
     pods.check()
     place = ObjectPlace(pods.objects)
     named = options.kubeconfig or Path(os.environ.get("KUBECONFIG", "~/.kube/config")).expanduser()

@@ -24,9 +24,6 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 USER = 10001
 """Whom the image runs as: no name of the node's."""
 
-TRIES = 3
-"""Workers that an index has at most; a disruption, such as a drained node, costs none of them."""
-
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _QUANTITY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9./:@_-]{0,254}")
@@ -51,6 +48,8 @@ class PodOptions:
     claim: str = ""
     cpu: str = "1"
     memory: str = "3Gi"
+    tries: int = 3
+    """Workers that an index has at most; a disruption, such as a drained node, costs none of them."""
 
     def check(self) -> None:
         """See that the API server would take all of it.
@@ -115,7 +114,7 @@ def indexed_job(options: PodOptions, plan: str, works: int, at_once: int, most_s
             "completionMode": "Indexed",
             "completions": works,
             "parallelism": min(at_once, works),
-            "backoffLimitPerIndex": TRIES - 1,
+            "backoffLimitPerIndex": options.tries - 1,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": _rules()},
             "ttlSecondsAfterFinished": _KEPT_S,

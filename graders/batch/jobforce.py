@@ -19,7 +19,6 @@ from graders.kube.paths import resource_path
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Progress, Task
 
-LOOKS_EVERY_S = 2.0
 STARTS_WITHIN_S = 180.0
 """So long pods may fail to start before it is said that none ever will."""
 ANSWERS_WITHIN_S = 600.0
@@ -35,6 +34,7 @@ class JobWorkforce:
 
     kube: Kube
     options: PodOptions
+    looks_every_s: float = 2.0
 
     @property
     def title(self) -> str:
@@ -88,7 +88,7 @@ class JobWorkforce:
 
         _told(lambda: self.kube.delete(path, propagationPolicy="Foreground"))
         try:
-            wait_for(gone, timeout_s=_GOES_WITHIN_S, interval_s=LOOKS_EVERY_S)
+            wait_for(gone, timeout_s=_GOES_WITHIN_S, interval_s=self.looks_every_s)
         except TimedOut as error:
             raise InfraFault(f"{path} does not go: {error}", fix="see what holds its pods") from error
 
@@ -114,7 +114,7 @@ class _Watch:
         """Each index when it needs no other worker, until none is left."""
         over = False
         while not over:
-            news, over = wait_for(self._news, timeout_s=math.inf, interval_s=LOOKS_EVERY_S)
+            news, over = wait_for(self._news, timeout_s=math.inf, interval_s=self.force.looks_every_s)
             yield from news
 
     def _news(self) -> tuple[list[Ended], bool]:

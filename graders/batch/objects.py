@@ -38,7 +38,7 @@ class ObjectPlace:
         """
         self.url = url.rstrip("/")
         scheme, marked, rest = self.url.partition("://")
-        if not marked or not rest.strip("/") or (scheme == "file" and not rest.startswith("/")):
+        if not marked or not scheme or not rest.strip("/") or (scheme == "file" and not rest.startswith("/")):
             raise UsageError(
                 f"--objects {printable(url)} names no place for objects",
                 fix="name a folder, file:///srv/class, or a bucket and a prefix, s3://bucket/class",

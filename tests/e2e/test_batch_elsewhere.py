@@ -95,23 +95,17 @@ class Processes:
         return worker(self.place.url, plan.name, index)
 
 
-def worker(url: str, plan: str, index: int, **more: str) -> subprocess.Popen[bytes]:
+def worker(
+    url: str, plan: str, index: int, told: int = subprocess.DEVNULL, **more: str
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
-            sys.executable,
-            "-m",
-            "graders",
-            "--course",
-            COURSE,
-            "batch-worker",
-            "--objects",
-            url,
-            "--plan",
-            plan,
+            *(sys.executable, "-m", "graders", "--course", COURSE),
+            *("batch-worker", "--objects", url, "--plan", plan),
         ],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "JOB_COMPLETION_INDEX": str(index), **more},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=told,
     )
 
 
@@ -194,7 +188,7 @@ def test_a_second_worker_of_an_index_changes_nothing(
     with open_store(tmp_path / "class.db") as store:
         graded(replace(batch, hand_ins=batch.hand_ins[:1]), store, workers, Silent())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "objects").rglob("*")}
-    second = worker(place.url, plans[0].rpartition("/")[2], 0)
+    second = worker(place.url, plans[0].rpartition("/")[2], 0, subprocess.PIPE)
     told = second.communicate(timeout=120)[1].decode()
     assert second.returncode == 0
     assert "ada: graded already, by" in told
@@ -247,10 +241,10 @@ def test_a_worker_with_other_code_grades_nothing(batch: Batch, place: ObjectPlac
 
 
 def test_a_worker_that_has_no_index_says_so(place: ObjectPlace) -> None:
-    process = worker(place.url, "none", 0, JOB_COMPLETION_INDEX="x")
+    process = worker(place.url, "none", 0, subprocess.PIPE, JOB_COMPLETION_INDEX="x")
     told = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 2
     assert "JOB_COMPLETION_INDEX is 'x', and no index" in told
-    process = worker(place.url, "none", 0)
+    process = worker(place.url, "none", 0, subprocess.PIPE)
     assert "has no plan none with index 0" in process.communicate(timeout=60)[1].decode()
     assert process.returncode == 2
