@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from graders.batch.distributed import DistributedExecutor
 from graders.batch.executor import ExecutorOptions
@@ -25,7 +26,9 @@ def executor(options: ExecutorOptions) -> DistributedExecutor:
     for name, example in (("image", "registry.example.org/kubeproof:1"), ("objects", "s3://bucket/class")):
         if name not in given:
             raise UsageError(f"--executor kubernetes needs --{name}", fix=f"add --{name}, such as {example}")
-    of_pods = {name: value for name, value in given.items() if name not in ("kubeconfig", "context")}
+    of_pods: dict[str, Any] = {
+        name: value for name, value in given.items() if name not in ("kubeconfig", "context")
+    }
     pods = replace(PodOptions(image=options.image, objects=options.objects), **of_pods)
     pods.check()
     place = ObjectPlace(pods.objects)
