@@ -1,37 +1,19 @@
-"""The batch: what the store has is left alone, the rest is graded side by side and kept as it comes."""
+"""The batch: what the store has is left alone, the rest is graded somewhere and kept as it comes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
-from graders.batch.grading import MOST_S, Grader, Work, work_of
+from graders.batch.executor import Batch, Executor
 from graders.batch.intake import HandIn
-from graders.course import Lab
-from graders.gradingprocess import grading_processes
+from graders.batch.local import LocalExecutor
+from graders.batch.work import Work, work_of
 from graders.model import Verdict
 from graders.progress import Progress, Task
 from graders.store import GradeStore, StoredGrade
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What to grade, and how: `jobs` gradings side by side, whose results go below `results`.
-
-    What is UNGRADED in the store stays so unless `retry_ungraded`. No grading takes longer than `most_s`.
-    """
-
-    lab: Lab
-    hand_ins: Sequence[HandIn]
-    results: Path
-    provider: str
-    jobs: int
-    retry_ungraded: bool = False
-    most_s: float = MOST_S
 
 
 class How(StrEnum):
@@ -58,11 +40,13 @@ class BatchRow:
         return self.grade is None or self.grade.verdict is Verdict.UNGRADED
 
 
-def run_batch(batch: Batch, store: GradeStore, progress: Progress) -> list[BatchRow]:
+def run_batch(
+    batch: Batch, store: GradeStore, progress: Progress, executor: Executor | None = None
+) -> list[BatchRow]:
     """Have a grade in the store for each hand-in; gives a row for each, in their order.
 
     Each grade is kept when it is there: whenever this is killed, the same call goes on. The store has to know
-    the learners.
+    the learners. Without `executor` this machine grades.
 
     Raises:
         UsageError: a hand-in cannot be read. InfraFault: the store cannot be had, or what gradings share.
@@ -80,10 +64,11 @@ def run_batch(batch: Batch, store: GradeStore, progress: Progress) -> list[Batch
                 to_do.append(found)
             task.update(done=number, detail=hand_in.learner_id)
     if to_do:
-        with grading_processes(batch.provider, progress) as processes:
-            grader = Grader(batch.lab, batch.results, batch.provider, processes, progress, batch.most_s)
-            grader.forget_unfinished()
-            for stored in _all(batch, grader, store, to_do, progress):
+        chosen = executor or LocalExecutor()
+        title = f"{batch.lab.id}: grading {len(to_do)}, {batch.jobs} at once, {batch.provider} {chosen.title}"
+        with progress.task(title, len(to_do)) as task:
+            grades = chosen.grades(batch, to_do, store.save, progress)
+            for stored in _as_they_come(grades, len(to_do), task):
                 rows[stored.learner_id] = BatchRow(stored.learner_id, How.GRADED, stored, stored.problem)
     return [rows[hand_in.learner_id] for hand_in in batch.hand_ins]
 
@@ -100,33 +85,11 @@ def _known(batch: Batch, store: GradeStore, hand_in: HandIn) -> BatchRow | Work:
     return BatchRow(hand_in.learner_id, how, found, found.problem)
 
 
-def _all(
-    batch: Batch, grader: Grader, store: GradeStore, to_do: Sequence[Work], progress: Progress
-) -> Iterator[StoredGrade]:
-    """The grades as they come, each kept before it is given."""
-
-    def one(work: Work) -> StoredGrade:
-        found = None if batch.retry_ungraded else grader.left_behind(work)
-        return store.save(found or grader.grade(work))
-
-    title = f"{batch.lab.id}: grading {len(to_do)}, {batch.jobs} at once, {batch.provider}"
-    with progress.task(title, len(to_do)) as task, ThreadPoolExecutor(batch.jobs) as pool:
-        running = [pool.submit(one, work) for work in to_do]
-        try:
-            yield from _as_they_come(running, task)
-        except BaseException:
-            # Where the store is gone nothing more begins; what runs comes to its end, and waits to be kept.
-            for each in running:
-                each.cancel()
-            raise
-
-
-def _as_they_come(running: Sequence[Future[StoredGrade]], task: Task) -> Iterator[StoredGrade]:
+def _as_they_come(grades: Iterable[StoredGrade], expected: int, task: Task) -> Iterator[StoredGrade]:
     began, ungraded = time.monotonic(), 0
-    for done, each in enumerate(as_completed(running), 1):
-        stored = each.result()
+    for done, stored in enumerate(grades, 1):
         ungraded += stored.verdict is Verdict.UNGRADED
-        left_s = (time.monotonic() - began) / done * (len(running) - done)
+        left_s = (time.monotonic() - began) / done * (expected - done)
         told = f"{ungraded} not graded, " if ungraded else ""
         task.update(done=done, detail=f"{told}about {_minutes(left_s)} left")
         yield stored

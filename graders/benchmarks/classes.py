@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from graders.batch.executor import Batch
 from graders.batch.intake import HandIn
-from graders.batch.run import Batch, run_batch
+from graders.batch.run import run_batch
 from graders.cohort import Roster
 from graders.course import Lab
 from graders.faults import InfraFault

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "grade": "graders.cli.grade:grade",
     "judge": "graders.cli.grade:judge",
     "batch": "graders.cli.batch:batch",
+    "batch-worker": "graders.cli.batchworker:batch_worker",
     "drill": "graders.cli.drill:drill",
     "setup": "graders.cli.setup:setup",
     "doctor": "graders.cli.doctor:doctor",

@@ -11,9 +11,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from graders.batch.executor import Batch, ExecutorOptions
 from graders.batch.gitintake import REF, GitSource, hand_ins_from, is_git
 from graders.batch.intake import HandIn, hand_ins_in
-from graders.batch.run import Batch, BatchRow, How, run_batch
+from graders.batch.registry import executor_named
+from graders.batch.run import BatchRow, How, run_batch
 from graders.cli.progress import TerminalProgress, printable
 from graders.cli.providers import ProviderOption
 from graders.cli.results import results_in
@@ -28,6 +30,9 @@ from graders.slots import capacity
 from graders.store import open_store
 
 _ONE_AT_A_TIME = "existing"
+_PODS = "With --executor kubernetes"
+_PODS_AT_ONCE = 10
+_IN_PODS = "embedded"
 
 
 def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it has)
@@ -61,7 +66,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Gradings side by side. [default: what cores and memory allow]"),
+        typer.Option(min=1, help="Gradings side by side. [default: what cores and memory allow; 10 pods]"),
     ] = None,
     ref: Annotated[str, typer.Option(help="Of a Git repository, the ref of each learner.")] = REF,
     learner: Annotated[
@@ -71,6 +76,50 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
         bool, typer.Option("--retry-ungraded", help="Grade again what could not be graded.")
     ] = False,
     provider: ProviderOption = None,
+    executor: Annotated[
+        str, typer.Option(help="Where gradings run: local, or kubernetes, in pods of a cluster of yours.")
+    ] = "local",
+    image: Annotated[str, typer.Option(help="In pods: the grader's image.", rich_help_panel=_PODS)] = "",
+    objects: Annotated[
+        str,
+        typer.Option(
+            help="In pods: where hand-ins and results meet, s3://bucket/class or file:///folder.",
+            rich_help_panel=_PODS,
+        ),
+    ] = "",
+    namespace: Annotated[
+        str,
+        typer.Option(help="In pods: their namespace, which is there. [kubeproof]", rich_help_panel=_PODS),
+    ] = "",
+    queue: Annotated[str, typer.Option(help="In pods: the queue of Kueue's.", rich_help_panel=_PODS)] = "",
+    secret: Annotated[
+        str,
+        typer.Option(
+            help="In pods: a secret whose keys become their environment, such as AWS_ACCESS_KEY_ID.",
+            rich_help_panel=_PODS,
+        ),
+    ] = "",
+    claim: Annotated[
+        str,
+        typer.Option(
+            help="In pods: the claim of the volume that --objects file:///folder is.", rich_help_panel=_PODS
+        ),
+    ] = "",
+    cpu: Annotated[str, typer.Option(help="In pods: what each is promised. [1]", rich_help_panel=_PODS)] = "",
+    memory: Annotated[
+        str, typer.Option(help="In pods: what each gets at most. [3Gi]", rich_help_panel=_PODS)
+    ] = "",
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            help="In pods: whose cluster. [$KUBECONFIG, or ~/.kube/config]",
+            show_default=False,
+            rich_help_panel=_PODS,
+        ),
+    ] = None,
+    context: Annotated[
+        str, typer.Option(help="In pods: the kubeconfig's context.", rich_help_panel=_PODS)
+    ] = "",
 ) -> None:
     """Grade a class, and keep every grade in a store. Whatever ends it, the same command goes on.
 
@@ -79,16 +128,34 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
 
     Example: kubeproof batch 1 submissions/ --roster roster.csv --store class.db
 
+    In a cluster: kubeproof batch 1 submissions/ --executor kubernetes --image IMAGE --objects s3://bucket/class
+
     From Git: kubeproof batch 1 https://git.example.org/{learner}/lab1.git --ref main --roster roster.csv
     """
     from graders.clusters.registry import default_provider  # noqa: PLC0415  (--help should not wait for it)
 
     course = load_course()
     found = course.find_lab(lab)
-    chosen = provider or default_provider()
+    elsewhere = executor != "local"
+    options = ExecutorOptions(
+        image=image,
+        objects=objects,
+        namespace=namespace,
+        queue=queue,
+        secret=secret,
+        claim=claim,
+        cpu=cpu,
+        memory=memory,
+        kubeconfig=kubeconfig,
+        context=context,
+    )
+    grades = executor_named(executor, options)
+    chosen = provider or (_IN_PODS if elsewhere else default_provider())
+    if elsewhere and chosen != _IN_PODS:
+        raise UsageError(f"a pod has no cluster by {chosen}", fix="leave --provider out")
     if chosen == _ONE_AT_A_TIME and (jobs or 1) > 1:
         raise UsageError("an existing cluster takes one grading at a time", fix="leave --jobs out")
-    at_once = jobs or (1 if chosen == _ONE_AT_A_TIME else capacity())
+    at_once = jobs or (1 if chosen == _ONE_AT_A_TIME else _PODS_AT_ONCE if elsewhere else capacity())
     people = load_roster(roster) if roster else None
     rules = load_policy(policy, labs=course.slugs, roster=people) if policy else None
     with (
@@ -114,6 +181,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
                 ),
                 opened,
                 progress,
+                grades,
             )
         finals = {one: final for (one, _), final in opened.finals(labs=[found.id]).items()}
     console = Screen()

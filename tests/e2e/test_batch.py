@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from graders.batch.executor import Batch
 from graders.batch.intake import hand_ins_in
-from graders.batch.run import Batch, How, run_batch
+from graders.batch.run import How, run_batch
 from graders.cli.classbook import class_of, gradebook_of
 from graders.cohort import FinalState, Roster
 from graders.course import load_course

@@ -1,0 +1,142 @@
+"""A place for objects that many machines reach: a folder, S3, whatever fsspec knows.
+
+An object appears whole or not at all; what is written over has the same content, for names are digests of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from graders.documents.wording import printable
+from graders.faults import InfraFault, UsageError
+
+_PART = ".part-"
+"""In the name of what is not whole yet."""
+
+_FLAT = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""Schemes of places that have no folders to be made."""
+
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
+"""The extra of this package that a scheme needs."""
+
+
+class ObjectPlace:
+    """Objects below one URL, by names with slashes; each method raises InfraFault if it is out of reach."""
+
+    def __init__(self, url: str) -> None:
+        """Find the file system of `url`, such as `file:///srv/class` or `s3://bucket/class`.
+
+        Raises:
+            UsageError: it is none, or its file system is not installed.
+        """
+        self.url = url.rstrip("/")
+        scheme, marked, rest = self.url.partition("://")
+        if not marked or not scheme or not rest.strip("/") or (scheme == "file" and not rest.startswith("/")):
+            raise UsageError(
+                f"--objects {printable(url)} names no place for objects",
+                fix="name a folder, file:///srv/class, or a bucket and a prefix, s3://bucket/class",
+            )
+        self._folders = scheme not in _FLAT
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            extra = _EXTRAS.get(scheme)
+            raise UsageError(
+                f"--objects {printable(url)} cannot be used: {error}",
+                fix=f"pip install 'kubeproof[{extra}]'" if extra else "install what fsspec needs for it",
+            ) from error
+
+    def put(self, name: str, content: bytes | Path) -> None:
+        """Have an object of that name and content: under another name first, so that nobody reads half."""
+        place = self._path(name)
+        part = f"{place}{_PART}{uuid.uuid4().hex}"
+        with self._reached(f"writing {name}"):
+            if self._folders:
+                self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+            if isinstance(content, Path):
+                self._fs.put_file(str(content), part)
+            else:
+                self._fs.pipe_file(part, content)
+            self._fs.mv(part, place)
+
+    def has(self, name: str) -> bool:
+        """Whether there is an object of that name, as the place says now."""
+        with self._reached(f"looking for {name}"):
+            self._fs.invalidate_cache()
+            return bool(self._fs.isfile(self._path(name)))
+
+    def read(self, name: str, most_bytes: int) -> bytes | None:
+        """The content of an object; None where there is none, or it is larger than `most_bytes`."""
+        with self._reached(f"reading {name}"):
+            try:
+                with self._fs.open(self._path(name), "rb", cache_type="none") as stream:
+                    content = stream.read(most_bytes + 1)
+            except FileNotFoundError:
+                return None
+        return bytes(content) if len(content) <= most_bytes else None
+
+    def fetch(self, name: str, file: Path) -> bool:
+        """Copy an object to the new file `file`; false where there is none."""
+        with self._reached(f"reading {name}"):
+            try:
+                self._fs.get_file(self._path(name), str(file))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of whole objects that begin with `prefix`, a folder and perhaps the start of a name."""
+        folder, _, start = prefix.rpartition("/")
+        with self._reached(f"listing {folder}"):
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.ls(self._path(folder), detail=False)
+            except FileNotFoundError:
+                return []
+        bare = (str(each).rstrip("/").rpartition("/")[2] for each in found)
+        return sorted(f"{folder}/{name}" for name in bare if name.startswith(start) and _PART not in name)
+
+    def remove(self, name: str) -> None:
+        """Have no object of that name."""
+        with self._reached(f"removing {name}"), contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(name))
+
+    def expect(self) -> None:
+        """See that something can be written and read here, before anything is paid for."""
+        name, token = f"trials/{uuid.uuid4().hex}", uuid.uuid4().bytes
+        self.put(name, token)
+        if self.read(name, len(token)) != token:
+            raise InfraFault(f"{self.url} does not give back what is written", fix="name another place")
+        self.remove(name)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    @contextlib.contextmanager
+    def _reached(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except _troubles() as error:
+            told = printable(str(error).strip() or type(error).__name__)[:300]
+            raise InfraFault(
+                f"{self.url} is out of reach ({doing}): {told}",
+                fix="see that the place is there, that its credentials hold, and run the same command again; "
+                "nothing is lost",
+            ) from error
+
+
+def _troubles() -> tuple[type[Exception], ...]:
+    """What file systems raise: mostly OSError; S3's library has errors of its own beside."""
+    found: list[type[Exception]] = [OSError, TimeoutError, fsspec.exceptions.FSTimeoutError]
+    for module, name in (("botocore.exceptions", "BotoCoreError"), ("botocore.exceptions", "ClientError")):
+        with contextlib.suppress(ImportError):
+            loaded: Any = importlib.import_module(module)
+            found.append(getattr(loaded, name))
+    return tuple(found)
