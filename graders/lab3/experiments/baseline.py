@@ -24,6 +24,7 @@ _KEPT = tuple(
     )
 )
 _NODES = resource_path("v1", "nodes")
+_CLUSTERS_OWN = "node.kubernetes.io/"
 
 
 def baseline(kube: Kube) -> dict[str, str]:
@@ -39,8 +40,8 @@ def _digest(item: Mapping[str, Any]) -> str:
     kept = {key: value for key, value in item.items() if key not in ("metadata", "status")}
     spec = kept.get("spec")
     if isinstance(spec, dict):
-        # A taint that says when it was set is another one each time.
-        taints = [{**each, "timeAdded": None} for each in spec.get("taints") or ()]
+        # Those of the cluster itself come and go with what a node reports, and say when they were set.
+        taints = [each for each in spec.get("taints") or () if not each["key"].startswith(_CLUSTERS_OWN)]
         kept["spec"] = {
             **spec,
             "taints": sorted(taints, key=str),

@@ -87,6 +87,15 @@ class States:
         for name in simulators:
             self._control.start(name)
         self._until(lambda: self._addresses() >= self._replicas(), "all replicas ready")
+        # Nodes that were not heard of for too long are ready again only a while later.
+        self._until(self._nodes_ready, "all nodes ready")
+
+    def _nodes_ready(self) -> bool:
+        conditions = (
+            {each["type"]: each["status"] for each in node["status"].get("conditions", ())}
+            for node in self.kube.get("/api/v1/nodes")["items"]
+        )
+        return all(each.get("Ready") == "True" for each in conditions)
 
     @property
     def _control(self) -> ControlPlane:
