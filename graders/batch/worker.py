@@ -22,7 +22,7 @@ from graders.batch.intake import HandIn
 from graders.batch.objects import ObjectPlace
 from graders.batch.packing import BadPack, pack, sha256_of, unpack
 from graders.batch.plan import (
-    Assignment,
+    IndexWork,
     Keys,
     ResultMarker,
     assignment_object,
@@ -76,7 +76,7 @@ def work_on(
         OtherCode: this kubeproof would come to another grade.
         InfraFault: the place is out of reach, or the disk full.
     """
-    given = read_document(place, assignment_object(plan, index), Assignment)
+    given = read_document(place, assignment_object(plan, index), IndexWork)
     if given is None:
         raise UsageError(
             f"{place.url} has no plan {plan} with index {index}",
@@ -102,7 +102,7 @@ def work_on(
     return marker
 
 
-def _fetched(place: ObjectPlace, given: Assignment, course: Course, scratch: Path) -> Work:
+def _fetched(place: ObjectPlace, given: IndexWork, course: Course, scratch: Path) -> Work:
     """The submission, seen to be the one that was handed in, and its grade key to be the batch's."""
     packed, folder = scratch / "submission.tar.gz", scratch / "submission"
     name = submission_object(given.submission)
@@ -127,7 +127,7 @@ def _fetched(place: ObjectPlace, given: Assignment, course: Course, scratch: Pat
     return work
 
 
-def _put(place: ObjectPlace, given: Assignment, out: Path, scratch: Path) -> ResultMarker:
+def _put(place: ObjectPlace, given: IndexWork, out: Path, scratch: Path) -> ResultMarker:
     """Put a report and its bundle into the place; the marker is the caller's to put."""
     report = load_report(out / "report.json")
     packed = scratch / "result.tar.gz"
@@ -141,7 +141,7 @@ def _put(place: ObjectPlace, given: Assignment, out: Path, scratch: Path) -> Res
     )
 
 
-def _marker(given: Assignment, verdict: Verdict, problem: str) -> ResultMarker:
+def _marker(given: IndexWork, verdict: Verdict, problem: str) -> ResultMarker:
     return ResultMarker(
         work=given.work,
         key=given.key,
