@@ -136,7 +136,7 @@ class _Watch:
                 fix="run the same command again: what was graded is collected, and the rest graded",
             )
         over, reason, message = _end(job)
-        news = self._ended_indexes(job["status"], pods)
+        news = self._newly_ended(job["status"], pods)
         if not over:
             self._see_that_pods_start(pods)
         self.task.update(done=len(self._given), detail=_detail(job, pods))
@@ -152,9 +152,7 @@ class _Watch:
             return [], True
         raise NotYet("nothing new")
 
-    def _ended_indexes(
-        self, status: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]
-    ) -> list[EndedIndex]:
+    def _newly_ended(self, status: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> list[EndedIndex]:
         failed = {index_of(pod): why_failed(pod) for pod in pods if pod["status"].get("phase") == "Failed"}
         found = [EndedIndex(index) for index in indexes(status.get("completedIndexes", ""))]
         for index in indexes(status.get("failedIndexes", "")):

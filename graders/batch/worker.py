@@ -12,9 +12,11 @@ exit  means
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 from graders.batch.grading import Grader, NoReport
@@ -45,6 +47,12 @@ INDEX = "JOB_COMPLETION_INDEX"
 OTHER_CODE = 4
 
 _MOST_PROBLEM = 2000
+
+
+_PASSED_ON = re.compile(
+    r"(HOME|LANG|LC_\w+|PATH|PYTHON\w+|TMPDIR|TZ|KUBEPROOF_\w+|(HTTPS?|NO)_PROXY)", re.IGNORECASE
+)
+"""What of the environment a grading gets: not the credentials of the place for objects."""
 
 
 class OtherCode(KubeproofError):
@@ -89,17 +97,29 @@ def work_on(
         progress.say(f"{given.learner_id}: graded already, by {done.worker}")
         return done
     work = _fetched(place, given, course, scratch)
-    with grading_processes(given.provider, progress) as processes:
-        grader = Grader(given.lab, given.provider, processes, progress, given.most_s)
-        making = scratch / "making"
-        making.mkdir()
-        try:
-            marker = _put(place, given, grader.run(work, making), scratch)
-        except NoReport as error:
-            marker = _marker(given, Verdict.UNGRADED, str(error))
+    making = scratch / "making"
+    making.mkdir()
+    try:
+        with without_secrets(os.environ), grading_processes(given.provider, progress) as processes:
+            grader = Grader(given.lab, given.provider, processes, progress, given.most_s)
+            out = grader.run(work, making)
+    except NoReport as error:
+        marker = _marker(given, Verdict.UNGRADED, str(error))
+    else:
+        marker = _put(place, given, out, scratch)
     place.put(marker.name, marker.content())
     progress.say(f"{given.learner_id}: {marker.verdict}")
     return marker
+
+
+@contextlib.contextmanager
+def without_secrets(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Have nothing in the environment but what a grading needs, for as long as the block runs."""
+    kept = {name: environment.pop(name) for name in list(environment) if not _PASSED_ON.fullmatch(name)}
+    try:
+        yield
+    finally:
+        environment.update(kept)
 
 
 def _fetched(place: ObjectPlace, given: IndexWork, course: Course, scratch: Path) -> Work:
