@@ -18,5 +18,8 @@ pin() {
 grep -o '"setuptools[>=~]*[0-9][^"]*"' pyproject.toml | tr -d '"' | pin --extra dev pyproject.toml - --output-file requirements.lock
 pin graders/sandbox/learner-requirements.in --output-file graders/sandbox/learner-requirements.txt
 pin graders/tools/toolchain-requirements.in --output-file graders/tools/toolchain-requirements.txt
+# S3's library wants an older python-dateutil than the rest would take; both work with that.
+sed '/^python-dateutil==/,/[^\\]$/d' requirements.lock >"$tool/constraints.txt"
+pin graders/batch/s3-requirements.in --constraint "$tool/constraints.txt" --output-file graders/batch/s3-requirements.txt
 pin graders/lab3/chaos-requirements.in --output-file graders/lab3/chaos-requirements.txt
 pin graders/lab3/notebook-requirements.in --output-file graders/lab3/notebook-requirements.txt

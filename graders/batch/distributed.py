@@ -18,7 +18,7 @@ from graders.batch.executor import Batch, Keep
 from graders.batch.objects import ObjectPlace
 from graders.batch.packing import pack, sha256_of
 from graders.batch.plan import (
-    Assignment,
+    IndexWork,
     Keys,
     Plan,
     assignment_object,
@@ -44,7 +44,7 @@ _UPLOADS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedIndex:
     """An index whose worker needs no other; `problem` says why there may be no result."""
 
     index: int
@@ -63,7 +63,7 @@ class Workforce(Protocol):
         """The names of plans that it works on, or worked on, since an earlier call."""
         ...
 
-    def work(self, plan: Plan, batch: Batch, progress: Progress) -> Iterator[Ended]:
+    def work(self, plan: Plan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
         """Have all indexes of a plan done; goes on with one that is at work. Each index is given once.
 
         Raises:
@@ -133,7 +133,7 @@ class DistributedExecutor:
             sent = pool.map(lambda one: self._sent(one[0], one[1], Path(scratch)), digests.items())
             packed = dict(zip(digests, _counted(sent, task.update), strict=True))
             assignments = (
-                Assignment(
+                IndexWork(
                     work=plan.works[index],
                     lab=batch.lab.id,
                     provider=batch.provider,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders.batch.distributed import Ended
+from graders.batch.distributed import EndedIndex
 from graders.batch.executor import Batch
 from graders.batch.indexedjob import PLACE_LABEL, PLAN_LABEL, PodOptions, indexed_job, job_name, place_label
 from graders.batch.plan import Plan
@@ -49,7 +49,7 @@ class JobWorkforce:
             str(job["metadata"]["labels"].get(PLAN_LABEL, "")) for job in found["items"] if not _end(job)[0]
         ]
 
-    def work(self, plan: Plan, batch: Batch, progress: Progress) -> Iterator[Ended]:
+    def work(self, plan: Plan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
         """As `Workforce.work` says."""
         name = job_name(plan.name)
         path = self._path("batch/v1", "jobs", name)
@@ -110,14 +110,14 @@ class _Watch:
     _answered: float = field(default_factory=time.monotonic)
     _stuck_since: float = math.inf
 
-    def ended(self) -> Iterator[Ended]:
+    def ended(self) -> Iterator[EndedIndex]:
         """Each index when it needs no other worker, until none is left."""
         over = False
         while not over:
             news, over = wait_for(self._news, timeout_s=math.inf, interval_s=self.force.looks_every_s)
             yield from news
 
-    def _news(self) -> tuple[list[Ended], bool]:
+    def _news(self) -> tuple[list[EndedIndex], bool]:
         """What is new since the last look, and whether the Job is over."""
         try:
             job, pods = self.force.kube.find(self.path), self.force.pods(self.name)
@@ -136,7 +136,7 @@ class _Watch:
                 fix="run the same command again: what was graded is collected, and the rest graded",
             )
         over, reason, message = _end(job)
-        news = self._ended_indexes(job["status"], pods)
+        news = self._newly_ended(job["status"], pods)
         if not over:
             self._see_that_pods_start(pods)
         self.task.update(done=len(self._given), detail=_detail(job, pods))
@@ -152,11 +152,11 @@ class _Watch:
             return [], True
         raise NotYet("nothing new")
 
-    def _ended_indexes(self, status: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> list[Ended]:
+    def _newly_ended(self, status: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> list[EndedIndex]:
         failed = {index_of(pod): why_failed(pod) for pod in pods if pod["status"].get("phase") == "Failed"}
-        found = [Ended(index) for index in indexes(status.get("completedIndexes", ""))]
+        found = [EndedIndex(index) for index in indexes(status.get("completedIndexes", ""))]
         for index in indexes(status.get("failedIndexes", "")):
-            found.append(Ended(index, failed.get(index) or "its pods failed, and are gone"))
+            found.append(EndedIndex(index, failed.get(index) or "its pods failed, and are gone"))
         new = [one for one in found if one.index not in self._given]
         self._given.update(one.index for one in new)
         return new

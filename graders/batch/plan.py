@@ -2,7 +2,7 @@
 
 ======================================  ==================================================================
 `submissions/<digest>.tar.gz`           a hand-in, by the digest that gradings know it by
-`plans/<plan>/<index>.json`             an `Assignment`: what the worker of that index grades
+`plans/<plan>/<index>.json`             an `IndexWork`: what the worker of that index grades
 `plans/<plan>/plan.json`                a `Plan`: whose work the indexes are
 `packs/<sha256>.tar.gz`                 a report with its bundle, by the digest of its bytes
 `results/<work>.<done|open>.<id>.json`  a `ResultMarker`, written last: the pack it names is whole
@@ -55,7 +55,7 @@ class Keys(_ObjectDocument):
         return " and ".join(name for name in mine if mine[name] != others[name])
 
 
-class Assignment(_ObjectDocument):
+class IndexWork(_ObjectDocument):
     """What one worker grades. `submission` is the digest of the hand-in, `packed` of the object's bytes."""
 
     schema_: Annotated[Literal["kubeproof/assignment/v1"], Field(alias="schema")] = "kubeproof/assignment/v1"

@@ -12,9 +12,11 @@ exit  means
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 from graders.batch.grading import Grader, NoReport
@@ -22,7 +24,7 @@ from graders.batch.intake import HandIn
 from graders.batch.objects import ObjectPlace
 from graders.batch.packing import BadPack, pack, sha256_of, unpack
 from graders.batch.plan import (
-    Assignment,
+    IndexWork,
     Keys,
     ResultMarker,
     assignment_object,
@@ -45,6 +47,12 @@ INDEX = "JOB_COMPLETION_INDEX"
 OTHER_CODE = 4
 
 _MOST_PROBLEM = 2000
+
+
+_PASSED_ON = re.compile(
+    r"(HOME|LANG|LC_\w+|PATH|PYTHON\w+|TMPDIR|TZ|KUBEPROOF_\w+|(HTTPS?|NO)_PROXY)", re.IGNORECASE
+)
+"""What of the environment a grading gets: not the credentials of the place for objects."""
 
 
 class OtherCode(KubeproofError):
@@ -76,7 +84,7 @@ def work_on(
         OtherCode: this kubeproof would come to another grade.
         InfraFault: the place is out of reach, or the disk full.
     """
-    given = read_document(place, assignment_object(plan, index), Assignment)
+    given = read_document(place, assignment_object(plan, index), IndexWork)
     if given is None:
         raise UsageError(
             f"{place.url} has no plan {plan} with index {index}",
@@ -89,20 +97,32 @@ def work_on(
         progress.say(f"{given.learner_id}: graded already, by {done.worker}")
         return done
     work = _fetched(place, given, course, scratch)
-    with grading_processes(given.provider, progress) as processes:
-        grader = Grader(given.lab, given.provider, processes, progress, given.most_s)
-        making = scratch / "making"
-        making.mkdir()
-        try:
-            marker = _put(place, given, grader.run(work, making), scratch)
-        except NoReport as error:
-            marker = _marker(given, Verdict.UNGRADED, str(error))
+    making = scratch / "making"
+    making.mkdir()
+    try:
+        with without_secrets(os.environ), grading_processes(given.provider, progress) as processes:
+            grader = Grader(given.lab, given.provider, processes, progress, given.most_s)
+            out = grader.run(work, making)
+    except NoReport as error:
+        marker = _marker(given, Verdict.UNGRADED, str(error))
+    else:
+        marker = _put(place, given, out, scratch)
     place.put(marker.name, marker.content())
     progress.say(f"{given.learner_id}: {marker.verdict}")
     return marker
 
 
-def _fetched(place: ObjectPlace, given: Assignment, course: Course, scratch: Path) -> Work:
+@contextlib.contextmanager
+def without_secrets(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Have nothing in the environment but what a grading needs, for as long as the block runs."""
+    kept = {name: environment.pop(name) for name in list(environment) if not _PASSED_ON.fullmatch(name)}
+    try:
+        yield
+    finally:
+        environment.update(kept)
+
+
+def _fetched(place: ObjectPlace, given: IndexWork, course: Course, scratch: Path) -> Work:
     """The submission, seen to be the one that was handed in, and its grade key to be the batch's."""
     packed, folder = scratch / "submission.tar.gz", scratch / "submission"
     name = submission_object(given.submission)
@@ -127,7 +147,7 @@ def _fetched(place: ObjectPlace, given: Assignment, course: Course, scratch: Pat
     return work
 
 
-def _put(place: ObjectPlace, given: Assignment, out: Path, scratch: Path) -> ResultMarker:
+def _put(place: ObjectPlace, given: IndexWork, out: Path, scratch: Path) -> ResultMarker:
     """Put a report and its bundle into the place; the marker is the caller's to put."""
     report = load_report(out / "report.json")
     packed = scratch / "result.tar.gz"
@@ -141,7 +161,7 @@ def _put(place: ObjectPlace, given: Assignment, out: Path, scratch: Path) -> Res
     )
 
 
-def _marker(given: Assignment, verdict: Verdict, problem: str) -> ResultMarker:
+def _marker(given: IndexWork, verdict: Verdict, problem: str) -> ResultMarker:
     return ResultMarker(
         work=given.work,
         key=given.key,

@@ -11,6 +11,7 @@ import psutil
 
 from graders.batch.executor import Batch
 from graders.batch.intake import HandIn
+from graders.batch.packing import pack
 from graders.batch.run import run_batch
 from graders.cohort import Roster
 from graders.course import Lab
@@ -19,16 +20,22 @@ from graders.ownership import OwnedFolder
 from graders.progress import Progress
 from graders.slots import capacity
 from graders.store import open_store
+from graders.store.records import report_text
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """A class graded one way: gradings at once, seconds in all, seconds of processors, and the scores."""
+    """A class graded one way: gradings at once, seconds in all, seconds of processors, and the scores.
+
+    `pack_bytes` are what all reports and records are as objects, `report_bytes` what the store has of them.
+    """
 
     jobs: int
     seconds: float
     cpu_s: float
     percents: tuple[str, ...]
+    pack_bytes: int = 0
+    report_bytes: int = 0
 
     @property
     def busy(self) -> float:
@@ -43,6 +50,8 @@ class Throughput:
             "cpu_s": round(self.cpu_s, 1),
             "busy": round(self.busy, 3),
             "percents": sorted(set(self.percents)),
+            "pack_bytes": self.pack_bytes,
+            "report_bytes": self.report_bytes,
         }
 
 
@@ -69,7 +78,17 @@ def _graded(lab: Lab, hand_ins: list[HandIn], jobs: int, progress: Progress) -> 
             if row.grade is None or row.grade.percent is None:
                 raise InfraFault(f"{row.learner_id} came to no score: {row.problem}")
         percents = tuple(str(row.grade.percent) for row in rows if row.grade)
-        return Throughput(jobs, seconds, worked, percents)
+        packs = sum(_packed(place, owned.path / "pack") for place in results.glob("*/*"))
+        reports = sum(len(report_text(store.report(row.grade.id))) for row in rows if row.grade)
+        return Throughput(jobs, seconds, worked, percents, packs, reports)
+
+
+def _packed(place: Path, file: Path) -> int:
+    """Bytes of a grading's results as an object."""
+    pack(place, file)
+    size = file.stat().st_size
+    file.unlink()
+    return size
 
 
 def _cpu_s() -> float:

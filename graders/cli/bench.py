@@ -76,6 +76,7 @@ def bench(
     if ways:
         console.print(_class_table(ways))
         gain = ways[0].seconds / ways[1].seconds
+        console.print(_scale_table(ways[0]))
         console.print(f"side by side is {gain:.2f} times as fast; processors were busy {ways[1].busy:.0%}")
 
 
@@ -126,6 +127,22 @@ def _class_table(ways: Sequence[Throughput]) -> Table:
     for way in ways:
         scores = ", ".join(f"{percent} %" for percent in sorted(set(way.percents)))
         table.add_row(str(way.jobs), f"{way.seconds:.0f} s", f"{way.cpu_s:.0f} s", f"{way.busy:.0%}", scores)
+    return table
+
+
+def _scale_table(one_by_one: Throughput) -> Table:
+    from graders.benchmarks.scale import scale_of  # noqa: PLC0415
+    from graders.slots import MEMORY_MIB  # noqa: PLC0415
+
+    scale = scale_of(one_by_one, MEMORY_MIB * 2**20)
+    table = Table(title=f"{scale.size:,} of them, in pods (docs/scale.md)")
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    table.add_row("of processors", f"{scale.cpu_hours:.0f} h")
+    table.add_row(f"{scale.objects:,} objects, packs", f"{scale.object_bytes / 1e9:.1f} GB")
+    table.add_row(f"{scale.rows:,} rows, reports", f"{scale.report_bytes / 1e9:.2f} GB")
+    for pods, hours in scale.hours.items():
+        table.add_row(f"{pods} pods, {scale.memory_bytes[pods] / 2**30:.0f} GiB", f"{hours:.1f} h")
     return table
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from graders.batch.distributed import Ended
+from graders.batch.distributed import EndedIndex
 from graders.batch.executor import Batch
 from graders.batch.indexedjob import CONTAINER, QUEUE_LABEL, PodOptions, indexed_job, job_name
 from graders.batch.jobforce import JobWorkforce
@@ -207,7 +207,7 @@ def test_a_job_that_somebody_deletes_is_told(kube: Kube, options: PodOptions, tm
     force, plan = JobWorkforce(kube, options, looks_every_s=0.1), plan_for(1)
     path = f"/apis/batch/v1/namespaces/{options.namespace}/jobs/{job_name(plan.name)}"
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(lambda: list[Ended](force.work(plan, batch_of(tmp_path), Silent())))
+        running = pool.submit(lambda: list[EndedIndex](force.work(plan, batch_of(tmp_path), Silent())))
         while kube.find(path) is None:
             threading.Event().wait(0.05)
         kube.delete(path, propagationPolicy="Background")

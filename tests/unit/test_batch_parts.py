@@ -18,7 +18,7 @@ from graders.batch.packing import BadPack, pack, sha256_of, unpack
 from graders.batch.plan import Keys, ResultMarker, plan_of, read_document
 from graders.batch.podfates import cannot_start, held_by_dead_node, indexes, waits_for, why_failed
 from graders.batch.registry import executor_named
-from graders.batch.worker import index_from
+from graders.batch.worker import index_from, without_secrets
 from graders.faults import InfraFault, UsageError
 from graders.model import Verdict
 from graders.submissions.load import digest_of, snapshot
@@ -239,3 +239,12 @@ def test_what_a_pod_waits_for_is_told() -> None:
     assert held_by_dead_node(lost) == ""
     lost["metadata"]["deletionTimestamp"] = "2026-11-29T00:00:00Z"
     assert held_by_dead_node(lost) == "n1"
+
+
+def test_a_grading_gets_no_credential_and_the_worker_keeps_its_own() -> None:
+    theirs = {"PATH": "/bin", "KUBEPROOF_AT_ONCE": "1", "LC_ALL": "C", "https_proxy": "http://proxy"}
+    environment = {**theirs, "AWS_SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "y", "PGPASSWORD": "z"}
+    before = dict(environment)
+    with without_secrets(environment):
+        assert environment == theirs
+    assert environment == before

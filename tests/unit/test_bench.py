@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from graders.benchmarks.classes import Throughput
+from graders.benchmarks.scale import scale_of
 from graders.benchmarks.starts import Comparison, Measure, spread
 
 COMPARISON = Comparison(
@@ -45,3 +47,13 @@ def test_the_file_holds_every_value_and_what_is_made_of_them() -> None:
             {"ready_s": 3.0, "memory_bytes": {"etcd": 50}},
         ],
     }
+
+
+def test_a_large_class_takes_what_a_small_one_took_as_often() -> None:
+    measured = Throughput(1, 240.0, 180.0, ("100",) * 4, pack_bytes=4_000_000, report_bytes=400_000)
+    scale = scale_of(measured, 2**30, 10_000)
+    assert scale.cpu_hours == 125.0
+    assert scale.hours == {50: 200 * 60 / 3600, 200: 50 * 60 / 3600, 1000: 10 * 60 / 3600}
+    assert scale.memory_bytes[200] == 200 * 2**30
+    assert (scale.object_bytes, scale.report_bytes) == (10_000_000_000, 1_000_000_000)
+    assert (scale.objects, scale.rows) == (40_001, 30_000)

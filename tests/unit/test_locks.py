@@ -17,7 +17,8 @@ from graders.sandbox.runtime import LOCK as LEARNER_LOCK
 from graders.tools.toolchain import TOOLCHAIN_LOCK
 
 PROJECT_LOCK = REPOSITORY / "requirements.lock"
-LOCKS = [PROJECT_LOCK, LEARNER_LOCK, TOOLCHAIN_LOCK]
+S3_LOCK = REPOSITORY / "graders" / "batch" / "s3-requirements.txt"
+LOCKS = [PROJECT_LOCK, LEARNER_LOCK, TOOLCHAIN_LOCK, S3_LOCK]
 
 
 def entries(lock: Path) -> dict[str, tuple[Requirement, list[str]]]:
