@@ -18,9 +18,9 @@ from graders.batch.executor import Batch, Keep
 from graders.batch.objects import ObjectPlace
 from graders.batch.packing import pack, sha256_of
 from graders.batch.plan import (
+    BatchPlan,
     IndexWork,
     Keys,
-    Plan,
     assignment_object,
     plan_object,
     plan_of,
@@ -63,7 +63,7 @@ class Workforce(Protocol):
         """The names of plans that it works on, or worked on, since an earlier call."""
         ...
 
-    def work(self, plan: Plan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
+    def work(self, plan: BatchPlan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
         """Have all indexes of a plan done; goes on with one that is at work. Each index is given once.
 
         Raises:
@@ -101,7 +101,7 @@ class DistributedExecutor:
         collector = Collector(self.place, results, works, progress)
         yield from collector.ready(also_open=not batch.retry_ungraded)
         for name in self.workforce.at_work():
-            earlier = read_document(self.place, plan_object(name), Plan)
+            earlier = read_document(self.place, plan_object(name), BatchPlan)
             if earlier is not None and not set(collector.left).isdisjoint(earlier.works):
                 yield from self._round(earlier, batch, collector, progress)
         for _ in range(ROUNDS):
@@ -112,7 +112,7 @@ class DistributedExecutor:
             yield from collector.ungraded(work, _NOT_WHOLE)
 
     def _round(
-        self, plan: Plan, batch: Batch, collector: Collector, progress: Progress
+        self, plan: BatchPlan, batch: Batch, collector: Collector, progress: Progress
     ) -> Iterator[NewGrade]:
         for ended in self.workforce.work(plan, batch, progress):
             work = plan.works[ended.index]
@@ -120,7 +120,7 @@ class DistributedExecutor:
             if ended.problem:
                 yield from collector.ungraded(work, ended.problem)
 
-    def _put_up(self, batch: Batch, collector: Collector, progress: Progress) -> Plan:
+    def _put_up(self, batch: Batch, collector: Collector, progress: Progress) -> BatchPlan:
         """Put what is left into the place: hand-ins, assignments, and last the plan."""
         plan = plan_of(batch.lab.id, collector.left)
         works = [collector.works[one] for one in plan.works]

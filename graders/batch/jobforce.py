@@ -11,7 +11,7 @@ from typing import Any
 from graders.batch.distributed import EndedIndex
 from graders.batch.executor import Batch
 from graders.batch.indexedjob import PLACE_LABEL, PLAN_LABEL, PodOptions, indexed_job, job_name, place_label
-from graders.batch.plan import Plan
+from graders.batch.plan import BatchPlan
 from graders.batch.podfates import cannot_start, held_by_dead_node, index_of, indexes, waits_for, why_failed
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
@@ -49,7 +49,7 @@ class JobWorkforce:
             str(job["metadata"]["labels"].get(PLAN_LABEL, "")) for job in found["items"] if not _end(job)[0]
         ]
 
-    def work(self, plan: Plan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
+    def work(self, plan: BatchPlan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
         """As `Workforce.work` says."""
         name = job_name(plan.name)
         path = self._path("batch/v1", "jobs", name)

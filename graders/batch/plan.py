@@ -69,7 +69,7 @@ class IndexWork(_ObjectDocument):
     most_s: Annotated[float, Field(ge=0, le=86400)]
 
 
-class Plan(_ObjectDocument):
+class BatchPlan(_ObjectDocument):
     """The work of each index."""
 
     schema_: Annotated[Literal["kubeproof/batch-plan/v1"], Field(alias="schema")] = "kubeproof/batch-plan/v1"
@@ -124,10 +124,10 @@ def work_id(work: Work) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def plan_of(lab: str, works: list[str]) -> Plan:
+def plan_of(lab: str, works: list[str]) -> BatchPlan:
     """The plan of these works: the same name for the same."""
     digest = hashlib.sha256("\n".join(works).encode()).hexdigest()[:16]
-    return Plan(name=f"{lab.replace('_', '-')[:20].strip('-')}-{digest}", works=tuple(works))
+    return BatchPlan(name=f"{lab.replace('_', '-')[:20].strip('-')}-{digest}", works=tuple(works))
 
 
 def submission_object(digest: str) -> str:

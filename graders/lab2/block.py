@@ -12,7 +12,7 @@ from graders.documents import Strict, misfit
 from graders.documents.wording import quote
 from graders.submissions.block import LabBlock, SubmissionPath
 
-Engine = Literal["argocd", "flux"]
+EngineName = Literal["argocd", "flux"]
 PolicyEngine = Literal["kyverno", "gatekeeper", "vap"]
 
 _DURATION = re.compile(r"([1-9][0-9]{0,3})s")
@@ -20,7 +20,7 @@ _LONGEST_ARGUMENT = 4096
 
 
 @dataclass(frozen=True)
-class Release:
+class ReleaseFile:
     """Where the digest of the web image stands: a file, a JSON pointer in it, and how it is written there."""
 
     file: str
@@ -42,9 +42,9 @@ class Promises:
 class Lab2Manifest:
     """What `Submission.manifest` is in lab 2."""
 
-    engine: Engine
+    engine: EngineName
     policy_engines: tuple[PolicyEngine, ...]
-    release: Release
+    release: ReleaseFile
     mesh: str
     promises: Promises = Promises()
     command: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class _Slo(Strict):
 class Lab2Block(LabBlock):
     """All keys of lab 2's submission.yaml but `schema` and `lab`."""
 
-    engine: Engine
+    engine: EngineName
     policy_engines: Annotated[
         list[PolicyEngine], Field(alias="policyEngines", min_length=1), AfterValidator(_distinct)
     ]
@@ -134,7 +134,7 @@ class Lab2Block(LabBlock):
         return Lab2Manifest(
             engine=self.engine,
             policy_engines=tuple(self.policy_engines),
-            release=Release(
+            release=ReleaseFile(
                 release.file,
                 tuple(step.replace("~1", "/").replace("~0", "~") for step in steps),
                 release.value,

@@ -11,7 +11,7 @@ import yaml
 
 from graders.documents import load_document
 from graders.faults import BadSubmission
-from graders.lab2.block import Release
+from graders.lab2.block import ReleaseFile
 from graders.lab2.names import ENVIRONMENTS
 
 MOST_FILES = 2000
@@ -46,7 +46,7 @@ class Values:
         }
 
 
-def check_files(root: Path, release: Release) -> None:
+def check_files(root: Path, release: ReleaseFile) -> None:
     """See that the folder can be the content of the fleet's repository.
 
     Raises:
@@ -123,7 +123,7 @@ def fill(text: str, values: Values) -> str:
     return _PLACEHOLDER.sub(lambda place: named.get(place[1], place[0]), _PEM.sub(indented, text))
 
 
-def placed(release: Release, raw: bytes, value: str) -> bytes:
+def placed(release: ReleaseFile, raw: bytes, value: str) -> bytes:
     """The release file with `value` at its pointer; all else stays as it is written.
 
     Raises:
@@ -146,7 +146,7 @@ def placed(release: Release, raw: bytes, value: str) -> bytes:
     return f'{text[:start]}"{value}"{text[end:]}'.encode()
 
 
-def _step(node: yaml.Node | None, step: str, release: Release) -> yaml.Node:
+def _step(node: yaml.Node | None, step: str, release: ReleaseFile) -> yaml.Node:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == step:
@@ -156,7 +156,7 @@ def _step(node: yaml.Node | None, step: str, release: Release) -> yaml.Node:
     raise _no_place(release, node, f"has no {step!r}")
 
 
-def _no_place(release: Release, node: yaml.Node | None, problem: str) -> BadSubmission:
+def _no_place(release: ReleaseFile, node: yaml.Node | None, problem: str) -> BadSubmission:
     return BadSubmission(
         f"what /{'/'.join(release.pointer)} leads to {problem}",
         file=release.file,

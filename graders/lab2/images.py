@@ -10,7 +10,7 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from graders.services.ociimages import Image, new_key, plain_image, signature_image, signature_tag
+from graders.services.ociimages import OciImage, new_key, plain_image, signature_image, signature_tag
 
 VERSIONS = ("v1", "v2", "v3", "v4", "v5", "v6", "v7")
 WEB, CACHE = "web", "cache"
@@ -22,7 +22,7 @@ BROKEN = "v3"
 
 
 @cache
-def images() -> Mapping[str, Image]:
+def images() -> Mapping[str, OciImage]:
     """All of the lab, by `v1` … `v7`, `cache` and those that are not ours; the same bytes each time."""
     web = {version: plain_image(WEB, version) for version in (*VERSIONS, *NOT_OURS)}
     return {**web, CACHE: plain_image(CACHE, "7")}
@@ -33,7 +33,7 @@ def digest_of(version: str) -> str:
     return images()[version].digest
 
 
-def signatures(registry: str, key: ec.EllipticCurvePrivateKey) -> Iterator[tuple[str, Image]]:
+def signatures(registry: str, key: ec.EllipticCurvePrivateKey) -> Iterator[tuple[str, OciImage]]:
     """The signatures of all images, each with its tag, as they are to be in the registry."""
     other = new_key()
     for name, image in images().items():

@@ -14,7 +14,7 @@ from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault
 from graders.lab2.attempts import Change
-from graders.lab2.block import Release
+from graders.lab2.block import ReleaseFile
 from graders.lab2.extras import Manifest, config_map, container, extra_files, pod, service, workload_of
 from graders.lab2.handin import placed
 from graders.lab2.images import NOT_OURS, WEB, digest_of
@@ -42,7 +42,7 @@ _MOST_OUTPUT = 4000
 
 
 @dataclass(frozen=True)
-class Case:
+class TriedCommit:
     """One commit: the files it changes, and whether it breaks something."""
 
     name: str
@@ -50,7 +50,7 @@ class Case:
     files: Mapping[str, bytes | None]
 
 
-def cases(registry: str, image: str) -> list[Case]:
+def cases(registry: str, image: str) -> list[TriedCommit]:
     """Each rule broken in some environment, each environment more than once; and what breaks none."""
 
     def made(name: str, change: Change, kind: str = "Deployment") -> Manifest:
@@ -90,14 +90,17 @@ def cases(registry: str, image: str) -> list[Case]:
         "headless-prod": ("prod", service("lab-headless", clusterIP="None")),
         "two-containers-dev": ("dev", workload_of("Deployment", two)),
     }
-    found = [Case(name, BAD, extra_files(where, {"item.yaml": item})) for name, (where, item) in bad.items()]
-    found += [
-        Case(name, GOOD, extra_files(where, {"item.yaml": item})) for name, (where, item) in good.items()
+    found = [
+        TriedCommit(name, BAD, extra_files(where, {"item.yaml": item})) for name, (where, item) in bad.items()
     ]
-    return [*found, Case("text", GOOD, {"docs/another.txt": b"Nothing of this is deployed.\n"})]
+    found += [
+        TriedCommit(name, GOOD, extra_files(where, {"item.yaml": item}))
+        for name, (where, item) in good.items()
+    ]
+    return [*found, TriedCommit("text", GOOD, {"docs/another.txt": b"Nothing of this is deployed.\n"})]
 
 
-def releases(registry: str, release: Release, raw: bytes) -> list[Case]:
+def releases(registry: str, release: ReleaseFile, raw: bytes) -> list[TriedCommit]:
     """A release of a version that is signed, and of some that are not, or not by the lab."""
 
     def of(version: str) -> dict[str, bytes | None]:
@@ -105,8 +108,8 @@ def releases(registry: str, release: Release, raw: bytes) -> list[Case]:
         value = digest if release.value == "digest" else f"{registry}/{WEB}@{digest}"
         return {release.file: placed(release, raw, value)}
 
-    found = [Case(f"release-{version}", NOT_SIGNED, of(version)) for version in NOT_OURS]
-    return [*found, Case("release-v2", SIGNED, of("v2"))]
+    found = [TriedCommit(f"release-{version}", NOT_SIGNED, of(version)) for version in NOT_OURS]
+    return [*found, TriedCommit("release-v2", SIGNED, of("v2"))]
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Preflight:
     folder: Path
     registry: str
 
-    def try_all(self, bare: Path, base: str, tried: list[Case], recording: Recording) -> None:
+    def try_all(self, bare: Path, base: str, tried: list[TriedCommit], recording: Recording) -> None:
         """Run it on each commit, one after another, made on top of the commit `base` of `bare`.
 
         Raises:
@@ -140,7 +143,7 @@ class Preflight:
             recording.writer.add(self._run(case, clone, recording))
             shutil.rmtree(clone)
 
-    def _run(self, case: Case, clone: Path, recording: Recording) -> ToolRun:
+    def _run(self, case: TriedCommit, clone: Path, recording: Recording) -> ToolRun:
         port = self.registry.rpartition(":")[2]
         mounts = tuple(
             Mount(f"{_TOOLS}/{name}", program.resolve().parent) for name, program in self.programs.items()

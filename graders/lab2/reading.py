@@ -17,7 +17,7 @@ QUIET_RESOURCES = frozenset({"events", "leases"})
 
 
 @dataclass(frozen=True)
-class Limits:
+class ScaledPromises:
     """The learner's promises in seconds, stretched by how slow the machine was."""
 
     scale: float
@@ -27,7 +27,7 @@ class Limits:
     timeout_s: float
 
 
-def limits(bundle: Bundle) -> Limits:
+def limits(bundle: Bundle) -> ScaledPromises:
     """What was promised, as it is to be judged.
 
     Raises:
@@ -35,7 +35,7 @@ def limits(bundle: Bundle) -> Limits:
     """
     block, scale = bundle.manifest.block, bundle.manifest.calibration.scale
     try:
-        return Limits(
+        return ScaledPromises(
             scale,
             *(float(block[name]) * scale for name in ("sync_s", "drift_s", "promote_s", "timeout_s")),
         )

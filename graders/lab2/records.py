@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
-class HandedInFile:
+class RepositoryFile:
     """A text file of the submission as the engine gets it: the grader's values are in their places."""
 
     FILE: ClassVar[str] = "files.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
-from graders.lab2.block import Release
+from graders.lab2.block import ReleaseFile
 from graders.lab2.handin import placed
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.records import Commit
@@ -38,7 +38,9 @@ class ReleaseManager:
         """Where the engine finds the repository."""
         return self._server.url(REPOSITORY)
 
-    def begin(self, files: Mapping[str, bytes], release: Release, executables: Collection[str] = ()) -> str:
+    def begin(
+        self, files: Mapping[str, bytes], release: ReleaseFile, executables: Collection[str] = ()
+    ) -> str:
         """Make the first commit of the branch, with v1 released; gives it."""
         self._clone.mkdir()
         self._git("init", "--quiet", f"--initial-branch={BRANCH}", ".")
@@ -51,7 +53,7 @@ class ReleaseManager:
         self.last_release = self._commit("Begin the fleet with v1", "v1", *whole)
         return self.last_release
 
-    def release(self, version: str, release: Release) -> str:
+    def release(self, version: str, release: ReleaseFile) -> str:
         """Release a version of the web image; gives the commit."""
         with self._lock:
             self._catch_up()
@@ -88,7 +90,7 @@ class ReleaseManager:
             self._catch_up()
             return self._clone
 
-    def _released(self, release: Release, raw: bytes, version: str) -> bytes:
+    def _released(self, release: ReleaseFile, raw: bytes, version: str) -> bytes:
         digest = digest_of(version)
         whole = f"{self._registry}/{WEB}@{digest}"
         return placed(release, raw, digest if release.value == "digest" else whole)

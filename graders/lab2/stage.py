@@ -24,7 +24,7 @@ from graders.scenario.trackmarks import TrackMarks
 T = TypeVar("T")
 
 
-class Engine(Protocol):
+class GitOpsEngine(Protocol):
     """The engine's processes."""
 
     def start(self) -> None:
@@ -46,7 +46,7 @@ class Stage:
 
     hub: LiveCluster
     spokes: Mapping[str, LiveCluster]
-    engine: Engine
+    engine: GitOpsEngine
     manager: ReleaseManager
     readiness: Readiness
     manifest: Lab2Manifest

@@ -28,7 +28,7 @@ _SIGNATURE = "dev.cosignproject.cosign/signature"
 
 
 @dataclass(frozen=True)
-class Image:
+class OciImage:
     """A manifest and the two blobs it names."""
 
     repository: str
@@ -41,7 +41,7 @@ class Image:
         return digest_bytes(self.manifest)
 
 
-def plain_image(repository: str, version: str) -> Image:
+def plain_image(repository: str, version: str) -> OciImage:
     """An image of one small file that says what it is; the same bytes each time."""
     layer = _layer(f"{repository} {version}\n".encode())
     config = _json(
@@ -58,7 +58,7 @@ def plain_image(repository: str, version: str) -> Image:
         "config": {"mediaType": _CONFIG, "size": len(config), "digest": digest_bytes(config)},
         "layers": [{"mediaType": _LAYER, "size": len(layer), "digest": digest_bytes(layer)}],
     }
-    return Image(repository, _json(manifest), (layer, config))
+    return OciImage(repository, _json(manifest), (layer, config))
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -74,7 +74,9 @@ def public_pem(key: ec.EllipticCurvePrivateKey) -> str:
     return public.decode("ascii")
 
 
-def signature_image(key: ec.EllipticCurvePrivateKey, reference: str, repository: str, digest: str) -> Image:
+def signature_image(
+    key: ec.EllipticCurvePrivateKey, reference: str, repository: str, digest: str
+) -> OciImage:
     """What says that the owner of `key` vouches for a digest of `reference`."""
     critical = {
         "identity": {"docker-reference": reference},
@@ -103,10 +105,10 @@ def signature_image(key: ec.EllipticCurvePrivateKey, reference: str, repository:
         "config": {"mediaType": _CONFIG, "size": len(config), "digest": digest_bytes(config)},
         "layers": [layer],
     }
-    return Image(repository, _json(manifest), (payload, config))
+    return OciImage(repository, _json(manifest), (payload, config))
 
 
-def push(registry: str, tagged: Iterable[tuple[str, Image]]) -> None:
+def push(registry: str, tagged: Iterable[tuple[str, OciImage]]) -> None:
     """Bring images to the registry at `registry`, host:port, each by a tag or by its digest.
 
     Raises:

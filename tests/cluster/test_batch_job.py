@@ -14,7 +14,7 @@ from graders.batch.distributed import EndedIndex
 from graders.batch.executor import Batch
 from graders.batch.indexedjob import CONTAINER, QUEUE_LABEL, PodOptions, indexed_job, job_name
 from graders.batch.jobforce import JobWorkforce
-from graders.batch.plan import Plan
+from graders.batch.plan import BatchPlan
 from graders.batch.podfates import index_of
 from graders.course import load_course
 from graders.faults import InfraFault
@@ -104,8 +104,8 @@ def batch_of(tmp_path: Path) -> Batch:
     return Batch(lab=lab, hand_ins=(), results=tmp_path, provider="embedded", jobs=10)
 
 
-def plan_for(count: int) -> Plan:
-    return Plan(name="lab1-0123456789abcdef", works=tuple(f"{number:032x}" for number in range(count)))
+def plan_for(count: int) -> BatchPlan:
+    return BatchPlan(name="lab1-0123456789abcdef", works=tuple(f"{number:032x}" for number in range(count)))
 
 
 @pytest.mark.parametrize(

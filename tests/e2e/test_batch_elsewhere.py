@@ -17,7 +17,7 @@ from graders.batch.distributed import DistributedExecutor, EndedIndex
 from graders.batch.executor import Batch
 from graders.batch.intake import hand_ins_in
 from graders.batch.objects import ObjectPlace
-from graders.batch.plan import Plan
+from graders.batch.plan import BatchPlan
 from graders.batch.run import BatchRow, How, run_batch
 from graders.cohort import Roster
 from graders.course import load_course
@@ -76,7 +76,7 @@ class Processes:
     def at_work(self) -> Sequence[str]:
         return ()
 
-    def work(self, plan: Plan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
+    def work(self, plan: BatchPlan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
         waiting, tries = list(range(len(plan.works))), dict.fromkeys(range(len(plan.works)), 3)
         while waiting:
             some = [(index, self.start(plan, index)) for index in waiting[:2]]
@@ -91,7 +91,7 @@ class Processes:
                     self.ended(index)
                     yield EndedIndex(index, f"{EXITS} {exit_code}" if exit_code else "")
 
-    def start(self, plan: Plan, index: int) -> subprocess.Popen[bytes]:
+    def start(self, plan: BatchPlan, index: int) -> subprocess.Popen[bytes]:
         self.began.append(index)
         return worker(self.place.url, plan.name, index)
 

@@ -23,7 +23,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
 from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.images import digest_of
-from graders.lab2.records import Asked, Commit, Exposure, HandedInFile, Rendering, SecretSeen
+from graders.lab2.records import Asked, Commit, Exposure, Rendering, RepositoryFile, SecretSeen
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab2-reference.tar.xz"
 ENGINE = "gitops"
@@ -32,7 +32,7 @@ CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
 Record = dict[str, Any]
 
 KINDS = (
-    Mark, AuditEvent, WatchEvent, HandedInFile, Rendering, Commit, Asked, AccessAnswer, ToolRun,
+    Mark, AuditEvent, WatchEvent, RepositoryFile, Rendering, Commit, Asked, AccessAnswer, ToolRun,
     SecretSeen, Exposure,
 )  # fmt: skip
 PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)

@@ -10,7 +10,7 @@ import yaml
 
 from graders.documents import load_document, parse
 from graders.faults import BadSubmission
-from graders.lab2.block import Lab2Block, Lab2Manifest, Release
+from graders.lab2.block import Lab2Block, Lab2Manifest, ReleaseFile
 from graders.lab2.handin import Values, check_files, fill, filled, placed
 from graders.lab2.images import digest_of, images
 from graders.lab2.manifests import access_objects, engine_settings, hub_objects
@@ -70,14 +70,14 @@ class TestSubmissionYaml:
 
 
 class TestRelease:
-    RELEASE = Release("values.yaml", ("release", "digest"), "digest")
+    RELEASE = ReleaseFile("values.yaml", ("release", "digest"), "digest")
 
     def test_only_the_value_changes(self) -> None:
         raw = b"# why\nrelease:\n  digest: sha256:0   # here\nother: [1, 2]\n"
         assert placed(self.RELEASE, raw, "sha256:1") == raw.replace(b"sha256:0", b'"sha256:1"')
 
     def test_json_and_lists(self) -> None:
-        release = Release("values.json", ("images", "1"), "digest")
+        release = ReleaseFile("values.json", ("images", "1"), "digest")
         assert placed(release, b'{"images": ["a", "b"]}', "c") == b'{"images": ["a", "c"]}'
 
     @pytest.mark.parametrize("raw", [b"release: {}\n", b"release: [a]\n", b"release: {digest: {}}\n", b"{"])

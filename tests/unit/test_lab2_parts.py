@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
-from graders.lab2.block import Release
+from graders.lab2.block import ReleaseFile
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.images import digest_of, signatures
 from graders.lab2.preflight import BAD, cases, releases
@@ -132,14 +132,14 @@ def test_the_preflight_meets_each_rule_and_each_environment_more_than_once() -> 
     for environment in ("dev", "staging", "prod"):
         assert sum(any(f"clusters/{environment}/" in path for path in case.files) for case in bad) > 1
     assert len(cases(REGISTRY, IMAGE)) - len(bad) == 5
-    release = Release("r.yaml", ("digest",), "reference")
+    release = ReleaseFile("r.yaml", ("digest",), "reference")
     (good,) = (each for each in releases(REGISTRY, release, b"digest: x\n") if each.kind == "signed")
     assert good.files == {"r.yaml": f'digest: "{REGISTRY}/web@{digest_of("v2")}"\n'.encode()}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 def test_the_release_manager_releases_changes_and_takes_back(tmp_path: Path) -> None:
-    release = Release("release.yaml", ("digest",), "digest")
+    release = ReleaseFile("release.yaml", ("digest",), "digest")
     with (
         BundleWriter(tmp_path / "bundle") as writer,
         OwnedFolder("services", "lab2-test") as owner,

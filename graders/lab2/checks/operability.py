@@ -13,7 +13,7 @@ from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import matches
 from graders.lab2.names import ENVIRONMENTS, INSTALL, NAMESPACE, PAPER, WEB
 from graders.lab2.reading import FleetRecord, engine_writes
-from graders.lab2.records import HandedInFile, Rendering
+from graders.lab2.records import Rendering, RepositoryFile
 
 ZONE = "topology.kubernetes.io/zone"
 LEAST_REPLICAS = 3
@@ -122,7 +122,7 @@ def check_inventory(bundle: Bundle) -> None:
 
 
 def _clusters(bundle: Bundle) -> list[Mapping[str, Any]]:
-    text = next((each.text for each in bundle.records(HandedInFile) if each.path == "fleet.yaml"), None)
+    text = next((each.text for each in bundle.records(RepositoryFile) if each.path == "fleet.yaml"), None)
     if text is None:
         raise Unmet("a fleet.yaml", "there is none")
     try:

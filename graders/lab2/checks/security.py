@@ -25,7 +25,7 @@ from graders.lab2.names import (
 )
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
-from graders.lab2.records import Asked, Exposure, HandedInFile, Rendering, SecretSeen
+from graders.lab2.records import Asked, Exposure, Rendering, RepositoryFile, SecretSeen
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
@@ -186,7 +186,7 @@ def check_mesh(bundle: Bundle) -> None:
 @check("posture", tracks=(PAPER,))
 def check_posture(bundle: Bundle) -> None:
     """SECURITY.md says for each control where it is and what shows it, and what is left open."""
-    files = {each.path: each.text for each in bundle.records(HandedInFile)}
+    files = {each.path: each.text for each in bundle.records(RepositoryFile)}
     with Findings() as found:
         if "SECURITY.md" not in files:
             found.miss("there is none", "a SECURITY.md")

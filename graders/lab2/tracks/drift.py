@@ -20,7 +20,7 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 @dataclass(frozen=True)
-class Case:
+class DriftCase:
     """One change: to what object, at which place, by which patch; an empty patch deletes it."""
 
     name: str
@@ -65,7 +65,7 @@ class _Done:
     """A change that was made: how it was before, and the object as it was."""
 
     live: LiveCluster
-    case: Case
+    case: DriftCase
     kube: Kube
     good: Any
     before: Mapping[str, Any] | None
@@ -92,7 +92,7 @@ class _Done:
             self.kube.request("PATCH", case.path, body=patch, content_type=JSON_PATCH)
 
 
-def _change(context: FleetContext, kube: Kube, environment: str, case: Case) -> _Done:
+def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done:
     live = context.stage.spokes[environment]
     before = _object(live, case)
     good = _value(before, case) if before is not None else None
@@ -108,16 +108,16 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: Case) -> 
     return _Done(live, case, kube, good, before)
 
 
-def _object(live: LiveCluster, case: Case) -> Mapping[str, Any] | None:
+def _object(live: LiveCluster, case: DriftCase) -> Mapping[str, Any] | None:
     return live.watches.objects(case.resource, case.namespace).get(case.object)
 
 
-def _value(item: Mapping[str, Any], case: Case) -> Any:
+def _value(item: Mapping[str, Any], case: DriftCase) -> Any:
     return at_pointer(item, case.pointer) if case.pointer else None
 
 
-def _by_name(context: FleetContext) -> dict[str, dict[str, Case]]:
-    found: dict[str, dict[str, Case]] = {}
+def _by_name(context: FleetContext) -> dict[str, dict[str, DriftCase]]:
+    found: dict[str, dict[str, DriftCase]] = {}
     for environment in ENVIRONMENTS:
         declared = (*context.stage.declared[environment], *context.stage.declared["policies"])
         for case in cases_of(declared):
@@ -125,7 +125,7 @@ def _by_name(context: FleetContext) -> dict[str, dict[str, Case]]:
     return found
 
 
-def cases_of(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
+def cases_of(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
     """What can be changed of what Git declares."""
     objects = {(str(o.get("kind")), str(o["metadata"]["name"])): o for o in declared}
     cases = []
@@ -143,27 +143,29 @@ def cases_of(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
                 cases.append(_deployment("cpu-request", place, body, STRATEGIC))
                 break
     if ("Service", CACHE) in objects:
-        cases.append(Case("service", "Service", "services", "v1", CACHE, NAMESPACE))
+        cases.append(DriftCase("service", "Service", "services", "v1", CACHE, NAMESPACE))
     cases += _network_case(declared)
     label = ("metadata", "labels", ENFORCE)
     if at_pointer(objects.get(("Namespace", NAMESPACE)), label) is not None:
         labelled = {"metadata": {"labels": {ENFORCE: "privileged"}}}
-        cases.append(Case("enforce-label", "Namespace", "namespaces", "v1", NAMESPACE, "", label, labelled))
+        cases.append(
+            DriftCase("enforce-label", "Namespace", "namespaces", "v1", NAMESPACE, "", label, labelled)
+        )
     cases += _policy_case(declared)
     return cases
 
 
-def _deployment(name: str, pointer: tuple[str | int, ...], body: Any, content_type: str = MERGE) -> Case:
-    return Case(
+def _deployment(name: str, pointer: tuple[str | int, ...], body: Any, content_type: str = MERGE) -> DriftCase:
+    return DriftCase(
         name, "Deployment", "deployments", "apps/v1", WEB, NAMESPACE, pointer, body, content_type
     )  # fmt: skip
 
 
-def _network_case(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
+def _network_case(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
     for each in declared:
         if each.get("kind") == "NetworkPolicy" and at_pointer(each, ("spec", "ingress")):
             return [
-                Case(
+                DriftCase(
                     "network", "NetworkPolicy", "networkpolicies", "networking.k8s.io/v1",
                     each["metadata"]["name"], NAMESPACE, ("spec", "ingress"), {"spec": {"ingress": [{}]}},
                 )
@@ -171,12 +173,12 @@ def _network_case(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
     return []
 
 
-def _policy_case(declared: Sequence[Mapping[str, Any]]) -> list[Case]:
+def _policy_case(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
     for each in declared:
         actions = at_pointer(each, ("spec", "validationActions"))
         if each.get("kind") == "ValidatingAdmissionPolicyBinding" and actions:
             return [
-                Case(
+                DriftCase(
                     "policy", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
                     "admissionregistration.k8s.io/v1", each["metadata"]["name"], "",
                     ("spec", "validationActions"), {"spec": {"validationActions": ["Audit"]}},

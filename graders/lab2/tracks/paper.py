@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graders.evidence.recording import Recording
-from graders.lab2.records import HandedInFile, Rendering
+from graders.lab2.records import Rendering, RepositoryFile
 from graders.lab2.rendering import Rendered, Renderer, folders, lint, render
 
 _KEPT = ("fleet.yaml", "SECURITY.md")
@@ -19,7 +19,7 @@ def paper(recording: Recording, root: Path, renderer: Renderer) -> dict[str, Ren
         name = path.relative_to(root).as_posix()
         if path.is_file() and not name.startswith(".git/"):
             text = path.read_text("utf-8", "replace") if name in _KEPT else _kinds(path)
-            recording.writer.add(HandedInFile(recording.clock.now(), name, text[:_MOST_CHARS]))
+            recording.writer.add(RepositoryFile(recording.clock.now(), name, text[:_MOST_CHARS]))
     found = {}
     for what, folder in folders(root).items():
         for nth in (1, 2):
