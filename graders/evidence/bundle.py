@@ -34,10 +34,12 @@ from graders.evidence.records import (
     WatchEvent,
 )
 from graders.faults import InfraFault, UsageError
-from graders.kube.nesting import shallow
+from graders.kube.nesting import MOST_DEPTH, shallow
 
 R = TypeVar("R", bound=Record)
 P = TypeVar("P", AuditEvent, WatchEvent)
+
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 class BundleWriter:
@@ -54,7 +56,7 @@ class BundleWriter:
 
     def add(self, record: Record) -> None:
         """Append one record to the file of its type; records that come after `close` are dropped."""
-        line = json.dumps(shallow(_plain(record)), separators=(",", ":"), ensure_ascii=False)
+        line = _line(record)
         with self._lock:
             if not self._closed:
                 self._file(record.FILE).write(line + "\n")
@@ -115,6 +117,14 @@ class Records:
     def watch_events_by_place(self) -> Mapping[tuple[str, str], Sequence[WatchEvent]]:
         """What the grader's own watches saw, by resource and namespace."""
         return _by_place(self.watch_events)
+
+    @cached_property
+    def sightings_by_place(self) -> Mapping[tuple[str, str], Mapping[str, Sequence[WatchEvent]]]:
+        """What the grader's own watches saw, by resource and namespace, and there object by object.
+
+        Objects are told apart by uid and come in the order of appearance.
+        """
+        return {place: _by_uid(seen) for place, seen in self.watch_events_by_place.items()}
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:
@@ -286,6 +296,31 @@ def _by_place(records: Iterable[P]) -> dict[tuple[str, str], list[P]]:
     return places
 
 
+def _by_uid(seen: Iterable[WatchEvent]) -> dict[str, list[WatchEvent]]:
+    objects: dict[str, list[WatchEvent]] = {}
+    for event in seen:
+        objects.setdefault(event.uid, []).append(event)
+    return objects
+
+
+def _line(record: Record) -> str:
+    """A record as JSON, with null for what is nested deeper than anybody needs.
+
+    Text with few opening brackets is not nested deep, so most records need no walk through their values.
+    """
+    fields = _plain(record)
+    try:
+        text = _JSON.encode(fields)
+    except (RecursionError, TypeError):
+        return _JSON.encode(shallow(fields))
+    return text if text.count("{") + text.count("[") <= MOST_DEPTH else _JSON.encode(shallow(fields))
+
+
 def _plain(record: Record) -> dict[str, Any]:
     """The fields of a record; nested values are JSON already, so no deep copy is needed."""
-    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}  # type: ignore[arg-type]
+    return {name: getattr(record, name) for name in _field_names(type(record))}
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graders.faults import InfraFault
@@ -73,7 +74,7 @@ class BundleManifest:
         """T: how long a learner's program has to react, in seconds."""
         return self.calibration.deadline_s
 
-    @property
+    @cached_property
     def learners(self) -> frozenset[str]:
         """API identities of the learner's programs."""
         return frozenset(user for user, role in self.actors.items() if role == Role.LEARNER)

@@ -59,6 +59,7 @@ class TrackRecord:
         self.spaces: Mapping[str, str] = {str(data.get("part", "")): str(data["namespace"]) for data in named}
         cluster = next((str(data["cluster"]) for data in named if data.get("cluster")), "")
         self.records: Records = bundle.on(cluster) if cluster else bundle
+        self._histories: dict[tuple[str, str], list[ObjectHistory]] = {}
 
     @property
     def namespace(self) -> str:
@@ -88,38 +89,45 @@ class TrackRecord:
 
     def histories(self, resource: str, namespace: str | None = None) -> list[ObjectHistory]:
         """Every object of a resource that ever was in the namespace, in order of appearance."""
-        space = namespace or self.namespace
-        by_uid: dict[str, list[WatchEvent]] = {}
-        for event in self.records.watch_events_by_place.get((resource, space), ()):
-            if event.t >= self.end_of(space):
-                break
-            by_uid.setdefault(event.uid, []).append(event)
-        return [
-            ObjectHistory(
-                name=seen[0].name,
-                uid=uid,
-                seen=tuple(seen),
-                gone=seen[-1].t if seen[-1].type == "DELETED" else None,
-            )
-            for uid, seen in by_uid.items()
-        ]
+        place = (resource, namespace or self.namespace)
+        if place not in self._histories:
+            end = self.end_of(place[1])
+            objects = self.records.sightings_by_place.get(place, {})
+            cut = {uid: tuple(event for event in seen if event.t < end) for uid, seen in objects.items()}
+            self._histories[place] = [
+                ObjectHistory(
+                    name=seen[0].name,
+                    uid=uid,
+                    seen=seen,
+                    gone=seen[-1].t if seen[-1].type == "DELETED" else None,
+                )
+                for uid, seen in cut.items()
+                if seen
+            ]
+        return list(self._histories[place])
 
     @cached_property
     def audit(self) -> list[AuditEvent]:
         """All requests to the track's cluster, but those in a namespace that was cleared."""
-        return [event for event in self.records.audit if event.t < self.end_of(event.namespace)]
+        ends = self._ends
+        return [event for event in self.records.audit if event.t < ends.get(event.namespace, math.inf)]
+
+    def audit_of(self, resource: str, namespace: str) -> list[AuditEvent]:
+        """All requests for one resource in one namespace, until that was cleared."""
+        end = self.end_of(namespace)
+        return [
+            event for event in self.records.audit_by_place.get((resource, namespace), ()) if event.t < end
+        ]
 
     def writes(self, resource: str, verb: str, namespace: str | None = None) -> list[AuditEvent]:
         """Accepted writes by anybody but the grader, kubelets and the control plane.
 
         `verb` is the effective one: an apply that makes its object is a `create`.
         """
-        space = namespace or self.namespace
         return [
             event
-            for event in self.records.audit_by_place.get((resource, space), ())
-            if event.t < self.end_of(space)
-            and event.did == verb
+            for event in self.audit_of(resource, namespace or self.namespace)
+            if event.did == verb
             and event.ok
             and event.is_write
             and not event.subresource

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -47,8 +48,9 @@ class Page:
         )
 
 
+@lru_cache(maxsize=32)
 def read_page(text: str) -> Page | str:
-    """The page, or what is wrong with it in words."""
+    """The page, or what is wrong with it in words; who waits for something reads one page many times."""
     families: dict[str, Family] = {}
     counters = set(_COUNTER.findall(text))
     try:

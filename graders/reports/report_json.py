@@ -10,10 +10,7 @@ import json
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from typing import TYPE_CHECKING, Any
 
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
@@ -21,6 +18,9 @@ from graders.model import CriterionScore, GradeReport, Outcome, Verdict
 from graders.reports.critical import Step, critical_path
 from graders.reports.text import clean, number, one_line, plain
 from graders.reports.withheld import for_learners
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 _UNSAID = {
     Verdict.GRADED: "",
@@ -79,6 +79,8 @@ def load_report(path: Path) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the report is not JSON: {error}", file=path) from error
+    from jsonschema.exceptions import best_match  # noqa: PLC0415  (who writes reports need not wait for it)
+
     problem = best_match(_validator().iter_errors(data))
     if problem is not None:
         raise UsageError(
@@ -91,6 +93,8 @@ def load_report(path: Path) -> dict[str, Any]:
 
 @cache
 def _validator() -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+
     return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.store.address import Address
+
+if TYPE_CHECKING:
+    import psycopg
 
 WAITS_S = 30
 """How long a writer waits for another one."""
@@ -71,6 +74,8 @@ def _fault(error: DBAPIError, address: Address) -> KubeproofError | DBAPIError:
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return _of_file(cause, address) or error
+    import psycopg  # noqa: PLC0415  (a store in a file has no need of it)
+
     if isinstance(cause, psycopg.Error):
         return _of_server(cause, error, address) or error
     return error
@@ -94,6 +99,8 @@ def _of_server(cause: psycopg.Error, error: DBAPIError, address: Address) -> Kub
     if cause.sqlstate in _ON_SERVER:
         problem, fix = _ON_SERVER[cause.sqlstate]
         return InfraFault(f"the store {address.shown}: {problem}; {_WHOLE}", fix=fix)
+    import psycopg  # noqa: PLC0415
+
     gone = error.connection_invalidated or isinstance(cause, psycopg.OperationalError)
     if not gone:
         return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import marshal
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -238,11 +239,16 @@ class Recording:
     def store(self, folder: Path) -> Bundle:
         """Write the bundle and open it."""
         folder.mkdir()
-        counts = {f"{part}.jsonl": len(self.parts[part]) for part in PARTS}
+        texts = {
+            part: "".join(json.dumps(record) + "\n" for record in self.parts[part])
+            if part in self.parts
+            else _archived().get(f"{part}.jsonl", "")
+            for part in PARTS
+        }
+        counts = {f"{part}.jsonl": text.count("\n") for part, text in texts.items()}
         (folder / "manifest.json").write_text(json.dumps({**self.manifest, "records": counts}))
-        for part in PARTS:
-            lines = "".join(json.dumps(record) + "\n" for record in self.parts[part])
-            (folder / f"{part}.jsonl").write_text(lines)
+        for part, text in texts.items():
+            (folder / f"{part}.jsonl").write_text(text)
         return Bundle(folder)
 
 
@@ -264,8 +270,14 @@ class _Parts(dict[str, list[Record]]):
 
 
 def _parsed(part: str) -> list[Record]:
-    found: list[Record] = json.loads(f"[{','.join(_archived().get(f'{part}.jsonl', '').splitlines())}]")
+    """The records of a part, each caller's own: a copy by marshal is had in half the time of JSON's."""
+    found: list[Record] = marshal.loads(_marshalled(part))
     return found
+
+
+@cache
+def _marshalled(part: str) -> bytes:
+    return marshal.dumps(json.loads(f"[{','.join(_archived().get(f'{part}.jsonl', '').splitlines())}]"))
 
 
 def _read(kind: type, records: list[Record]) -> tuple[Any, ...]:

@@ -145,12 +145,11 @@ def test_a_folder_with_something_else_is_not_published(tmp_path: Path) -> None:
 class Runner:
     """Classroom 50's runner, with a learner's checkout; `make` stands in for the installation."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bundle: Path) -> None:
         self.folder = folder
         self.checkout = folder / "checkout"
         shutil.copytree(ESSAY, self.checkout)
-        self.bundle = folder / "bundle"
-        write_bundle(self.bundle, lab="essay", course=COURSE, submission=".", provider="embedded")
+        self.bundle = shutil.copytree(bundle, folder / "bundle")
         programs = folder / "bin"
         programs.mkdir()
         (folder / "temp").mkdir()
@@ -180,9 +179,17 @@ class Runner:
         )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of an essay's assignment; each runner has a copy."""
+    folder = tmp_path_factory.mktemp("classroom50") / "bundle"
+    write_bundle(folder, lab="essay", course=COURSE, submission=".", provider="embedded")
+    return folder
+
+
 @pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path)
+def runner(tmp_path: Path, bundled: Path) -> Runner:
+    return Runner(tmp_path, bundled)
 
 
 def test_a_bundle_grades_a_checkout_and_leaves_its_result(runner: Runner) -> None:

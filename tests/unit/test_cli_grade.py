@@ -54,15 +54,16 @@ def test_judge_prints_the_report_and_writes_it_beside_the_bundle(tmp_path: Path)
     assert {"report.json", "report.html", "junit.xml"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_judge_as_json_prints_nothing_else(tmp_path: Path) -> None:
-    done = kubeproof("judge", str(bundle(tmp_path)), "--json", "--out", "elsewhere", cwd=tmp_path)
+def test_judge_as_json_prints_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["judge", str(bundle(tmp_path)), "--json", "--out", "elsewhere"])
     report = json.loads(done.stdout)
     assert (report["schema"], report["verdict"], report["percent"]) == ("kubeproof/report/v1", "graded", 100)
     assert json.loads((tmp_path / "elsewhere" / "report.json").read_text()) == report
 
 
 def test_judge_only_one_check(tmp_path: Path) -> None:
-    done = kubeproof("judge", str(bundle(tmp_path)), "--json", "--only", "retries,scaling", cwd=tmp_path)
+    done = CliRunner().invoke(app, ["judge", str(bundle(tmp_path)), "--json", "--only", "retries,scaling"])
     checks = {outcome["check"] for outcome in json.loads(done.stdout)["outcomes"]}
     assert checks == {"retries", "scaling"}
 
@@ -79,8 +80,8 @@ def test_fail_under_fails_below_and_not_at_the_bound(
 
 def test_what_could_not_be_judged_is_exit_code_3(tmp_path: Path) -> None:
     folder = bundle(tmp_path, lambda r: r.manifest["tracks"]["ttl"].update(status="failed", problem="disk"))
-    done = kubeproof("judge", str(folder), cwd=tmp_path)
-    assert done.returncode == 3
+    done = CliRunner().invoke(app, ["judge", str(folder)])
+    assert done.exit_code == 3
     assert "deadlines" in done.stdout
 
 

@@ -140,7 +140,7 @@ def replay(change: Callable[[Recording], None] = lambda _: None) -> Callable[[Ru
         recording = reference()
         change(recording)
         folder = run.session.folder / "again"
-        bundle = recording.store(folder)
+        bundle = recording.held(folder)
         for record in (
             *bundle.marks, *bundle.audit, *bundle.watch_events, *bundle.scrapes, *bundle.processes,
             *bundle.requests, *bundle.exchanges, *bundle.disturbances, *bundle.tools,

@@ -211,10 +211,8 @@ def _expect_left_alone(found: Findings, story: JobsRecord) -> None:
         gone = next((life.gone for life in lives if life.uid == mark.data["uid"]), None)
         touched = [
             f"{event.verb} at {event.t:.1f} s"
-            for event in story.audit
-            if event.resource == "pods"
-            and event.namespace == mark.data["namespace"]
-            and event.name == mark.data["pod"]
+            for event in story.audit_of("pods", mark.data["namespace"])
+            if event.name == mark.data["pod"]
             # From then on the name is free, and the job's own pod may have it.
             and (gone is None or event.t < gone)
             and event.verb in WRITE_VERBS

@@ -103,10 +103,9 @@ def _take_answer(refusals: _Refusals, bundle: Bundle, subject: Mark) -> None:
 
 def _take_annotations(refusals: _Refusals, story: JobsRecord) -> None:
     """The API server's own admission judged every request for a pod as it came from the operator."""
-    for event in story.audit:
-        if event.user != story.bundle.manifest.learner or event.namespace != story.namespace:
-            continue
-        if event.resource == "pods" and (violations := event.annotations.get(VIOLATIONS)):
+    learner = story.bundle.manifest.learner
+    for event in story.audit_of("pods", story.namespace):
+        if event.user == learner and (violations := event.annotations.get(VIOLATIONS)):
             title = f"the operator's pod {event.name}"
             refusals.add(title, violations.replace("would violate", "violates"))
 
@@ -127,13 +126,11 @@ def _reason(message: str) -> str:
 def _expect_unweakened(found: Findings, story: JobsRecord, subjects: list[Mark]) -> None:
     made = {str(s.data["uid"]) for s in subjects if "uid" in s.data}
     pods = [life for life in story.histories("pods") if life.uid in made]
+    learner = story.bundle.manifest.learner
     refused = [
         event
-        for event in story.audit
-        if (event.user, event.namespace) == (story.bundle.manifest.learner, story.namespace)
-        and event.resource == "pods"
-        and event.verb in ("create", "patch")
-        and event.code == 403
+        for event in story.audit_of("pods", story.namespace)
+        if event.user == learner and event.verb in ("create", "patch") and event.code == 403
     ]
     found.expect(
         pods,
