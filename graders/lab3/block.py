@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from graders.documents import Strict, misfit
 from graders.documents.wording import quote
-from graders.lab3.handin import Chaos, Experiment, Lab3Manifest, Recovery, Scope, Target
+from graders.lab3.handin import Chaos, Experiment, Lab3Manifest, Recovery, RecoveryTarget, Scope
 from graders.lab3.names import CEILINGS
 from graders.lab3.papers.fields import Seconds
 from graders.submissions.block import LabBlock, SubmissionPath
@@ -161,7 +161,7 @@ class Lab3Block(LabBlock):
                 pythonpath=chaos.pythonpath or "",
             ),
             dr=Recovery(tuple(dr.backup), tuple(dr.restore), tuple(dr.verify), dr.every_s),
-            targets=tuple(Target(each.scenario, each.rto_s, each.rpo_s) for each in self.targets),
+            targets=tuple(RecoveryTarget(each.scenario, each.rto_s, each.rpo_s) for each in self.targets),
         )
 
 

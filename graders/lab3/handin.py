@@ -51,7 +51,7 @@ class Recovery:
 
 
 @dataclass(frozen=True)
-class Target:
+class RecoveryTarget:
     """In how many seconds a scenario is over, and how many seconds of writes it may cost."""
 
     scenario: str
@@ -66,9 +66,9 @@ class Lab3Manifest:
     workload: tuple[str, ...]
     chaos: Chaos
     dr: Recovery
-    targets: tuple[Target, ...]
+    targets: tuple[RecoveryTarget, ...]
 
-    def target(self, scenario: str) -> Target:
+    def target(self, scenario: str) -> RecoveryTarget:
         """What was promised for a scenario."""
         return next(each for each in self.targets if each.scenario == scenario)
 
@@ -100,5 +100,5 @@ def manifest_from(block: Mapping[str, Any]) -> Lab3Manifest:
             chaos["pythonpath"],
         ),
         dr=Recovery(tuple(dr["backup"]), tuple(dr["restore"]), tuple(dr["verify"]), dr["every_s"]),
-        targets=tuple(Target(**each) for each in block["targets"]),
+        targets=tuple(RecoveryTarget(**each) for each in block["targets"]),
     )

@@ -7,7 +7,7 @@ from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.drills import LANE_OF
-from graders.lab3.handin import Target
+from graders.lab3.handin import RecoveryTarget
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import (
     CONTROL_PLANE,
@@ -18,7 +18,7 @@ from graders.lab3.names import (
     WORKLOAD,
 )
 from graders.lab3.papers.evidence import DrillEvidence, drilled
-from graders.lab3.papers.files import HandIn, unmet
+from graders.lab3.papers.files import Papers, unmet
 from graders.lab3.papers.report import ReportedRecovery, read_report
 from graders.lab3.recovery.intervals import Interval
 
@@ -33,7 +33,7 @@ _FROM_BACKUP = (CONTROL_PLANE_LOSS, NAMESPACE_DELETED)
 )
 def check_claims(bundle: Bundle, facts: Facts) -> None:
     """What you claim of your recoveries is what your evidence says, and not better than what was measured."""
-    handin = HandIn(bundle)
+    handin = Papers(bundle)
     with (
         unmet("a report and evidence that can be read"),
         Findings("claims that evidence and measurement bear out") as found,
@@ -47,7 +47,9 @@ def check_claims(bundle: Bundle, facts: Facts) -> None:
             _agrees_with_measurement(bundle, told, target, facts, found)
 
 
-def _agrees_with_evidence(handin: HandIn, told: ReportedRecovery, target: Target, found: Findings) -> None:
+def _agrees_with_evidence(
+    handin: Papers, told: ReportedRecovery, target: RecoveryTarget, found: Findings
+) -> None:
     data = handin.json(told.evidence)
     evidence = parse(Document(data, {}, told.evidence), DrillEvidence)
     try:
@@ -71,7 +73,7 @@ def _agrees_with_evidence(handin: HandIn, told: ReportedRecovery, target: Target
 
 
 def _agrees_with_measurement(
-    bundle: Bundle, told: ReportedRecovery, target: Target, facts: Facts, found: Findings
+    bundle: Bundle, told: ReportedRecovery, target: RecoveryTarget, facts: Facts, found: Findings
 ) -> None:
     record = LaneRecord(bundle, LANE_OF[told.scenario])
     for drill in record.drills(told.scenario):

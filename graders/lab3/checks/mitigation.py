@@ -10,8 +10,8 @@ from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import MITIGATED, PAPERS, WORKLOAD
-from graders.lab3.papers.backlog import Backlog
-from graders.lab3.papers.files import HandIn, unmet
+from graders.lab3.papers.backlog import MitigationBacklog
+from graders.lab3.papers.files import Papers, unmet
 from graders.lab3.recovery.intervals import Interval
 
 _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
@@ -24,7 +24,7 @@ _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
 )
 def check_mitigation(bundle: Bundle, facts: Facts) -> None:
     """The first mitigation that is done makes the recovery faster, and as fast as you expect."""
-    record, handin = LaneRecord(bundle, WORKLOAD), HandIn(bundle)
+    record, handin = LaneRecord(bundle, WORKLOAD), Papers(bundle)
     mark = next((mark.data for mark in record.marks if mark.name == "mitigation"), None)
     if mark is None:
         raise InfraFault("the record says nothing of a mitigation")
@@ -45,7 +45,9 @@ def check_mitigation(bundle: Bundle, facts: Facts) -> None:
                 found.miss(f"item {mark['item']} expects {expected_s:g} s, and it took {shown([after])}")
         with unmet("manifests that can be read"):
             item = next(
-                each for each in handin.read("backlog.yaml", Backlog).items if each.id == mark["item"]
+                each
+                for each in handin.read("backlog.yaml", MitigationBacklog).items
+                if each.id == mark["item"]
             )
             workload = list(_documents(handin, "workload"))
             for path, each in _documents(handin, f"{item.mitigation}/{MITIGATED[1]}"):
@@ -63,7 +65,7 @@ def _measured(record: LaneRecord, part: str) -> Interval:
     return counted.counts
 
 
-def _documents(handin: HandIn, folder: str) -> Iterator[tuple[str, object]]:
+def _documents(handin: Papers, folder: str) -> Iterator[tuple[str, object]]:
     for path in handin.below(folder):
         if path.endswith((".yaml", ".yml")):
             for each in read_documents(handin.text(path).encode(), shown_as=path):

@@ -10,9 +10,9 @@ from graders.evidence.bundle import Bundle
 from graders.faults import LocatedError, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.names import BACKLOG, CEILINGS, PAPERS, RUNBOOK, UNKNOWN
-from graders.lab3.papers.backlog import PROJECT, Backlog, BacklogItem
+from graders.lab3.papers.backlog import PROJECT, BacklogItem, MitigationBacklog
 from graders.lab3.papers.fields import instant
-from graders.lab3.papers.files import HandIn, unmet
+from graders.lab3.papers.files import Papers, unmet
 from graders.lab3.papers.journals import DEVIATED, experiment_in, outcomes_of
 from graders.lab3.papers.report import (
     HEADINGS,
@@ -31,7 +31,7 @@ _NOTHING_BY_HAND = "nothing to do by hand"
 @check("report", tracks=(PAPERS,), hint="Compare the report with the files that it names.")
 def check_report(bundle: Bundle, facts: Facts) -> None:
     """Your report is whole, names the files it rests on, and says what they say."""
-    handin = HandIn(bundle)
+    handin = Papers(bundle)
     with unmet("a report as the lab text describes it"):
         report = read_report(handin)
         facts["findings"] = len(report.front.findings)
@@ -52,7 +52,7 @@ def _headings(report: Report, found: Findings) -> None:
             found.miss(f"{report.file}:{section.line}: nothing stands below {heading!r}")
 
 
-def _targets(handin: HandIn, report: Report, found: Findings) -> None:
+def _targets(handin: Papers, report: Report, found: Findings) -> None:
     promised = {(each.scenario, each.rto_s, each.rpo_s) for each in handin.manifest.targets}
     told = [(each.scenario, each.rto_s, each.rpo_s) for each in report.front.targets]
     if set(told) != promised or len(told) != len(promised):
@@ -63,7 +63,7 @@ def _targets(handin: HandIn, report: Report, found: Findings) -> None:
         )
 
 
-def _experiments(handin: HandIn, front: FrontMatter, found: Findings) -> None:
+def _experiments(handin: Papers, front: FrontMatter, found: Findings) -> None:
     wanted = {each.id: each for each in handin.manifest.chaos.experiments}
     told = {each.id: each for each in front.experiments}
     _all_named("experiment", wanted, [each.id for each in front.experiments], found)
@@ -75,7 +75,7 @@ def _experiments(handin: HandIn, front: FrontMatter, found: Findings) -> None:
         _journal_agrees(handin, each, found)
 
 
-def _journal_agrees(handin: HandIn, told: ReportedExperiment, found: Findings) -> None:
+def _journal_agrees(handin: Papers, told: ReportedExperiment, found: Findings) -> None:
     try:
         journal = handin.json(told.journal)
         experiment = handin.document(told.file).data
@@ -95,7 +95,7 @@ def _journal_agrees(handin: HandIn, told: ReportedExperiment, found: Findings) -
         )
 
 
-def _recoveries(handin: HandIn, front: FrontMatter, found: Findings) -> None:
+def _recoveries(handin: Papers, front: FrontMatter, found: Findings) -> None:
     _all_named("recovery from", CEILINGS, [each.scenario for each in front.recoveries], found)
     for each in front.recoveries:
         _digest_holds(handin, each.evidence, each.sha256, found)
@@ -123,7 +123,7 @@ def _all_named(what: str, wanted: Iterable[str], told: list[str], found: Finding
             found.miss(f"there is no {what} {name}")
 
 
-def _digest_holds(handin: HandIn, path: str, told: str, found: Findings) -> None:
+def _digest_holds(handin: Papers, path: str, told: str, found: Findings) -> None:
     there = handin.sha256(path)
     if not there:
         found.miss(f"there is no file {path} in the hand-in")
@@ -137,7 +137,7 @@ def _digest_holds(handin: HandIn, path: str, told: str, found: Findings) -> None
 @check("runbook", tracks=(PAPERS,), hint="Write it for somebody who was not there when it was made.")
 def check_runbook(bundle: Bundle) -> None:
     """Your runbook says for each scenario what is to be done, in what time, and when to give up."""
-    handin = HandIn(bundle)
+    handin = Papers(bundle)
     found_sections = sections(handin.text(RUNBOOK))
     with Findings("a runbook that somebody else can follow") as found:
         for name in (*CEILINGS, UNKNOWN, "verify"):
@@ -184,9 +184,9 @@ def _says(section: Section, scenario: str) -> bool:
 @check("backlog", tracks=(PAPERS,), hint="An item is done when something that can be run shows it.")
 def check_backlog(bundle: Bundle, facts: Facts) -> None:
     """Your backlog answers every grave finding with work that can be checked."""
-    handin = HandIn(bundle)
+    handin = Papers(bundle)
     with unmet("a backlog as the lab text describes it"):
-        items = handin.read(BACKLOG, Backlog).items
+        items = handin.read(BACKLOG, MitigationBacklog).items
         front = read_report(handin).front
         facts["items"] = len(items)
         with Findings("a backlog that can be worked off") as found:
@@ -219,7 +219,7 @@ def _answered(finding: ReportedFinding, items: list[BacklogItem], found: Finding
     )
 
 
-def _refers(handin: HandIn, front: FrontMatter, item: BacklogItem, found: Findings) -> None:
+def _refers(handin: Papers, front: FrontMatter, item: BacklogItem, found: Findings) -> None:
     audits = _audit_ids(handin)
     known = {
         "finding": {each.id for each in front.findings} | audits,
@@ -241,7 +241,7 @@ def _refers(handin: HandIn, front: FrontMatter, item: BacklogItem, found: Findin
         found.miss(f"item {item.id} is due {item.due}, before the last experiment had finished")
 
 
-def _done_shows(handin: HandIn, item: BacklogItem, found: Findings) -> None:
+def _done_shows(handin: Papers, item: BacklogItem, found: Findings) -> None:
     if item.status != "done":
         found.expect(
             item.mitigation is None, "a mitigation where an item is done", f"item {item.id} is {item.status}"
@@ -258,7 +258,7 @@ def _done_shows(handin: HandIn, item: BacklogItem, found: Findings) -> None:
         )
 
 
-def _audit_ids(handin: HandIn) -> set[str]:
+def _audit_ids(handin: Papers) -> set[str]:
     """Ids of what the audits found."""
     ids: set[str] = set()
     for path in ("audits/kube-bench.json", "audits/kube-hunter.json"):

@@ -47,7 +47,7 @@ class Way:
     first_write: Callable[[], float | None] | None = None
 
 
-class Chaos:
+class ExperimentRunner:
     """Runs experiments against one cluster."""
 
     def __init__(self, kit: Kit, recording: Recording, kube: Kube, cluster: str) -> None:

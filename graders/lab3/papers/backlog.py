@@ -34,7 +34,7 @@ class VerifyBy(Strict):
         return [(kind, name) for kind, name in pairs if name is not None]
 
 
-class Expected(Strict):
+class ExpectedEffect(Strict):
     """By how much it should help."""
 
     metric: Literal["rto_s", "rpo_s", "status"]
@@ -53,7 +53,7 @@ class BacklogItem(Strict):
     priority: Literal["P0", "P1", "P2", "P3"]
     due: Stamp
     verify_by: VerifyBy
-    expected: Expected
+    expected: ExpectedEffect
     status: Literal["open", "done", "accepted"]
     mitigation: Text | None = None
     links: Annotated[list[Text], Field(min_length=1)]
@@ -64,7 +64,7 @@ class BacklogItem(Strict):
         return any(link == PROJECT or link.startswith(f"{PROJECT}/") for link in self.links)
 
 
-class Backlog(Strict):
+class MitigationBacklog(Strict):
     """backlog.yaml."""
 
     declared: Annotated[Literal["kubeproof/lab3-backlog/v1"], Field(alias="schema")]

@@ -34,7 +34,7 @@ def unmet(expected: str) -> Iterator[None]:
         raise Unmet(expected, f"{where}: {error.problem}", hint=error.fix) from error
 
 
-class HandIn:
+class Papers:
     """The files of one hand-in."""
 
     def __init__(self, bundle: Bundle) -> None:

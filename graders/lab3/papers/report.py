@@ -14,7 +14,7 @@ from graders.faults import Unmet
 from graders.kube.nesting import read_json, shallow
 from graders.lab3.names import NOTEBOOK, REPORTS
 from graders.lab3.papers.fields import Bounds, Digest, Seconds, Stamp, Text
-from graders.lab3.papers.files import HandIn
+from graders.lab3.papers.files import Papers
 
 HEADINGS = (
     "Summary", "Impact", "Root Causes", "Trigger", "Resolution", "Detection", "Action Items", "Lessons",
@@ -99,7 +99,7 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def read_report(handin: HandIn) -> Report:
+def read_report(handin: Papers) -> Report:
     """The report of a hand-in.
 
     Raises:
@@ -118,7 +118,7 @@ def read_report(handin: HandIn) -> Report:
     return Report(file, parse(document, FrontMatter), document, tuple(sections(body)))
 
 
-def _as_markdown(handin: HandIn) -> str:
+def _as_markdown(handin: Papers) -> str:
     """An executed notebook as a report in Markdown: the output of one cell, then the Markdown cells.
 
     Raises:

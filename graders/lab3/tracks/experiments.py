@@ -8,7 +8,7 @@ from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.lab3.experiments.baseline import baseline
-from graders.lab3.experiments.running import Chaos, Way, readable
+from graders.lab3.experiments.running import ExperimentRunner, Way, readable
 from graders.lab3.experiments.states import PODS, States
 from graders.lab3.handin import Experiment
 from graders.lab3.names import SERVING
@@ -38,7 +38,7 @@ def experiments(setting: LaneSetting) -> None:
         recording.mark(setting.track, "chaos", problem=problem)
         return
     try:
-        chaos = Chaos(setting.kit, recording, kube, live.name)
+        chaos = ExperimentRunner(setting.kit, recording, kube, live.name)
     except ApiRefused as error:
         recording.mark(setting.track, "chaos", problem=str(error))
         return
@@ -54,7 +54,7 @@ def experiments(setting: LaneSetting) -> None:
             _try(setting, chaos, states, experiment)
 
 
-def _try(setting: LaneSetting, chaos: Chaos, states: States, experiment: Experiment) -> None:
+def _try(setting: LaneSetting, chaos: ExperimentRunner, states: States, experiment: Experiment) -> None:
     alone_s, whole_s = _ALONE_S * setting.scale, _WHOLE_S * setting.scale
     for name, state in states.all().items():
         setting.task.update(detail=f"{experiment.id}: hypothesis, {name}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from graders.documents import load_document, parse
 from graders.faults import BadSubmission, InfraFault
 from graders.lab3.names import BACKLOG, MITIGABLE, MITIGATED
-from graders.lab3.papers.backlog import Backlog, BacklogItem
+from graders.lab3.papers.backlog import BacklogItem, MitigationBacklog
 from graders.lab3.world.lane import DrillPlan, Lane
 from graders.lab3.world.workload import DEPLOYMENT
 from graders.polling import NotYet, TimedOut, wait_for
@@ -54,7 +54,7 @@ def _over(lane: Lane, over: Callable[[], None]) -> bool:
 
 
 def _first(root: Path) -> BacklogItem | None:
-    items = parse(load_document(root / BACKLOG, shown_as=BACKLOG), Backlog).items
+    items = parse(load_document(root / BACKLOG, shown_as=BACKLOG), MitigationBacklog).items
     for item in items:
         named = [name for kind, name in item.verify_by.named if kind == "scenario"]
         if item.status == "done" and item.mitigation and named and named[0] in MITIGABLE:

@@ -24,7 +24,7 @@ from graders.lab3.recovery.rto import measure_recovery
 from graders.lab3.recovery.seals import SECRET_BYTES, run_key
 from graders.lab3.recovery.sightings import Episode, Injection
 from graders.lab3.world.backups import Backups, BackupSchedule
-from graders.lab3.world.ledger import Ledger
+from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended, Kit, Scripts
 from graders.lab3.world.starvation import StarvationControl
@@ -94,10 +94,10 @@ class Lane:
     control: StarvationControl
     scripts: Scripts
     schedule: BackupSchedule
-    ledger: Ledger
+    ledger: RecordLedger
     ledgers: ExitStack
     key_of: Callable[[str], bytes]
-    neighbour: Ledger | None = None
+    neighbour: RecordLedger | None = None
     _epochs: int = field(default=1)
 
     @property
@@ -354,8 +354,8 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
 
 def _ledger(
     setting: LaneSetting, name: str, key_of: Callable[[str], bytes], namespace: str = SERVING
-) -> Ledger:
-    return Ledger(
+) -> RecordLedger:
+    return RecordLedger(
         setting.recording,
         setting.live.kube,
         setting.live.name,

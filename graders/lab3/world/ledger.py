@@ -26,7 +26,7 @@ STATUS = "status"
 _ANSWER_S = 5.0
 
 
-class Ledger:
+class RecordLedger:
     """Writes `name` in a namespace: an operation every half second, while its block runs, unless held."""
 
     def __init__(
