@@ -14,16 +14,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
-import graders
-from graders.cli import app
 from graders.evidence.manifest import BundleManifest, TrackResult
 from graders.faults import UsageError
 from graders.gradekey import GradeKey
 from graders.model import GradeReport, Verdict
-from graders.paths import COURSE, REPOSITORY
+from graders.paths import REPOSITORY
 from graders.store import NewGrade, open_store
+from tests.unit.typed_here import typed_here
 
 ESSAYS = {
     "ada": "etcd " + "word " * 60,
@@ -52,14 +50,7 @@ class Class:
 
     def here(self, *arguments: str | Path) -> Result:
         """The command in this process, which is sooner done; nothing of the course stays in it."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(COURSE, str(self.course))
-            patch.setenv("COLUMNS", "200")
-            patch.setattr(graders, "__path__", list(graders.__path__))
-            ran = CliRunner().invoke(app, list(map(str, arguments)))
-        for name in [name for name in sys.modules if name.startswith("graders.essay")]:
-            del sys.modules[name]
-        return ran
+        return typed_here(self.course, *arguments)
 
     def answering(self, answer: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """The command at a terminal, where somebody types an answer."""
@@ -156,8 +147,8 @@ def test_second_thoughts_from_first_to_last(essays: Class) -> None:
         "group: all, points: 1.5}\n  - {id: subject",
     )
     essays.change("rubrics/essay.yaml", "etcd, group: all, points: 1}", "etcd, group: all, points: 0.5}")
-    shown = essays.kubeproof("rescore", essays.store, "--dry-run")
-    assert shown.returncode == 0, shown.stderr
+    shown = essays.here("rescore", essays.store, "--dry-run")
+    assert shown.exit_code == 0, shown.output
     assert "bob essay 1/2 0.5/2 -0.5 1 → 0.5 −0.5 subject: worth 0.5, was 1" in said(shown)
     assert "cyn essay 1/2 1.5/2 +0.5 1 → 1.5 +0.5 length: worth 1.5, was 1" in said(shown)
     assert "ada" not in shown.stdout

@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,7 +20,7 @@ from graders.course import Expected, Lab, load_course
 from graders.faults import CourseError, UsageError
 from graders.gradekey import GradeKey
 from graders.judgement import judge_bundle
-from graders.model import Capability
+from graders.model import Capability, GradeReport
 from graders.outfolder import OutFolder
 from graders.progress import Silent
 from graders.reports import REPORTS, write_reports
@@ -135,20 +136,51 @@ def test_a_patch_that_no_longer_fits_is_refused_before_anything_starts(
 
 def report(lab: Lab, folder: Path, mutate: Mutation, only: tuple[str, ...] = ()) -> dict[str, Any]:
     """The report.json of the reference's record after a change, as the self-test reads it."""
-    recording = reference()
-    mutate(recording)
+    bundle, judged = _graded(lab, mutate, only)
     results = OutFolder(folder, REPORTS)
     results.begin()
     results.recording.parent.mkdir(exist_ok=True)
-    recording.store(results.recording)
+    shutil.copytree(bundle, results.recording)
     results.replace()
-    files = write_reports(judge_bundle(lab, results.bundle, only=only), None, folder)
+    files = write_reports(judged, None, folder)
     results.settle(graded=True)
     found: dict[str, Any] = json.loads(files["json"].read_text(), parse_float=Decimal)
     return found
 
 
+RECORDED: list[Path] = []
+"""Where records are kept for the tests of this module."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Records that were made once are there for every test, and gone with the last."""
+    RECORDED.append(tmp_path_factory.mktemp("recorded"))
+    yield
+    RECORDED.clear()
+    GRADED.clear()
+
+
+GRADED: dict[tuple[str, Mutation, tuple[str, ...]], tuple[Path, GradeReport]] = {}
+"""What was judged already; a change is the same if it is the same function."""
+
+
+def _graded(lab: Lab, mutate: Mutation, only: tuple[str, ...]) -> tuple[Path, GradeReport]:
+    """A record of the reference after a change, to be copied, and what it is worth."""
+    key = (lab.rubric.sha256, mutate, only)
+    if key not in GRADED:
+        recording = reference()
+        mutate(recording)
+        bundle = RECORDED[-1] / f"{len(GRADED)}"
+        recording.store(bundle)
+        GRADED[key] = bundle, judge_bundle(lab, bundle, only=only)
+    return GRADED[key]
+
+
+@cache
 def misses(*tracks: str) -> Mutation:
+    """The change that lets tracks have missed something; of none it is no change."""
+
     def mutate(recording: Recording) -> None:
         for track in tracks:
             recording.miss(track)
@@ -171,17 +203,17 @@ def flaw(*loses: str, with_real_pods: tuple[str, ...] = ()) -> Case:
 
 
 def test_a_reference_that_loses_nothing_is_fine(lab: Lab, tmp_path: Path) -> None:
-    row = compared(REFERENCE, report(lab, tmp_path, lambda _: None))
+    row = compared(REFERENCE, report(lab, tmp_path, misses()))
     assert (row.ok, row.percent, row.lost, row.verdict) == (True, Decimal(100), (), "graded")
 
 
 def test_a_reference_that_loses_something_is_told(lab: Lab, tmp_path: Path) -> None:
-    row = compared(REFERENCE, report(lab, tmp_path, lambda r: r.miss("scaling")))
+    row = compared(REFERENCE, report(lab, tmp_path, misses("scaling")))
     assert (row.ok, row.problem, row.lost) == (False, "surplus loss of scaling", ("scaling",))
 
 
 def test_a_flaw_that_loses_exactly_its_criterion_is_fine(lab: Lab, tmp_path: Path) -> None:
-    assert compared(flaw("scaling"), report(lab, tmp_path, lambda r: r.miss("scaling"))).ok
+    assert compared(flaw("scaling"), report(lab, tmp_path, misses("scaling"))).ok
 
 
 def test_a_flaw_that_loses_more_is_told(lab: Lab, tmp_path: Path) -> None:
@@ -190,12 +222,12 @@ def test_a_flaw_that_loses_more_is_told(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_flaw_that_nobody_notices_is_told(lab: Lab, tmp_path: Path) -> None:
-    row = compared(flaw("scaling", "suspend"), report(lab, tmp_path, lambda r: r.miss("suspend")))
+    row = compared(flaw("scaling", "suspend"), report(lab, tmp_path, misses("suspend")))
     assert row.problem == "did not lose scaling"
 
 
 def test_a_flaw_that_loses_another_criterion_is_told_both_ways(lab: Lab, tmp_path: Path) -> None:
-    row = compared(flaw("scaling"), report(lab, tmp_path, lambda r: r.miss("suspend")))
+    row = compared(flaw("scaling"), report(lab, tmp_path, misses("suspend")))
     assert row.problem == "surplus loss of suspend; did not lose scaling"
 
 
@@ -205,26 +237,26 @@ def test_a_focused_run_holds_only_what_it_ran_against_the_flaw(lab: Lab, tmp_pat
 
 
 def test_what_a_cluster_cannot_show_is_no_loss(lab: Lab, tmp_path: Path) -> None:
-    found = report(lab, tmp_path, lambda _: None)
+    found = report(lab, tmp_path, misses())
     assert any(criterion["status"] == "unsupported" for criterion in found["criteria"])
     assert compared(REFERENCE, found).lost == ()
 
 
 def test_what_a_flaw_loses_on_other_clusters_is_not_asked_of_this_one(lab: Lab, tmp_path: Path) -> None:
-    found = report(lab, tmp_path, lambda r: r.miss("scaling"))
+    found = report(lab, tmp_path, misses("scaling"))
     assert compared(flaw("scaling", with_real_pods=("in-cluster",)), found).ok
     found["provenance"]["capabilities"].append("real-pods")
     row = compared(flaw("scaling", with_real_pods=("in-cluster",)), found)
     assert (row.expected, row.problem) == (("scaling", "in-cluster"), "did not lose in-cluster")
 
 
+def _on_a_full_disk(r: Recording) -> None:
+    r.manifest["tracks"]["scaling"].update(status="failed", problem="the disk is full")
+
+
 @pytest.mark.parametrize("case", [REFERENCE, STARTER, flaw("scaling")], ids=lambda case: case.name)
 def test_what_could_not_be_graded_is_never_fine(case: Case, lab: Lab, tmp_path: Path) -> None:
-    found = report(
-        lab,
-        tmp_path,
-        lambda r: r.manifest["tracks"]["scaling"].update(status="failed", problem="the disk is full"),
-    )
+    found = report(lab, tmp_path, _on_a_full_disk)
     row = compared(case, found)
     assert (row.verdict, row.percent) == ("ungraded", None)
     assert row.problem.startswith("ungraded: ")
@@ -275,7 +307,7 @@ def graded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 
 DONE: dict[str, Mutation] = {
-    "reference": lambda _: None,
+    "reference": misses(),
     "never-shrinks": misses("scaling"),
     "service-without-owner": misses("scaling"),
 }

@@ -21,6 +21,7 @@ from graders.reports.registry import SIGNATURE
 from graders.verification import hand_ins
 from graders.verification.commits import checked_out
 from graders.verification.comparing import differences
+from tests.unit.typed_here import typed_here
 
 COURSE = REPOSITORY / "tests" / "tinycourse"
 ESSAY = COURSE / "solutions" / "essay" / "reference"
@@ -40,11 +41,11 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("signed")
     shutil.copytree(ESSAY, top / "essay")
     (top / "essay" / "essay.md").write_text("Too short, but etcd.\n")
-    done = kubeproof("grade", "essay", top / "essay", "--out", top / "results", "--learner", "ada")
-    assert done.returncode == 0, done.stderr
+    done = typed_here(COURSE, "grade", "essay", top / "essay", "--out", top / "results", "--learner", "ada")
+    assert done.exit_code == 0, done.output
     secret, _ = new_keys(top / "keys")
-    done = kubeproof("sign", top / "results", "--key", secret)
-    assert done.returncode == 0, done.stderr
+    done = typed_here(COURSE, "sign", top / "results", "--key", secret)
+    assert done.exit_code == 0, done.output
     return top
 
 
@@ -63,11 +64,13 @@ class Class:
 
     def verify(self, *options: str | Path) -> tuple[int, dict[str, dict[str, Any]]]:
         folders = (self.folder / "reports", self.folder / "submissions")
-        done = kubeproof("verify", "essay", *folders, "--json", "--out", self.folder / "again", *options)
-        assert "Traceback" not in done.stderr
+        done = typed_here(
+            COURSE, "verify", "essay", *folders, "--json", "--out", self.folder / "again", *options
+        )
+        assert isinstance(done.exception, SystemExit | None), done.exception
         document = json.loads(done.stdout)
         assert document["schema"] == "kubeproof/verify/v1"
-        return done.returncode, {each["learner"]: each for each in document["findings"]}
+        return done.exit_code, {each["learner"]: each for each in document["findings"]}
 
     @property
     def key(self) -> tuple[str, Path]:
