@@ -8,7 +8,16 @@ from pathlib import Path
 
 from graders.batch.objects import ObjectPlace
 from graders.batch.packing import BadPack, sha256_of, unpack
-from graders.batch.plan import MOST_PACK_BYTES, Keys, ResultMarker, pack_object, read_document
+from graders.batch.plan import (
+    MOST_PACK_BYTES,
+    RESULTS,
+    Keys,
+    ResultMarker,
+    is_done,
+    pack_object,
+    read_document,
+    results_of,
+)
 from graders.batch.results import Results
 from graders.batch.work import Work
 from graders.evidence.digest import bundle_digest
@@ -44,9 +53,8 @@ class Collector:
             InfraFault: the place is out of reach.
         """
         found: dict[str, list[str]] = {}
-        for name in self.place.names("results/"):
-            work, _, rest = name.removeprefix("results/").partition(".")
-            if work in self._left and (also_open or rest.startswith("done.")):
+        for work, name in self._markers():
+            if also_open or is_done(name):
                 found.setdefault(work, []).append(name)
         for work, names in found.items():
             yield from self._first(work, names)
@@ -55,7 +63,7 @@ class Collector:
         """The result of a work, if one is there that is whole and was not given."""
         if work in self._left:
             # What is done counts before what could not be graded: its name sorts first.
-            yield from self._first(work, self.place.names(f"results/{work}."))
+            yield from self._first(work, self.place.names(results_of(work)))
 
     def ungraded(self, work: str, problem: str) -> Iterator[NewGrade]:
         """That a work is ungraded because of `problem`, if no result of it was given."""
@@ -65,10 +73,14 @@ class Collector:
 
     def set_aside_open(self) -> None:
         """Remove what says of works not collected that they could not be graded: they are tried again."""
-        for name in self.place.names("results/"):
-            work, _, rest = name.removeprefix("results/").partition(".")
-            if work in self._left and rest.startswith("open."):
+        for _, name in self._markers():
+            if not is_done(name):
                 self.place.remove(name)
+
+    def _markers(self) -> list[tuple[str, str]]:
+        """Works not collected, each with the name of a result of it."""
+        found = [(name.split("/")[1], name) for name in self.place.names(RESULTS)]
+        return [(work, name) for work, name in found if work in self._left]
 
     def _first(self, work: str, names: list[str]) -> Iterator[NewGrade]:
         """The first of these results that is whole; those before it are told, and removed."""
@@ -79,6 +91,7 @@ class Collector:
                 learner = self.works[work].hand_in.learner_id
                 self.progress.say(f"{learner}: the result {self.place.url}/{name} {error}: not taken")
                 self.place.remove(name)
+                self.results.drop(self.works[work])
                 continue
             self._left.discard(work)
             yield grade
@@ -96,8 +109,8 @@ class Collector:
             return self.results.told(work, Verdict.UNGRADED, marker.problem)
         making = self.results.making(work)
         packed, out = making / "result.tar.gz", making / "out"
-        there = self.place.fetch(pack_object(marker.pack), packed)
-        if not there or sha256_of(packed) != marker.pack or packed.stat().st_size > MOST_PACK_BYTES:
+        there = self.place.fetch(pack_object(marker.pack), packed, MOST_PACK_BYTES)
+        if not there or sha256_of(packed) != marker.pack:
             # Removed, so that the next worker's pack can stand there.
             self.place.remove(pack_object(marker.pack))
             raise _NotWhole("has a pack that does not have the digest its worker noted")

@@ -82,26 +82,24 @@ class ObjectPlace:
                 return None
         return bytes(content) if len(content) <= most_bytes else None
 
-    def fetch(self, name: str, file: Path) -> bool:
-        """Copy an object to the new file `file`; false where there is none."""
+    def fetch(self, name: str, file: Path, most_bytes: int) -> bool:
+        """Copy an object to the new file `file`; false where there is none, or it is too large."""
         with self._reached(f"reading {name}"):
             try:
+                self._fs.invalidate_cache()
+                if self._fs.size(self._path(name)) > most_bytes:
+                    return False
                 self._fs.get_file(self._path(name), str(file))
             except FileNotFoundError:
                 return False
         return True
 
-    def names(self, prefix: str) -> list[str]:
-        """The names of whole objects that begin with `prefix`, a folder and perhaps the start of a name."""
-        folder, _, start = prefix.rpartition("/")
+    def names(self, folder: str) -> list[str]:
+        """The names of the whole objects in a folder, and in those within it, sorted."""
         with self._reached(f"listing {folder}"):
             self._fs.invalidate_cache()
-            try:
-                found = self._fs.ls(self._path(folder), detail=False)
-            except FileNotFoundError:
-                return []
-        bare = (str(each).rstrip("/").rpartition("/")[2] for each in found)
-        return sorted(f"{folder}/{name}" for name in bare if name.startswith(start) and _PART not in name)
+            found = [str(each) for each in self._fs.find(self._path(folder))]
+        return sorted(each[len(self._root) + 1 :] for each in found if _PART not in each)
 
     def remove(self, name: str) -> None:
         """Have no object of that name."""

@@ -5,7 +5,7 @@
 `plans/<plan>/<index>.json`             an `IndexWork`: what the worker of that index grades
 `plans/<plan>/plan.json`                a `Plan`: whose work the indexes are
 `packs/<sha256>.tar.gz`                 a report with its bundle, by the digest of its bytes
-`results/<work>.<done|open>.<id>.json`  a `ResultMarker`, written last: the pack it names is whole
+`results/<work>/<done|open>.<id>.json`  a `ResultMarker`, written last: the pack it names is whole
 ======================================  ==================================================================
 """
 
@@ -21,6 +21,7 @@ from graders.batch.work import Work
 from graders.gradekey import GradeKey
 from graders.model import Verdict
 
+RESULTS = "results"
 MOST_DOCUMENT_BYTES = 4 << 20
 MOST_PACK_BYTES = 1 << 30
 
@@ -99,7 +100,17 @@ class ResultMarker(_ObjectDocument):
     def name(self) -> str:
         """The object that it is."""
         state = "done" if self.done else "open"
-        return f"results/{self.work}.{state}.{hashlib.sha256(self.content()).hexdigest()[:16]}.json"
+        return f"{results_of(self.work)}/{state}.{hashlib.sha256(self.content()).hexdigest()[:16]}.json"
+
+
+def results_of(work: str) -> str:
+    """The folder of a work's markers."""
+    return f"{RESULTS}/{work}"
+
+
+def is_done(marker: str) -> bool:
+    """Whether a marker's name says that its work needs no other worker."""
+    return marker.rpartition("/")[2].startswith("done.")
 
 
 D = TypeVar("D", bound=_ObjectDocument)

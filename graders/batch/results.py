@@ -45,6 +45,10 @@ class Results:
         making.mkdir(parents=True)
         return making
 
+    def drop(self, work: Work) -> None:
+        """Remove what `making` gave."""
+        remove_tree(self._home(work) / _MAKING)
+
     def keep(self, work: Work, out: Path) -> NewGrade:
         """Put `out`, a report and perhaps its bundle, in its place; what else `making` gave is removed.
 
@@ -55,7 +59,7 @@ class Results:
         write_json(out / _KEY, asdict(work.key))
         place = next(each for each in self._places(work) if not each.exists())
         out.rename(place)
-        remove_tree(self._home(work) / _MAKING)
+        self.drop(work)
         return _new_grade(work, place)
 
     def left_behind(self, work: Work) -> NewGrade | None:

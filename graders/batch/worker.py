@@ -24,12 +24,15 @@ from graders.batch.intake import HandIn
 from graders.batch.objects import ObjectPlace
 from graders.batch.packing import BadPack, pack, sha256_of, unpack
 from graders.batch.plan import (
+    MOST_PACK_BYTES,
     IndexWork,
     Keys,
     ResultMarker,
     assignment_object,
+    is_done,
     pack_object,
     read_document,
+    results_of,
     submission_object,
 )
 from graders.batch.work import Work, work_of
@@ -91,7 +94,13 @@ def work_on(
             fix="name a --plan that a batch made there",
         )
     done = next(
-        (found for name in place.names(f"results/{given.work}.done.") if (found := _whole(place, name))), None
+        (
+            found
+            for name in place.names(results_of(given.work))
+            if is_done(name)
+            if (found := _whole(place, name))
+        ),
+        None,
     )
     if done is not None:
         progress.say(f"{given.learner_id}: graded already, by {done.worker}")
@@ -126,7 +135,7 @@ def _fetched(place: ObjectPlace, given: IndexWork, course: Course, scratch: Path
     """The submission, seen to be the one that was handed in, and its grade key to be the batch's."""
     packed, folder = scratch / "submission.tar.gz", scratch / "submission"
     name = submission_object(given.submission)
-    if not place.fetch(name, packed) or sha256_of(packed) != given.packed:
+    if not place.fetch(name, packed, MOST_PACK_BYTES) or sha256_of(packed) != given.packed:
         raise UsageError(
             f"{place.url}/{name} is not what was handed in",
             fix="run the batch again: it sends it anew",

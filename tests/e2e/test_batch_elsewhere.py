@@ -150,7 +150,7 @@ def test_a_worker_killed_and_a_result_tampered_with_leave_the_gradebook_as_the_l
     workers, told = Processes(place, kill_one, tamper), Silent()
     with running_server() as server, open_store(server.url()) as store:
         rows = graded(batch, store, workers, told)
-        assert not any(row.open for row in rows)
+        assert [row.problem for row in rows if row.open] == []
         assert gradebook(store) == local_gradebook(batch, tmp_path)
         assert all(grade.bundle_digest for grade in store.grades(verdict=Verdict.GRADED))
         again = Processes(place)
@@ -183,11 +183,11 @@ def test_a_second_worker_of_an_index_changes_nothing(
 ) -> None:
     plans: list[str] = []
     workers = Processes(place)
-    workers.ended = lambda index: plans.append(place.names("plans/")[0])
+    workers.ended = lambda index: plans.append(place.names("plans")[0])
     with open_store(tmp_path / "class.db") as store:
         graded(replace(batch, hand_ins=batch.hand_ins[:1]), store, workers, Silent())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "objects").rglob("*")}
-    second = worker(place.url, plans[0].rpartition("/")[2], 0, subprocess.PIPE)
+    second = worker(place.url, plans[0].split("/")[1], 0, subprocess.PIPE)
     told = second.communicate(timeout=120)[1].decode()
     assert second.returncode == 0
     assert "ada: graded already, by" in told
@@ -203,7 +203,7 @@ def test_what_hangs_is_ungraded_and_is_tried_again_when_somebody_says_so(
         assert row.open
         assert row.problem == "the harness hung: the grading did not end within 0 s"
         (again,) = graded(replace(only_ada, retry_ungraded=True), store, Processes(place), Silent())
-        assert (again.how, again.open) == (How.GRADED, False)
+        assert (again.how, again.open) == (How.GRADED, False), again.problem
 
 
 def test_a_place_that_goes_away_is_told_and_nothing_is_lost(
@@ -224,7 +224,7 @@ def test_a_place_that_goes_away_is_told_and_nothing_is_lost(
         away.rename(objects)
         again = Processes(place)
         rows = graded(few, store, again, Silent())
-    assert not any(row.open for row in rows)
+    assert [row.problem for row in rows if row.open] == []
     assert len(again.began) < len(few.hand_ins)
 
 

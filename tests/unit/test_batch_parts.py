@@ -111,20 +111,21 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectPlace:
 def test_objects_are_put_read_listed_and_removed(place: ObjectPlace, tmp_path: Path) -> None:
     place.expect()
     (tmp_path / "file").write_bytes(b"from a file")
-    place.put("results/a.done.1.json", b"{}")
-    place.put("results/ab.open.2.json", tmp_path / "file")
-    assert place.names("results/") == ["results/a.done.1.json", "results/ab.open.2.json"]
-    assert place.names("results/a.") == ["results/a.done.1.json"]
-    assert place.names("nothing/") == []
-    assert place.read("results/ab.open.2.json", 100) == b"from a file"
-    assert place.read("results/ab.open.2.json", 5) is None
+    place.put("results/a/done.1.json", b"{}")
+    place.put("results/ab/open.2.json", tmp_path / "file")
+    assert place.names("results") == ["results/a/done.1.json", "results/ab/open.2.json"]
+    assert place.names("results/a") == ["results/a/done.1.json"]
+    assert place.names("nothing") == []
+    assert place.read("results/ab/open.2.json", 100) == b"from a file"
+    assert place.read("results/ab/open.2.json", 5) is None
     assert place.read("results/none", 5) is None
-    assert place.fetch("results/ab.open.2.json", tmp_path / "back")
-    assert not place.fetch("results/none", tmp_path / "nothing")
+    assert place.fetch("results/ab/open.2.json", tmp_path / "back", 11)
+    assert not place.fetch("results/ab/open.2.json", tmp_path / "large", 10)
+    assert not place.fetch("results/none", tmp_path / "nothing", 11)
     assert (tmp_path / "back").read_bytes() == b"from a file"
-    place.remove("results/a.done.1.json")
-    place.remove("results/a.done.1.json")
-    assert not place.has("results/a.done.1.json")
+    place.remove("results/a/done.1.json")
+    place.remove("results/a/done.1.json")
+    assert not place.has("results/a/done.1.json")
 
 
 @pytest.mark.parametrize("url", ["", "class", "s3://", "file://class", "nothing://class", "://x"])
@@ -143,9 +144,9 @@ def test_a_place_out_of_reach_is_told(tmp_path: Path) -> None:
 def test_a_marker_says_who_it_is_and_what_is_none_is_not_read(place: ObjectPlace) -> None:
     key = Keys(record="1" * 64, judge="2" * 64, score="3" * 64)
     marker = ResultMarker(work="a" * 32, key=key, verdict=Verdict.GRADED, pack="4" * 64)
-    assert marker.name.startswith(f"results/{'a' * 32}.done.")
+    assert marker.name.startswith(f"results/{'a' * 32}/done.")
     assert marker.model_copy(update={"verdict": Verdict.UNGRADED}).name.startswith(
-        f"results/{'a' * 32}.open."
+        f"results/{'a' * 32}/open."
     )
     place.put(marker.name, marker.content())
     assert read_document(place, marker.name, ResultMarker) == marker
