@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 
 from graders.batch.executor import Batch, ExecutorOptions, Keep
 from graders.batch.grading import Grader
@@ -46,7 +47,8 @@ class LocalExecutor:
                 raise
 
 
-def executor(options: ExecutorOptions) -> LocalExecutor:
+@contextmanager
+def executor(options: ExecutorOptions) -> Iterator[LocalExecutor]:
     """This machine, of which nothing can be said.
 
     Raises:
@@ -57,4 +59,4 @@ def executor(options: ExecutorOptions) -> LocalExecutor:
             f"--{name} is for --executor kubernetes, and this is local",
             fix=f"add --executor kubernetes, or leave --{name} out",
         )
-    return LocalExecutor()
+    yield LocalExecutor()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
 
 from graders.batch.executor import Executor, ExecutorOptions
@@ -12,16 +13,16 @@ MODULES: Mapping[str, str] = {
     "local": "graders.batch.local",
     "kubernetes": "graders.batch.incluster",
 }
-"""Each has an `executor(options)`, and is imported when it is asked for."""
+"""Each has an `executor(options)`, a context manager, and is imported when it is asked for."""
 
 
-def executor_named(name: str, options: ExecutorOptions) -> Executor:
-    """The executor of that name.
+def executor_named(name: str, options: ExecutorOptions) -> AbstractContextManager[Executor]:
+    """The executor of that name, for as long as the block runs.
 
     Raises:
         UsageError: there is none, or the options are not for it. InfraFault: it cannot be had.
     """
     if name not in MODULES:
         raise UsageError(f"there is no executor {name!r}", fix=f"use one of {', '.join(MODULES)}")
-    found: Executor = import_module(MODULES[name]).executor(options)
+    found: AbstractContextManager[Executor] = import_module(MODULES[name]).executor(options)
     return found

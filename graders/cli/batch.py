@@ -112,13 +112,13 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     kubeconfig: Annotated[
         Path | None,
         typer.Option(
-            help="In pods: whose cluster. [$KUBECONFIG, or ~/.kube/config]",
+            help="In pods: the kubeconfig of their cluster. [$KUBECONFIG, or ~/.kube/config]",
             show_default=False,
             rich_help_panel=_PODS,
         ),
     ] = None,
     context: Annotated[
-        str, typer.Option(help="In pods: the kubeconfig's context.", rich_help_panel=_PODS)
+        str, typer.Option(help="In pods: its context, which is never guessed.", rich_help_panel=_PODS)
     ] = "",
 ) -> None:
     """Grade a class, and keep every grade in a store. Whatever ends it, the same command goes on.
@@ -128,7 +128,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
 
     Example: kubeproof batch 1 submissions/ --roster roster.csv --store class.db
 
-    In a cluster: kubeproof batch 1 submissions/ --executor kubernetes --image IMAGE --objects s3://bucket/class
+    In a cluster: kubeproof batch 1 subs/ --executor kubernetes --context NAME --image IMAGE --objects URL
 
     From Git: kubeproof batch 1 https://git.example.org/{learner}/lab1.git --ref main --roster roster.csv
     """
@@ -149,7 +149,6 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
         kubeconfig=kubeconfig,
         context=context,
     )
-    grades = executor_named(executor, options)
     chosen = provider or (_IN_PODS if elsewhere else default_provider())
     if elsewhere and chosen != _IN_PODS:
         raise UsageError(f"a pod has no cluster by {chosen}", fix="leave --provider out")
@@ -159,6 +158,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     people = load_roster(roster) if roster else None
     rules = load_policy(policy, labs=course.slugs, roster=people) if policy else None
     with (
+        executor_named(executor, options) as grades,
         TerminalProgress(Screen(stderr=True)) as progress,
         open_store(store, progress=progress) as opened,
         TemporaryDirectory(prefix="kubeproof-fetched-") as fetched,

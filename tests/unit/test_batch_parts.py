@@ -187,11 +187,16 @@ def test_options_that_cannot_be_are_told(more: dict[str, str], told: str) -> Non
         ("local", {"image": "x"}, "--image is for --executor kubernetes, and this is local"),
         ("kubernetes", {"objects": "s3://a/b"}, "--executor kubernetes needs --image"),
         ("kubernetes", {"image": "x"}, "--executor kubernetes needs --objects"),
+        (
+            "kubernetes",
+            {"image": "x", "objects": "memory://a", "kubeconfig": Path("nope")},
+            "there is no kubeconfig at nope",
+        ),
     ],
 )
 def test_an_executor_that_cannot_be_is_told(name: str, options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        executor_named(name, ExecutorOptions(**options))
+    with pytest.raises(UsageError, match=told), executor_named(name, ExecutorOptions(**options)):
+        pass
 
 
 @pytest.mark.parametrize("text", ["", "-1", "x", "1.5", "٣", "123456789"])
