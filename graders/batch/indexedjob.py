@@ -27,6 +27,8 @@ USER = 10001
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _QUANTITY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9./:@_-]{0,254}")
+_DISK = "4Gi"
+"""Promised, and not limited: a pod that is evicted for having more would be replaced for ever."""
 _KEPT_S = 7 * 86400
 _AROUND_S = 900
 _LEAVES_S = 40
@@ -155,7 +157,7 @@ def _pod(options: PodOptions, plan: str, most_s: float) -> dict[str, Any]:
         "args": ["batch-worker", "--objects", options.objects, "--plan", plan],
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "KUBEPROOF_AT_ONCE", "value": "1"}],  # noqa: S108
         "resources": {
-            "requests": {"cpu": options.cpu, "memory": options.memory},
+            "requests": {"cpu": options.cpu, "memory": options.memory, "ephemeral-storage": _DISK},
             "limits": {"memory": options.memory},
         },
         "securityContext": {

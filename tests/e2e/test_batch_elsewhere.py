@@ -29,7 +29,7 @@ from graders.progress import Progress, Silent
 from graders.store import GradeStore, open_store
 from tests.unit.postgres_server import running_server
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 COURSE = REPOSITORY / "tests" / "tinycourse"
 ESSAYS = COURSE / "solutions" / "essay"
@@ -129,6 +129,7 @@ def local_gradebook(batch: Batch, tmp_path: Path) -> dict[str, tuple[str, str]]:
         return gradebook(store)
 
 
+@pytest.mark.scale
 def test_a_worker_killed_and_a_result_tampered_with_leave_the_gradebook_as_the_local_one(
     batch: Batch, place: ObjectPlace, tmp_path: Path
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_worker_killed_and_a_result_tampered_with_leave_the_gradebook_as_the_l
     assert again.began == []
 
 
+@pytest.mark.cluster
 def test_a_store_that_is_lost_costs_no_second_grading(
     batch: Batch, place: ObjectPlace, tmp_path: Path
 ) -> None:
@@ -178,6 +180,7 @@ def test_a_store_that_is_lost_costs_no_second_grading(
     assert again.began == []
 
 
+@pytest.mark.cluster
 def test_a_second_worker_of_an_index_changes_nothing(
     batch: Batch, place: ObjectPlace, tmp_path: Path
 ) -> None:
@@ -194,6 +197,7 @@ def test_a_second_worker_of_an_index_changes_nothing(
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "objects").rglob("*")} == before
 
 
+@pytest.mark.scale
 def test_what_hangs_is_ungraded_and_is_tried_again_when_somebody_says_so(
     batch: Batch, place: ObjectPlace, tmp_path: Path
 ) -> None:
@@ -206,6 +210,7 @@ def test_what_hangs_is_ungraded_and_is_tried_again_when_somebody_says_so(
         assert (again.how, again.open) == (How.GRADED, False), again.problem
 
 
+@pytest.mark.scale
 def test_a_place_that_goes_away_is_told_and_nothing_is_lost(
     batch: Batch, place: ObjectPlace, tmp_path: Path
 ) -> None:
@@ -228,6 +233,7 @@ def test_a_place_that_goes_away_is_told_and_nothing_is_lost(
     assert len(again.began) < len(few.hand_ins)
 
 
+@pytest.mark.cluster
 def test_a_worker_with_other_code_grades_nothing(batch: Batch, place: ObjectPlace, tmp_path: Path) -> None:
     other = replace(batch, hand_ins=batch.hand_ins[:1])
     rubric = replace(other.lab.rubric, sha256="another")
@@ -239,6 +245,7 @@ def test_a_worker_with_other_code_grades_nothing(batch: Batch, place: ObjectPlac
     assert not (tmp_path / "objects" / "results").exists()
 
 
+@pytest.mark.cluster
 def test_a_worker_of_no_plan_says_so(place: ObjectPlace) -> None:
     process = worker(place.url, "none", 0, subprocess.PIPE)
     assert "has no plan none with index 0" in process.communicate(timeout=60)[1].decode()
