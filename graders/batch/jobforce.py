@@ -145,8 +145,7 @@ class _Watch:
         if over and reason == "PodFailurePolicy":
             raise InfraFault(
                 f"Job {self.name} was ended ({_first_failure(pods) or message})",
-                fix="build the image from this checkout, with the Python of this command: "
-                + self.force.options.image,
+                fix=f"build {self.force.options.image} from this checkout, with the Python of this command",
             )
         if over:
             return [], True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +153,9 @@ def test_the_manifest_is_taken_as_it_is_and_asks_for_no_privilege(
     assert answer.body["metadata"]["labels"].get(QUEUE_LABEL, "") == more.get("queue", "")
 
 
-def test_trouble_is_retried_a_disruption_costs_nothing_and_what_fails_says_why(
-    kube: Kube, options: PodOptions, tmp_path: Path
-) -> None:
-    script = {0: [HARNESS, DONE], 1: [EVICTED, EVICTED, EVICTED, DONE], 2: [UNUSABLE], 3: [OUT_OF_MEMORY] * 2}
-    force, plan, batch = JobWorkforce(kube, options, looks_every_s=0.1), plan_for(4), batch_of(tmp_path)
+def test_trouble_is_retried_and_what_fails_says_why(kube: Kube, options: PodOptions, tmp_path: Path) -> None:
+    script = {0: [HARNESS, DONE], 1: [UNUSABLE], 2: [OUT_OF_MEMORY] * 2}
+    force, plan, batch = JobWorkforce(kube, options, looks_every_s=0.1), plan_for(3), batch_of(tmp_path)
     with Kubelet(kube, options.namespace, script) as kubelet:
         begun = force.work(plan, batch, Silent())
         first = next(begun)
@@ -167,12 +166,18 @@ def test_trouble_is_retried_a_disruption_costs_nothing_and_what_fails_says_why(
     assert first.index in found
     assert found == {
         0: "",
-        1: "",
-        2: "its pod ended with 2: kubeproof: is not what was handed in",
-        3: "its pod ran out of memory (limit 3Gi); give more with --memory",
+        1: "its pod ended with 2: kubeproof: is not what was handed in",
+        2: "its pod ran out of memory (limit 3Gi); give more with --memory",
     }
-    assert sorted(kubelet.seen.values()) == [0, 0, 1, 1, 1, 1, 2, 3, 3]
+    assert sorted(kubelet.seen.values()) == [0, 0, 1, 2, 2]
     assert force.at_work() == []
+
+
+def test_a_disruption_costs_no_try(kube: Kube, options: PodOptions, tmp_path: Path) -> None:
+    force = JobWorkforce(kube, replace(options, tries=1), looks_every_s=0.1)
+    with Kubelet(kube, options.namespace, {0: [EVICTED, DONE]}) as kubelet:
+        assert list(force.work(plan_for(1), batch_of(tmp_path), Silent())) == [EndedIndex(0)]
+    assert len(kubelet.seen) == 2
 
 
 @pytest.mark.parametrize(
