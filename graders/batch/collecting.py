@@ -64,6 +64,9 @@ class Collector:
         if work in self._left:
             # What is done counts before what could not be graded: its name sorts first.
             yield from self._first(work, self.place.names(results_of(work)))
+        if work in self._left:
+            # A listing of what went is as empty as one of what never was.
+            self.place.check()
 
     def ungraded(self, work: str, problem: str) -> Iterator[NewGrade]:
         """That a work is ungraded because of `problem`, if no result of it was given."""

@@ -97,7 +97,7 @@ class DistributedExecutor:
         works = {work_id(work): work for work in to_do if not work.refusal}
         if not works:
             return
-        self.place.expect()
+        self.place.claim()
         collector = Collector(self.place, results, works, progress)
         yield from collector.ready(also_open=not batch.retry_ungraded)
         for name in self.workforce.at_work():

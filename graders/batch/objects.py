@@ -23,6 +23,9 @@ _PART = ".part-"
 _FLAT = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """Schemes of places that have no folders to be made."""
 
+_CLAIM = "kubeproof-place.json"
+_CLAIMED = b'{"schema": "kubeproof/place/v1"}\n'
+
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 """The extra of this package that a scheme needs."""
 
@@ -106,13 +109,18 @@ class ObjectPlace:
         with self._reached(f"removing {name}"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(name))
 
-    def expect(self) -> None:
+    def claim(self) -> None:
         """See that something can be written and read here, before anything is paid for."""
-        name, token = f"trials/{uuid.uuid4().hex}", uuid.uuid4().bytes
-        self.put(name, token)
-        if self.read(name, len(token)) != token:
-            raise InfraFault(f"{self.url} does not give back what is written", fix="name another place")
-        self.remove(name)
+        self.put(_CLAIM, _CLAIMED)
+        self.check()
+
+    def check(self) -> None:
+        """See that this is still the place that was claimed: where a folder went, nothing is in it."""
+        if self.read(_CLAIM, len(_CLAIMED)) != _CLAIMED:
+            raise InfraFault(
+                f"{self.url} is no longer what it was: {_CLAIM} is gone, or cannot be read back",
+                fix="put it back, or mount it again, and run the same command again; nothing is lost",
+            )
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

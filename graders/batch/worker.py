@@ -89,6 +89,7 @@ def work_on(
     """
     given = read_document(place, assignment_object(plan, index), IndexWork)
     if given is None:
+        place.check()
         raise UsageError(
             f"{place.url} has no plan {plan} with index {index}",
             fix="name a --plan that a batch made there",
@@ -136,6 +137,7 @@ def _fetched(place: ObjectPlace, given: IndexWork, course: Course, scratch: Path
     packed, folder = scratch / "submission.tar.gz", scratch / "submission"
     name = submission_object(given.submission)
     if not place.fetch(name, packed, MOST_PACK_BYTES) or sha256_of(packed) != given.packed:
+        place.check()
         raise UsageError(
             f"{place.url}/{name} is not what was handed in",
             fix="run the batch again: it sends it anew",

@@ -89,11 +89,18 @@ class Processes:
                     waiting.append(index)
                 else:
                     self.ended(index)
-                    yield EndedIndex(index, f"{EXITS} {exit_code}" if exit_code else "")
+                    yield EndedIndex(index, f"{EXITS} {exit_code}: {self.log(index)}" if exit_code else "")
 
     def start(self, plan: BatchPlan, index: int) -> subprocess.Popen[bytes]:
         self.began.append(index)
-        return worker(self.place.url, plan.name, index)
+        with self.logs(index).open("ab") as told:
+            return worker(self.place.url, plan.name, index, told.fileno())
+
+    def logs(self, index: int) -> Path:
+        return Path(self.place.url.removeprefix("file://")).with_name(f"worker-{index}.log")
+
+    def log(self, index: int) -> str:
+        return self.logs(index).read_text()[-600:]
 
 
 def worker(url: str, plan: str, index: int, told: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
@@ -241,12 +248,14 @@ def test_a_worker_with_other_code_grades_nothing(batch: Batch, place: ObjectPlac
         (row,) = graded(
             replace(other, lab=replace(other.lab, rubric=rubric)), store, Processes(place), Silent()
         )
-    assert row.problem == f"{EXITS} 4"
+    assert row.problem.startswith(f"{EXITS} 4: ")
+    assert "the score key of essay is not the batch's: another kubeproof, Python or course" in row.problem
     assert not (tmp_path / "objects" / "results").exists()
 
 
 @pytest.mark.cluster
 def test_a_worker_of_no_plan_says_so(place: ObjectPlace) -> None:
+    place.claim()
     process = worker(place.url, "none", 0, subprocess.PIPE)
     assert "has no plan none with index 0" in process.communicate(timeout=60)[1].decode()
     assert process.returncode == 2

@@ -109,7 +109,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectPlace:
 
 
 def test_objects_are_put_read_listed_and_removed(place: ObjectPlace, tmp_path: Path) -> None:
-    place.expect()
+    place.claim()
     (tmp_path / "file").write_bytes(b"from a file")
     place.put("results/a/done.1.json", b"{}")
     place.put("results/ab/open.2.json", tmp_path / "file")
@@ -137,8 +137,20 @@ def test_what_is_no_place_is_told(url: str) -> None:
 def test_a_place_out_of_reach_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     place = ObjectPlace(f"file://{tmp_path}/file")
-    with pytest.raises(InfraFault, match=r"out of reach \(writing trials/.*\n  fix: .*nothing is lost"):
-        place.expect()
+    with pytest.raises(
+        InfraFault, match=r"out of reach \(writing kubeproof-place.*\n  fix: .*nothing is lost"
+    ):
+        place.claim()
+
+
+def test_a_place_that_went_is_no_empty_place(tmp_path: Path) -> None:
+    place = ObjectPlace(f"file://{tmp_path}/objects")
+    place.claim()
+    place.check()
+    (tmp_path / "objects").rename(tmp_path / "away")
+    assert place.names("results") == []
+    with pytest.raises(InfraFault, match=r"is no longer what it was: .*\n  fix: put it back"):
+        place.check()
 
 
 def test_a_marker_says_who_it_is_and_what_is_none_is_not_read(place: ObjectPlace) -> None:
