@@ -50,11 +50,11 @@ class JobWorkforce:
         ]
 
     def work(self, plan: BatchPlan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
-        """As `Workforce.work` says."""
+        """As `Workforce.work` says; a Job of another image is replaced."""
         name = job_name(plan.name)
         path = self._path("batch/v1", "jobs", name)
         job = _told(lambda: self.kube.find(path))
-        if job is not None and _end(job)[0]:
+        if job is not None and (_end(job)[0] or _image(job) != self.options.image):
             self._remove(path)
             job = None
         if job is None:
@@ -194,6 +194,11 @@ def _end(job: Mapping[str, Any]) -> tuple[bool, str, str]:
         if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
             return True, str(condition.get("reason", "")), str(condition.get("message", ""))
     return False, "", ""
+
+
+def _image(job: Mapping[str, Any]) -> str:
+    """What a Job's pods are made from: one that was left with an image of no use is no Job to go on with."""
+    return str(job["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def _detail(job: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> str:

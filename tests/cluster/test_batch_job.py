@@ -208,6 +208,19 @@ def test_what_no_pod_can_do_ends_the_job_and_is_told(
     assert force.at_work() == []
 
 
+def test_a_job_that_was_left_with_another_image_is_replaced(
+    kube: Kube, options: PodOptions, tmp_path: Path
+) -> None:
+    plan = plan_for(1)
+    left = indexed_job(replace(options, image="registry.example.org/wrong:1"), plan.name, 1, 1, 60.0)
+    left["spec"]["suspend"] = True
+    kube.create(f"/apis/batch/v1/namespaces/{options.namespace}/jobs", left)
+    force = JobWorkforce(kube, options, looks_every_s=0.1)
+    assert force.at_work() == [plan.name]
+    with Kubelet(kube, options.namespace, {0: [DONE]}):
+        assert list(force.work(plan, batch_of(tmp_path), Silent())) == [EndedIndex(0)]
+
+
 def test_a_job_that_somebody_deletes_is_told(kube: Kube, options: PodOptions, tmp_path: Path) -> None:
     force, plan = JobWorkforce(kube, options, looks_every_s=0.1), plan_for(1)
     path = f"/apis/batch/v1/namespaces/{options.namespace}/jobs/{job_name(plan.name)}"
