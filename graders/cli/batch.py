@@ -130,7 +130,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
 
     In a cluster: kubeproof batch 1 subs/ --executor kubernetes --context NAME --image IMAGE --objects URL
 
-    From Git: kubeproof batch 1 https://git.example.org/{learner}/lab1.git --ref main --roster roster.csv
+    From Git: kubeproof batch 1 https://git.example.org/{learner}/labs.git --ref main --roster roster.csv
     """
     from graders.clusters.registry import default_provider  # noqa: PLC0415  (--help should not wait for it)
 

@@ -233,7 +233,7 @@ def folders_by_lab(given: Sequence[str]) -> dict[str, Path]:
         lab, equals, folder = one.partition("=")
         if not equals or not folder:
             raise UsageError(
-                f"{one!r} names no folder of a lab", fix="write LAB=FOLDER, as in lab1=submissions/"
+                f"{one!r} names no folder of a lab", fix="write LAB=FOLDER, as in 1=submissions/"
             )
         found[load_course().find_lab(lab).id] = Path(folder)
     return found

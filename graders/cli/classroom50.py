@@ -39,7 +39,7 @@ def bundle(
 ) -> None:
     """Write the bundle for an assignment: autograder.py, its settings, and kubeproof without any solution.
 
-    Example: kubeproof classroom50 bundle lab1 classroom50/k8s-2026/autograders/lab1
+    Example: kubeproof classroom50 bundle 1 classroom50/k8s-2026/autograders/first
     """
     if provider not in PROVIDERS:
         raise UsageError(

@@ -71,7 +71,7 @@ def export_command(load: Load) -> Callable[..., None]:
         Examples:
         kubeproof export class.db --format canvas
 
-        kubeproof export class.db --format moodle-worksheet --lab lab1 --worksheet Grades-lab1.csv
+        kubeproof export class.db --format moodle-worksheet --lab LAB --worksheet Grades.csv
         """
         exporter = exporter_of(name)
         options = ExportOptions(worksheet, _columns(column or []))

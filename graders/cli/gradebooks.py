@@ -35,7 +35,7 @@ def site(
 
     Static pages that need no network and run no script; for staff, for it shows everybody's results.
 
-    Example: kubeproof site class.db --out site --submissions lab1=submissions/
+    Example: kubeproof site class.db --out site --submissions 1=submissions/
     """
     with TerminalProgress(Screen(stderr=True)) as progress, progress.task("making the site"):
         files = build_site(class_of(store, folders_by_lab(submissions or [])), out)

@@ -31,7 +31,7 @@ def override(  # noqa: PLR0917  (a command line has as many options as it has)
 
     The points are the result itself: no late penalty comes on top. Evidence and report stay as they are.
 
-    Example: kubeproof override class.db ada lab1 --points 87.5 --author "E. Noether" --reason "appeal 12"
+    Example: kubeproof override class.db ada 1 --points 87.5 --author "E. Noether" --reason "appeal 12"
     """
     if (points is None) == (not lift):
         raise UsageError("an override either sets points or is lifted", fix="give --points, or --lift")

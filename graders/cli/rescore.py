@@ -43,7 +43,7 @@ def rescore(  # noqa: PLR0917  (a command line has as many options as it has)
 
     Ends with 3 while a grade of these labs is UNGRADED.
 
-    Example: kubeproof rescore class.db --lab lab1 --reason "retries weighed too much"
+    Example: kubeproof rescore class.db --lab 1 --reason "retries weighed too much"
     """
     from graders.course import load_course  # noqa: PLC0415  (--help should not wait for it)
     from graders.rescoring import rescore as rescore_store  # noqa: PLC0415

@@ -56,7 +56,7 @@ def verify(  # noqa: PLR0913, PLR0917  (a command line has as many options as it
     submission is SUBMISSIONS/LEARNER. Ends with 1 when a report cannot be believed, and with 3 when one
     could not be verified.
 
-    Example: kubeproof verify lab1 reports/ clones/ --sample 10 --key verifying-key.pem
+    Example: kubeproof verify 1 reports/ clones/ --sample 10 --key verifying-key.pem
     """
     from graders.clusters.registry import default_provider  # noqa: PLC0415  (--help should not wait for it)
 

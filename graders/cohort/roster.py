@@ -200,7 +200,7 @@ def _learner(row: _Row) -> Learner:
     excused = frozenset(cells.get("excused", "").replace(";", " ").replace(",", " ").split())
     for lab in sorted(excused):
         if not _SLUG.fullmatch(lab):
-            raise row.refusal(f"{quote(lab)} is no lab", "write labs by their slug, such as lab1")
+            raise row.refusal(f"{quote(lab)} is no lab", "write labs by their slug, as in labs/")
     prefixed = [(found, value) for name, value in cells.items() if (found := _PREFIXED.fullmatch(name))]
     return Learner(
         learner_id=learner_id,

@@ -83,7 +83,7 @@ def _lab(environment: Mapping[str, str]) -> str:
     return (
         ""
         if _LAB.fullmatch(lab)
-        else f"lab {lab!r} is no lab. Fix: name it by its slug or number: lab1, or 1"
+        else f"lab {lab!r} is no lab. Fix: name it by its slug, as in labs/, or its number"
     )
 
 
