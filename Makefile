@@ -11,6 +11,9 @@ export GIVEN_SUBMISSION := $(call typed,submission)
 export GIVEN_ARGS := $(call typed,args)
 unexport lab submission args
 
+# Bytecode is kept: else every program of ours that starts compiles its modules first, and tests start many.
+unexport PYTHONDONTWRITEBYTECODE
+
 KUBEPROOF := .venv/bin/python scripts/with-args.py .venv/bin/kubeproof
 PYTEST := .venv/bin/python scripts/with-args.py .venv/bin/pytest
 READY := .venv/.ready

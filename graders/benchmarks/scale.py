@@ -36,8 +36,8 @@ def scale_of(measured: Throughput, memory_bytes: int, size: int = CLASS) -> Scal
         size=size,
         cpu_hours=measured.cpu_s / count * size / _HOUR_S,
         object_bytes=measured.pack_bytes // count * size,
-        # A hand-in, an assignment, a pack and a marker each, and a plan.
-        objects=4 * size + 1,
+        # A hand-in, an index, a pack and a marker each, the plan, and the place's own.
+        objects=4 * size + 2,
         report_bytes=measured.report_bytes // count * size,
         # An attempt and a grade each, and the learner.
         rows=3 * size,

@@ -68,13 +68,19 @@ def test_judge_only_one_check(tmp_path: Path) -> None:
     assert checks == {"retries", "scaling"}
 
 
+@pytest.fixture(scope="module")
+def without_retries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record that is judged and never changed."""
+    return bundle(tmp_path_factory.mktemp("without-retries"), lambda r: r.miss("retries"))
+
+
 @pytest.mark.parametrize(("least", "code"), [("95", 1), ("90", 0), ("100", 1), ("0", 0)])
 def test_fail_under_fails_below_and_not_at_the_bound(
-    least: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    least: str, code: int, without_retries: Path, tmp_path: Path
 ) -> None:
     """Without retries it is 61 of 67 points: 91.04 %."""
-    folder = bundle(tmp_path, lambda r: r.miss("retries"))
-    done = CliRunner().invoke(app, ["judge", str(folder), "--fail-under", least])
+    out = str(tmp_path / "out")
+    done = CliRunner().invoke(app, ["judge", str(without_retries), "--out", out, "--fail-under", least])
     assert done.exit_code == code
 
 

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import json
+import marshal
 import re
 from pathlib import Path
 from typing import Any
@@ -332,7 +333,7 @@ def test_whatever_stands_in_a_job_is_never_a_bug_of_ours(data: st.DataObject, wh
     sightings = []
     for number, sighting in enumerate(whole.watch_events):
         if sighting.resource == "mltrainingjobs" and number % only == 0:
-            item = json.loads(json.dumps(sighting.object))
+            item = marshal.loads(marshal.dumps(sighting.object))
             _put(item, path, junk, drop=drop)
             sighting = dataclasses.replace(sighting, object=item)  # noqa: PLW2901
         sightings.append(sighting)
