@@ -11,6 +11,7 @@ import binascii
 import os
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from graders.faults import InfraFault
-from graders.kube.client import APPLY_PATCH, Kube
+from graders.kube.client import APPLY_PATCH, ApiRefused, Kube
 
 _SESSION_BYTES, _LENGTH_BYTES = 32, 2
 _NONCE = bytes(12)
@@ -100,7 +101,7 @@ class Unsealer:
 
     def __init__(self, kube: Kube, private: rsa.RSAPrivateKey, namespace: str) -> None:
         self._kube, self._private, self._namespace = kube, private, namespace
-        self._done: dict[str, str] = {}
+        self._done: dict[str, tuple[str, int]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="unsealer", daemon=True)
         self.refused: dict[str, str] = {}
@@ -123,13 +124,13 @@ class Unsealer:
                 answer = self._kube.request("GET", path)
                 for item in answer.body["items"] if answer.ok else ():
                     self._open(item)
-            except InfraFault:
-                # Its API server is away; the next look tells.
+            except (ApiRefused, InfraFault):
+                # It changed meanwhile, or its API server is away; the next look tells.
                 continue
 
     def _open(self, item: Mapping[str, Any]) -> None:
         metadata = item["metadata"]
-        name, version = str(metadata["name"]), str(metadata["resourceVersion"])
+        name, version = str(metadata["name"]), (str(metadata["uid"]), int(metadata["generation"]))
         if self._done.get(name) == version:
             return
         try:
@@ -138,7 +139,9 @@ class Unsealer:
                 for key, value in ((item.get("spec") or {}).get("encryptedData") or {}).items()
             }
         except (ValueError, AttributeError) as error:
-            self.refused[name], self._done[name] = str(error), version
+            self.refused[name] = str(error)
+            self._tell(item, str(error))
+            self._done[name] = version
             return
         owner = {
             "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "name": name, "controller": True,
@@ -153,7 +156,22 @@ class Unsealer:
         path = f"/api/v1/namespaces/{self._namespace}/secrets/{name}"
         query = {"fieldManager": "sealed-secrets", "force": "true"}
         if self._kube.request("PATCH", path, query=query, body=body, content_type=APPLY_PATCH).ok:
+            self._tell(item)
             self._done[name] = version
+
+    def _tell(self, item: Mapping[str, Any], problem: str = "") -> None:
+        """Say in the status whether it was opened, as the controller does: engines wait for that."""
+        name, now = str(item["metadata"]["name"]), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        condition = {
+            "type": "Synced",
+            "status": "False" if problem else "True",
+            "lastUpdateTime": now,
+            "lastTransitionTime": now,
+            **({"message": problem} if problem else {}),
+        }
+        generation = item["metadata"]["generation"]
+        path = f"/apis/bitnami.com/v1alpha1/namespaces/{self._namespace}/sealedsecrets/{name}/status"
+        self._kube.patch(path, {"status": {"observedGeneration": generation, "conditions": [condition]}})
 
 
 def _oaep(namespace: str, name: str) -> padding.OAEP:
