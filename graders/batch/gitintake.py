@@ -7,6 +7,7 @@ checked out is bounded: in bytes a file by a limit that the kernel holds, in all
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ LEARNER = "{learner}"
 
 REF = f"refs/heads/{LEARNER}"
 
+_SECRET = re.compile(r"^([a-z]+://)[^/@]*@")
 _ANSWERS_WITHIN_S = 60.0
 _FETCHES_WITHIN_S = 300.0
 _SCHEMES = ("http://", "https://", "ssh://", "git://", "file://")
@@ -89,7 +91,7 @@ def hand_ins_from(
     """
     if LEARNER not in source.url and LEARNER not in source.ref:
         raise UsageError(
-            f"neither {printable(source.url)} nor the ref {printable(source.ref)} says whose a commit is",
+            f"neither {_shown(source.url)} nor the ref {printable(source.ref)} says whose a commit is",
             fix=f"put {LEARNER} where the learner's id stands, such as --ref {REF}",
         )
     refs = None if LEARNER in source.url else _refs(source.url)
@@ -162,11 +164,17 @@ def _git(
             [*limit, "git", *settings, *arguments], environment=_environment(), timeout_s=timeout_s
         )
     except subprocess.TimeoutExpired as error:
-        raise InfraFault(f"{printable(url)} did not answer within {timeout_s:.0f} s", fix=fix) from error
+        raise InfraFault(f"{_shown(url)} did not answer within {timeout_s:.0f} s", fix=fix) from error
     if status != 0:
-        told = errors.decode("utf-8", "replace").strip().splitlines() or [f"git ended with status {status}"]
-        raise InfraFault(f"{printable(url)}: {file_name(told[-1])}", fix=fix)
+        told = errors.decode("utf-8", "replace").replace(url, _shown(url)).strip().splitlines()
+        said = file_name(told[-1]) if told else f"git ended with status {status}"
+        raise InfraFault(f"{_shown(url)}: {said}", fix=fix)
     return printed.decode("utf-8", "replace")
+
+
+def _shown(url: str) -> str:
+    """A URL as it may be printed: without the password or token in it."""
+    return printable(_SECRET.sub(r"\1***@", url), longest=200)
 
 
 def _environment() -> Mapping[str, str]:

@@ -161,3 +161,10 @@ def test_a_source_that_does_not_say_whose_a_commit_is_is_refused(tmp_path: Path)
 def test_a_url_that_would_run_something_runs_nothing(url: str, tmp_path: Path) -> None:
     with pytest.raises(InfraFault):
         hand_ins_from(GitSource(url), CLASS, tmp_path / "in")
+
+
+def test_a_password_in_a_url_is_never_printed(tmp_path: Path) -> None:
+    with pytest.raises(InfraFault) as told:
+        hand_ins_from(GitSource("http://kim:hunter2@127.0.0.1:9/class.git"), CLASS, tmp_path / "in")
+    assert "http://***@127.0.0.1:9/class.git" in str(told.value)
+    assert "hunter2" not in str(told.value)
