@@ -523,5 +523,5 @@ def test_an_archive_over_the_limit_is_not_opened(tmp_path: Path, scratch: Path) 
 
 
 def test_a_folder_that_may_not_be_opened_is_the_caller_s_affair(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be opened: No such file"):
+    with pytest.raises(UsageError, match="there is no such submission"):
         digest_of(tmp_path / "gone")
