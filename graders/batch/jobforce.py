@@ -184,7 +184,7 @@ class _Watch:
             raise InfraFault(
                 f"no pod of Job {self.name} can start: {why}; it was removed, and nothing was graded",
                 fix=f"see that nodes can pull {self.force.options.image}, that what --secret and --claim "
-                "name is there, and that nodes give pods user namespaces (Linux 6.3, containerd 2.0, runc 1.2)",
+                "name is there, and that pods get user namespaces (Linux 6.3, containerd 2.0, runc 1.2)",
             )
 
 

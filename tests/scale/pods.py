@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from graders.batch.indexedjob import PLACE_LABEL, place_label
 from graders.clusters.engine.engine import Engine
-from graders.clusters.nodeimages.imagecache import load
+from graders.clusters.nodeimages.imagecache import key_of, load
 from graders.once import one_at_a_time
 from graders.paths import REPOSITORY, cache_folder
 from graders.polling import NotYet, wait_for
@@ -102,6 +104,24 @@ class Pods:
         )
         return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in json.loads(listed)["items"]}
 
+    def evict(self, pod: str) -> None:
+        """Have a pod evicted, as a drain does it."""
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": NAMESPACE},
+        }
+        where = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+        self.control_plane.kubectl("create", f"--raw={where}", "--filename=-", stdin=json.dumps(body))
+
+    def jobs(self, place: str) -> list[dict[str, Any]]:
+        """The Jobs that work with that place."""
+        label = f"{PLACE_LABEL}={place_label(f'file://{self.objects}/{place}')}"
+        listed = self.control_plane.kubectl(
+            "get", "jobs", "-o=json", f"--namespace={NAMESPACE}", f"--selector={label}"
+        )
+        return list(json.loads(listed)["items"])
+
 
 def course_image(engine: Engine, folder: Path, progress: Progress) -> str:
     """The grader's image with the tiny course in it, which is in Python alone."""
@@ -151,7 +171,7 @@ def _give_user_namespaces(worker: Node, progress: Progress) -> None:
 
 def _runc(progress: Progress) -> Path:
     """A runc that can, built of the pinned module; it needs a C compiler and libseccomp's headers."""
-    program = cache_folder() / "scale" / "runc"
+    program = cache_folder() / "scale" / f"runc-{key_of([], sorted(_RUNTIME.iterdir()))}"
     with one_at_a_time(program.with_suffix(".lock"), "runc", progress):
         if not program.is_file():
             environment = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,10 +15,11 @@ import pytest
 from graders.batch.plan import is_done
 from graders.cohort import FinalState
 from graders.course import PATCH, apply_patch
+from graders.model import Verdict
 from graders.paths import REPOSITORY
 from graders.polling import NotYet, wait_for
 from graders.store import open_store
-from tests.scale.pods import COURSE, NAMESPACE, Pods
+from tests.scale.pods import COURSE, Pods
 from tests.unit.postgres_server import running_server
 
 LAB = "phoenix"
@@ -89,7 +89,7 @@ def wait_until(told: Path, says: str) -> None:
     wait_for(said, timeout_s=GRADED_WITHIN_S, interval_s=0.5)
 
 
-def test_a_node_that_stops_in_the_middle_loses_nothing_and_the_gradebook_is_the_local_one(
+def test_a_pod_evicted_and_a_node_stopped_lose_nothing_and_the_gradebook_is_the_local_one(
     pods: Pods, class_of_eight: Path, tmp_path: Path
 ) -> None:
     told, place = tmp_path / "told", pods.objects / "whole-class"
@@ -110,6 +110,8 @@ def test_a_node_that_stops_in_the_middle_loses_nothing_and_the_gradebook_is_the_
         process = started(batch(class_of_eight, store, tmp_path / "results", *options), told)
         try:
             on_it = wait_for(has_begun, timeout_s=GRADED_WITHIN_S, interval_s=0.5)
+            evicted = next(pod for pod, node in pods.running().items() if node != stopped.container)
+            pods.evict(evicted)
             pods.engine.call("stop", "--time=2", stopped.container)
             wait_until(told, f"kubectl delete node {stopped.container}")
             pods.control_plane.kubectl("delete", "node", stopped.container)
@@ -130,7 +132,32 @@ def test_a_node_that_stops_in_the_middle_loses_nothing_and_the_gradebook_is_the_
     assert len({points for _, points in found.values()}) > 1
     assert set(times.values()) == {1}
     assert sorted(Counter(markers(place)).values()) == [1] * 8
-    (job,) = json.loads(
-        pods.control_plane.kubectl("get", "jobs", f"--namespace={NAMESPACE}", "--output=json")
-    )["items"]
+    (job,) = pods.jobs(place.name)
     assert job["status"]["succeeded"] == 8
+
+
+def test_a_pod_that_runs_out_of_memory_is_ungraded_and_says_so(
+    pods: Pods, class_of_eight: Path, tmp_path: Path
+) -> None:
+    told, store = tmp_path / "told", str(tmp_path / "class.db")
+    options = [*pods.options("little-memory"), "--learner", "ada", "--cpu", "500m", "--memory", "200Mi"]
+    process = started(batch(class_of_eight, store, tmp_path / "results", *options), told)
+    assert ended(process, told) == 3, told.read_text()
+    with open_store(store) as opened:
+        (grade,) = opened.grades()
+    assert (grade.learner_id, grade.verdict, grade.total) == ("ada", Verdict.UNGRADED, None)
+    assert "ran out of memory (limit 200Mi)" in " ".join(told.read_text().split())
+
+
+def test_an_image_that_no_node_can_pull_is_told_and_the_job_is_gone(
+    pods: Pods, class_of_eight: Path, tmp_path: Path
+) -> None:
+    told, store = tmp_path / "told", str(tmp_path / "class.db")
+    options = [*pods.options("no-image"), "--learner", "ada", "--image", "registry.invalid/none:1"]
+    process = started(batch(class_of_eight, store, tmp_path / "results", *options), told)
+    assert ended(process, told) == 3, told.read_text()
+    said = " ".join(told.read_text().split())
+    assert "can start: ErrImagePull" in said or "can start: ImagePullBackOff" in said
+    assert "it was removed, and nothing was graded" in said
+    assert not graded_times(store)
+    assert pods.jobs("no-image") == []
