@@ -146,18 +146,6 @@ def test_a_pod_evicted_and_a_node_stopped_lose_nothing_and_the_gradebook_is_the_
     assert job["status"]["succeeded"] == 8
 
 
-def test_a_pod_that_runs_out_of_memory_is_ungraded_and_says_so(
-    pods: Pods, class_of_eight: Path, tmp_path: Path
-) -> None:
-    told, store = tmp_path / "told", str(tmp_path / "class.db")
-    options = [*pods.options("little-memory"), "--learner", "ada", "--cpu", "500m", "--memory", "200Mi"]
-    assert outcome(batch(class_of_eight, store, tmp_path / "results", *options), told) == 3
-    with open_store(store) as opened:
-        (grade,) = opened.grades()
-    assert (grade.learner_id, grade.verdict, grade.total) == ("ada", Verdict.UNGRADED, None)
-    assert "ran out of memory (limit 200Mi)" in " ".join(told.read_text().split())
-
-
 def test_the_reference_of_lab_1_has_all_points_in_a_pod(pods: Pods, tmp_path: Path) -> None:
     told, store = tmp_path / "told", str(tmp_path / "class.db")
     folder = tmp_path / "submissions"
@@ -168,6 +156,18 @@ def test_the_reference_of_lab_1_has_all_points_in_a_pod(pods: Pods, tmp_path: Pa
     with open_store(store) as opened:
         (grade,) = opened.grades()
     assert (grade.verdict, grade.total) == (Verdict.GRADED, 100), told.read_text()
+
+
+def test_a_pod_that_runs_out_of_memory_is_ungraded_and_says_so(
+    pods: Pods, class_of_eight: Path, tmp_path: Path
+) -> None:
+    told, store = tmp_path / "told", str(tmp_path / "class.db")
+    options = [*pods.options("little-memory"), "--learner", "ada", "--cpu", "500m", "--memory", "200Mi"]
+    assert outcome(batch(class_of_eight, store, tmp_path / "results", *options), told) == 3
+    with open_store(store) as opened:
+        (grade,) = opened.grades()
+    assert (grade.learner_id, grade.verdict, grade.total) == ("ada", Verdict.UNGRADED, None)
+    assert "ran out of memory (limit 200Mi)" in " ".join(told.read_text().split())
 
 
 def test_an_image_that_no_node_can_pull_is_told_and_the_job_is_gone(
