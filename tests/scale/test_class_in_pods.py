@@ -95,9 +95,14 @@ def markers(place: Path) -> list[str]:
     return [file.parts[0] for file in found if is_done(file.as_posix())]
 
 
+def said_in(told: Path) -> str:
+    """What a command said, however wide its lines are."""
+    return " ".join(told.read_text().split())
+
+
 def wait_until(told: Path, says: str) -> None:
     def said() -> None:
-        if says not in told.read_text():
+        if says not in said_in(told):
             raise NotYet(told.read_text()[-2000:])
 
     wait_for(said, timeout_s=GRADED_WITHIN_S, interval_s=0.5)
@@ -167,7 +172,7 @@ def test_a_pod_that_runs_out_of_memory_is_ungraded_and_says_so(
     with open_store(store) as opened:
         (grade,) = opened.grades()
     assert (grade.learner_id, grade.verdict, grade.total) == ("ada", Verdict.UNGRADED, None)
-    assert "ran out of memory (limit 200Mi)" in " ".join(told.read_text().split())
+    assert "ran out of memory (limit 200Mi)" in said_in(told)
 
 
 def test_an_image_that_no_node_can_pull_is_told_and_the_job_is_gone(
@@ -176,7 +181,7 @@ def test_an_image_that_no_node_can_pull_is_told_and_the_job_is_gone(
     told, store = tmp_path / "told", str(tmp_path / "class.db")
     options = [*pods.options("no-image"), "--learner", "ada", "--image", "registry.invalid/none:1"]
     assert outcome(batch(class_of_eight, store, tmp_path / "results", *options), told) == 3
-    said = " ".join(told.read_text().split())
+    said = said_in(told)
     assert "can start: ErrImagePull" in said or "can start: ImagePullBackOff" in said
     assert "it was removed, and nothing was graded" in said
     assert not graded_times(store)
