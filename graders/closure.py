@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import grimp
 
@@ -32,18 +32,22 @@ class Closure:
     files: tuple[Path, ...]
 
     def digest(self, *more: Path) -> str:
-        """One digest of all these files and of those in `more`, files or folders; where they lie counts."""
+        """One digest of all these files and of those in `more`, files or folders; where they lie counts.
+
+        That is where in their course: it is the same wherever the course and this checkout are.
+        """
         total = hashlib.sha256()
-        for path in sorted({*self.files, *(file for each in more for file in _files_in(each))}):
+        files = {*self.files, *(file for each in more for file in _files_in(each))}
+        for place, path in sorted((_place_of(path), path) for path in files):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
-            total.update(f"{_place_of(path)} {content}\n".encode())
+            total.update(f"{place.as_posix()} {content}\n".encode())
         return total.hexdigest()
 
 
-def _place_of(path: Path) -> str:
-    """Where a file lies in its course."""
-    roots = (Path(entry).parent for entry in graders.__path__)
-    return next((path.relative_to(root).as_posix() for root in roots if path.is_relative_to(root)), path.name)
+def _place_of(path: Path) -> PurePath:
+    """Where a file lies in its course, which may lie within the checkout."""
+    roots = sorted((Path(entry).parent for entry in graders.__path__), key=lambda root: -len(root.parts))
+    return next((path.relative_to(root) for root in roots if path.is_relative_to(root)), PurePath(path.name))
 
 
 def closure_of(roots: Collection[str], *, without: Collection[str] = ()) -> Closure:

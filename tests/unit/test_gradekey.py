@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from graders.closure import Closure, closure_of, modules_below
 from graders.clusters.registry import MODULES
 from graders.course import Lab, load_course
 from graders.gradekey import GradeKey, grade_key
+from graders.paths import COURSE
 
 ROOT = Path(graders.__file__).parent
 
@@ -115,3 +120,30 @@ def test_left_out_is_only_what_nothing_else_needs() -> None:
 def test_a_root_that_is_no_module_is_told() -> None:
     with pytest.raises(ValueError, match=r"no modules of graders: graders\.nothing"):
         closure_of(("graders.nothing",))
+
+
+KEY_OF_AN_ESSAY = """
+from graders.course import load_course
+from graders.gradekey import grade_key
+lab = load_course().find_lab("essay")
+print(grade_key(lab, lab.rubric, "sha256:1", "embedded"))
+"""
+
+
+def test_a_course_has_the_same_keys_wherever_it_lies(tmp_path: Path) -> None:
+    """Within a checkout, as in a grader's image beside it."""
+    within, elsewhere = ROOT.parent / "tests" / "tinycourse", tmp_path / "course"
+    for part in ("graders", "labs", "rubrics"):
+        shutil.copytree(within / part, elsewhere / part)
+    within_key, elsewhere_key = (
+        subprocess.run(
+            [sys.executable, "-c", KEY_OF_AN_ESSAY],
+            env={**os.environ, "PYTHONPATH": str(ROOT.parent), COURSE: str(course)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for course in (within, elsewhere)
+    )
+    assert within_key
+    assert within_key == elsewhere_key
