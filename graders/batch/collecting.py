@@ -46,6 +46,10 @@ class Collector:
         """Whose results were not collected, in the order of the works."""
         return [one for one in self.works if one in self._left]
 
+    def whose(self, work: str) -> str:
+        """The learner of a work, or its name where an earlier batch asked for it."""
+        return self.works[work].hand_in.learner_id if work in self.works else work
+
     def ready(self, *, also_open: bool) -> Iterator[NewGrade]:
         """What is there of what was not collected; `also_open`: of what could not be graded too.
 

@@ -118,6 +118,8 @@ class DistributedExecutor:
             work = plan.works[ended.index]
             yield from collector.one(work)
             if ended.problem:
+                # Said also where a result came of it: that has no word of what befell its pod.
+                progress.say(f"{collector.whose(work)}: {ended.problem}")
                 yield from collector.ungraded(work, ended.problem)
 
     def _put_up(self, batch: Batch, collector: Collector, progress: Progress) -> BatchPlan:
