@@ -72,26 +72,31 @@ from graders.services.registry import registry
 from graders.services.unsealer import Unsealer, read_private
 from graders.tools import ensure
 
-_TRACKS: tuple[Track[FleetContext], ...] = (
-    Track(INSTALL, install.install, "the fleet comes up from Git"),
-    Track(RIGHTS, admission.rights, "what the engine may do"),
-    Track(PROMOTION, promotion.promotion, "v2 from dev to prod"),
-    Track(GATE, promotion.gate, "v3, never ready, then v4"),
-    Track(RACE, promotion.race, "v5, overtaken by v6"),
-    Track(STEADY, steadiness.steady, "a settled fleet, left alone"),
-    Track(DRIFT, drift.drift, "somebody changes what Git declares"),
-    Track(PRUNE, pruning.prune, "extras that come and go"),
-    Track(SECRETS, secrets.replace_secrets, "new tokens through Git"),
-    Track(ADMISSION, admission.direct, "attempts against the policies"),
-    Track(GATED, admission.through_git, "what breaks the rules, by Git"),
-    Track(REVIEW, review.review, "the policies' own tests"),
-    Track(CLOSED, review.fail_closed, "policies without their parameters"),
-    Track(ROLLBACK, promotion.rollback, "the last release is taken back"),
-    Track(OUTAGE, outage.engine_loss, "v7, with staging away and the engine killed"),
+_STORIES: tuple[tuple[Track[FleetContext], ...], ...] = (
+    (Track(INSTALL, install.install, "the fleet comes up from Git"),),
+    (Track(PROMOTION, promotion.promotion, "v2 from dev to prod"),),
+    (Track(GATE, promotion.gate, "v3, never ready, then v4"),),
+    (Track(RACE, promotion.race, "v5, overtaken by v6"),),
+    (
+        Track(STEADY, steadiness.steady, "a settled fleet, left alone"),
+        Track(RIGHTS, admission.rights, "what the engine may do"),
+        Track(ADMISSION, admission.direct, "attempts against the policies"),
+        Track(REVIEW, review.review, "the policies' own tests"),
+    ),
+    (Track(DRIFT, drift.drift, "somebody changes what Git declares"),),
+    (Track(PRUNE, pruning.prune, "extras that come and go"),),
+    (Track(SECRETS, secrets.replace_secrets, "new tokens through Git"),),
+    (Track(GATED, admission.through_git, "what breaks the rules, by Git"),),
+    (Track(CLOSED, review.fail_closed, "policies without their parameters"),),
+    (Track(ROLLBACK, promotion.rollback, "the last release is taken back"),),
+    (Track(OUTAGE, outage.engine_loss, "v7, with staging away and the engine killed"),),
 )
-"""In the order in which they are told, one after another: each begins with a settled fleet."""
+"""In the order in which they are told; each begins with a settled fleet.
 
-TRACKS = (PAPER, PREFLIGHT, *(track.name for track in _TRACKS))
+Those of one row are told side by side: while nobody may write for the engine, others ask and are denied.
+"""
+
+TRACKS = (PAPER, PREFLIGHT, *(track.name for story in _STORIES for track in story))
 _WITHOUT_A_FLEET = frozenset({PAPER, PREFLIGHT})
 
 
@@ -301,17 +306,19 @@ class _Scene:
     def _tell(self, stage: Stage) -> dict[str, TrackResult]:
         """Every chosen story in its order; without a fleet there is none to tell but the first."""
         run, results = self.run, dict[str, TrackResult]()
-        for track in _TRACKS:
-            if track.name not in run.selection and track.name != INSTALL:
+        for story in _STORIES:
+            told = [each for each in story if each.name in run.selection or each.name == INSTALL]
+            if not told:
                 continue
-            context = FleetContext(track.name, stage)
-            if track.name != INSTALL and not stage.installed:
+            contexts = {each.name: FleetContext(each.name, stage) for each in told}
+            if stage.installed or INSTALL in contexts:
+                gate = RestartGate((), (), _nothing)
+                results |= run_tracks(told, contexts, gate, run.recording, run.progress)
+                continue
+            for name, context in contexts.items():
                 context.mark("missed", waiting_for="a fleet that came up from Git", seen="it did not")
                 now = run.recording.clock.now()
-                results[track.name] = TrackResult("done", now, now)
-                continue
-            gate = RestartGate((), (), _nothing)
-            results |= run_tracks([track], {track.name: context}, gate, run.recording, run.progress)
+                results[name] = TrackResult("done", now, now)
         return results
 
     def _furnish(
