@@ -11,7 +11,8 @@ from pathlib import Path
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
-from graders.lab2.fleet import HUB_USER, cluster_specs, furnish_hub, furnish_spoke
+from graders.lab2.engines import SETUPS, EngineSetup
+from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
@@ -44,7 +45,7 @@ from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
-from graders.lab2.toolsets import ARGOCD, COSIGN, HELM, KUSTOMIZE, REGISTRY
+from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY
 from graders.lab2.tracks import (
     admission,
     drift,
@@ -62,10 +63,8 @@ from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime, ensure_runtime
 from graders.scenario.calibration import calibrate
-from graders.scenario.fleet import LiveCluster
 from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
-from graders.services.argocd import EnginePrograms, argocd, find_redis
 from graders.services.gitserver import GitServer, git_server
 from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import registry
@@ -108,9 +107,9 @@ def examine(submission: Submission) -> None:
     """
     block, root = submission.manifest, submission.root
     check_files(root, block.release)
-    if block.engine != "argocd":
+    if block.engine not in SETUPS:
         raise BadSubmission(
-            "the engine flux cannot be run yet", file="submission.yaml", fix="write engine: argocd"
+            f"the engine {block.engine} cannot be run yet", file="submission.yaml", fix="write engine: argocd"
         )
     if block.policy_engines != ("vap",):
         raise BadSubmission(
@@ -122,7 +121,7 @@ def examine(submission: Submission) -> None:
             "promotion by a command cannot be run yet", file="submission.yaml",
             fix="write promotion: {mode: controller}",
         )  # fmt: skip
-    manifests.engine_settings(root)
+    SETUPS[block.engine].examine(root)
     manifests.access_objects(root)
     if manifests.hub_kustomization(root) is None:
         manifests.hub_objects(root, block.engine)
@@ -139,10 +138,8 @@ def prepare(run: Run) -> Iterator[Acting]:
         owner = ready.enter_context(OwnedFolder("services", run.lab))
         renderer = Renderer(ensure(KUSTOMIZE, run.progress).path("kustomize"), _helm(run))
         live = set(run.selection) - _WITHOUT_A_FLEET
-        argo = Path()
-        if live:
-            argo = ensure(ARGOCD, run.progress).path("argocd")
-            find_redis()
+        setup = SETUPS[run.submission.manifest.engine]
+        program = setup.program(run.progress) if live else Path()
         images = ready.enter_context(
             registry(owner, owner.path / "registry", ensure(REGISTRY, run.progress).path("crane"))
         )
@@ -157,13 +154,13 @@ def prepare(run: Run) -> Iterator[Acting]:
             unsigned_image=f"{images}/{WEB}@{digest_of(UNSIGNED)}",
             cosign_pub=public_pem(key),
         )
-        programs = EnginePrograms(argo, renderer.kustomize, renderer.helm)
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
         runtime = ensure_runtime(run.progress) if wanted else None
         cosign = ensure(COSIGN, run.progress).path("cosign") if wanted else None
-        scene = _Scene(run, owner, server, values, renderer, programs, runtime, cosign)
+        scene = _Scene(run, owner, server, values, renderer, setup, program, runtime, cosign)
         if live:
-            first = cluster_specs(run.settings.nodes, write_stages(owner.path / "stages.yaml"), run.progress)
+            stages = write_stages(owner.path / "stages.yaml")
+            first = cluster_specs(run.settings.nodes, stages, setup, run.progress)
             ready.enter_context(run.fleet.ready(first[HUB]))
         yield scene.record
 
@@ -182,7 +179,9 @@ class _Scene:
     server: GitServer
     values: Values
     renderer: Renderer
-    programs: EnginePrograms
+    setup: EngineSetup
+    program: Path
+    """The engine's; nowhere where no fleet is wanted."""
     runtime: Runtime | None
     """Where learners' programs run; None where none is to."""
     cosign: Path | None = None
@@ -274,27 +273,30 @@ class _Scene:
     ) -> tuple[float, dict[str, TrackResult]]:
         run = self.run
         block = run.submission.manifest
-        specs = cluster_specs(run.settings.nodes, self.owner.path / "stages.yaml", run.progress)
-        access, settings = manifests.access_objects(checkout), manifests.engine_settings(checkout)
+        stages = self.owner.path / "stages.yaml"
+        specs = cluster_specs(run.settings.nodes, stages, self.setup, run.progress)
+        access = manifests.access_objects(checkout)
         hub_objects = self._hub_objects(checkout)
         with ExitStack() as running:
             hub, *others = running.enter_context(run.fleet.start(*specs.values()))
             spokes = dict(zip(ENVIRONMENTS, others, strict=True))
             scale = calibrate(spokes["dev"].kube, "default")
-            self._furnish(hub, spokes, access, settings)
+            for environment, live in spokes.items():
+                furnish_spoke(live, access[environment])
+            furnish_hub(hub, self.setup, list(spokes.values()), checkout)
             folder = self.owner.path / "engine"
             engine = running.enter_context(
-                argocd(self.owner, folder, hub.kube, hub.cluster.identities[HUB_USER], self.programs)
+                self.setup.running(self.owner, folder, hub, self.program, self.renderer)
             )
-            with run.progress.task("starting Argo CD"):
+            with run.progress.task(f"starting {self.setup.title}"):
                 engine.start()
             private = read_private(SEALING_KEY.read_bytes())
             for spoke in spokes.values():
                 running.enter_context(Unsealer(spoke.kube, private, NAMESPACE))
             readiness = running.enter_context(Readiness(spokes, run.recording))
             stage = Stage(
-                hub=hub, spokes=spokes, engine=engine, manager=manager, readiness=readiness, manifest=block,
-                values=self.values, hub_objects=tuple(hub_objects),
+                hub=hub, spokes=spokes, setup=self.setup, engine=engine, manager=manager,
+                readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
                 scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
             )  # fmt: skip
@@ -320,17 +322,6 @@ class _Scene:
                 now = run.recording.clock.now()
                 results[name] = TrackResult("done", now, now)
         return results
-
-    def _furnish(
-        self,
-        hub: LiveCluster,
-        spokes: Mapping[str, LiveCluster],
-        access: Mapping[str, list[dict[str, object]]],
-        settings: Mapping[str, str],
-    ) -> None:
-        for environment, live in spokes.items():
-            furnish_spoke(live, access[environment])
-        furnish_hub(hub, list(spokes.values()), settings)
 
     def _hub_objects(self, checkout: Path) -> list[dict[str, object]]:
         engine = self.run.submission.manifest.engine

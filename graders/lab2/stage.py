@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.lab2.block import Lab2Manifest
 from graders.lab2.deployments import digest_in, is_ready
+from graders.lab2.engines import EngineSetup, GitOpsEngine
 from graders.lab2.handin import Values
 from graders.lab2.images import digest_of
 from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
@@ -24,28 +25,13 @@ from graders.scenario.trackmarks import TrackMarks
 T = TypeVar("T")
 
 
-class GitOpsEngine(Protocol):
-    """The engine's processes."""
-
-    def start(self) -> None:
-        """Start all of them; raises InfraFault where one does not get ready."""
-
-    def kill(self) -> None:
-        """SIGKILL all of them, with what they keep."""
-
-    def check_alive(self) -> None:
-        """Raise InfraFault where one does not run."""
-
-    def tell(self) -> None:
-        """Let it look at Git now, as a webhook would."""
-
-
 @dataclass(frozen=True)
 class Stage:
     """One run's fleet. `scale` is how slow the machine is; promises are the learner's, unstretched."""
 
     hub: LiveCluster
     spokes: Mapping[str, LiveCluster]
+    setup: EngineSetup
     engine: GitOpsEngine
     manager: ReleaseManager
     readiness: Readiness

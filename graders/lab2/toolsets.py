@@ -48,5 +48,24 @@ COSIGN = Toolset(
     (Program("cosign", Project("cosign", "github.com/sigstore/cosign/v3", "v3.1.3"), "cmd/cosign"),),
 )
 
-TOOLSETS = (ARGOCD, KUSTOMIZE, HELM, REGISTRY, COSIGN)
+FLUX = Toolset(
+    "flux",
+    "Flux",
+    _MODULES / "flux",
+    (
+        Program(
+            "kustomize-controller",
+            Project("kustomize-controller", "github.com/fluxcd/kustomize-controller", "v1.9.6"),
+        ),
+    ),
+)
+SOPS = Toolset(
+    "sops",
+    "sops",
+    _MODULES / "flux",
+    (Program("sops", Project("sops", "github.com/getsops/sops/v3", "v3.13.2"), "cmd/sops"),),
+)
+"""From the module graph of Flux, whose controller compiles most of it anyway."""
+
+TOOLSETS = (ARGOCD, KUSTOMIZE, HELM, REGISTRY, COSIGN, FLUX, SOPS)
 """What `kubeproof setup lab2` has ready; nothing needs the others yet that are pinned in `programs`."""

@@ -126,11 +126,10 @@ def through_git(context: FleetContext) -> None:
 
 
 def _was_tried(context: FleetContext) -> None:
+    stage = context.stage
     for environment in ENVIRONMENTS:
-        applications = context.stage.hub.watches.everything("applications")
-        tried = [a for a in applications if BAD_WORKLOAD in str((a.get("status") or {}).get("resources"))]
         stored = context.deployment(environment, BAD_WORKLOAD)
-        if stored is None and not tried:
+        if stored is None and not stage.setup.tried(stage.hub, environment, (BAD_WORKLOAD, BAD_SERVICE)):
             raise NotYet(f"{ENGINE} has not tried in {environment}")
 
 

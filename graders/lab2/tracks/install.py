@@ -7,6 +7,7 @@ from typing import Any
 from graders.faults import BadSubmission
 from graders.lab2.deployments import is_ready
 from graders.lab2.images import digest_of
+from graders.lab2.manifests import engine_namespace
 from graders.lab2.names import CACHE, ENVIRONMENTS, HUB
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
@@ -21,10 +22,10 @@ def install(context: FleetContext) -> None:
     Raises:
         BadSubmission: the hub's API server refuses an object of hub/.
     """
-    stage = context.stage
+    stage, namespace = context.stage, engine_namespace(context.stage.manifest.engine)
     context.mark("applied")
     for item in sorted(stage.hub_objects, key=lambda each: each["kind"] != "AppProject"):
-        metadata: dict[str, Any] = {"namespace": "argocd", **item["metadata"]}
+        metadata: dict[str, Any] = {"namespace": namespace, **item["metadata"]}
         answer = stage.hub.kube.apply({**item, "metadata": metadata})
         if not answer.ok:
             raise BadSubmission(

@@ -101,6 +101,6 @@ def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
             f"what {environment} renders to",
             subprocess.run(command, capture_output=True, check=False).stdout,
         )
-    for resource in ("applications", "events"):
+    for resource in stage.setup.watches:
         for item in stage.hub.watches.everything(resource):
             yield f"{resource} {item['metadata']['name']} on the hub", json.dumps(item).encode()
