@@ -127,7 +127,7 @@ def record(
 
 def _settings(lab: LabSettings) -> RunSettings:
     return RunSettings(
-        limits=Limits(**vars(lab.operator_limits)),
+        limits=Limits(**vars(lab.program_limits)),
         tool_limits=Limits(**vars(lab.tool_limits)),
         deadline_s=lab.deadline_s,
         needs=lab.needs,

@@ -42,16 +42,20 @@ class LabNode:
 class LabSettings:
     """What `lab.yaml` says, and all of a lab that recording a run of it depends on.
 
-    `operator_limits` bound a learner's running processes, `tool_limits` what is run over a submission
-    before or after. `deadline_s` is T before the machine at hand scales it. `folder` is in labs/.
+    `program_limits` bound a learner's running processes, `tool_limits` what is run over a submission
+    before or after; `limited` says in the lab's words what each is. `builds` labs make programs of what is
+    handed in, with the packages that it names. `deadline_s` is T before the machine at hand scales it.
+    `folder` is in labs/.
     """
 
     id: str
     title: str
     folder: Path
     needs: frozenset[Capability]
-    operator_limits: LabLimits
+    program_limits: LabLimits
     tool_limits: LabLimits
+    limited: tuple[str, str]
+    builds: bool
     deadline_s: float
     nodes: tuple[LabNode, ...]
 
@@ -146,6 +150,7 @@ Need = Annotated[Capability, BeforeValidator(_capability)]
 
 
 class _Limits(Strict):
+    of: Text
     memory_mib: Count
     cpu_s: Seconds
     pids: Count
@@ -167,7 +172,7 @@ class _Limits(Strict):
 
 
 class _BothLimits(Strict):
-    operator: _Limits
+    program: _Limits
     tools: _Limits
 
 
@@ -188,6 +193,7 @@ class LabFile(Strict):
     id: Text
     title: Text
     needs: Annotated[list[Need], BeforeValidator(_distinct)]
+    builds: bool = False
     limits: _BothLimits
     timing: _Timing
     nodes: list[_Node] = Field(default_factory=list)

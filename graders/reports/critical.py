@@ -184,7 +184,7 @@ class _Chain:
         built = "" if "prepare" in self.bundle.manifest.timing else "building the submission and "
         there = f"in the cluster that {one_line(track, 40)} has to itself" if apart else ""
         stages = (
-            (installed, now, "starting the operator, up to its first successful request for jobs"),
+            (installed, now, "starting the submission, up to its first successful request"),
             (
                 begun,
                 installed,
@@ -205,7 +205,7 @@ def _afterwards(report: GradeReport, bundle: Bundle, now: float) -> Iterator[Ste
     judged = max(acted, now) + timing.get("judge", 0.0)
     whole = timing.get("total", 0.0)
     stages = (
-        (now, acted, "stopping the operators"),
+        (now, acted, "stopping what runs"),
         (max(acted, now), judged, "judging"),
         (
             judged,
