@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from graders.background import BackgroundThread
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
@@ -18,33 +17,22 @@ from graders.scenario.fleet import LiveCluster
 _LOOK_EVERY_S = 0.2
 
 
-class Readiness:
+class Readiness(BackgroundThread):
     """Makes running pods of web ready, by environment and digest; a context manager with a thread."""
 
     def __init__(self, spokes: Mapping[str, LiveCluster], recording: Recording) -> None:
         """Pods are ready `READY_AFTER_S` after they start, unless `hold` says otherwise; v3 never."""
+        super().__init__("readiness")
         self._spokes = spokes
         self._recording = recording
         self._held: dict[tuple[str, str], float] = {}
         self._started: dict[str, float] = {}
         self._first: dict[tuple[str, str], float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
         self.problem = ""
 
     def hold(self, environment: str, version: str, for_s: float) -> None:
         """No pod of a version gets ready until so many seconds after the first of them started there."""
         self._held[environment, digest_of(version)] = for_s
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
 
     def _run(self) -> None:
         with self._recording.changes.listener() as bell:
