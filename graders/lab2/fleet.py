@@ -14,6 +14,8 @@ from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.lab2.engines import EngineSetup
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAMESPACES
+from graders.lab2.policyengines import PolicyEngine, definitions_of
+from graders.lab2.policykinds import PolicyKind
 from graders.polling import NotYet, await_ready
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
@@ -35,18 +37,18 @@ SPOKE_WATCHES: Mapping[str, str] = {
     "networkpolicies": "/apis/networking.k8s.io/v1/networkpolicies",
     "poddisruptionbudgets": "/apis/policy/v1/poddisruptionbudgets",
     "priorityclasses": "/apis/scheduling.k8s.io/v1/priorityclasses",
-    "validatingadmissionpolicies": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
-    "validatingadmissionpolicybindings": (
-        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
-    ),
 }
 """What the grader's own watches follow there, by resource."""
 
 
 def cluster_specs(
-    nodes: tuple[NodeSpec, ...], stages: Path, setup: EngineSetup, progress: Progress
+    nodes: tuple[NodeSpec, ...],
+    stages: Path,
+    setup: EngineSetup,
+    engines: Sequence[PolicyEngine],
+    progress: Progress,
 ) -> dict[str, ClusterSpec]:
-    """The clusters by name, the hub first; the kinds of the engine are in the hub's etcd already.
+    """The clusters by name, the hub first; the kinds of the engines are in their etcds already.
 
     Raises:
         InfraFault: that etcd cannot be made.
@@ -57,10 +59,11 @@ def cluster_specs(
     hub = ClusterSpec(
         HUB, nodes=(), identities={setup.user: _ADMINISTRATORS}, golden=golden, audit_policy=AUDIT_POLICY
     )
-    kind = dict(DEFINITION)
-    digest = hashlib.sha256(json.dumps(kind, sort_keys=True).encode()).hexdigest()
-    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: _install(kube, [kind]), progress)
+    kinds = [DEFINITION, *definitions_of(engines)]
+    digest = hashlib.sha256(json.dumps(kinds, sort_keys=True).encode()).hexdigest()
+    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: _install(kube, kinds), progress)
     users = {ENGINE: (), INTRUDER: _ADMINISTRATORS, DRIFTER: _ADMINISTRATORS}
+    users |= {engine.name: _ADMINISTRATORS for engine in engines}
     return {HUB: hub} | {
         name: ClusterSpec(
             name, nodes=nodes, identities=users, golden=spoke, stages=stages, audit_policy=AUDIT_POLICY
@@ -69,8 +72,10 @@ def cluster_specs(
     }
 
 
-def furnish_spoke(live: LiveCluster, access: Sequence[Mapping[str, Any]]) -> None:
-    """Bring the namespaces and the engine's rights; follow what is evidence.
+def furnish_spoke(
+    live: LiveCluster, access: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind]
+) -> None:
+    """Bring the namespaces and the engine's rights; follow what is evidence, policies of these kinds too.
 
     Raises:
         BadSubmission: the rights are refused.
@@ -84,7 +89,7 @@ def furnish_spoke(live: LiveCluster, access: Sequence[Mapping[str, Any]]) -> Non
                 f"the API server refuses {item.get('kind')} {item['metadata'].get('name')}: {answer.message}",
                 file=f"access/{live.name}", fix="mend what it says",
             )  # fmt: skip
-    for resource, path in SPOKE_WATCHES.items():
+    for resource, path in {**SPOKE_WATCHES, **{each.resource: each.path for each in kinds}}.items():
         live.watches.follow(resource, path)
 
 

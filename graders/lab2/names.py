@@ -20,12 +20,6 @@ INTRUDER, DRIFTER = "lab-intruder", "lab-drift"
 SYSTEM_NAMESPACES = ("kube-", "argocd", "flux-system", "kyverno", "gatekeeper-system")
 """Namespaces, by their beginnings, in which no rule of the policies holds."""
 
-POLICY_KINDS = (
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-)
-"""Kinds of policies and of what binds them, as fleet.yaml counts them."""
-
 PAPER = "paper"
 INSTALL = "install"
 PROMOTION = "promotion"

@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+def json_pointer(steps: Sequence[str | int]) -> str:
+    """The steps as one text, as JSON patches have it (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
 def at_pointer(value: Any, pointer: Sequence[str | int]) -> Any:
     """What stands at `pointer`, step by step; None where the steps lead nowhere."""
     for step in pointer:

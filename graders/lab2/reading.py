@@ -12,6 +12,7 @@ from graders.evidence.timeline import TrackRecord
 from graders.faults import InfraFault, Unmet
 from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.names import ENGINE, NAMESPACE, WEB
+from graders.lab2.policykinds import kinds_of
 
 QUIET_RESOURCES = frozenset({"events", "leases"})
 
@@ -41,6 +42,15 @@ def limits(bundle: Bundle) -> ScaledPromises:
         )
     except KeyError as missing:
         raise InfraFault(f"the record has no promise {missing}") from missing
+
+
+def policy_kinds(bundle: Bundle) -> dict[str, str]:
+    """The kinds that policies of this run may be of, by the resource that the grader's watches followed."""
+    recorded = bundle.manifest.block.get("policyKinds")
+    if not isinstance(recorded, Mapping):
+        # Records from before there were others than the API server's own.
+        return {each.resource: each.kind for each in kinds_of(())}
+    return {str(resource): str(kind) for resource, kind in recorded.items()}
 
 
 class FleetRecord(TrackRecord):

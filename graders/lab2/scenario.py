@@ -39,6 +39,8 @@ from graders.lab2.names import (
     SECRETS,
     STEADY,
 )
+from graders.lab2.policyengines import check_policy_engines, engines_named, policy_controllers
+from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
@@ -49,6 +51,7 @@ from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY
 from graders.lab2.tracks import (
     admission,
     drift,
+    failclosed,
     install,
     outage,
     promotion,
@@ -86,7 +89,7 @@ _STORIES: tuple[tuple[Track[FleetContext], ...], ...] = (
     (Track(PRUNE, pruning.prune, "extras that come and go"),),
     (Track(SECRETS, secrets.replace_secrets, "new tokens through Git"),),
     (Track(GATED, admission.through_git, "what breaks the rules, by Git"),),
-    (Track(CLOSED, review.fail_closed, "policies without their parameters"),),
+    (Track(CLOSED, failclosed.fail_closed, "policies without what they need"),),
     (Track(ROLLBACK, promotion.rollback, "the last release is taken back"),),
     (Track(OUTAGE, outage.engine_loss, "v7, with staging away and the engine killed"),),
 )
@@ -111,11 +114,7 @@ def examine(submission: Submission) -> None:
         raise BadSubmission(
             f"the engine {block.engine} cannot be run yet", file="submission.yaml", fix="write engine: argocd"
         )
-    if block.policy_engines != ("vap",):
-        raise BadSubmission(
-            "only ValidatingAdmissionPolicies can be run yet", file="submission.yaml",
-            fix="write policyEngines: [vap]",
-        )  # fmt: skip
+    check_policy_engines(block.policy_engines)
     if block.command:
         raise BadSubmission(
             "promotion by a command cannot be run yet", file="submission.yaml",
@@ -140,6 +139,9 @@ def prepare(run: Run) -> Iterator[Acting]:
         live = set(run.selection) - _WITHOUT_A_FLEET
         setup = SETUPS[run.submission.manifest.engine]
         program = setup.program(run.progress) if live else Path()
+        engines = engines_named(run.submission.manifest.policy_engines)
+        for engine in engines if live else ():
+            ensure(engine.toolset, run.progress)
         images = ready.enter_context(
             registry(owner, owner.path / "registry", ensure(REGISTRY, run.progress).path("crane"))
         )
@@ -156,11 +158,13 @@ def prepare(run: Run) -> Iterator[Acting]:
         )
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
         runtime = ensure_runtime(run.progress) if wanted else None
-        cosign = ensure(COSIGN, run.progress).path("cosign") if wanted else None
-        scene = _Scene(run, owner, server, values, renderer, setup, program, runtime, cosign)
+        tools = {"cosign": ensure(COSIGN, run.progress).path("cosign")} if wanted else {}
+        for name, toolset in ((n, t) for engine in engines if wanted for n, t in engine.tools.items()):
+            tools[name] = ensure(toolset, run.progress).path(name)
+        scene = _Scene(run, owner, server, values, renderer, setup, program, runtime, tools)
         if live:
             stages = write_stages(owner.path / "stages.yaml")
-            first = cluster_specs(run.settings.nodes, stages, setup, run.progress)
+            first = cluster_specs(run.settings.nodes, stages, setup, engines, run.progress)
             ready.enter_context(run.fleet.ready(first[HUB]))
         yield scene.record
 
@@ -184,12 +188,12 @@ class _Scene:
     """The engine's; nowhere where no fleet is wanted."""
     runtime: Runtime | None
     """Where learners' programs run; None where none is to."""
-    cosign: Path | None = None
+    tools: Mapping[str, Path]
 
     @property
     def programs_there(self) -> dict[str, Path]:
         """What a preflight has on its PATH, by name."""
-        found = {"kustomize": self.renderer.kustomize, "helm": self.renderer.helm, "cosign": self.cosign}
+        found = {"kustomize": self.renderer.kustomize, "helm": self.renderer.helm, **self.tools}
         return {name: path for name, path in found.items() if path is not None}
 
     def record(self) -> Recorded:
@@ -211,12 +215,13 @@ class _Scene:
                     file=folder,
                     fix=f"run kustomize build {folder}, and mend it",
                 )
+        kinds = kinds_of(run.submission.manifest.policy_engines, declared.get(POLICIES, Rendered()).objects)
         results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
         scale = 1.0
         with ThreadPoolExecutor(1) as aside:
             beside = aside.submit(self._preflight, first) if PREFLIGHT in run.selection else None
             if set(run.selection) - _WITHOUT_A_FLEET:
-                scale, live = self._live(manager, checkout, declared)
+                scale, live = self._live(manager, checkout, declared, kinds)
                 results |= live
             if beside is not None:
                 results[PREFLIGHT] = beside.result()
@@ -224,7 +229,7 @@ class _Scene:
             tracks={name: each for name, each in results.items() if name in run.selection or name == INSTALL},
             calibration=Calibration(scale, round(run.settings.deadline_s * scale, 3)),
             actors={ENGINE: Role.LEARNER},
-            block=self._block(),
+            block=self._block(kinds),
         )
 
     def _preflight(self, base: str) -> TrackResult:
@@ -255,13 +260,14 @@ class _Scene:
             status, problem = "failed", str(error)
         return TrackResult(status, began, run.recording.clock.now(), problem)
 
-    def _block(self) -> dict[str, object]:
+    def _block(self, kinds: tuple[PolicyKind, ...]) -> dict[str, object]:
         block = self.run.submission.manifest
         return {
             "engine": block.engine,
             "mesh": block.mesh,
             "registry": self.values.registry,
             "unsigned": self.values.unsigned_image,
+            "policyKinds": {each.resource: each.kind for each in kinds},
             **{
                 name: getattr(block.promises, name)
                 for name in ("sync_s", "drift_s", "promote_s", "timeout_s")
@@ -269,12 +275,16 @@ class _Scene:
         }
 
     def _live(
-        self, manager: ReleaseManager, checkout: Path, declared: Mapping[str, Rendered]
+        self,
+        manager: ReleaseManager,
+        checkout: Path,
+        declared: Mapping[str, Rendered],
+        kinds: tuple[PolicyKind, ...],
     ) -> tuple[float, dict[str, TrackResult]]:
         run = self.run
         block = run.submission.manifest
-        stages = self.owner.path / "stages.yaml"
-        specs = cluster_specs(run.settings.nodes, stages, self.setup, run.progress)
+        engines, stages = engines_named(block.policy_engines), self.owner.path / "stages.yaml"
+        specs = cluster_specs(run.settings.nodes, stages, self.setup, engines, run.progress)
         access = manifests.access_objects(checkout)
         hub_objects = self._hub_objects(checkout)
         with ExitStack() as running:
@@ -282,8 +292,9 @@ class _Scene:
             spokes = dict(zip(ENVIRONMENTS, others, strict=True))
             scale = calibrate(spokes["dev"].kube, "default")
             for environment, live in spokes.items():
-                furnish_spoke(live, access[environment])
+                furnish_spoke(live, access[environment], kinds)
             furnish_hub(hub, self.setup, list(spokes.values()), checkout)
+            controllers = running.enter_context(policy_controllers(engines, spokes, self.owner, run.progress))
             folder = self.owner.path / "engine"
             engine = running.enter_context(
                 self.setup.running(self.owner, folder, hub, self.program, self.renderer)
@@ -299,11 +310,13 @@ class _Scene:
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
                 scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
+                kinds=kinds, controllers=controllers,
             )  # fmt: skip
             try:
                 return scale, self._tell(stage)
             finally:
-                self._keep_logs(folder)
+                for each in (folder, *self.owner.path.glob("policies-*")):
+                    self._keep_logs(each)
 
     def _tell(self, stage: Stage) -> dict[str, TrackResult]:
         """Every chosen story in its order; without a fleet there is none to tell but the first."""

@@ -16,6 +16,8 @@ from graders.lab2.engines import EngineSetup, GitOpsEngine
 from graders.lab2.handin import Values
 from graders.lab2.images import digest_of
 from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
+from graders.lab2.policyengines import PolicyController
+from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import ReleaseManager
 from graders.polling import NotYet, TimedOut, wait_for
@@ -43,6 +45,10 @@ class Stage:
     scale: float
     recording: Recording
     kustomize: Path
+    kinds: tuple[PolicyKind, ...] = kinds_of(())
+    """Of what kinds policies may be."""
+    controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
+    """What judges by them beside each spoke's API server."""
     live: list[str] = field(default_factory=lambda: ["v1"])
     """The versions that were wanted, in their order."""
     came_up: threading.Event = field(default_factory=threading.Event)
@@ -178,6 +184,8 @@ class FleetContext(TrackMarks):
         """
         stage = self.stage
         stage.engine.check_alive()
+        for controller in (each for found in stage.controllers.values() for each in found):
+            controller.check_alive()
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
         for live in (stage.hub, *stage.spokes.values()):

@@ -67,5 +67,15 @@ SOPS = Toolset(
 )
 """From the module graph of Flux, whose controller compiles most of it anyway."""
 
-TOOLSETS = (ARGOCD, KUSTOMIZE, HELM, REGISTRY, COSIGN, FLUX, SOPS)
+_KYVERNO = Project("kyverno", "github.com/kyverno/kyverno", "v1.19.1")
+KYVERNO = Toolset("kyverno", "Kyverno", _MODULES / "kyverno", (Program("kyverno", _KYVERNO, "cmd/kyverno"),))
+KYVERNO_CLI = Toolset(
+    "kyverno-cli",
+    "the command line of Kyverno",
+    _MODULES / "kyverno",
+    (Program("kyverno", _KYVERNO, "cmd/cli/kubectl-kyverno"),),
+)
+"""Both are called `kyverno`: the admission controller, and what a preflight has under that name."""
+
+TOOLSETS = (ARGOCD, KUSTOMIZE, HELM, REGISTRY, COSIGN, FLUX, SOPS, KYVERNO, KYVERNO_CLI)
 """What `kubeproof setup lab2` has ready; nothing needs the others yet that are pinned in `programs`."""

@@ -155,7 +155,7 @@ class TestFolders:
         ("old", "new", "said"),
         [
             ("engine: argocd", "engine: flux", "flux cannot be run yet"),
-            ("[vap]", "[kyverno]", "only ValidatingAdmissionPolicies"),
+            ("[vap]", "[gatekeeper]", "gatekeeper cannot be run yet"),
         ],
     )
     def test_what_cannot_be_run_yet_is_said(self, folder: Path, old: str, new: str, said: str) -> None:

@@ -13,7 +13,7 @@ from graders.lab2.deployments import digest_in
 from graders.lab2.names import DRIFT as TRACK
 from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
 from graders.lab2.pointers import at_pointer
-from graders.lab2.reading import FleetRecord, engine_writes, told
+from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds, told
 
 _LEEWAY_S = 30.0
 
@@ -79,7 +79,7 @@ def check_prune(bundle: Bundle, facts: Facts) -> None:
             )
         end = story.all("end")[-1].t if story.all("end") else gone.t
         for environment in ENVIRONMENTS:
-            for resource, namespace in _KEPT:
+            for resource, namespace in (*_KEPT, *((each, "") for each in policy_kinds(bundle))):
                 before = story.at(environment, resource, namespace, story.mark("before-removal").t)
                 after = story.at(environment, resource, namespace, end)
                 for name, item in before.items():
@@ -96,7 +96,7 @@ def check_prune(bundle: Bundle, facts: Facts) -> None:
 _KEPT = (
     ("deployments", NAMESPACE), ("services", NAMESPACE), ("configmaps", NAMESPACE),
     ("serviceaccounts", NAMESPACE), ("networkpolicies", NAMESPACE), ("poddisruptionbudgets", NAMESPACE),
-    ("validatingadmissionpolicies", ""), ("validatingadmissionpolicybindings", ""), ("priorityclasses", ""),
+    ("priorityclasses", ""),
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from graders.lab2.deployments import is_ready
 from graders.lab2.images import digest_of
 from graders.lab2.manifests import engine_namespace
 from graders.lab2.names import CACHE, ENVIRONMENTS, HUB
+from graders.lab2.policykinds import kind_of, namespace_of
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 
@@ -46,7 +47,6 @@ def _installed(context: FleetContext) -> None:
             raise NotYet(f"cache in {environment} is not ready")
         watches = context.stage.spokes[environment].watches
         for policy in context.stage.declared["policies"]:
-            resource, name = f"{policy['kind'].lower()}s", policy["metadata"]["name"]
-            resource = resource.replace("policys", "policies")
-            if name not in watches.objects(resource, ""):
+            kind, name = kind_of(policy, context.stage.kinds), policy["metadata"]["name"]
+            if kind is not None and name not in watches.objects(kind.resource, namespace_of(policy, kind)):
                 raise NotYet(f"{policy['kind']} {name} is not in {environment}")
