@@ -11,7 +11,7 @@ from pathlib import Path
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
-from graders.lab2.engines import SETUPS, EngineSetup
+from graders.lab2.engines import SETUPS, EngineSetup, EngineSpec
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
@@ -43,9 +43,10 @@ from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
+from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
-from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY
+from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY, SOPS
 from graders.lab2.tracks import (
     admission,
     drift,
@@ -58,7 +59,6 @@ from graders.lab2.tracks import (
     steadiness,
 )
 from graders.lab2.tracks.paper import paper
-from graders.lab2.tracks.secrets import SEALING_KEY
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime, ensure_runtime
@@ -102,10 +102,6 @@ def examine(submission: Submission) -> None:
     """
     block, root = submission.manifest, submission.root
     check_files(root, block.release)
-    if block.engine not in SETUPS:
-        raise BadSubmission(
-            f"the engine {block.engine} cannot be run yet", file="submission.yaml", fix="write engine: argocd"
-        )
     if block.policy_engines != ("vap",):
         raise BadSubmission(
             "only ValidatingAdmissionPolicies can be run yet", file="submission.yaml",
@@ -152,7 +148,9 @@ def prepare(run: Run) -> Iterator[Acting]:
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
         runtime = ensure_runtime(run.progress) if wanted else None
         cosign = ensure(COSIGN, run.progress).path("cosign") if wanted else None
-        scene = _Scene(run, owner, server, values, renderer, setup, program, runtime, cosign)
+        # Argo CD decrypts nothing.
+        sops = ensure(SOPS, run.progress).path("sops") if run.submission.manifest.engine == "flux" else None
+        scene = _Scene(run, owner, server, values, renderer, setup, program, runtime, cosign, sops)
         if live:
             stages = write_stages(owner.path / "stages.yaml")
             first = cluster_specs(run.settings.nodes, stages, setup, run.progress)
@@ -180,11 +178,13 @@ class _Scene:
     runtime: Runtime | None
     """Where learners' programs run; None where none is to."""
     cosign: Path | None = None
+    sops: Path | None = None
 
     @property
     def programs_there(self) -> dict[str, Path]:
         """What a preflight has on its PATH, by name."""
-        found = {"kustomize": self.renderer.kustomize, "helm": self.renderer.helm, "cosign": self.cosign}
+        found = {"kustomize": self.renderer.kustomize, "helm": self.renderer.helm}
+        found |= {"cosign": self.cosign, "sops": self.sops}
         return {name: path for name, path in found.items() if path is not None}
 
     def record(self) -> Recorded:
@@ -280,9 +280,8 @@ class _Scene:
                 furnish_spoke(live, access[environment])
             furnish_hub(hub, self.setup, list(spokes.values()), checkout)
             folder = self.owner.path / "engine"
-            engine = running.enter_context(
-                self.setup.running(self.owner, folder, hub, self.program, self.renderer)
-            )
+            spec = EngineSpec(self.owner, folder, hub, self.program, self.renderer, self.values.git_url)
+            engine = running.enter_context(self.setup.running(spec))
             with run.progress.task(f"starting {self.setup.title}"):
                 engine.start()
             private = read_private(SEALING_KEY.read_bytes())
@@ -293,7 +292,7 @@ class _Scene:
                 hub=hub, spokes=spokes, setup=self.setup, engine=engine, manager=manager,
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
-                scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
+                scale=scale, recording=run.recording, kustomize=self.renderer.kustomize, sops=self.sops,
             )  # fmt: skip
             try:
                 return scale, self._tell(stage)

@@ -43,6 +43,8 @@ class Stage:
     scale: float
     recording: Recording
     kustomize: Path
+    sops: Path | None = None
+    """Where the engine decrypts what SOPS has encrypted."""
     live: list[str] = field(default_factory=lambda: ["v1"])
     """The versions that were wanted, in their order."""
     came_up: threading.Event = field(default_factory=threading.Event)
