@@ -11,7 +11,7 @@ from pathlib import Path
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
-from graders.lab2.engines import SETUPS, EngineSetup
+from graders.lab2.engines import SETUPS, EngineSetup, EngineSpec
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
@@ -45,9 +45,10 @@ from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
+from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
-from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY
+from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY, SOPS
 from graders.lab2.tracks import (
     admission,
     drift,
@@ -61,7 +62,6 @@ from graders.lab2.tracks import (
     steadiness,
 )
 from graders.lab2.tracks.paper import paper
-from graders.lab2.tracks.secrets import SEALING_KEY
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime, ensure_runtime
@@ -110,10 +110,6 @@ def examine(submission: Submission) -> None:
     """
     block, root = submission.manifest, submission.root
     check_files(root, block.release)
-    if block.engine not in SETUPS:
-        raise BadSubmission(
-            f"the engine {block.engine} cannot be run yet", file="submission.yaml", fix="write engine: argocd"
-        )
     check_policy_engines(block.policy_engines)
     if block.command:
         raise BadSubmission(
@@ -161,6 +157,9 @@ def prepare(run: Run) -> Iterator[Acting]:
         tools = {"cosign": ensure(COSIGN, run.progress).path("cosign")} if wanted else {}
         for name, toolset in ((n, t) for engine in engines if wanted for n, t in engine.tools.items()):
             tools[name] = ensure(toolset, run.progress).path(name)
+        if run.submission.manifest.engine == "flux":
+            # Argo CD decrypts nothing.
+            tools["sops"] = ensure(SOPS, run.progress).path("sops")
         scene = _Scene(run, owner, server, values, renderer, setup, program, runtime, tools)
         if live:
             stages = write_stages(owner.path / "stages.yaml")
@@ -296,9 +295,8 @@ class _Scene:
             furnish_hub(hub, self.setup, list(spokes.values()), checkout)
             controllers = running.enter_context(policy_controllers(engines, spokes, self.owner, run.progress))
             folder = self.owner.path / "engine"
-            engine = running.enter_context(
-                self.setup.running(self.owner, folder, hub, self.program, self.renderer)
-            )
+            spec = EngineSpec(self.owner, folder, hub, self.program, self.renderer, self.values.git_url)
+            engine = running.enter_context(self.setup.running(spec))
             with run.progress.task(f"starting {self.setup.title}"):
                 engine.start()
             private = read_private(SEALING_KEY.read_bytes())
@@ -310,7 +308,7 @@ class _Scene:
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
                 scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
-                kinds=kinds, controllers=controllers,
+                sops=self.tools.get("sops"), kinds=kinds, controllers=controllers,
             )  # fmt: skip
             try:
                 return scale, self._tell(stage)

@@ -49,6 +49,8 @@ class Stage:
     """Of what kinds policies may be."""
     controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
     """What judges by them beside each spoke's API server."""
+    sops: Path | None = None
+    """Where the engine decrypts what SOPS has encrypted."""
     live: list[str] = field(default_factory=lambda: ["v1"])
     """The versions that were wanted, in their order."""
     came_up: threading.Event = field(default_factory=threading.Event)

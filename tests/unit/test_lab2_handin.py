@@ -154,7 +154,7 @@ class TestFolders:
     @pytest.mark.parametrize(
         ("old", "new", "said"),
         [
-            ("engine: argocd", "engine: flux", "flux cannot be run yet"),
+            ("engine: argocd", "engine: flux", "Flux has no settings there"),
             ("[vap]", "[gatekeeper]", "gatekeeper cannot be run yet"),
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -52,13 +53,13 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
 def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
     """Within drift something on the hub names the kind and the name of what was changed."""
     story = FleetRecord(bundle, TRACK)
-    drifted = _drifted(story)
+    drifted, targets = _drifted(story), _targets(bundle)
     with Findings(
         hint="Watch the spokes' objects: a comparison that ignores a field tells nothing."
     ) as found:
         for mark in drifted:
             until = mark.t + story.limits.drift_s
-            told_of = any(_names(each, mark) for each in _hub_objects(bundle, mark.t, until))
+            told_of = any(_names(each, mark, targets) for each in _hub_objects(bundle, mark.t, until))
             found.expect(told_of, f"a word on the hub about {_what(mark)}", "there was none")
     facts["changes"] = len(drifted)
 
@@ -168,15 +169,31 @@ def _hub_objects(bundle: Bundle, since: float, until: float) -> Iterator[Mapping
             yield event.object
 
 
-def _names(item: Mapping[str, Any], mark: Mark) -> bool:
-    """Whether an Event names kind and name, or an Application says that the resource is out of sync."""
-    kind, name = mark.data["kind"], mark.data["object"]
+def _targets(bundle: Bundle) -> dict[str, str]:
+    """The environment that each Kustomization of the hub is for, by its name."""
+    found = {}
+    for event in bundle.on(HUB).watch_events:
+        if event.resource == "kustomizations":
+            reference = at_pointer(event.object, ("spec", "kubeConfig", "secretRef", "name"))
+            found[event.name] = str(reference or "").removesuffix("-kubeconfig")
+    return found
+
+
+def _names(item: Mapping[str, Any], mark: Mark, targets: Mapping[str, str]) -> bool:
+    """Whether an Event names kind and name, or an Application says that the resource is out of sync.
+
+    An Event about a Kustomization tells of the environment that this one is for, and of no other.
+    """
+    kind, name, environment = (str(mark.data[key]) for key in ("kind", "object", "environment"))
     if item.get("kind") == "Event" or "involvedObject" in item:
-        message = str(item.get("message", ""))
-        return str(kind) in message and str(name) in message
+        about = item.get("involvedObject") or {}
+        if about.get("kind") == "Kustomization" and targets.get(str(about.get("name"))) != environment:
+            return False
+        lines = str(item.get("message", "")).splitlines()
+        return any({kind, name} <= set(re.split(r"[^A-Za-z0-9.-]+", line)) for line in lines)
     destination = ((item.get("spec") or {}).get("destination") or {}).get("name", "")
     resources = (item.get("status") or {}).get("resources") or ()
-    return destination == mark.data["environment"] and any(
+    return destination == environment and any(
         (each.get("kind"), each.get("name"), each.get("status")) == (kind, name, "OutOfSync")
         for each in resources
     )

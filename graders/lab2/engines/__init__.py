@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graders.lab2.engines.argocd import ArgoCDSetup
-from graders.lab2.engines.seam import EngineSetup, GitOpsEngine
+from graders.lab2.engines.flux import FluxSetup
+from graders.lab2.engines.seam import EngineSetup, EngineSpec, GitOpsEngine
 
-SETUPS: Mapping[str, EngineSetup] = {"argocd": ArgoCDSetup()}
+SETUPS: Mapping[str, EngineSetup] = {"argocd": ArgoCDSetup(), "flux": FluxSetup()}
 
-__all__ = ["SETUPS", "EngineSetup", "GitOpsEngine"]
+__all__ = ["SETUPS", "EngineSetup", "EngineSpec", "GitOpsEngine"]

@@ -12,12 +12,10 @@ from typing import Any
 
 from graders.kube.client import Kube
 from graders.lab2.engines.definitions import packed_definitions
-from graders.lab2.engines.seam import GitOpsEngine
+from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
 from graders.lab2.manifests import engine_settings
 from graders.lab2.names import ENGINE
-from graders.lab2.rendering import Renderer
 from graders.lab2.toolsets import ARGOCD
-from graders.ownership import OwnedFolder
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
 from graders.services.argocd import NAMESPACE, EnginePrograms, argocd, find_redis
@@ -86,12 +84,11 @@ class ArgoCDSetup:
             },
         )
 
-    def running(
-        self, owner: OwnedFolder, folder: Path, hub: LiveCluster, program: Path, renderer: Renderer
-    ) -> AbstractContextManager[GitOpsEngine]:
+    def running(self, spec: EngineSpec) -> AbstractContextManager[GitOpsEngine]:
         """Its four processes."""
-        programs = EnginePrograms(program, renderer.kustomize, renderer.helm)
-        return argocd(owner, folder, hub.kube, hub.cluster.identities[self.user], programs)
+        hub, renderer = spec.hub, spec.renderer
+        programs = EnginePrograms(spec.program, renderer.kustomize, renderer.helm)
+        return argocd(spec.owner, spec.folder, hub.kube, hub.cluster.identities[self.user], programs)
 
     def tried(self, hub: LiveCluster, environment: str, names: Sequence[str]) -> bool:
         """Whether an Application of the environment has one of the objects among its resources."""
@@ -101,6 +98,18 @@ class ArgoCDSetup:
             if destination == environment and any(name in resources for name in names):
                 return True
         return False
+
+    def complaint(self, hub: LiveCluster) -> str:
+        """What an Application says is wrong with it, or with its last sync."""
+        for each in hub.watches.everything("applications"):
+            status = each.get("status") or {}
+            words = [str(condition.get("message")) for condition in status.get("conditions") or ()]
+            operation = status.get("operationState") or {}
+            if operation.get("phase") in ("Failed", "Error"):
+                words.append(str(operation.get("message")))
+            if words:
+                return f"Application {each['metadata']['name']}: {words[0][:400]}"
+        return ""
 
 
 def _inventory_entry(spoke: LiveCluster) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,18 @@ class GitOpsEngine(Protocol):
 
     def tell(self) -> None:
         """Let it look at Git now, as a webhook would."""
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What an engine is started with: `folder` is a new one for all it writes."""
+
+    owner: OwnedFolder
+    folder: Path
+    hub: LiveCluster
+    program: Path
+    renderer: Renderer
+    repository_url: str
 
 
 class EngineSetup(Protocol):
@@ -56,10 +69,11 @@ class EngineSetup(Protocol):
     def furnish(self, hub: LiveCluster, spokes: Sequence[LiveCluster], root: Path) -> None:
         """Bring what it expects on the hub: its namespace, its settings, the way to each spoke."""
 
-    def running(
-        self, owner: OwnedFolder, folder: Path, hub: LiveCluster, program: Path, renderer: Renderer
-    ) -> AbstractContextManager[GitOpsEngine]:
-        """Its processes, not started, which end with the block; `folder` is a new one for all they write."""
+    def running(self, spec: EngineSpec) -> AbstractContextManager[GitOpsEngine]:
+        """Its processes, not started, which end with the block."""
 
     def tried(self, hub: LiveCluster, environment: str, names: Sequence[str]) -> bool:
         """Whether it says that it wanted one of the objects `names` in an environment."""
+
+    def complaint(self, hub: LiveCluster) -> str:
+        """What it says on the hub that keeps it from its work; empty where it says nothing."""

@@ -33,10 +33,19 @@ def install(context: FleetContext) -> None:
                 f"the hub refuses {item['kind']} {metadata.get('name')}: {answer.message}",
                 file=HUB, fix="mend what it says",
             )  # fmt: skip
-    context.wait("the fleet", lambda: _installed(context), context.promises.promote_s + INSTALLED_WITHIN_S)
+    context.wait("the fleet", lambda: _told(context), context.promises.promote_s + INSTALLED_WITHIN_S)
     context.mark("installed")
     stage.came_up.set()
     context.settle()
+
+
+def _told(context: FleetContext) -> None:
+    """As `_installed`, with what the engine itself says of it."""
+    try:
+        _installed(context)
+    except NotYet as mismatch:
+        said = context.stage.setup.complaint(context.stage.hub)
+        raise NotYet(f"{mismatch}; {said}" if said else str(mismatch)) from mismatch
 
 
 def _installed(context: FleetContext) -> None:

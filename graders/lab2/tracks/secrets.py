@@ -12,12 +12,10 @@ from pathlib import Path
 
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
+from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
-from graders.services.unsealer import read_private, seal
 
-NAME, KEY = "web-token", "token"
-SEALING_KEY = Path(__file__).resolve().parent.parent / "config" / "sealing.key"
 _PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 
 
@@ -31,20 +29,12 @@ def replace_secrets(context: FleetContext) -> None:
             context.miss(f"a Secret {NAME} with the key {KEY} in {environment}", "there is none")
         known.append(value)
         _note(context, environment, "handed-in", value)
-    public = read_private(SEALING_KEY.read_bytes()).public_key()
     fresh = {environment: dice.token_hex(16).encode() for environment in ENVIRONMENTS}
     files: dict[str, bytes | None] = {}
     for environment, value in fresh.items():
-        sealed = {
-            "apiVersion": "bitnami.com/v1alpha1",
-            "kind": "SealedSecret",
-            "metadata": {"name": NAME, "namespace": NAMESPACE},
-            "spec": {
-                "encryptedData": {KEY: seal(public, value, NAMESPACE, NAME)},
-                "template": {"metadata": {"name": NAME, "namespace": NAMESPACE}},
-            },
-        }
-        files[f"secrets/{environment}/{NAME}.yaml"] = (json.dumps(sealed, indent=2) + "\n").encode()
+        path = f"secrets/{environment}/{NAME}.yaml"
+        sops = context.stage.sops if is_sops(context.stage.manager.text(path)) else None
+        files[path] = sealed(value) if sops is None else encrypted(value, sops)
     context.change("Replace the tokens", files)
     context.mark("replaced")
     missing = dict(fresh)
