@@ -11,9 +11,9 @@ from pathlib import Path
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
-from graders.lab2.engines import SETUPS, EngineSetup
+from graders.lab2.engines import SETUPS, EngineSetup, GitOpsEngine
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
-from graders.lab2.handin import Values, check_files, executables, filled
+from graders.lab2.handin import Values, check_files, check_program, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
 from graders.lab2.names import (
@@ -40,11 +40,13 @@ from graders.lab2.names import (
     STEADY,
 )
 from graders.lab2.preflight import Preflight, cases, releases
+from graders.lab2.promoter import Promoter, PromotionCommand
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
+from graders.lab2.toolroom import ToolRoom
 from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY
 from graders.lab2.tracks import (
     admission,
@@ -116,11 +118,8 @@ def examine(submission: Submission) -> None:
             "only ValidatingAdmissionPolicies can be run yet", file="submission.yaml",
             fix="write policyEngines: [vap]",
         )  # fmt: skip
-    if block.command:
-        raise BadSubmission(
-            "promotion by a command cannot be run yet", file="submission.yaml",
-            fix="write promotion: {mode: controller}",
-        )  # fmt: skip
+    for command in (block.command, block.preflight):
+        check_program(root, command)
     SETUPS[block.engine].examine(root)
     manifests.access_objects(root)
     if manifests.hub_kustomization(root) is None:
@@ -155,8 +154,9 @@ def prepare(run: Run) -> Iterator[Acting]:
             cosign_pub=public_pem(key),
         )
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
-        runtime = ensure_runtime(run.progress) if wanted else None
-        cosign = ensure(COSIGN, run.progress).path("cosign") if wanted else None
+        promotes = live and run.submission.manifest.command
+        runtime = ensure_runtime(run.progress) if wanted or promotes else None
+        cosign = ensure(COSIGN, run.progress).path("cosign") if wanted or promotes else None
         scene = _Scene(run, owner, server, values, renderer, setup, program, runtime, cosign)
         if live:
             stages = write_stages(owner.path / "stages.yaml")
@@ -234,15 +234,8 @@ class _Scene:
         try:
             if command and self.runtime is not None:
                 folder, limits = run.session.folder / PREFLIGHT, run.settings.tool_limits
-                preflight = Preflight(
-                    command,
-                    run.sandbox,
-                    self.runtime,
-                    self.programs_there,
-                    limits,
-                    folder,
-                    self.values.registry,
-                )
+                room = ToolRoom(run.sandbox, self.runtime, self.programs_there)
+                preflight = Preflight(command, room, limits, folder, self.values.registry)
                 image = f"{self.values.registry}/{WEB}@{digest_of('v1')}"
                 with run.progress.task("the preflight, on good commits and bad ones"):
                     bare = self.server.root / REPOSITORY
@@ -294,16 +287,37 @@ class _Scene:
             for spoke in spokes.values():
                 running.enter_context(Unsealer(spoke.kube, private, NAMESPACE))
             readiness = running.enter_context(Readiness(spokes, run.recording))
+            promoter = self._promoter(manager, spokes, engine, scale)
+            if promoter is not None:
+                running.enter_context(promoter)
             stage = Stage(
                 hub=hub, spokes=spokes, setup=self.setup, engine=engine, manager=manager,
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
-                scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
+                scale=scale, recording=run.recording, kustomize=self.renderer.kustomize, promoter=promoter,
             )  # fmt: skip
             try:
-                return scale, self._tell(stage)
+                results = self._tell(stage)
+                if promoter is not None and promoter.problem:
+                    raise InfraFault(promoter.problem)
+                return scale, results
             finally:
                 self._keep_logs(folder)
+
+    def _promoter(
+        self, manager: ReleaseManager, spokes: Mapping[str, LiveCluster], engine: GitOpsEngine, scale: float
+    ) -> Promoter | None:
+        """The learner's promotion command, not begun; None where the engine promotes."""
+        run, block = self.run, self.run.submission.manifest
+        if not block.command or self.runtime is None:
+            return None
+        room = ToolRoom(run.sandbox, self.runtime, self.programs_there)
+        timeout_s = block.promises.timeout_s * scale
+        command = PromotionCommand(block.command, room, run.settings.limits, timeout_s, self.values.registry)
+        folder = run.session.folder / "promotion"
+        promoter = Promoter(command, self.server, manager, spokes, folder, run.recording)
+        promoter.on_push = engine.tell
+        return promoter
 
     def _tell(self, stage: Stage) -> dict[str, TrackResult]:
         """Every chosen story in its order; without a fleet there is none to tell but the first."""
