@@ -65,6 +65,7 @@ from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime, ensure_runtime
 from graders.scenario.calibration import calibrate
+from graders.scenario.fleet import LiveCluster
 from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.services.gitserver import GitServer, git_server

@@ -11,6 +11,13 @@ from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import sandbox_spec
 
 _TOOLS = "/tools"
+_GIT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+"""The folder that a copy lies in is not the learner's own, which git would hold against it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,6 @@ class ToolRoom:
         def environment(view: View) -> dict[str, str]:
             tools = [view.mounts[mount.target] for mount in mounts]
             path = ":".join([*tools, f"{self.runtime.venv}/bin", "/usr/bin", "/bin"])
-            return {"PATH": path, "HOME": view.home, "GIT_CONFIG_NOSYSTEM": "1"}
+            return {"PATH": path, "HOME": view.home, **_GIT}
 
         return replace(spec, mounts=(*spec.mounts, *mounts), environment=environment, writable_copy=True)
