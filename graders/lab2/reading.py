@@ -10,6 +10,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, WatchEvent
 from graders.evidence.timeline import TrackRecord
 from graders.faults import InfraFault, Unmet
+from graders.lab2.commandruns import told_of_runs
 from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.names import ENGINE, NAMESPACE, WEB
 from graders.lab2.policykinds import kinds_of
@@ -72,8 +73,13 @@ class FleetRecord(TrackRecord):
         for missed in self.all("missed"):
             data = missed.data
             within = f" within {data['within_s']} s" if "within_s" in data else ""
-            raise Unmet(f"{data['waiting_for']}{within}", str(data["seen"]), hint=hint)
+            said = told_of_runs(self.bundle, self.marks[0].t, missed.t)
+            raise Unmet(f"{data['waiting_for']}{within}", str(data["seen"]), hint=said or hint)
         raise InfraFault(f"the record of track {self.track} has no mark {name!r}")
+
+    def hint(self, since: float, otherwise: str = "") -> str:
+        """What to look at: a promotion command that fails, before anything else."""
+        return told_of_runs(self.bundle, since, max(mark.t for mark in self.marks)) or otherwise
 
     def released(self, version: str) -> Mark:
         """The mark of a release; raises as `need`."""

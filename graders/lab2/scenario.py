@@ -11,9 +11,9 @@ from pathlib import Path
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
-from graders.lab2.engines import SETUPS, EngineSetup, EngineSpec
+from graders.lab2.engines import SETUPS, EngineSetup, EngineSpec, GitOpsEngine
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
-from graders.lab2.handin import Values, check_files, executables, filled
+from graders.lab2.handin import Values, check_files, check_program, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
 from graders.lab2.names import (
@@ -42,12 +42,14 @@ from graders.lab2.names import (
 from graders.lab2.policyengines import check_policy_engines, engines_named, policy_controllers
 from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.preflight import Preflight, cases, releases
+from graders.lab2.promoter import Promoter, PromotionCommand
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
 from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
+from graders.lab2.toolroom import ToolRoom
 from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY, SOPS
 from graders.lab2.tracks import (
     admission,
@@ -66,6 +68,7 @@ from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime, ensure_runtime
 from graders.scenario.calibration import calibrate
+from graders.scenario.fleet import LiveCluster
 from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.services.gitserver import GitServer, git_server
@@ -111,11 +114,8 @@ def examine(submission: Submission) -> None:
     block, root = submission.manifest, submission.root
     check_files(root, block.release)
     check_policy_engines(block.policy_engines)
-    if block.command:
-        raise BadSubmission(
-            "promotion by a command cannot be run yet", file="submission.yaml",
-            fix="write promotion: {mode: controller}",
-        )  # fmt: skip
+    for command in (block.command, block.preflight):
+        check_program(root, command)
     SETUPS[block.engine].examine(root)
     manifests.access_objects(root)
     if manifests.hub_kustomization(root) is None:
@@ -153,8 +153,9 @@ def prepare(run: Run) -> Iterator[Acting]:
             cosign_pub=public_pem(key),
         )
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
-        runtime = ensure_runtime(run.progress) if wanted else None
-        tools = {"cosign": ensure(COSIGN, run.progress).path("cosign")} if wanted else {}
+        promotes = live and run.submission.manifest.command
+        runtime = ensure_runtime(run.progress) if wanted or promotes else None
+        tools = {"cosign": ensure(COSIGN, run.progress).path("cosign")} if wanted or promotes else {}
         for name, toolset in ((n, t) for engine in engines if wanted for n, t in engine.tools.items()):
             tools[name] = ensure(toolset, run.progress).path(name)
         if run.submission.manifest.engine == "flux":
@@ -238,15 +239,8 @@ class _Scene:
         try:
             if command and self.runtime is not None:
                 folder, limits = run.session.folder / PREFLIGHT, run.settings.tool_limits
-                preflight = Preflight(
-                    command,
-                    run.sandbox,
-                    self.runtime,
-                    self.programs_there,
-                    limits,
-                    folder,
-                    self.values.registry,
-                )
+                room = ToolRoom(run.sandbox, self.runtime, self.programs_there)
+                preflight = Preflight(command, room, limits, folder, self.values.registry)
                 image = f"{self.values.registry}/{WEB}@{digest_of('v1')}"
                 with run.progress.task("the preflight, on good commits and bad ones"):
                     bare = self.server.root / REPOSITORY
@@ -303,18 +297,39 @@ class _Scene:
             for spoke in spokes.values():
                 running.enter_context(Unsealer(spoke.kube, private, NAMESPACE))
             readiness = running.enter_context(Readiness(spokes, run.recording))
+            promoter = self._promoter(manager, spokes, engine, scale)
+            if promoter is not None:
+                running.enter_context(promoter)
             stage = Stage(
                 hub=hub, spokes=spokes, setup=self.setup, engine=engine, manager=manager,
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
                 scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
-                sops=self.tools.get("sops"), kinds=kinds, controllers=controllers,
+                sops=self.tools.get("sops"), kinds=kinds, controllers=controllers, promoter=promoter,
             )  # fmt: skip
             try:
-                return scale, self._tell(stage)
+                results = self._tell(stage)
+                if promoter is not None and promoter.problem:
+                    raise InfraFault(promoter.problem)
+                return scale, results
             finally:
                 for each in (folder, *self.owner.path.glob("policies-*")):
                     self._keep_logs(each)
+
+    def _promoter(
+        self, manager: ReleaseManager, spokes: Mapping[str, LiveCluster], engine: GitOpsEngine, scale: float
+    ) -> Promoter | None:
+        """The learner's promotion command, not begun; None where the engine promotes."""
+        run, block = self.run, self.run.submission.manifest
+        if not block.command or self.runtime is None:
+            return None
+        room = ToolRoom(run.sandbox, self.runtime, self.programs_there)
+        timeout_s = block.promises.timeout_s * scale
+        command = PromotionCommand(block.command, room, run.settings.limits, timeout_s, self.values.registry)
+        folder = run.session.folder / "promotion"
+        promoter = Promoter(command, self.server, manager, spokes, folder, run.recording)
+        promoter.on_push = engine.tell
+        return promoter
 
     def _tell(self, stage: Stage) -> dict[str, TrackResult]:
         """Every chosen story in its order; without a fleet there is none to tell but the first."""

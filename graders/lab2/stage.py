@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +19,9 @@ from graders.lab2.images import digest_of
 from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
 from graders.lab2.policyengines import PolicyController
 from graders.lab2.policykinds import PolicyKind, kinds_of
+from graders.lab2.promoter import Promoter
 from graders.lab2.readiness import Readiness
-from graders.lab2.releasemanager import ReleaseManager
+from graders.lab2.releasemanager import Obstructed, ReleaseManager
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.trackmarks import TrackMarks
@@ -51,6 +53,8 @@ class Stage:
     """What judges by them beside each spoke's API server."""
     sops: Path | None = None
     """Where the engine decrypts what SOPS has encrypted."""
+    promoter: Promoter | None = None
+    """Who promotes by the learner's command; None where the engine does."""
     live: list[str] = field(default_factory=lambda: ["v1"])
     """The versions that were wanted, in their order."""
     came_up: threading.Event = field(default_factory=threading.Event)
@@ -82,7 +86,10 @@ class FleetContext(TrackMarks):
         finds out by itself.
         """
         stage = self.stage
-        commit = stage.manager.release(version, stage.manifest.release)
+        if stage.promoter is not None:
+            stage.promoter.on_push = stage.engine.tell if tell else _tell_nobody
+        with self.in_git():
+            commit = stage.manager.release(version, stage.manifest.release)
         stage.live.append(version)
         at = self.mark("released", version=version, digest=digest_of(version), commit=commit)
         if tell:
@@ -91,9 +98,18 @@ class FleetContext(TrackMarks):
 
     def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
         """Commit files, None for one that goes, and tell the engine; gives the commit."""
-        commit = self.stage.manager.change(subject, files)
+        with self.in_git():
+            commit = self.stage.manager.change(subject, files)
         self.stage.engine.tell()
         return commit
+
+    @contextmanager
+    def in_git(self) -> Iterator[None]:
+        """The release manager works; where it cannot, for what the learner pushed, the track ends."""
+        try:
+            yield
+        except Obstructed as obstructed:
+            self.miss("a repository that others can commit to", str(obstructed))
 
     def wait(self, what: str, probe: Callable[[], T], limit_s: float, *, without: tuple[str, ...] = ()) -> T:
         """Wait until `probe` returns instead of raising `NotYet`, for `limit_s`, stretched by the machine.
@@ -138,6 +154,9 @@ class FleetContext(TrackMarks):
         Raises:
             Missed: it is not within promote and a half more. InfraFault: the harness was not well.
         """
+        if self.stage.promoter is not None:
+            with self.in_git():
+                self.stage.manager.restore()
         self.wait(what, self.settled_probe(), 1.5 * self.promises.promote_s + QUIET_S)
         return self.mark("settled", version=self.stage.wanted)
 
@@ -190,6 +209,9 @@ class FleetContext(TrackMarks):
             controller.check_alive()
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
+        for keeper in (stage.readiness, stage.promoter):
+            if keeper is not None and keeper.problem:
+                raise InfraFault(keeper.problem)
         for live in (stage.hub, *stage.spokes.values()):
             if live.name not in without and (sick := live.health.sickness(since) or live.watches.problem):
                 raise InfraFault(f"a deadline passed while {live.name} was not healthy: {sick}")
@@ -197,3 +219,7 @@ class FleetContext(TrackMarks):
     def _polled(self, what: str, probe: Callable[[], T], limit_s: float) -> T:
         with self._waiting("condition", what), self._recording.changes.listener() as bell:
             return wait_for(probe, timeout_s=limit_s * self.stage.scale, interval_s=0.25, wake=bell)
+
+
+def _tell_nobody() -> None:
+    return None

@@ -19,7 +19,8 @@ def review(context: FleetContext) -> None:
     context.settle()
     live = context.stage.spokes[_WHERE]
     kube = Kube(live.cluster.identities[INTRUDER])
-    root = context.stage.manager.checkout()
+    with context.in_git():
+        root = context.stage.manager.checkout()
     for folder in TESTS:
         for file in sorted((root / folder).glob("*.y*ml"))[:_MOST_TESTS]:
             name = file.relative_to(root).as_posix()

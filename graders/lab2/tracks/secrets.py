@@ -78,7 +78,8 @@ def _look_for(context: FleetContext, values: list[bytes]) -> None:
 
 def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     stage = context.stage
-    clone = stage.manager.checkout()
+    with context.in_git():
+        clone = stage.manager.checkout()
     history = subprocess.run(
         ["git", "-C", clone, "log", "--all", "--patch", "--text", "--format=%H%n%B"],
         capture_output=True, check=True,
