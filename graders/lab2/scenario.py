@@ -257,6 +257,7 @@ class _Scene:
         block = self.run.submission.manifest
         return {
             "engine": block.engine,
+            "processes": self.setup.processes,
             "mesh": block.mesh,
             "registry": self.values.registry,
             "unsigned": self.values.unsigned_image,

@@ -34,6 +34,7 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
     story = FleetRecord(bundle, INSTALL)
     applied, installed = story.mark("applied").t, story.need("installed").t
     facts["installed_s"] = round(installed - applied, 1)
+    facts["engine"] = str(bundle.manifest.block.get("processes", bundle.manifest.block["engine"]))
     with Findings() as found:
         uids: dict[str, set[str]] = {}
         for environment in ENVIRONMENTS:
@@ -44,7 +45,7 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
                 makers = [
                     event.user
                     for event in bundle.on(environment).audit_by_place.get(("deployments", NAMESPACE), ())
-                    if event.name == name and event.did == "create" and event.ok
+                    if event.name == name and event.did == "create" and event.ok and event.is_write
                 ]
                 found.expect(
                     makers == [ENGINE],

@@ -27,6 +27,7 @@ class FluxSetup:
     """Flux: GitRepositories and Kustomizations on the hub, and a kubeconfig for each spoke."""
 
     title, user = "Flux", "flux"
+    processes = "kustomize-controller of Flux; a publisher of the grader's stands in for source-controller"
     watches: Mapping[str, str] = {
         "deployments": "/apis/apps/v1/deployments",
         _SOURCES: "/apis/source.toolkit.fluxcd.io/v1/gitrepositories",
