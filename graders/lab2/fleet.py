@@ -55,13 +55,13 @@ def cluster_specs(
     """
     definitions = setup.definitions()
     digest = hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
-    golden = golden_etcd(["lab2 hub", digest], lambda kube: _install(kube, definitions), progress)
+    golden = golden_etcd(["lab2 hub", digest], lambda kube: install_kinds(kube, definitions), progress)
     hub = ClusterSpec(
         HUB, nodes=(), identities={setup.user: _ADMINISTRATORS}, golden=golden, audit_policy=AUDIT_POLICY
     )
     kinds = [DEFINITION, *definitions_of(engines)]
     digest = hashlib.sha256(json.dumps(kinds, sort_keys=True).encode()).hexdigest()
-    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: _install(kube, kinds), progress)
+    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: install_kinds(kube, kinds), progress)
     users = {ENGINE: (), INTRUDER: _ADMINISTRATORS, DRIFTER: _ADMINISTRATORS}
     users |= {engine.name: _ADMINISTRATORS for engine in engines}
     return {HUB: hub} | {
@@ -100,7 +100,12 @@ def furnish_hub(live: LiveCluster, setup: EngineSetup, spokes: Sequence[LiveClus
         live.watches.follow(resource, path)
 
 
-def _install(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
+def install_kinds(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
+    """Create CustomResourceDefinitions, and wait until they are served.
+
+    Raises:
+        InfraFault: they are not.
+    """
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for each in definitions:
         kube.create(path, each)

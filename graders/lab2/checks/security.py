@@ -132,7 +132,11 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
                 )  # fmt: skip
 
 
-@check("secrets", tracks=(SECRETS,), hint="Seal with labs/lab2/sealing.crt, or encrypt for labs/lab2/age.pub; base64 is no encryption.")
+@check(
+    "secrets",
+    tracks=(SECRETS,),
+    hint="Seal with labs/lab2/sealing.crt, or encrypt for labs/lab2/age.pub; base64 is no encryption.",
+)
 def check_secrets(bundle: Bundle, facts: Facts) -> None:
     """Each environment has a token of its own, a new one arrives by Git, and no reader of Git sees any."""
     story = FleetRecord(bundle, SECRETS)
