@@ -197,7 +197,7 @@ def test_an_engine_that_lost_everything_goes_on_at_the_same_place(engine: Engine
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"url": "https://git.lab.example/other.git"}, "is not the fleet's repository; write ${LAB_GIT_URL}"),
+        ({"url": "https://git.lab.example/other.git"}, "name the repository that you were given"),
         ({"ref": {"branch": "release"}}, "no branch 'release'"),
         ({"ref": {"tag": "v1"}}, "spec.ref.tag is not supported here"),
     ],

@@ -12,6 +12,7 @@ import pytest
 
 from graders.faults import BadSubmission
 from graders.lab2.block import Lab2Block
+from graders.lab2.checks.drift import tells_of
 from graders.lab2.engines.flux import environment_of
 from graders.lab2.manifests import hub_objects
 from graders.lab2.scenario import examine
@@ -163,3 +164,28 @@ class TestTokens:
         assert is_sops((REFERENCE / "secrets" / "dev" / "web-token.yaml").read_bytes())
         assert not is_sops(sealed(b"a token of some length"))
         assert not is_sops(b"[")
+
+
+DRIFTED = {"kind": "Service", "object": "cache", "environment": "prod"}
+TARGETS = {"prod": "prod", "dev": "dev"}
+
+
+class TestEvents:
+    def event(self, about: str, message: str) -> dict[str, object]:
+        return {"involvedObject": {"kind": "Kustomization", "name": about}, "message": message}
+
+    def test_an_event_of_the_environment_s_kustomization_tells(self) -> None:
+        words = "Deployment/web/web configured\nService/web/cache created"
+        assert tells_of(self.event("prod", words), DRIFTED, TARGETS)
+
+    @pytest.mark.parametrize(
+        ("about", "words"),
+        [
+            ("dev", "Service/web/cache created"),
+            ("prod", "Service/web/web configured\nDeployment/web/cache configured"),
+            ("prod", "Service/web/cache-old created"),
+            ("prod", "Reconciliation finished"),
+        ],
+    )
+    def test_no_other_event_does(self, about: str, words: str) -> None:
+        assert not tells_of(self.event(about, words), DRIFTED, TARGETS)
