@@ -131,7 +131,7 @@ class SecretSeen:
 
 @dataclass(frozen=True)
 class Exposure:
-    """A secret stands where anybody reads it: `where`, and as what (`raw`, `base64`, `hex`) or who says so."""
+    """A secret stands in plain view: `where`, and as what (`raw`, `base64`, `hex`) or who says so."""
 
     FILE: ClassVar[str] = "exposures.jsonl"
 
