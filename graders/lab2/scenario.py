@@ -16,6 +16,7 @@ from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, check_program, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
+from graders.lab2.latewatches import LateWatches
 from graders.lab2.names import (
     ADMISSION,
     CLOSED,
@@ -49,8 +50,9 @@ from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
 from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
+from graders.lab2.toolbelt import tools_named
 from graders.lab2.toolroom import ToolRoom
-from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY, SOPS
+from graders.lab2.toolsets import GITLEAKS, HELM, KUSTOMIZE, REGISTRY, SOPS
 from graders.lab2.tracks import (
     admission,
     drift,
@@ -155,9 +157,9 @@ def prepare(run: Run) -> Iterator[Acting]:
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
         promotes = live and run.submission.manifest.command
         runtime = ensure_runtime(run.progress) if wanted or promotes else None
-        tools = {"cosign": ensure(COSIGN, run.progress).path("cosign")} if wanted or promotes else {}
-        for name, toolset in ((n, t) for engine in engines if wanted for n, t in engine.tools.items()):
-            tools[name] = ensure(toolset, run.progress).path(name)
+        tools = tools_named(run.submission.root, run.progress) if wanted or promotes else {}
+        if SECRETS in run.selection:
+            tools["gitleaks"] = ensure(GITLEAKS, run.progress).path("gitleaks")
         if run.submission.manifest.engine == "flux":
             # Argo CD decrypts nothing.
             tools["sops"] = ensure(SOPS, run.progress).path("sops")
@@ -289,6 +291,7 @@ class _Scene:
                 furnish_spoke(live, access[environment], kinds)
             furnish_hub(hub, self.setup, list(spokes.values()), checkout)
             controllers = running.enter_context(policy_controllers(engines, spokes, self.owner, run.progress))
+            running.enter_context(LateWatches(spokes, kinds))
             folder = self.owner.path / "engine"
             spec = EngineSpec(self.owner, folder, hub, self.program, self.renderer, self.values.git_url)
             engine = running.enter_context(self.setup.running(spec))
@@ -306,7 +309,8 @@ class _Scene:
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
                 scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
-                sops=self.tools.get("sops"), kinds=kinds, controllers=controllers, promoter=promoter,
+                sops=self.tools.get("sops"), gitleaks=self.tools.get("gitleaks"), kinds=kinds,
+                controllers=controllers, promoter=promoter,
             )  # fmt: skip
             try:
                 results = self._tell(stage)

@@ -51,6 +51,8 @@ class Stage:
     """Of what kinds policies may be."""
     controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
     """What judges by them beside each spoke's API server."""
+    gitleaks: Path | None = None
+    """What looks for secrets in Git; None where nobody asks."""
     sops: Path | None = None
     """Where the engine decrypts what SOPS has encrypted."""
     promoter: Promoter | None = None

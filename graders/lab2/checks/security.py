@@ -142,7 +142,7 @@ def check_secrets(bundle: Bundle, facts: Facts) -> None:
     story = FleetRecord(bundle, SECRETS)
     with Findings() as found:
         for where, how in sorted({(e.where, e.how) for e in bundle.records(Exposure)}):
-            found.miss(f"{where} has it, {how}", "no token where others can read it")
+            found.miss(f"{where} has it, {how}", "no secret where others can read it")
         seen = [each for each in bundle.records(SecretSeen) if each.phase == "handed-in"]
         for each in seen:
             long = f"it has {each.length_bytes}"
