@@ -169,6 +169,17 @@ def failed_actions(run: ExperimentRun) -> list[str] | None:
     return [str(each["activity"].get("name")) for each in actions if each.get("status") != "succeeded"]
 
 
+def why_failed(run: ExperimentRun) -> str:
+    """What the journal says of the first action that did not succeed."""
+    for each in journal_of(run).get("run") or ():
+        if isinstance(each, Mapping) and each.get("status") != "succeeded":
+            told = each.get("exception")
+            if isinstance(told, list) and told:
+                # One piece is a message, several are the lines of a traceback.
+                return str(told[-1]).strip()
+    return ""
+
+
 def _held(item: Mapping[str, Any]) -> tuple[Any, ...]:
     """What of an object an experiment changes: nodes report their status all the time."""
     metadata = item.get("metadata") or {}

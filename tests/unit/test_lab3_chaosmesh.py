@@ -166,6 +166,7 @@ def test_a_schedule_is_what_it_does_each_time(tmp_path: Path) -> None:
         ),
         (WORKFLOW, "children: [wait, both]", "children: [wait, bth]", 7, "there is no template", "both"),
         (WORKFLOW, "[fail, kill, kill]", "[fail, all]", 9, "calls itself", "Suspend"),
+        (WORKFLOW, "[fail, kill, kill]", f"[{', '.join(['fail'] * 200)}]", 9, "over 200 templates", "fewer"),
         (WORKFLOW, "      deadline: 4s\n", "", 12, "pod-failure has no deadline", "add deadline"),
         (WORKFLOW, ", deadline: 1m30s", "", 8, "without a deadline never ends", "add deadline"),
         (WORKFLOW, "{name: wait,", "{name: all,", 8, "two templates are called", "its own"),

@@ -5,7 +5,13 @@ from __future__ import annotations
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check
-from graders.lab3.experimentrecord import ExperimentsRecord, failed_actions, journal_of, met_before
+from graders.lab3.experimentrecord import (
+    ExperimentsRecord,
+    failed_actions,
+    journal_of,
+    met_before,
+    why_failed,
+)
 from graders.lab3.names import EXPERIMENTS
 
 _SICK = {
@@ -54,7 +60,9 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             if failed is None:
                 found.miss(f"{each.id}: no action was run; it {run.how}: {_last_words(run.said)}")
             elif failed:
-                found.miss(f"{each.id}: action {', '.join(failed)} failed: {_last_words(run.said)}")
+                found.miss(
+                    f"{each.id}: action {', '.join(failed)} failed: {why_failed(run) or _last_words(run.said)}"
+                )
             for event in record.denied(run):
                 found.miss(f"{each.id}: RBAC denied {event.verb} {event.resource}")
             hits = [

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from graders.documents import Document, Location
@@ -26,6 +27,7 @@ from graders.lab3.experiments.steps import (
 _NAMED = re.compile(r"@(yearly|annually|monthly|weekly|daily|midnight|hourly)")
 _FIELD = re.compile(r"[\d*?/,A-Za-z-]+")
 _SELECTORS = ("namespaces", "labelSelectors", "expressionSelectors", "podPhaseSelectors")
+_MOST_CALLS = 200
 _MODES = (ONE, ALL, FIXED, PERCENT)
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
@@ -40,6 +42,18 @@ def read_chaos_mesh(document: Document) -> ChaosStep:
     metadata = document.data["metadata"]
     part = _Part(document, ("spec",), str(metadata["name"]), str(metadata.get("namespace") or "default"))
     return part.named(kind)
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """Who calls templates of a workflow: those `above`; `made` counts all calls."""
+
+    templates: Mapping[str, int]
+    above: tuple[str, ...] = ()
+    made: Iterator[int] = field(default_factory=count)
+
+    def below(self, name: str) -> _Calls:
+        return _Calls(self.templates, (*self.above, name), self.made)
 
 
 @dataclass(frozen=True)
@@ -173,16 +187,17 @@ class _Part:
                 raise self.refusal(
                     f"two templates are called {quote(each['name'])}", "templates", at, fix=fix
                 )
-        return self._called(str(self.spec["entry"]), ("entry",), templates, ())
+        return self._called(str(self.spec["entry"]), ("entry",), _Calls(templates))
 
-    def _called(
-        self, name: str, asked: Location, templates: Mapping[str, int], above: tuple[str, ...]
-    ) -> ChaosStep:
+    def _called(self, name: str, asked: Location, calls: _Calls) -> ChaosStep:
+        templates = calls.templates
         if name not in templates:
             raise self.refusal(
                 f"there is no template {quote(name)}", *asked, fix=f"use one of {', '.join(templates)}"
             )
-        if name in above:
+        if next(calls.made) >= _MOST_CALLS:
+            raise self.refusal(f"it calls over {_MOST_CALLS} templates", *asked, fix="call fewer")
+        if name in calls.above:
             raise self.refusal(
                 f"template {quote(name)} calls itself", *asked, fix="end with a Suspend or a PodChaos"
             )
@@ -194,12 +209,12 @@ class _Part:
                 raise part.refusal("a Suspend without a deadline never ends", fix="add deadline: 5s")
             return Pause(deadline_s)
         if kind in ("Serial", "Parallel"):
-            calls = part.spec.get("children") or ()
-            if not calls:
+            named = part.spec.get("children") or ()
+            if not named:
                 raise part.refusal(f"a {kind} without children does nothing", fix="add children: [NAME, …]")
             children = tuple(
-                self._called(str(each), (*place, "children", at), templates, (*above, name))
-                for at, each in enumerate(calls)
+                self._called(str(each), (*place, "children", at), calls.below(name))
+                for at, each in enumerate(named)
             )
             return (InTurn if kind == "Serial" else SideBySide)(children, deadline_s)
         key = kind[:1].lower() + kind[1:]

@@ -25,7 +25,7 @@ class Hypothesis(Protocol):
     """What holds of a workload in its steady state."""
 
     def ask(self, when: str, stop: threading.Event) -> list[Entry]:
-        """The answers of what is asked `before`, `during`, `after` or `alone`; fewer once `stop` is set."""
+        """The answers of what is asked `before`, `during`, `after` or `alone`; no more once `stop` is set."""
 
     @property
     def every_s(self) -> float | None:
@@ -46,12 +46,10 @@ class CommandHypothesis:
     every_s: float | None = _EVERY_S
 
     def ask(self, when: str, stop: threading.Event) -> list[Entry]:
-        """One answer; none if it was stopped."""
+        """One answer."""
         del when
         began = datetime.now(UTC)
         ended = self.commands.run(self.argv, _COMMAND_S * self.scale, stop)
-        if ended.code is None and stop.is_set():
-            return []
         provider = {"type": "process", "path": self.argv[0], "arguments": list(self.argv[1:])}
         output = {"status": ended.code, "printed": ended.printed[-_CHARS:]}
         problem = f"{self.argv[0]} {ended.how}: {ended.said[-_CHARS:]}" if ended.code is None else ""
@@ -79,14 +77,12 @@ class ProbesHypothesis:
 
     def ask(self, when: str, stop: threading.Event) -> list[Entry]:
         """An answer of each probe that is asked then."""
-        asked = [each for each in self.probes if when == ALONE or each.mode in MODES_OF[when]]
         answers = []
-        for each in asked:
-            if when not in (ALONE, "during"):
-                stop.wait(each.delay_s)
-            answer = self._answer(each, stop)
-            if answer is not None:
-                answers.append(answer)
+        for each in self.probes:
+            if when == ALONE or each.mode in MODES_OF[when]:
+                if when not in (ALONE, "during"):
+                    stop.wait(each.delay_s)
+                answers.append(self._answer(each, stop))
         return answers
 
     def stops(self, answers: Sequence[Entry]) -> bool:
@@ -94,25 +90,19 @@ class ProbesHypothesis:
         stopping = {each.name for each in self.probes if each.stops}
         return any(not each["tolerance_met"] and each["activity"]["name"] in stopping for each in answers)
 
-    def _answer(self, probe: LitmusProbe, stop: threading.Event) -> Entry | None:
-        """The first answer that is as wanted, else the last; None if it was stopped."""
-        answer: Entry | None = None
-        for attempt in range(probe.attempts):
-            if attempt and stop.wait(probe.interval_s):
-                break
+    def _answer(self, probe: LitmusProbe, stop: threading.Event) -> Entry:
+        """The first answer that is as wanted, else the last."""
+        for left in reversed(range(probe.attempts)):
             began = datetime.now(UTC)
             output, problem, met = (
                 self._command(probe, probe.ask, stop)
                 if isinstance(probe.ask, CommandProbe)
                 else self._objects(probe, probe.ask)
             )
-            if problem and stop.is_set():
-                return answer
-            provider = {"type": "litmus", "mode": probe.mode}
-            answer = probe_entry(probe.name, provider, began, output, problem, met)
-            if met:
+            if met or not left or stop.wait(probe.interval_s):
                 break
-        return answer
+        provider = {"type": "litmus", "mode": probe.mode}
+        return probe_entry(probe.name, provider, began, output, problem, met)
 
     def _command(self, probe: LitmusProbe, ask: CommandProbe, stop: threading.Event) -> tuple[Any, str, bool]:
         ended = self.commands.run(("bash", "-c", ask.command), probe.timeout_s * self.scale, stop)

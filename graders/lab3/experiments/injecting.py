@@ -152,18 +152,27 @@ def _path(pod: Pod) -> str:
 
 def _failing(pod: Pod) -> dict[str, Any]:
     """Nothing of the pod's own runs in it; where nodes are simulated, the note has it unready."""
-    containers = pod["spec"]["containers"]
-    notes = {f"{_NOTE}{each['name']}": each["image"] for each in containers}
+    images = _own_images(pod)
+    notes = {f"{_NOTE}{name}": image for name, image in images.items()}
     return {
         "metadata": {"annotations": {**notes, _UNREADY: "pod-failure"}},
-        "spec": {"containers": [{"name": each["name"], "image": _IMAGE} for each in containers]},
+        "spec": {"containers": [{"name": name, "image": _IMAGE} for name in images]},
     }
 
 
 def _recovered(pod: Pod) -> dict[str, Any]:
-    containers = pod["spec"]["containers"]
-    notes = {f"{_NOTE}{each['name']}": None for each in containers}
+    images = _own_images(pod)
+    notes = {f"{_NOTE}{name}": None for name in images}
     return {
         "metadata": {"annotations": {**notes, _UNREADY: None}},
-        "spec": {"containers": [{"name": each["name"], "image": each["image"]} for each in containers]},
+        "spec": {"containers": [{"name": name, "image": image} for name, image in images.items()]},
+    }
+
+
+def _own_images(pod: Pod) -> dict[str, str]:
+    """The images of a pod, also of one that fails already."""
+    notes = pod["metadata"].get("annotations") or {}
+    return {
+        str(each["name"]): str(notes.get(f"{_NOTE}{each['name']}", each["image"]))
+        for each in pod["spec"]["containers"]
     }

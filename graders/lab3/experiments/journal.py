@@ -69,7 +69,7 @@ class RunJournal:
 
     def state(self, when: str, probes: list[Entry]) -> bool:
         """What the probes of the hypothesis said `before`, `during` or `after`; whether it is met."""
-        met = all(each["tolerance_met"] for each in probes)
+        met = bool(probes) and all(each["tolerance_met"] for each in probes)
         found = {"steady_state_met": met, "probes": probes}
         with self._lock:
             if when == "during":

@@ -88,9 +88,15 @@ class ResourceRunner:
         life = _Life(resource, self._hypothesis(experiment, resource, commands), journal, pauses, way)
         injector = Injector(self._kube, journal, pauses, self._dice, dry=way.dry)
         t = self._recording.clock.now()
-        status = life.live(injector)
+        # Whatever waits, for itself or for a probe, waits no longer than this.
+        timer = threading.Timer(timeout_s, pauses.delete)
+        timer.start()
+        try:
+            status = life.live(injector)
+        finally:
+            timer.cancel()
         t_end = self._recording.clock.now()
-        late = status == _LATE
+        late = status == _LATE or pauses.late
         text = "\n".join(said) + "\n"
         (self._recording.writer.folder / "logs" / f"{name}.log").write_text(text, encoding="utf-8")
         run = ExperimentRun(
@@ -144,7 +150,7 @@ class _Life:
             except ActionFailed:
                 status = "failed"
             except Deleted:
-                return "aborted"
+                return _LATE if self.pauses.late else "aborted"
             except Overdue:
                 return _LATE
         self._met("after")
@@ -164,10 +170,12 @@ class _Life:
 
         def ask() -> None:
             try:
-                while not done.is_set() and not self.pauses.deleted:
+                while not done.is_set():
                     answers = self.hypothesis.ask("during", done)
-                    if answers:
-                        self.journal.state("during", answers)
+                    # One that the end cut off says nothing.
+                    if done.is_set():
+                        return
+                    self.journal.state("during", answers)
                     if self.hypothesis.stops(answers):
                         self.pauses.delete()
                     done.wait(every_s)
