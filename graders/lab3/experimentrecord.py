@@ -46,13 +46,20 @@ class ExperimentsRecord(LaneRecord):
         raise InfraFault(f"the record of the experiments has no mark {name!r}")
 
     def tried(self) -> Iterator[Experiment]:
-        """The experiments that could be run.
+        """The experiments that could be run; what no embedded cluster can show is left out.
 
         Raises:
-            Unmet: one could not, for what is wrong with it.
+            Unmet: one could not be run, for what is wrong with it, or none at all.
         """
-        for experiment in self.manifest.chaos.experiments:
-            problem = str(self.mark("experiment", id=experiment.id).data["problem"])
+        marks = {
+            each.id: self.mark("experiment", id=each.id).data for each in self.manifest.chaos.experiments
+        }
+        shown = [each for each in self.manifest.chaos.experiments if not marks[each.id].get("unsupported")]
+        if not shown:
+            reasons = "; ".join(str(mark["unsupported"]) for mark in marks.values())
+            raise Unmet("an experiment that can be run here", reasons)
+        for experiment in shown:
+            problem = str(marks[experiment.id]["problem"])
             if problem:
                 raise Unmet(f"experiment {experiment.id} to run", problem)
             yield experiment
@@ -160,6 +167,17 @@ def failed_actions(run: ExperimentRun) -> list[str] | None:
     if not actions:
         return None
     return [str(each["activity"].get("name")) for each in actions if each.get("status") != "succeeded"]
+
+
+def why_failed(run: ExperimentRun) -> str:
+    """What the journal says of the first action that did not succeed."""
+    for each in journal_of(run).get("run") or ():
+        if isinstance(each, Mapping) and each.get("status") != "succeeded":
+            told = each.get("exception")
+            if isinstance(told, list) and told:
+                # One piece is a message, several are the lines of a traceback.
+                return str(told[-1]).strip()
+    return ""
 
 
 def _held(item: Mapping[str, Any]) -> tuple[Any, ...]:

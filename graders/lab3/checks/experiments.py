@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check
-from graders.lab3.experimentrecord import ExperimentsRecord, failed_actions, journal_of, met_before
+from graders.lab3.experimentrecord import (
+    ExperimentsRecord,
+    failed_actions,
+    journal_of,
+    met_before,
+    why_failed,
+)
 from graders.lab3.names import EXPERIMENTS
 
 _SICK = {
@@ -53,7 +60,9 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             if failed is None:
                 found.miss(f"{each.id}: no action was run; it {run.how}: {_last_words(run.said)}")
             elif failed:
-                found.miss(f"{each.id}: action {', '.join(failed)} failed: {_last_words(run.said)}")
+                found.miss(
+                    f"{each.id}: action {', '.join(failed)} failed: {why_failed(run) or _last_words(run.said)}"
+                )
             for event in record.denied(run):
                 found.miss(f"{each.id}: RBAC denied {event.verb} {event.resource}")
             hits = [
@@ -64,7 +73,7 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             found.expect(
                 hits, "a change of something in scope", f"{each.id}: nothing in its scope was changed"
             )
-            kills |= any(event.resource == "pods" for event in hits)
+            kills |= any(map(_kills, hits))
             changes |= any(event.verb in ("patch", "update") for event in hits)
             if run.t_end - run.t > _WHOLE_S * record.scale:
                 found.miss(f"{each.id}: it took {run.t_end - run.t:.1f} s, over {_WHOLE_S:g} s")
@@ -133,6 +142,11 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
                 left = record.left_behind(each, when)
                 if left:
                     found.miss(f"{each.id}: after {words}, {', '.join(left[:3])} is not as before")
+
+
+def _kills(event: AuditEvent) -> bool:
+    """Whether a pod is gone after it."""
+    return event.resource == "pods" and (event.verb != "patch" or event.subresource == "eviction")
 
 
 def _last_words(said: str) -> str:
