@@ -13,7 +13,9 @@ from graders.scenario.learner import ended, sandbox_spec
 WITHIN_S = 90.0
 _PORTS = {"api": 6443, "etcd": 2379}
 """Where it looks for them: without an anonymous user it finds etcd alone."""
-_HUNT = ("kube-hunter", "--remote", "127.0.0.1", "--report", "json", "--log", "none")
+_HUNT = (
+    "kube-hunter", "--remote", "127.0.0.1", "--report", "json", "--log", "none", "--num-worker-threads", "16",
+)  # fmt: skip
 
 
 def audits(setting: LaneSetting) -> None:
