@@ -128,7 +128,7 @@ def by_hand(data: Any) -> None:
         (BENCH, lambda data: data["Totals"].update(total_pass=99), "Totals says 99 PASS"),
         (BENCH, lambda data: data["Controls"][1].update(total_fail=0), "control 2 says 0 FAIL"),
         (BENCH, lambda data: data["Controls"][0]["tests"][0].update(warn=1), "section 1.2 says 1 WARN"),
-        (BENCH, lambda data: data.pop("Controls"), "Controls"),
+        (BENCH, lambda data: {"Totals": data["Totals"]}, "Controls"),
         (BENCH, lambda _: [1, 2], BENCH),
         (BENCH, says("1.2.15", status="MAYBE"), "status"),
         (BENCH, says("1.2.15", status=None), "status"),
