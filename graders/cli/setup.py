@@ -50,10 +50,10 @@ def setup(
     if save is not None and load is not None:
         raise UsageError("--save and --load exclude each other", fix="run `kubeproof setup` once for each")
     machine_platform()
-    own = _tools_of(load_course().find_lab(lab).id) if lab is not None else ()
+    own, locks = _own_of(lab) if lab is not None else ((), ())
     with TerminalProgress() as progress:
         if load is not None:
-            progress.say(f"loaded: {', '.join(load_archive(load, _things(own), progress))}")
+            progress.say(f"loaded: {', '.join(load_archive(load, _things(own, locks), progress))}")
         binaries = ensure_binaries(progress)
         progress.say(f"binaries: Kubernetes {binaries.version} in {binaries.folder} ({binaries.source})")
         if save is not None and not kept_programs(CONTROL_PLANE, CORE).made():
@@ -71,18 +71,24 @@ def setup(
         for toolset in own:
             tools = ensure(toolset, progress)
             progress.say(f"{toolset.title}: {tools.folder} ({tools.source})")
+        for lock in locks:
+            progress.say(f"{kept_runtime(lock).name}: {ensure_runtime(progress, lock=lock).venv}")
         if save is not None:
-            saved = save_archive(save, _things(own), progress)
+            saved = save_archive(save, _things(own, locks), progress)
             progress.say(f"saved: {save} ({save.stat().st_size / 1e6:.0f} MB): {', '.join(saved)}")
 
 
-def _tools_of(lab: str) -> tuple[Toolset, ...]:
-    """The programs of a lab's own."""
-    package = lab_package(lab)
-    return tuple(package.load("tools")) if package.definition.tools else ()
+def _own_of(lab: str) -> tuple[tuple[Toolset, ...], tuple[Path, ...]]:
+    """The programs of a lab's own, and the lock files of its Python environments."""
+    package = lab_package(load_course().find_lab(lab).id)
+    tools, locks = (
+        tuple(package.load(part)) if getattr(package.definition, part) else ()
+        for part in ("tools", "runtimes")
+    )
+    return tools, locks
 
 
-def _things(own: Iterable[Toolset]) -> list[Kept]:
+def _things(own: Iterable[Toolset], locks: Iterable[Path]) -> list[Kept]:
     """All that can be carried, in an order in which each finds what it stands on."""
     go = toolchain_go()
     return [
@@ -92,5 +98,6 @@ def _things(own: Iterable[Toolset]) -> list[Kept]:
         *kept_go(go),
         kept_staticcheck(runtime_for(go)),
         kept_runtime(),
+        *(kept_runtime(lock) for lock in locks),
         *(image.kept for image in built_images(machine_platform())),
     ]

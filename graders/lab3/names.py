@@ -39,7 +39,7 @@ CEILINGS = {
 """By scenario, in the order in which they are told."""
 
 PAPERS, CONTROL_PLANE, NAMESPACE = "papers", "control-plane", "namespace"
-WORKLOAD, EXPERIMENTS = "workload", "experiments"
+WORKLOAD, EXPERIMENTS, AUDITS = "workload", "experiments", "audits"
 """Tracks: one a lane, and what needs no cluster."""
 
 SERVING, PREDICTOR = "serving", "predictor"

@@ -10,7 +10,8 @@ import pytest
 from graders.clusters import daemon
 from graders.clusters.daemon import ClusterRequest
 from graders.clusters.listing import KeptCluster, _read
-from graders.clusters.provider import default_nodes
+from graders.clusters.provider import ClusterSpec, NodeSpec, default_nodes
+from graders.clusters.worlds import world_of
 from graders.model import Capability, Cluster
 from graders.ownership import start_of
 from tests.unit.tiny_engine import TinyEngine
@@ -78,6 +79,28 @@ def test_a_daemon_reads_the_wish_that_it_was_started_with(
     assert daemon.main() == 0
 
     assert told == [request]
+
+
+def test_a_daemon_learns_what_a_lab_s_clusters_are_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ClusterSpec(
+        "demo",
+        nodes=(NodeSpec("n1", "zone-x", {"nvidia.com/gpu": 2}),),
+        extra_controllers=("taint-eviction-controller",),
+        node_grace_s=8.0,
+        simulator_per_zone=True,
+        identities={"somebody": ("system:masters",)},
+        stages=Path("/stages.yaml"),
+    )
+    told: list[ClusterRequest] = []
+    request = ClusterRequest("demo", "embedded", world=world_of(spec))
+    monkeypatch.setattr("sys.argv", ["daemon", *request.words()])
+    monkeypatch.setattr(daemon, "clean_up_on_signals", lambda: None)
+    monkeypatch.setattr(daemon, "_until_told", lambda _: None)
+    monkeypatch.setattr(daemon, "keep", lambda request, *_: told.append(request))
+
+    assert daemon.main() == 0
+
+    assert [each.spec() for each in told] == [spec]
 
 
 def test_workers_mean_real_nodes_alone() -> None:

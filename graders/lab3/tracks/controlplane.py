@@ -77,6 +77,7 @@ def control_plane(lane: Lane) -> None:
 
 def _far_and_late(lane: Lane) -> None:
     """Wait until just before the next backup, the revision far ahead of the newest one."""
+    lane.take_turn()
     await_idle(lane)
     move_ahead(lane.setting.control.etcd, REVISIONS)
     await_late(lane)

@@ -28,6 +28,7 @@ from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended, Kit, Scripts
 from graders.lab3.world.starvation import StarvationControl
+from graders.lab3.world.turns import Turn
 from graders.lab3.world.workload import apply_workload, digests
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
@@ -63,6 +64,8 @@ class LaneSetting:
     dice: Random
     folder: Path
     task: Task
+    turn: Turn
+    starvation: StarvationControl
     nodes: tuple[NodeSpec, ...] = ()
     with_neighbour: bool = False
 
@@ -91,7 +94,6 @@ class Lane:
 
     setting: LaneSetting
     prober: Prober
-    control: StarvationControl
     scripts: Scripts
     schedule: BackupSchedule
     ledger: RecordLedger
@@ -121,6 +123,11 @@ class Lane:
     def tell(self, detail: str) -> None:
         """Say what is being done."""
         self.setting.task.update(detail=detail)
+
+    def take_turn(self) -> None:
+        """Wait until no other lane is measured; the next drill, or the end of the lane, gives it back."""
+        self.tell("waiting for its turn")
+        self.setting.turn.take()
 
     def wait_until(self, t: float) -> None:
         """Wait for a moment of the run."""
@@ -173,8 +180,8 @@ class Lane:
     def drill(self, plan: DrillPlan) -> bool:
         """Break it, have it restored where that is for the learner's script, watch; whether it is said to be.
 
-        Writes and backups rest from the fault on. A drill that decides nothing is done again, once or twice,
-        if `again` can have things as they were.
+        Writes and backups rest from the fault on, and no other lane is measured until steady state. A drill
+        that decides nothing is done again, once or twice, if `again` can have things as they were.
         """
         measured: list[Interval | None] = []
         attempt = 1
@@ -190,8 +197,8 @@ class Lane:
         scenario, names = plan.scenario, JUDGED_BY.get(plan.scenario, ())
         patience_s = (plan.cut_s or self.rto_s(scenario) + LENIENCE_S) * self.setting.scale
         key = plan.phase if attempt == 1 else f"{plan.phase}-{attempt}"
-        restored = True
-        with self.schedule.halted(), self.ledger.held():
+        restored, turn = True, self.setting.turn
+        with turn, self.schedule.halted(), self.ledger.held():
             facts = plan.before()
             self.tell(f"{scenario}, {key}")
             t0a = self.now()
@@ -204,9 +211,11 @@ class Lane:
                 plan.recovered()
                 until = t0b + patience_s + STABLE_S * self.setting.scale + _MARGIN_S
                 # A kind that a CRD defines is served a moment later than all others.
-                if self._quiet(t0b, until, names):
+                if self._quiet(t0b, t0b + patience_s, names):
+                    turn.give()
                     self.ledger_look(f"{key}: restored")
                 self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
+            turn.give()
             drill = self._drill(plan, attempt, (t0a, t0b), facts)
             self.setting.recording.writer.add(drill)
             if restored and scenario not in WITHOUT_RESTORE:
@@ -233,7 +242,7 @@ class Lane:
             stable_s=STABLE_S * scale,
         )
         samples = self.prober.samples(drill.t - LENIENCE_S, drill.watched, *names)
-        found = measure_recovery(episode, samples, self.control.samples, dead=drill.dead)
+        found = measure_recovery(episode, samples, self.setting.starvation.samples, dead=drill.dead)
         if found.voids:
             self.mark("void", phase=drill.key, why="; ".join(found.voids))
         return found.counts
@@ -245,7 +254,7 @@ class Lane:
         newest: dict[str, object] = {}
         if sealed:
             newest = {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended}
-        dead = [] if self.control.alive else ["the control of the processor"]
+        dead = [] if self.setting.starvation.alive else ["the control of the processor"]
         return Drill(
             t=injected[0],
             t_end=injected[1],
@@ -338,7 +347,6 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
     with ExitStack() as running:
         ledgers = running.enter_context(ExitStack())
         ledger = ledgers.enter_context(_ledger(setting, SERVING, key_of))
-        control = running.enter_context(StarvationControl(recording))
         prober = running.enter_context(
             Prober(recording, live.kube, live.name, replicas=replicas, scale=scale)
         )
@@ -349,7 +357,7 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
         if setting.with_neighbour:
             live.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NEIGHBOUR}})
             neighbour = running.enter_context(_ledger(setting, NEIGHBOUR, key_of, NEIGHBOUR))
-        yield Lane(setting, prober, control, scripts, schedule, ledger, ledgers, key_of, neighbour)
+        yield Lane(setting, prober, scripts, schedule, ledger, ledgers, key_of, neighbour)
 
 
 def _ledger(
