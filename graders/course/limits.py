@@ -14,7 +14,6 @@ from pathlib import Path
 from graders.course.course import Lab, load_course
 from graders.documents import DocumentLimits
 from graders.faults import CourseError
-from graders.labsettings import LabLimits
 from graders.paths import REPOSITORY
 from graders.sandbox.building import HandoverLimits
 from graders.sandbox.fetching import MOST_BYTES, MOST_PACKAGES, WITHIN_S
