@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import sys
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ class SourceFile:
     """What stands in a file.
 
     `imports` are full names, as far as the source says; `literals` are texts like names in quotes, without
-    what follows a colon. `meaning` is the same for two texts that differ in comments, layout and docstrings
-    alone; the docstring of what is decorated counts, for a decorator may read it.
+    what follows a colon. `meaning` is a digest, the same for two texts that differ in comments, layout and
+    docstrings alone; the docstring of what is decorated counts, for a decorator may read it.
     """
 
     imports: frozenset[str]
@@ -50,7 +51,8 @@ def read_source(file: Path) -> SourceFile:
         elif isinstance(node, _DEFINITIONS) and not node.decorator_list:
             _without_docstring(node)
     _without_docstring(tree)
-    return SourceFile(frozenset(imports), frozenset(_LITERAL.findall(text)), ast.dump(tree))
+    meaning = hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest()
+    return SourceFile(frozenset(imports), frozenset(_LITERAL.findall(text)), meaning)
 
 
 def _without_docstring(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
