@@ -38,6 +38,7 @@ from graders.lab2.names import (
     RIGHTS,
     ROLLBACK,
     SECRETS,
+    SERVING,
     STEADY,
 )
 from graders.lab2.policyengines import check_policy_engines, engines_named, policy_controllers
@@ -349,7 +350,7 @@ class _Scene:
                 results |= run_tracks(told, contexts, gate, run.recording, run.progress)
                 continue
             for name, context in contexts.items():
-                context.mark("missed", waiting_for="a fleet that came up from Git", seen="it did not")
+                context.mark("missed", waiting_for=SERVING, seen="they did not come up from Git")
                 now = run.recording.clock.now()
                 results[name] = TrackResult("done", now, now)
         return results
