@@ -60,9 +60,8 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             if failed is None:
                 found.miss(f"{each.id}: no action was run; it {run.how}: {_last_words(run.said)}")
             elif failed:
-                found.miss(
-                    f"{each.id}: action {', '.join(failed)} failed: {why_failed(run) or _last_words(run.said)}"
-                )
+                why = why_failed(run) or _last_words(run.said)
+                found.miss(f"{each.id}: action {', '.join(failed)} failed: {why}")
             for event in record.denied(run):
                 found.miss(f"{each.id}: RBAC denied {event.verb} {event.resource}")
             hits = [
