@@ -207,7 +207,7 @@ def test_a_node_is_tainted_and_untainted(kube: Kube) -> None:
         done(kube, TaintNode("node-taint", "node-a1", taints, 5, WHERE), Watching(look))
         assert [each["key"] for each in kube.get(NODE)["spec"]["taints"]] == ["own"]
         with pytest.raises(ActionFailed, match="has a taint own already"):
-            done(kube, TaintNode("node-taint", "node-a1", (Taint("own", "", "NoSchedule"),), 5, WHERE))
+            done(kube, TaintNode("node-taint", "node-a1", (Taint("own", "", "PreferNoSchedule"),), 5, WHERE))
     finally:
         kube.patch(NODE, {"spec": {"taints": None}})
 

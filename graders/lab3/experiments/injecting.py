@@ -65,13 +65,11 @@ class Injector:
                     for child in step.children:
                         self.do(child, mine)
             case SideBySide():
-                with (
-                    self._within(step.deadline_s, due) as mine,
-                    ThreadPoolExecutor(len(step.children)) as pool,
-                ):
-                    running = [pool.submit(self.do, child, mine) for child in step.children]
-                for each in running:
-                    each.result()
+                with self._within(step.deadline_s, due) as mine:
+                    with ThreadPoolExecutor(len(step.children)) as pool:
+                        running = [pool.submit(self.do, child, mine) for child in step.children]
+                    for each in running:
+                        each.result()
 
     @contextmanager
     def _within(self, deadline_s: float | None, due: float) -> Iterator[float]:

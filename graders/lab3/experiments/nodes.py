@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graders.kube.client import ApiRefused, Kube
+from graders.kube.client import MERGE_PATCH, ApiRefused, Kube
 from graders.kube.paths import resource_path
 from graders.lab3.experiments.asking import asked
 from graders.lab3.experiments.journal import ActionFailed, RunJournal
@@ -15,10 +15,11 @@ from graders.lab3.experiments.pauses import Pauses
 from graders.lab3.experiments.selections import Pod
 from graders.lab3.experiments.steps import DrainNode, TaintNode
 
-_STRATEGIC = "application/strategic-merge-patch+json"
 _PODS = resource_path("v1", "pods")
 _EVICTED_WITHIN_S = 20.0
 _AGAIN_AFTER_S = 0.4
+
+Taints = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,25 @@ class NodeFaults:
 
     def _taint(self, step: TaintNode, due: float) -> None:
         taints = [{"key": each.key, "value": each.value, "effect": each.effect} for each in step.taints]
+        mine = {(each.key, each.effect) for each in step.taints}
         provider = {"kind": step.name, "arguments": {"node": step.node, "taints": taints}}
         tainted = False
+
+        def added(there: Taints) -> Taints:
+            for each in there:
+                if (each["key"], each["effect"]) in mine:
+                    raise ActionFailed(f"{step.where}: node {step.node} has a taint {each['key']} already")
+            return [*there, *taints]
+
+        def removed(there: Taints) -> Taints:
+            return [each for each in there if (each["key"], each["effect"]) not in mine]
+
         try:
             with self.journal.action(step.name, provider) as output:
-                there = {each["key"] for each in self._node(step)["spec"].get("taints") or ()}
-                for each in step.taints:
-                    if each.key in there:
-                        raise ActionFailed(f"{step.where}: node {step.node} has a taint {each.key} already")
-                if not self.dry:
-                    self._patch(step, {"spec": {"taints": taints}})
+                if self.dry:
+                    added(self._node(step)["spec"].get("taints") or [])
+                else:
+                    self._retaint(step, added)
                     tainted = True
                     self.pauses.wrote()
                 output.append(f"{step.node} {', '.join(map(str, step.taints))}")
@@ -114,9 +124,17 @@ class NodeFaults:
         finally:
             if tainted:
                 with self.journal.rollback(f"{step.name}: untaint", provider) as output:
-                    gone = [{"$patch": "delete", "key": each.key} for each in step.taints]
-                    self._patch(step, {"spec": {"taints": gone}})
+                    self._retaint(step, removed)
                     output.append(step.node)
+
+    def _retaint(self, step: TaintNode, change: Callable[[Taints], Taints]) -> None:
+        """Change the taints of a node, which are one list: what others write meanwhile must not be lost."""
+        while True:
+            node = self._node(step)
+            version = {"resourceVersion": node["metadata"]["resourceVersion"]}
+            taints = change(node["spec"].get("taints") or [])
+            if self._patch(step, {"metadata": version, "spec": {"taints": taints or None}}):
+                return
 
     def _node(self, step: DrainNode | TaintNode) -> Mapping[str, Any]:
         """The node.
@@ -132,12 +150,14 @@ class NodeFaults:
             )
         return found
 
-    def _patch(self, step: DrainNode | TaintNode, body: dict[str, Any]) -> None:
+    def _patch(self, step: DrainNode | TaintNode, body: dict[str, Any]) -> bool:
+        """Patch the node; whether it was still the one that was read."""
         path = resource_path("v1", "nodes", name=step.node)
 
-        def patch() -> None:
-            answer = self.kube.request("PATCH", path, body=body, content_type=_STRATEGIC)
-            if not answer.ok:
+        def patch() -> bool:
+            answer = self.kube.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+            if not answer.ok and answer.code != 409:
                 raise ApiRefused("PATCH", path, answer)
+            return answer.ok
 
-        asked(patch, step.where)
+        return asked(patch, step.where)
