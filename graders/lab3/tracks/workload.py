@@ -222,6 +222,7 @@ def _mend(lane: Lane) -> None:
         raise InfraFault(f"the cluster does not come to rest: {mismatch}") from mismatch
     lane.next_ledger()
     lane.schedule.go()
-    lane.await_backups(len(lane.schedule.backups.sealed) + 1)
-    # So that whoever goes back to that backup loses something.
-    lane.wait_until(lane.now() + _NEWER_S)
+    if lane.schedule.backups.sealed:
+        lane.await_backups(len(lane.schedule.backups.sealed) + 1)
+        # So that whoever goes back to that backup loses something.
+        lane.wait_until(lane.now() + _NEWER_S)
