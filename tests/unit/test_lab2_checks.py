@@ -265,6 +265,15 @@ def test_the_reference_loses_nothing(tmp_path: Path) -> None:
     assert {name: each.observed for name, each in outcomes.items() if each.status is not Status.PASSED} == {}
 
 
+def test_a_dry_run_before_a_deployment_is_made_makes_none(tmp_path: Path) -> None:
+    """Flux tries everything by dry run first, and the API server answers 201 to that, too."""
+    run = reference()
+    made = [e for e in run["audit"] if (e["cluster"], e["name"], e["code"]) == ("dev", "web", 201)]
+    first = next(e for e in made if e["resource"] == "deployments")
+    run.again("audit", first, dry_run=True)
+    assert judged(run, tmp_path)["installs"].status is Status.PASSED
+
+
 @pytest.mark.parametrize("flaw", FLAWS, ids=[f"{flaw.check}: {flaw.name}" for flaw in FLAWS])
 def test_a_flaw_in_the_record_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
     run = reference()

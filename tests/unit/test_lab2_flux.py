@@ -143,6 +143,11 @@ class TestHub:
         with pytest.raises(BadSubmission, match=said):
             hub_objects(folder, "flux")
 
+    def test_an_environment_that_is_a_chart_is_refused(self, folder: Path) -> None:
+        (folder / "clusters" / "dev" / "Chart.yaml").write_text("name: web\n")
+        with pytest.raises(BadSubmission, match=r"clusters/dev/Chart.yaml.*no chart"):
+            examine(load_submission(folder, lab="lab2", block=Lab2Block))
+
     def test_a_kustomization_of_another_kind_of_source_is_refused(self, folder: Path) -> None:
         file = folder / "hub" / "environments.yaml"
         file.write_text(file.read_text().replace("kind: GitRepository", "kind: Bucket", 1))
