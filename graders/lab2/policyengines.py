@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from graders.faults import BadSubmission
 from graders.kube.client import Kube
 from graders.lab2.gatekeeper import gatekeeper
 from graders.lab2.toolsets import GATEKEEPER, KYVERNO
@@ -101,21 +100,6 @@ POLICY_ENGINES: Mapping[str, PolicyEngine] = {
     ),
 }
 """By the name in submission.yaml; `vap` is none of them."""
-
-
-def check_policy_engines(names: Sequence[str]) -> None:
-    """See that each can be run.
-
-    Raises:
-        BadSubmission: one cannot.
-    """
-    known = ("vap", *POLICY_ENGINES)
-    for name in names:
-        if name not in known:
-            raise BadSubmission(
-                f"the policy engine {name} cannot be run yet", file="submission.yaml",
-                fix=f"policyEngines names one or more of {', '.join(known)}",
-            )  # fmt: skip
 
 
 def engines_named(names: Sequence[str]) -> tuple[PolicyEngine, ...]:
