@@ -40,7 +40,7 @@ from graders.lab2.names import (
     SECRETS,
     STEADY,
 )
-from graders.lab2.policyengines import engines_named, policy_controllers
+from graders.lab2.policyengines import check_policies, engines_named, policy_controllers
 from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.promoter import Promoter, PromotionCommand
@@ -216,7 +216,9 @@ class _Scene:
                     file=folder,
                     fix=f"run kustomize build {folder}, and mend it",
                 )
-        kinds = kinds_of(run.submission.manifest.policy_engines, declared.get(POLICIES, Rendered()).objects)
+        policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
+        check_policies(policies, named)
+        kinds = kinds_of(named, policies)
         results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
         scale = 1.0
         with ThreadPoolExecutor(1) as aside:
