@@ -184,7 +184,9 @@ def gatekeeper(
             program, "--kubeconfig", kubeconfig, f"--host={at}", f"--port={port}",
             f"--cert-dir={identity.certificate.parent}", "--disable-cert-rotation",
             f"--health-addr={at}:{health}", "--operation=webhook", "--operation=status",
-            "--operation=generate", f"--exempt-namespace={NAMESPACE}", "--disable-opa-builtin=http.send",
+            "--operation=generate", f"--exempt-namespace={NAMESPACE}",
+            # Nothing of a policy's goes over a network.
+            "--disable-opa-builtin=http.send", "--enable-external-data=false",
             "--log-level=WARNING", "--shutdown-delay=0",
             # Its other way to tell of its metrics listens on every address of the machine.
             "--metrics-backend=opentelemetry", f"--otlp-endpoint={at}:1", "--otlp-metric-interval=1h",
