@@ -9,6 +9,7 @@ _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
 
 _LONGEST_NUMBER = 9
+_DAY_S = 86_400.0
 
 
 def whole_number(text: str, least: int, most: int) -> int | None:
@@ -23,13 +24,13 @@ def seconds_of(text: str) -> float:
     """The seconds that a duration says.
 
     Raises:
-        ValueError: it is none, or not above 0.
+        ValueError: it is none, or not above 0, or over a day.
     """
     parts, at, total = _PART.finditer(text.removeprefix("+")), 0, 0.0
     for part in parts:
         if part.start() != at:
             break
         at, total = part.end(), total + float(part[1]) * _UNITS[part[2]]
-    if not total or at != len(text.removeprefix("+")):
+    if not 0 < total <= _DAY_S or at != len(text.removeprefix("+")):
         raise ValueError(text)
     return total
