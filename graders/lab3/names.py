@@ -42,6 +42,9 @@ PAPERS, CONTROL_PLANE, NAMESPACE = "papers", "control-plane", "namespace"
 WORKLOAD, EXPERIMENTS, AUDITS = "workload", "experiments", "audits"
 """Tracks: one a lane, and what needs no cluster."""
 
+OVER = "over"
+"""The mark of a lane that ended early, for the runbook left a cluster with which nothing could be done."""
+
 SERVING, PREDICTOR = "serving", "predictor"
 """The namespace of the protected workload, and its Deployment and Service."""
 NEIGHBOUR = "tenant-b"
