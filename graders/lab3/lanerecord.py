@@ -12,8 +12,10 @@ from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.lab3.names import (
     DR_USER,
     JUDGED_BY,
+    LENIENCE_S,
     OVER,
     OWN_PREFIX,
+    STABLE_S,
     UNKNOWN,
     UNKNOWN_RTO_S,
     WITHOUT_RESTORE,
@@ -38,7 +40,7 @@ from graders.lab3.recovery.seals import run_key
 from graders.lab3.recovery.sightings import Episode, Injection, RunbookAct
 from graders.lab3.recovery.voids import starved
 
-STABLE_S, LENIENCE_S, ACT_GRACE_S = 10.0, 30.0, 5.0
+ACT_GRACE_S = 5.0
 _LEAD_S = 5.0
 """How long before a fault samples belong to its record."""
 KINDS = ("ConfigMap", "Model")

@@ -19,6 +19,10 @@ MITIGATED = ("before", "after")
 UNKNOWN = "unknown"
 """What a runbook is told where nobody says what happened."""
 UNKNOWN_RTO_S = 30.0
+STABLE_S = 10.0
+"""W: for how long no slot may fail until a recovery counts as one."""
+LENIENCE_S = 30.0
+"""How long after its target a recovery is still waited for; beyond that it counts no more."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,16 @@ from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.lab3.handin import Lab3Manifest
-from graders.lab3.names import JUDGED_BY, NEIGHBOUR, SERVING, UNKNOWN, UNKNOWN_RTO_S, WITHOUT_RESTORE
+from graders.lab3.names import (
+    JUDGED_BY,
+    LENIENCE_S,
+    NEIGHBOUR,
+    SERVING,
+    STABLE_S,
+    UNKNOWN,
+    UNKNOWN_RTO_S,
+    WITHOUT_RESTORE,
+)
 from graders.lab3.records import Drill, LedgerKey, ObjectsLook
 from graders.lab3.recovery.intervals import Interval, TargetVerdict, decide
 from graders.lab3.recovery.rto import measure_recovery
@@ -36,10 +45,6 @@ from graders.progress import Task
 from graders.scenario.fleet import LiveCluster
 from graders.submissions.manifests import Manifest
 
-STABLE_S = 10.0
-"""W: for how long no slot may fail until a recovery counts as one."""
-LENIENCE_S = 30.0
-"""How long after its target a recovery is still waited for."""
 ALERT_AFTER_S = 1.0
 BACKUP_WAIT_S = 60.0
 _MARGIN_S = 3.0
