@@ -15,7 +15,6 @@ from graders.lab3.recovery.intervals import NOTHING, Interval, largest
 from graders.lab3.recovery.probes import CANARY, ProbeSpec
 from graders.lab3.recovery.sightings import Episode, Injection, sight
 
-
 Slot = Annotated[list[float | bool | None], Field(min_length=3, max_length=3)]
 
 
