@@ -79,7 +79,7 @@ def _far_and_late(lane: Lane) -> None:
     """Wait until just before the next backup, the revision far ahead of the newest one."""
     lane.take_turn()
     for _ in range(_MOST_MOVES):
-        # A backup that begins meanwhile knows of the move, and so nobody would notice a revision that goes back.
+        # A backup that begins meanwhile knows of the move: then a revision that goes back shows nowhere.
         if not lane.schedule.idle or lane.schedule.next_due - lane.now() < _MOVE_S:
             lane.await_backups(len(lane.schedule.backups.sealed) + 1)
         due = lane.schedule.next_due
