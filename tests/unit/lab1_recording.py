@@ -16,7 +16,7 @@ import json
 import marshal
 import sys
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -58,9 +58,11 @@ WHOLE_PODS = ("policies", "create")
 class Recording:
     """A bundle as plain data, to be changed and written again; times are seconds of the run."""
 
-    def __init__(self, manifest: Record, parts: _Parts) -> None:
+    def __init__(self, manifest: Record, parts: Mapping[str, Iterable[Record]]) -> None:
         self.manifest = manifest
-        self.parts = parts
+        self.parts: dict[str, Part] = (
+            parts if isinstance(parts, _Parts) else {name: Part(name, each) for name, each in parts.items()}
+        )
 
     @property
     def operator(self) -> str:
