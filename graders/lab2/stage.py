@@ -199,6 +199,16 @@ class FleetContext(TrackMarks):
         writes = [audit.last_write(ENGINE, place) for place in ("", *NAMESPACES)]
         return max((each for each in writes if each is not None), default=None)
 
+    def check_judges(self, without: tuple[str, ...] = ()) -> None:
+        """See that what judges by policies runs: a spoke without it denies everything.
+
+        Raises:
+            InfraFault: it does not run, and nobody killed it.
+        """
+        for name, controllers in self.stage.controllers.items():
+            for controller in controllers if name not in without else ():
+                controller.check_alive()
+
     def blame(self, since: float, without: tuple[str, ...] = ()) -> None:
         """See that it was not the harness that something did not come.
 
@@ -207,9 +217,7 @@ class FleetContext(TrackMarks):
         """
         stage = self.stage
         stage.engine.check_alive()
-        for name, controllers in stage.controllers.items():
-            for controller in controllers if name not in without else ():
-                controller.check_alive()
+        self.check_judges(without)
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
         for keeper in (stage.readiness, stage.promoter):

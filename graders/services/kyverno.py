@@ -23,6 +23,7 @@ _OTHERS = ("kyverno-background-controller", "kyverno-reports-controller")
 _CONFIG, _METRICS = "kyverno", "kyverno-metrics"
 _TLS = f"kyverno-svc.{NAMESPACE}.svc.kyverno-tls"
 _READY_WITHIN_S = 120.0
+_NOWHERE = "http://127.0.0.1:1"
 _EXCLUDED = ("kube-system", "kube-public", "kube-node-lease", NAMESPACE)
 _FILTERS = (
     "[Event,*,*] [*/*,kube-system,*] [*/*,kube-public,*] [*/*,kube-node-lease,*] [Node,*,*] [Node/?*,*,*] "
@@ -117,7 +118,7 @@ def kyverno(
     """Kyverno for one API server, where it is who `kubeconfig` says, not started; it ends with the block.
 
     `kube` is an administrator's; `folder` is a new one for all it writes. Image registries on loopback are
-    spoken to in plain HTTP.
+    spoken to in plain HTTP; policies make no calls of their own, and nothing beyond this machine is reached.
     """
     with held_ports(3) as (port, metrics, profiling):
         at = "127.0.0.1"
@@ -130,6 +131,7 @@ def kyverno(
             f"--profilePort={profiling}", "--controllerRuntimeMetricsAddress=0", "--admissionReports=false",
             "--enableReporting=", "--autoMemLimitEnabled=false", "--tlsKeyAlgorithm=ECDSA",
             "--omitEvents=PolicyApplied,PolicySkipped,PolicyViolation,PolicyError",
+            "--httpBlocklist=0.0.0.0/0,::/0",
         ]  # fmt: skip
         environment = {
             "KYVERNO_NAMESPACE": NAMESPACE,
@@ -139,6 +141,9 @@ def kyverno(
             "INIT_CONFIG": _CONFIG,
             "METRICS_CONFIG": _METRICS,
             "TMPDIR": str(folder),
+            # What a policy names beyond this machine is not reached; loopback goes past a proxy.
+            "HTTP_PROXY": _NOWHERE,
+            "HTTPS_PROXY": _NOWHERE,
         }
 
         def ready() -> None:

@@ -156,6 +156,25 @@ def test_a_policy_of_the_older_kind_is_ready_and_denies(judge: Judge) -> None:
     judge.kube.delete(f"{path}/judged-maps")
 
 
+def test_a_policy_makes_no_calls_of_its_own(judge: Judge) -> None:
+    policy = on_services()
+    policy["metadata"]["name"] = "judged-secrets"
+    policy["spec"]["matchConstraints"] = rules("secrets")
+    policy["spec"]["validations"] = [{"expression": f"http.Get('http://{judge.registry}/v2/') != null"}]
+    path = judge.kube.path_for(policy, collection=True)
+    judge.kube.create(path, policy)
+    item = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "denied", "namespace": SPACE}}
+
+    def denied() -> None:
+        answer = judge.asked(copy.deepcopy(item))
+        if answer.ok:
+            raise NotYet("it is admitted")
+        assert "blocked" in answer.message
+
+    wait_for(denied, timeout_s=WITHIN_S)
+    judge.kube.delete(f"{path}/judged-secrets")
+
+
 def test_killed_it_denies_all_that_it_judges_and_started_it_admits_again(judge: Judge) -> None:
     judge.kyverno.kill()
     with pytest.raises(InfraFault, match="ended with code -9"):

@@ -39,4 +39,5 @@ def review(context: FleetContext) -> None:
                     object=item,
                 )
             )  # fmt: skip
+    context.check_judges()
     context.mark("reviewed")
