@@ -18,6 +18,8 @@ from graders.polling import NotYet
 
 WHERE = "prod"
 _GOOD = "lab-good-again"
+_READ_WITHIN_S = 2.0
+"""An engine that was just started serves before it has read every policy: that gap is not the learner's."""
 _ADMITS_WITHIN_S = 30.0
 """Longer than it may take, so that how long it took is on record."""
 
@@ -61,6 +63,7 @@ def _without_engines(context: FleetContext) -> None:
 
     if context.reached("a good pod to be admitted", admitted, _ADMITS_WITHIN_S):
         context.mark("admitted")
+    context.rest("policies that are read anew", _READ_WITHIN_S)
     _try_all(context, "closed-after")
     context.mark("tried-again")
 
