@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from graders.faults import BadSubmission
 from graders.kube.client import Kube
 from graders.lab2.gatekeeper import gatekeeper
+from graders.lab2.policykinds import kind_of
 from graders.lab2.toolsets import GATEKEEPER, KYVERNO
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
@@ -103,18 +104,20 @@ POLICY_ENGINES: Mapping[str, PolicyEngine] = {
 """By the name in submission.yaml; `vap` is none of them."""
 
 
-def check_policy_engines(names: Sequence[str]) -> None:
-    """See that each can be run.
+def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """See that what Git declares are policies of engines that the submission names, or of the API server.
 
     Raises:
-        BadSubmission: one cannot.
+        BadSubmission: one is not, and no spoke would know its kind.
     """
-    known = ("vap", *POLICY_ENGINES)
-    for name in names:
-        if name not in known:
+    for item in declared:
+        kind = kind_of(item)
+        if kind is not None and kind.engine in POLICY_ENGINES and kind.engine not in names:
+            title = POLICY_ENGINES[kind.engine].title
             raise BadSubmission(
-                f"the policy engine {name} cannot be run yet", file="submission.yaml",
-                fix=f"policyEngines names one or more of {', '.join(known)}",
+                f"policies/ has the {kind.kind} {item['metadata']['name']}, which is {title}'s, and"
+                f" policyEngines names {', '.join(names)}",
+                file="submission.yaml", fix=f"add {kind.engine} to policyEngines, or take the policy out",
             )  # fmt: skip
 
 

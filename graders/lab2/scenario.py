@@ -41,7 +41,7 @@ from graders.lab2.names import (
     SERVING,
     STEADY,
 )
-from graders.lab2.policyengines import check_policy_engines, engines_named, policy_controllers
+from graders.lab2.policyengines import check_policies, engines_named, policy_controllers
 from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.promoter import Promoter, PromotionCommand
@@ -116,7 +116,6 @@ def examine(submission: Submission) -> None:
     """
     block, root = submission.manifest, submission.root
     check_files(root, block.release)
-    check_policy_engines(block.policy_engines)
     for command in (block.command, block.preflight):
         check_program(root, command)
     SETUPS[block.engine].examine(root)
@@ -218,7 +217,9 @@ class _Scene:
                     file=folder,
                     fix=f"run kustomize build {folder}, and mend it",
                 )
-        kinds = kinds_of(run.submission.manifest.policy_engines, declared.get(POLICIES, Rendered()).objects)
+        policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
+        check_policies(policies, named)
+        kinds = kinds_of(named, policies)
         results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
         scale = 1.0
         with ThreadPoolExecutor(1) as aside:

@@ -207,8 +207,9 @@ class FleetContext(TrackMarks):
         """
         stage = self.stage
         stage.engine.check_alive()
-        for controller in (each for found in stage.controllers.values() for each in found):
-            controller.check_alive()
+        for name, controllers in stage.controllers.items():
+            for controller in controllers if name not in without else ():
+                controller.check_alive()
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
         for keeper in (stage.readiness, stage.promoter):

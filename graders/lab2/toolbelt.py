@@ -15,6 +15,7 @@ BELT: Mapping[str, Toolset] = {
     "sops": SOPS,
 }  # fmt: skip
 """By the names under which they are called; each is a minute or more to build, once for a machine."""
+_NO_PROGRAMS = (".md", ".yaml", ".yml", ".json")
 
 
 def tools_named(root: Path, progress: Progress) -> dict[str, Path]:
@@ -28,9 +29,9 @@ def tools_named(root: Path, progress: Progress) -> dict[str, Path]:
 
 
 def _named(root: Path) -> Iterator[str]:
-    """Their names, as often as they are said; a policy's group is not the program."""
+    """Their names, as often as they are said; a policy's group or a namespace is not the program."""
     word = re.compile(rb"(?<![\w./-])(" + b"|".join(name.encode() for name in BELT) + rb")(?![\w./-])")
     for path in root.rglob("*"):
-        if path.is_file() and path.suffix != ".md":
+        if path.is_file() and (path.name == "submission.yaml" or path.suffix not in _NO_PROGRAMS):
             for found in word.findall(path.read_bytes()):
                 yield found.decode()

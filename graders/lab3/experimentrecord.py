@@ -45,21 +45,26 @@ class ExperimentsRecord(LaneRecord):
                 return mark
         raise InfraFault(f"the record of the experiments has no mark {name!r}")
 
+    @cached_property
+    def not_shown(self) -> Mapping[str, str]:
+        """By id, why experiments cannot be shown on this cluster."""
+        reasons = {
+            each.id: str(self.mark("experiment", id=each.id).data.get("unsupported") or "")
+            for each in self.manifest.chaos.experiments
+        }
+        return {id: reason for id, reason in reasons.items() if reason}
+
     def tried(self) -> Iterator[Experiment]:
-        """The experiments that could be run; what no embedded cluster can show is left out.
+        """The experiments that could be run; what this cluster cannot show is left out.
 
         Raises:
             Unmet: one could not be run, for what is wrong with it, or none at all.
         """
-        marks = {
-            each.id: self.mark("experiment", id=each.id).data for each in self.manifest.chaos.experiments
-        }
-        shown = [each for each in self.manifest.chaos.experiments if not marks[each.id].get("unsupported")]
+        shown = [each for each in self.manifest.chaos.experiments if each.id not in self.not_shown]
         if not shown:
-            reasons = "; ".join(str(mark["unsupported"]) for mark in marks.values())
-            raise Unmet("an experiment that can be run here", reasons)
+            raise Unmet("an experiment that can be run here", "; ".join(self.not_shown.values()))
         for experiment in shown:
-            problem = str(marks[experiment.id]["problem"])
+            problem = str(self.mark("experiment", id=experiment.id).data["problem"])
             if problem:
                 raise Unmet(f"experiment {experiment.id} to run", problem)
             yield experiment

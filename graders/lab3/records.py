@@ -276,7 +276,10 @@ class CommandLine:
 
 @dataclass(frozen=True)
 class HunterRun:
-    """A run of kube-hunter, from `t` to `t_end`; `text` is its report in JSON, `how` how it ended."""
+    """A run of kube-hunter, from `t` to `t_end`; `text` is its report in JSON, `how` how it ended.
+
+    `skipped` is one that cannot be had: who grades without a sandbox has no network of its own for it.
+    """
 
     FILE: ClassVar[str] = "hunterruns.jsonl"
 
@@ -286,3 +289,4 @@ class HunterRun:
     how: str
     text: str
     cluster: str = ""
+    skipped: bool = False

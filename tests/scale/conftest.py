@@ -12,7 +12,7 @@ from graders.clusters.kind.binary import ensure_kind
 from graders.clusters.nodeimages.image import ensure_node_image
 from graders.progress import Silent
 from tests.kind.machinery import Machinery
-from tests.scale.pods import Pods, course_image, two_workers
+from tests.scale.pods import Pods, two_workers
 
 HERE = Path(__file__).parent
 FIRST_BUILD_S = 7200
@@ -27,8 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def pods(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
-    engine, told = Engine(docker_host), Silent()
-    machinery = Machinery(engine, ensure_kind(told), ensure_node_image(docker_host, told, offline=None))
-    image = course_image(engine, tmp_path_factory.mktemp("image"), told)
-    with two_workers(machinery, image, tmp_path_factory.mktemp("kind"), told) as pods:
+    told = Silent()
+    node_image = ensure_node_image(docker_host, told, offline=None)
+    machinery = Machinery(Engine(docker_host), ensure_kind(told), node_image)
+    with two_workers(machinery, tmp_path_factory.mktemp("kind"), told) as pods:
         yield pods

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ COURSE = REPOSITORY / "tests" / "tinycourse"
 NAMESPACE = "kubeproof"
 COMES_WITHIN_S = 180.0
 
+_TINY = "-tiny"
 _RUNTIME = Path(__file__).with_name("noderuntime")
 _OLDEST = (1, 2)
 """The first runc that gives a pod a user namespace."""
@@ -73,7 +75,7 @@ spec:
 class Pods:
     """A cluster that grades: its control plane, its workers, and what a batch is told of it."""
 
-    engine: Engine
+    machinery: Machinery
     control_plane: Node
     workers: Sequence[Node]
     kubeconfig: Path
@@ -81,9 +83,22 @@ class Pods:
     image: str
 
     @property
+    def engine(self) -> Engine:
+        """Whose containers the nodes are."""
+        return self.machinery.engine
+
+    @property
     def context(self) -> str:
         """As kind calls it."""
         return f"kind-{self.control_plane.container.removesuffix('-control-plane')}"
+
+    def whole_course_image(self) -> str:
+        """The grader's image as it is, with this checkout's labs, on the workers that are left."""
+        reference = self.image.removesuffix(_TINY)
+        nodes = self.control_plane.kubectl("get", "nodes", "-o=name").split()
+        left = [one.container for one in self.workers if f"node/{one.container}" in nodes]
+        _load(self.machinery, reference, left)
+        return reference
 
     def options(self, place: str) -> list[str]:
         """What `kubeproof batch` is told to grade here; `place` names a new folder that the workers share."""
@@ -97,12 +112,11 @@ class Pods:
             *("--kubeconfig", str(self.kubeconfig), "--context", self.context),
         ]
 
-    def running(self) -> dict[str, str]:
-        """The node of each grading pod that runs."""
-        listed = self.control_plane.kubectl(
-            "get", "pods", "-o=json", f"--namespace={NAMESPACE}", "--field-selector=status.phase=Running"
-        )
-        return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in json.loads(listed)["items"]}
+    def in_phase(self, phase: str) -> dict[str, str]:
+        """The node of each grading pod in that phase."""
+        where = [f"--namespace={NAMESPACE}", f"--field-selector=status.phase={phase}"]
+        listed = json.loads(self.control_plane.kubectl("get", "pods", "-o=json", *where))["items"]
+        return {pod["metadata"]["name"]: pod["spec"].get("nodeName", "") for pod in listed}
 
     def evict(self, pod: str) -> None:
         """Have a pod evicted, as a drain does it."""
@@ -131,24 +145,29 @@ def course_image(engine: Engine, folder: Path, progress: Progress) -> str:
         shutil.copytree(COURSE / part, folder / "course" / part, ignore=shutil.ignore_patterns("__pycache__"))
     lines = [f"FROM {grader.reference}", "COPY course /opt/course", "ENV KUBEPROOF_COURSE=/opt/course"]
     (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
-    reference = f"{grader.reference}-tiny"
+    reference = f"{grader.reference}{_TINY}"
     engine.call("build", f"--tag={reference}", str(folder))
     return reference
 
 
 @contextmanager
-def two_workers(machinery: Machinery, image: str, folder: Path, progress: Progress) -> Iterator[Pods]:
+def two_workers(machinery: Machinery, folder: Path, progress: Progress) -> Iterator[Pods]:
     """The cluster, with the image on its workers."""
     objects = folder / "objects"
     objects.mkdir()
-    with machinery.cluster(folder, _CONFIG.replace("OBJECTS", str(objects))) as control_plane:
+    with ExitStack() as stack:
+        # The image is made while the cluster starts.
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        made = pool.submit(course_image, machinery.engine, folder / "image", progress)
+        config = _CONFIG.replace("OBJECTS", str(objects))
+        control_plane = stack.enter_context(machinery.cluster(folder, config))
         name = control_plane.container.removesuffix("-control-plane")
         workers = [Node(machinery.engine, f"{name}-worker{number}") for number in ("", "2")]
         for worker in workers:
             _give_user_namespaces(worker, progress)
-        _load(machinery, image, [worker.container for worker in workers])
+        _load(machinery, made.result(), [worker.container for worker in workers])
         control_plane.kubectl("apply", "--filename=-", stdin=_NAMESPACE)
-        yield Pods(machinery.engine, control_plane, workers, folder / "kubeconfig", objects, image)
+        yield Pods(machinery, control_plane, workers, folder / "kubeconfig", objects, made.result())
 
 
 def _give_user_namespaces(worker: Node, progress: Progress) -> None:

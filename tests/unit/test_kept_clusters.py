@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from graders.cli.cluster import _world_of
 from graders.clusters import daemon
 from graders.clusters.daemon import ClusterRequest
 from graders.clusters.listing import KeptCluster, _read
 from graders.clusters.provider import ClusterSpec, NodeSpec, default_nodes
-from graders.clusters.worlds import world_of
+from graders.clusters.worlds import spec_of, world_of
+from graders.course import load_course
 from graders.model import Capability, Cluster
 from graders.ownership import start_of
 from tests.unit.tiny_engine import TinyEngine
@@ -101,6 +103,15 @@ def test_a_daemon_learns_what_a_lab_s_clusters_are_like(monkeypatch: pytest.Monk
     assert daemon.main() == 0
 
     assert [each.spec() for each in told] == [spec]
+
+
+@pytest.mark.parametrize(("lab", "per_zone"), [("lab1", False), ("lab3", True)])
+def test_a_lab_says_what_its_clusters_are_like(lab: str, per_zone: bool) -> None:
+    spec = spec_of("mine", _world_of(lab))
+    assert spec.name == "mine"
+    assert [node.name for node in spec.nodes] == [node.name for node in load_course().find_lab(lab).nodes]
+    assert spec.simulator_per_zone is per_zone
+    assert ("taint-eviction-controller" in spec.extra_controllers) is per_zone
 
 
 def test_workers_mean_real_nodes_alone() -> None:

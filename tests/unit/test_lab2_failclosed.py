@@ -80,9 +80,7 @@ def test_what_is_let_in_is_told_with_when(case: str, says: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("after_s", "says"), [(None, "it never was"), (500.0, "it took 500.0 s")])
-def test_good_ones_are_admitted_soon_after_the_start(
-    after_s: float | None, says: str, tmp_path: Path
-) -> None:
+def test_good_ones_are_admitted_soon_after_it(after_s: float | None, says: str, tmp_path: Path) -> None:
     status, said, _ = seen(killed(admits_after_s=after_s), tmp_path)
     assert status == "failed"
     assert "a good pod admitted within" in said

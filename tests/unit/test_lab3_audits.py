@@ -147,6 +147,13 @@ def test_what_is_wrong_is_told(path: str, change: Change, told: str, tmp_path: P
     assert told in outcome.observed, outcome.observed
 
 
+def test_without_a_sandbox_nothing_is_hunted_and_the_rest_is_judged(tmp_path: Path) -> None:
+    recording = reference()
+    recording.parts["hunterruns"][0].update(ok=False, skipped=True, text="")
+    (info,) = (info for info in collect_checks("lab3") if info.id == "audits")
+    assert outcome_of(info, recording.held(tmp_path / "bundle")).status is Status.PASSED
+
+
 def test_a_machine_that_could_not_hunt_costs_nobody_a_point(tmp_path: Path) -> None:
     recording = reference()
     recording.parts["hunterruns"][0]["text"] = '{"nodes": [], "services": [], "vulnerabilities": []}'

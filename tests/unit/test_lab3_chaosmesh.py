@@ -132,6 +132,7 @@ def test_a_schedule_is_what_it_does_each_time(tmp_path: Path) -> None:
         (POD_KILL, "pod-kill", "pod-kil", 5, "spec.action is", "pod-kill"),
         (POD_KILL, "mode: fixed", "mode: two", 6, "spec.mode is", "fixed-percent"),
         (POD_KILL, 'value: "2"', "value: 2", 7, "where text is expected", "text"),
+        (POD_KILL, '"2"', f'"{"9" * 5000}"', 7, "mode fixed has value", "how many pods"),
         (POD_KILL, 'value: "2"', 'value: "0"', 7, "mode fixed has value", "how many pods"),
         (
             POD_KILL,
@@ -254,7 +255,9 @@ def test_durations_of_go(text: str, seconds: float) -> None:
     assert seconds_of(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "5", "s", "-5s", "0s", "5 s", "5sx", "x5s", "1m 30s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "s", "25h", "9" * 400 + "s", "-5s", "0s", "5 s", "5sx", "x5s", "1m 30s"]
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match=r"^"):
         seconds_of(text)

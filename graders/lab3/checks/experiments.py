@@ -53,6 +53,8 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
     """Each experiment does what it says: something in its scope is another one afterwards."""
     record = ExperimentsRecord(bundle)
     kills = changes = False
+    for name, reason in record.not_shown.items():
+        facts[name.replace("-", "_")] = f"not shown here: {reason}"
     with Findings("experiments that inject, end in time, and are recovered from") as found:
         for each in record.tried():
             run = record.run_of(each, "whole")

@@ -19,6 +19,7 @@ def _duration(text: str) -> str:
     return text
 
 
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]
 Duration = Annotated[str, AfterValidator(_duration)]
 
 
@@ -68,11 +69,11 @@ class CmdProbeInputs(Strict):
 class K8sProbeInputs(Strict):
     """Objects that are to be there, or not."""
 
-    group: str = ""
-    version: str
-    resource: str
+    group: Name | Literal[""] = ""
+    version: Name
+    resource: Name
     resource_names: Annotated[str, Field(alias="resourceNames")] = ""
-    namespace: str = ""
+    namespace: Name | Literal[""] = ""
     field_selector: Annotated[str, Field(alias="fieldSelector")] = ""
     label_selector: Annotated[str, Field(alias="labelSelector")] = ""
     operation: Literal["present", "absent", "create", "delete"]

@@ -12,7 +12,7 @@ from graders.documents import Document, Location
 from graders.documents.wording import quote
 from graders.faults import LocatedError
 from graders.lab3.experiments.crds import expect_kind
-from graders.lab3.experiments.durations import seconds_of
+from graders.lab3.experiments.durations import seconds_of, whole_number
 from graders.lab3.experiments.selections import ALL, FIXED, ONE, PERCENT, PodSelection, label_query
 from graders.lab3.experiments.steps import (
     ChaosStep,
@@ -155,13 +155,13 @@ class _Part:
         if mode in (ONE, ALL):
             return 1
         given = str(self.spec.get("value", ""))
-        most = 100 if mode == PERCENT else 1_000_000
-        if not given.isdecimal() or not 1 <= int(given) <= most:
+        number = whole_number(given, 1, 100 if mode == PERCENT else 1_000_000)
+        if number is None:
             what = "a percentage from 1 to 100" if mode == PERCENT else "how many pods"
             raise self.refusal(
                 f"mode {mode} has value {quote(given)}", "value", fix=f'write {what}, as in "1"'
             )
-        return int(given)
+        return number
 
     def schedule(self) -> ChaosStep:
         """What a schedule does each time."""

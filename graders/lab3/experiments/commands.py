@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graders.escapes import printed_text
+from graders.faults import BadSubmission
 from graders.lab3.experiments.account import API_DOOR, ChaosAccount
 from graders.lab3.world.scripts import Kit, address_of
 from graders.sandbox.protocol import ExitStatus, Mount, SandboxedProcess, SandboxSpec, View
@@ -48,7 +49,11 @@ class SandboxedCommands:
             name = f"{self._name}-{self._number}"
         apart = secrets.token_hex(16)
         spec = self._spec(name, ("bash", "-c", _APART, "hypothesis", apart, *argv))
-        with self._kit.sandbox.start(spec) as process:
+        try:
+            process = self._kit.sandbox.start(spec)
+        except BadSubmission as error:
+            return EndedCommand(None, f"cannot be started: {error.problem}", "", "")
+        with process:
             with relayed(process.doors[API_DOOR], address_of(self._account.server)):
                 status = _wait(process, timeout_s, stop)
                 stopped = status is None

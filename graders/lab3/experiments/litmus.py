@@ -12,7 +12,7 @@ from graders.documents.wording import quote
 from graders.faults import LocatedError
 from graders.kube.paths import resource_path
 from graders.lab3.experiments.chaosengine import ChaosEngineFile, EngineExperiment, ProbeBlock
-from graders.lab3.experiments.durations import seconds_of
+from graders.lab3.experiments.durations import seconds_of, whole_number
 from graders.lab3.experiments.probes import (
     MODES_OF,
     CommandProbe,
@@ -149,10 +149,11 @@ class _Reading:
         self, place: Location, settings: Mapping[str, str], name: str, *, least: int, most: int
     ) -> int:
         given = settings[name]
-        if not given.isdecimal() or not least <= int(given) <= most:
+        number = whole_number(given, least, most)
+        if number is None:
             fix = f"write a whole number from {least} to {most}, in quotes"
             raise self._refusal(f"{name} is {quote(given)}", *place, "spec", "components", "env", fix=fix)
-        return int(given)
+        return number
 
     def _pod_delete(self, place: Location, settings: Mapping[str, str], duration_s: int) -> ChaosStep:
         app = self.file.spec.appinfo

@@ -37,7 +37,8 @@ def _hunt(setting: LaneSetting) -> HunterRun:
     kit, t, cluster = setting.kit, setting.recording.clock.now(), setting.live.name
     if kit.sandbox.caution:
         # It would look at whatever this machine serves.
-        return HunterRun(t, t, False, "was not run: that takes a network of its own", "", cluster)
+        why = "was not run: that takes a sandbox with a network of its own"
+        return HunterRun(t, t, False, why, "", cluster, skipped=True)
     spec = sandbox_spec(
         kit.submission.root, kit.hunter, "kube-hunter", kit.folder / "hunter", _HUNT, kit.tool_limits
     )

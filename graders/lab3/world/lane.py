@@ -17,12 +17,22 @@ from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.lab3.handin import Lab3Manifest
-from graders.lab3.names import JUDGED_BY, NEIGHBOUR, SERVING, UNKNOWN, UNKNOWN_RTO_S, WITHOUT_RESTORE
+from graders.lab3.names import (
+    JUDGED_BY,
+    LENIENCE_S,
+    NEIGHBOUR,
+    SERVING,
+    STABLE_S,
+    UNKNOWN,
+    UNKNOWN_RTO_S,
+    WITHOUT_RESTORE,
+)
 from graders.lab3.records import Drill, LedgerKey, ObjectsLook
 from graders.lab3.recovery.intervals import Interval, TargetVerdict, decide
 from graders.lab3.recovery.rto import measure_recovery
 from graders.lab3.recovery.seals import SECRET_BYTES, run_key
 from graders.lab3.recovery.sightings import Episode, Injection
+from graders.lab3.recovery.voids import starved
 from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
@@ -35,10 +45,6 @@ from graders.progress import Task
 from graders.scenario.fleet import LiveCluster
 from graders.submissions.manifests import Manifest
 
-STABLE_S = 10.0
-"""W: for how long no slot may fail until a recovery counts as one."""
-LENIENCE_S = 30.0
-"""How long after its target a recovery is still waited for."""
 ALERT_AFTER_S = 1.0
 BACKUP_WAIT_S = 60.0
 _MARGIN_S = 3.0
@@ -100,6 +106,8 @@ class Lane:
     ledgers: ExitStack
     key_of: Callable[[str], bytes]
     neighbour: RecordLedger | None = None
+    restores: int = 0
+    """How often the learner's restore was started."""
     _epochs: int = field(default=1)
 
     @property
@@ -157,8 +165,15 @@ class Lane:
             _ledger(self.setting, f"{SERVING}-{self._epochs}", self.key_of)
         )
 
+    def left_so(self) -> bool:
+        """Whether what fails now is what the runbook left: it ran, and the harness itself is well."""
+        starvation, now = self.setting.starvation, self.now()
+        well = starvation.alive and not self.prober.dead
+        return self.restores > 0 and well and not starved(starvation.samples, now - LENIENCE_S, now)
+
     def restore(self, scenario: str, purpose: str, timeout_s: float) -> Ended:
         """Run the learner's restore."""
+        self.restores += 1
         return self.scripts.run(
             "restore",
             (*self.setting.wanted.dr.restore, "--scenario", scenario),
@@ -178,26 +193,27 @@ class Lane:
         )
 
     def drill(self, plan: DrillPlan) -> bool:
-        """Break it, have it restored where that is for the learner's script, watch; whether it is said to be.
+        """Break it, have it restored where that is for the learner's script, watch; whether all is well then.
 
         Writes and backups rest from the fault on, and no other lane is measured until steady state. A drill
         that decides nothing is done again, once or twice, if `again` can have things as they were.
         """
         measured: list[Interval | None] = []
-        attempt = 1
-        while self._drill_once(plan, attempt, measured):
-            # What is cut has no target: whatever was measured of it decides.
-            target_s = math.inf if plan.cut_s else self.rto_s(plan.scenario) * self.setting.scale
-            if decide(measured, target_s) is not TargetVerdict.REPEAT or not plan.again():
-                return True
-            attempt += 1
-        return False
+        # What is cut has no target: whatever was measured of it decides.
+        target_s = math.inf if plan.cut_s else self.rto_s(plan.scenario) * self.setting.scale
+        while True:
+            attempt = len(measured) + 1
+            stable = self._drill_once(plan, attempt, measured)
+            undecided = len(measured) == attempt and decide(measured, target_s) is TargetVerdict.REPEAT
+            if not undecided or not plan.again():
+                return stable
 
     def _drill_once(self, plan: DrillPlan, attempt: int, measured: list[Interval | None]) -> bool:
+        """Do it once; whether all is stable then. Where restore gives up, nothing is measured."""
         scenario, names = plan.scenario, JUDGED_BY.get(plan.scenario, ())
         patience_s = (plan.cut_s or self.rto_s(scenario) + LENIENCE_S) * self.setting.scale
         key = plan.phase if attempt == 1 else f"{plan.phase}-{attempt}"
-        restored, turn = True, self.setting.turn
+        restored, stable, turn = True, False, self.setting.turn
         with turn, self.schedule.halted(), self.ledger.held():
             facts = plan.before()
             self.tell(f"{scenario}, {key}")
@@ -214,7 +230,7 @@ class Lane:
                 if self._quiet(t0b, t0b + patience_s, names):
                     turn.give()
                     self.ledger_look(f"{key}: restored")
-                self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
+                stable = self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
             turn.give()
             drill = self._drill(plan, attempt, (t0a, t0b), facts)
             self.setting.recording.writer.add(drill)
@@ -224,7 +240,7 @@ class Lane:
                 self.ledger_look(f"{key}: settled")
                 self.look_at_objects(f"{key}: settled")
                 measured.append(self._counts(drill, names))
-        return restored
+        return stable
 
     def rto_s(self, scenario: str) -> float:
         """Within how many seconds a scenario is to be over, on a machine that keeps up."""
