@@ -146,7 +146,7 @@ class EngineComponents(Strict):
     sidecar: Any = None
 
 
-class EngineSpec(Strict):
+class ChaosEngineSpec(Strict):
     """What a ChaosEngine asks for."""
 
     appinfo: AppInfo = AppInfo()
@@ -167,4 +167,4 @@ class ChaosEngineFile(Strict):
     api_version: Annotated[Literal["litmuschaos.io/v1alpha1"], Field(alias="apiVersion")]
     kind: Literal["ChaosEngine"]
     metadata: EngineMetadata
-    spec: EngineSpec
+    spec: ChaosEngineSpec

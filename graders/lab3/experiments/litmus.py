@@ -49,30 +49,30 @@ _GRACE_S = 30
 
 
 @dataclass(frozen=True)
-class Engine:
+class ChaosEngine:
     """What a ChaosEngine asks for: what is done, and the probes that are its hypothesis."""
 
     step: ChaosStep
     probes: tuple[LitmusProbe, ...]
 
 
-def read_litmus(document: Document, service_account: str) -> Engine:
+def read_litmus(document: Document, service_account: str) -> ChaosEngine:
     """What a ChaosEngine asks for, whose experiments run as `service_account`.
 
     Raises:
         BadSubmission: it is none that could do anything; names the line. NotRunHere: it needs a node daemon.
     """
     file = parse(document, ChaosEngineFile)
-    return _Reading(document, file, service_account).engine()
+    return _EngineReading(document, file, service_account).engine()
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _EngineReading:
     document: Document
     file: ChaosEngineFile
     service_account: str
 
-    def engine(self) -> Engine:
+    def engine(self) -> ChaosEngine:
         spec = self.file.spec
         if spec.state != "active":
             raise self._refusal(
@@ -101,7 +101,7 @@ class _Reading:
                     "experiments",
                     fix=f"add a probe of mode {' or '.join(MODES_OF[when])}",
                 )
-        return Engine(steps[0] if len(steps) == 1 else InTurn(steps), probes)
+        return ChaosEngine(steps[0] if len(steps) == 1 else InTurn(steps), probes)
 
     @staticmethod
     def _at(number: int) -> Location:
