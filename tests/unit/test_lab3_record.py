@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -287,3 +288,13 @@ def test_a_lane_that_the_runbook_ended_costs_what_never_came(tmp_path: Path) -> 
     assert not [each for each in outcomes.values() if each.status is Status.ERROR]
     for each in lost.values():
         assert "nothing more could be done with the cluster: the API server does not answer" in each.observed
+
+
+def test_experiments_that_do_nothing_show_nothing(tmp_path: Path) -> None:
+    recording = reference()
+    for run in recording.parts["experimentruns"]:
+        run["journal"] = run["journal"] and json.dumps({**json.loads(run["journal"]), "run": []})
+    outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
+    lost = {name for name, each in outcomes.items() if each.status is Status.FAILED}
+    assert lost == {"injects", "blast-radius", "abort"}
+    assert "no action was run" in outcomes["abort"].observed

@@ -12,7 +12,9 @@ from graders.lab3.experimentrecord import (
     met_before,
     why_failed,
 )
+from graders.lab3.handin import Experiment
 from graders.lab3.names import EXPERIMENTS
+from graders.lab3.records import ExperimentRun
 
 _SICK = {
     "at-zero": "the Deployment at 0",
@@ -93,7 +95,7 @@ def check_blast_radius(bundle: Bundle, facts: Facts) -> None:
     with Findings("no more targets than `max`, all of them in scope") as found:
         for each in record.tried():
             run = record.run_of(each, "whole")
-            found.expect(journal_of(run), "a run", f"{each.id}: it did not run; {_last_words(run.said)}")
+            _has_acted(each, run, found)
             writes = [event for event in record.writes(run) if event.ok]
             counted = [event for event in writes if not each.scope.nodes or event.resource == "nodes"]
             targets = {(event.resource, event.name) for event in counted}
@@ -130,6 +132,7 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
         for each in record.tried():
             run = record.run_of(each, "aborted")
             found.expect(journal_of(run), "a run", f"{each.id}: it did not run; {_last_words(run.said)}")
+            _has_acted(each, record.run_of(each, "whole"), found)
             if run.aborted is not None:
                 facts[f"{each.id.replace('-', '_')}_s"] = round(run.t_end - run.aborted, 2)
                 if run.t_end - run.aborted > _EXIT_S * record.scale:
@@ -143,6 +146,13 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
                 left = record.left_behind(each, when)
                 if left:
                     found.miss(f"{each.id}: after {words}, {', '.join(left[:3])} is not as before")
+
+
+def _has_acted(experiment: Experiment, run: ExperimentRun, found: Findings) -> None:
+    """Who does nothing touches nothing, and shows nothing by it."""
+    acted = failed_actions(run) is not None
+    told = f"{experiment.id}: no action was run; {_last_words(run.said)}"
+    found.expect(acted, "an action in its journal", told, "Write the fault as an action of its method.")
 
 
 def _kills(event: AuditEvent) -> bool:
