@@ -22,7 +22,7 @@ LINTED := graders tests scripts
 SPREAD := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-scale test-interop selftest bench lint lint-workflows dist docs-site lock clean
+.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-scale image test-interop selftest bench lint lint-workflows dist docs-site lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,8 +61,14 @@ test-kind: $(READY) ## Real nodes and pods: the kind provider, in-cluster runs (
 test-class: $(READY) ## A class of forty, killed ten times on the way, on SQLite and on PostgreSQL
 	$(PYTEST) tests/e2e/test_whole_class.py -m whole_class
 
-test-scale: $(READY) ## A class graded by workers elsewhere: one killed, a result tampered with, the place gone
-	$(PYTEST) tests/e2e/test_batch_elsewhere.py -m scale
+test-scale: $(READY) ## A class graded elsewhere, by workers and in pods: one killed, a node stopped, the place gone
+	@sh scripts/kind-needs.sh scale
+	@.venv/bin/kubeproof setup
+	$(PYTEST) tests/e2e/test_batch_elsewhere.py tests/scale -m scale
+
+image: $(READY) ## The grader's image by the Containerfile, into build/grader.tar.zst (no registry is needed)
+	@sh scripts/kind-needs.sh
+	@.venv/bin/python scripts/grader_image.py build/grader.tar.zst
 
 test-interop: $(READY) ## Gradebooks read back by nbgrader and pandas, in a virtual environment of their own
 	@[ -x .venv-interop/bin/nbgrader ] || { python3 -m venv .venv-interop && .venv-interop/bin/pip install -q -r requirements.lock && .venv-interop/bin/pip install -q -e '.[interop]'; }

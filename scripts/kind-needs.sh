@@ -1,6 +1,6 @@
 #!/bin/sh
 # What kind clusters need of the system: an engine that answers is enough; without one, root may start its
-# own, and make node images from Debian packages.
+# own, and make node images from Debian packages. With `scale`, also what a container runtime is compiled with.
 set -eu
 
 docker_answers() {
@@ -23,6 +23,11 @@ fi
 for need in debootstrap zstd; do
     command -v "$need" >/dev/null || [ -x "/usr/sbin/$need" ] || packages="$packages $need"
 done
+if [ "${1:-}" = scale ]; then
+    command -v cc >/dev/null || packages="$packages gcc libc6-dev"
+    command -v pkg-config >/dev/null || packages="$packages pkg-config"
+    [ -f /usr/include/seccomp.h ] || packages="$packages libseccomp-dev"
+fi
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

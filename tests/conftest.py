@@ -37,7 +37,8 @@ def docker_host(request: pytest.FixtureRequest) -> Iterator[str]:
     from graders.clusters.engine.dockerd import running_engine
     from graders.progress import Silent
 
-    asked_for = any("kind" in each for each in (request.config.option.markexpr, *request.config.args))
+    given = (request.config.option.markexpr, *request.config.args)
+    asked_for = any(stage in each for stage in ("kind", "scale") for each in given)
     if host := answering_engine():
         yield host
     elif asked_for:

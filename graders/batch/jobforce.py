@@ -183,8 +183,8 @@ class _Watch:
             self.force._remove(self.path)
             raise InfraFault(
                 f"no pod of Job {self.name} can start: {why}; it was removed, and nothing was graded",
-                fix=f"see that nodes can pull {self.force.options.image}, and that what --secret and --claim "
-                "name is there",
+                fix=f"see that nodes can pull {self.force.options.image}, that what --secret and --claim "
+                "name is there, and that pods get user namespaces (Linux 6.3, containerd 2.0, runc 1.2)",
             )
 
 

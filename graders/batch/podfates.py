@@ -43,7 +43,19 @@ def cannot_start(pod: Mapping[str, Any]) -> tuple[str, bool]:
         reason = str(waiting.get("reason", ""))
         if reason in _NEVER or reason in _BACKING_OFF:
             return f"{reason}: {_short(waiting.get('message', ''))}".rstrip(": "), reason in _NEVER
+    if node := _not_set_up_by(pod):
+        return f"node {node} has not set it up yet (kubectl describe pod {pod['metadata']['name']})", False
     return "", False
+
+
+def _not_set_up_by(pod: Mapping[str, Any]) -> str:
+    """The node that a pod waits for to have namespaces and volumes: its image is pulled only after that."""
+    status = pod.get("status", {})
+    waits = any(
+        one.get("type") == "PodReadyToStartContainers" and one.get("status") == "False"
+        for one in status.get("conditions", ())
+    )
+    return str(pod["spec"].get("nodeName", "")) if waits and status.get("phase") == "Pending" else ""
 
 
 def waits_for(pod: Mapping[str, Any]) -> str:

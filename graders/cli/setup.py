@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from graders.clusters.binaries.catalog import CONTROL_PLANE
 from graders.clusters.kind.binary import KIND
 from graders.clusters.nodeimages.image import built_images
 from graders.clusters.nodeimages.programs import node_toolsets
+from graders.clusters.registry import VARIABLE
 from graders.course import load_course
 from graders.definition import lab_package
 from graders.faults import UsageError
@@ -38,10 +40,14 @@ def setup(
         ),
     ] = None,
     load: Annotated[Path | None, typer.Option(help="Take what is needed from such an archive.")] = None,
+    without_go: Annotated[
+        bool, typer.Option("--without-go", help="Leave out what learners' Go needs: for a course in Python.")
+    ] = False,
 ) -> None:
     """Have the control-plane binaries and what learners' Python and Go need ready in the cache.
 
-    With --save, programs and images for clusters of kind are carried as well where they are there.
+    With --save, programs and images for clusters of kind are carried as well where they are there; where
+    `KUBEPROOF_PROVIDER` says that gradings are embedded, they are neither saved nor loaded.
 
     Raises:
         UsageError: an option or an archive cannot be used; the command ends with exit code 2.
@@ -50,10 +56,11 @@ def setup(
     if save is not None and load is not None:
         raise UsageError("--save and --load exclude each other", fix="run `kubeproof setup` once for each")
     machine_platform()
-    own = _tools_of(load_course().find_lab(lab).id) if lab is not None else ()
+    own, locks = _own_of(lab) if lab is not None else ((), ())
     with TerminalProgress() as progress:
+        things = _things(own, locks, without_go)
         if load is not None:
-            progress.say(f"loaded: {', '.join(load_archive(load, _things(own), progress))}")
+            progress.say(f"loaded: {', '.join(load_archive(load, things, progress))}")
         binaries = ensure_binaries(progress)
         progress.say(f"binaries: Kubernetes {binaries.version} in {binaries.folder} ({binaries.source})")
         if save is not None and not kept_programs(CONTROL_PLANE, CORE).made():
@@ -64,33 +71,39 @@ def setup(
             )
         runtime = ensure_runtime(progress)
         progress.say(f"learner runtime: {runtime.venv}")
-        go = ensure_go_runtime(ensure_toolchain(progress), progress)
-        progress.say(
-            f"Go for learners: {go.builds.parent}, staticcheck {ensure_staticcheck(go, progress).folder}"
-        )
+        if not without_go:
+            go = ensure_go_runtime(ensure_toolchain(progress), progress)
+            progress.say(
+                f"Go for learners: {go.builds.parent}, staticcheck {ensure_staticcheck(go, progress).folder}"
+            )
         for toolset in own:
             tools = ensure(toolset, progress)
             progress.say(f"{toolset.title}: {tools.folder} ({tools.source})")
+        for lock in locks:
+            progress.say(f"{kept_runtime(lock).name}: {ensure_runtime(progress, lock=lock).venv}")
         if save is not None:
-            saved = save_archive(save, _things(own), progress)
+            saved = save_archive(save, things, progress)
             progress.say(f"saved: {save} ({save.stat().st_size / 1e6:.0f} MB): {', '.join(saved)}")
 
 
-def _tools_of(lab: str) -> tuple[Toolset, ...]:
-    """The programs of a lab's own."""
-    package = lab_package(lab)
-    return tuple(package.load("tools")) if package.definition.tools else ()
+def _own_of(lab: str) -> tuple[tuple[Toolset, ...], tuple[Path, ...]]:
+    """The programs of a lab's own, and the lock files of its Python environments."""
+    package = lab_package(load_course().find_lab(lab).id)
+    tools, locks = (
+        tuple(package.load(part)) if getattr(package.definition, part) else ()
+        for part in ("tools", "runtimes")
+    )
+    return tools, locks
 
 
-def _things(own: Iterable[Toolset]) -> list[Kept]:
+def _things(own: Iterable[Toolset], locks: Iterable[Path], without_go: bool) -> list[Kept]:
     """All that can be carried, in an order in which each finds what it stands on."""
-    go = toolchain_go()
+    go, of_kind = toolchain_go(), os.environ.get(VARIABLE) != "embedded"
     return [
         kept_programs(CONTROL_PLANE, CORE),
-        *(kept_programs(toolset) for toolset in (KIND, *node_toolsets(), *own)),
-        kept_toolchain(),
-        *kept_go(go),
-        kept_staticcheck(runtime_for(go)),
+        *(kept_programs(toolset) for toolset in (*((KIND, *node_toolsets()) if of_kind else ()), *own)),
+        *(() if without_go else (kept_toolchain(), *kept_go(go), kept_staticcheck(runtime_for(go)))),
         kept_runtime(),
-        *(image.kept for image in built_images(machine_platform())),
+        *(kept_runtime(lock) for lock in locks),
+        *(image.kept for image in (built_images(machine_platform()) if of_kind else ())),
     ]

@@ -13,6 +13,7 @@ from graders.clusters.provider import ClusterSpec, NodeSpec
 from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.lab2.engines import EngineSetup
+from graders.lab2.latewatches import check_late_kinds
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAMESPACES
 from graders.lab2.policyengines import PolicyEngine, definitions_of
 from graders.lab2.policykinds import PolicyKind
@@ -55,13 +56,13 @@ def cluster_specs(
     """
     definitions = setup.definitions()
     digest = hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
-    golden = golden_etcd(["lab2 hub", digest], lambda kube: _install(kube, definitions), progress)
+    golden = golden_etcd(["lab2 hub", digest], lambda kube: install_kinds(kube, definitions), progress)
     hub = ClusterSpec(
         HUB, nodes=(), identities={setup.user: _ADMINISTRATORS}, golden=golden, audit_policy=AUDIT_POLICY
     )
     kinds = [DEFINITION, *definitions_of(engines)]
     digest = hashlib.sha256(json.dumps(kinds, sort_keys=True).encode()).hexdigest()
-    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: _install(kube, kinds), progress)
+    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: install_kinds(kube, kinds), progress)
     users = {ENGINE: (), INTRUDER: _ADMINISTRATORS, DRIFTER: _ADMINISTRATORS}
     users |= {engine.name: _ADMINISTRATORS for engine in engines}
     return {HUB: hub} | {
@@ -78,8 +79,9 @@ def furnish_spoke(
     """Bring the namespaces and the engine's rights; follow what is evidence, policies of these kinds too.
 
     Raises:
-        BadSubmission: the rights are refused.
+        BadSubmission: the rights are refused, or a kind of policies cannot be told from another.
     """
+    check_late_kinds(kinds, SPOKE_WATCHES)
     for namespace in NAMESPACES:
         live.kube.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     for item in access:
@@ -89,7 +91,8 @@ def furnish_spoke(
                 f"the API server refuses {item.get('kind')} {item['metadata'].get('name')}: {answer.message}",
                 file=f"access/{live.name}", fix="mend what it says",
             )  # fmt: skip
-    for resource, path in {**SPOKE_WATCHES, **{each.resource: each.path for each in kinds}}.items():
+    served = {each.resource: each.path for each in kinds if not each.late}
+    for resource, path in {**SPOKE_WATCHES, **served}.items():
         live.watches.follow(resource, path)
 
 
@@ -100,7 +103,12 @@ def furnish_hub(live: LiveCluster, setup: EngineSetup, spokes: Sequence[LiveClus
         live.watches.follow(resource, path)
 
 
-def _install(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
+def install_kinds(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
+    """Create CustomResourceDefinitions, and wait until they are served.
+
+    Raises:
+        InfraFault: they are not.
+    """
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for each in definitions:
         kube.create(path, each)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from graders.documents import Document, load_documents
+from graders.documents.document import Location
 from graders.faults import BadSubmission
+from graders.lab2.hubtargets import Elsewhere, elsewhere
 from graders.lab2.names import ENGINE, ENVIRONMENTS
 from graders.services.gitsource import UnsupportedSource, read_source
 
@@ -71,13 +73,13 @@ def check_hub_object(data: Any, engine: str, document: Document | None = None) -
     version, kind = str(item.get("apiVersion", "")), str(item.get("kind", ""))
     where = (item.get("metadata") or {}).get("namespace", namespace)
     if not any(version.startswith(group) and kind == each for group, each in kinds):
-        at: tuple[str, ...] = ("apiVersion",)
+        at: Location = ("apiVersion",)
         problem = f"{version or 'this'} {kind} is no object of {engine}"
         fix = f"hub/ holds {' and '.join(each for _, each in kinds)} alone; all else comes through the engine"
     elif where != namespace:
         problem, at = f"it belongs into the namespace {namespace}, not {where!r}", ("metadata", "namespace")
         fix = f"write namespace: {namespace}, or leave it out"
-    elif misfit := _misfit(kind, item.get("spec") or {}):
+    elif misfit := _misfit(kind, item.get("spec") or {}) or elsewhere(item):
         problem, at, fix = misfit
     else:
         return
@@ -86,7 +88,7 @@ def check_hub_object(data: Any, engine: str, document: Document | None = None) -
     raise document.refusal(problem, at if at in document.lines else (), fix=fix)
 
 
-def _misfit(kind: str, spec: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str] | None:
+def _misfit(kind: str, spec: Mapping[str, Any]) -> Elsewhere | None:
     """What a source asks for and cannot have; where it does, and what to write."""
     if kind == "GitRepository":
         try:

@@ -50,3 +50,6 @@ PREFLIGHT = "preflight"
 REVIEW = "review"
 CLOSED = "fail-closed"
 SECRETS = "secrets"
+
+SERVING = "web and cache on every spoke"
+"""What the first story waits for, and what every other begins with."""

@@ -18,7 +18,9 @@ from typing import Any, Protocol
 
 from graders.faults import BadSubmission
 from graders.kube.client import Kube
-from graders.lab2.toolsets import KYVERNO, KYVERNO_CLI
+from graders.lab2.gatekeeper import gatekeeper
+from graders.lab2.policykinds import kind_of
+from graders.lab2.toolsets import GATEKEEPER, KYVERNO
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
@@ -59,8 +61,7 @@ class Placing:
 class PolicyEngine:
     """One engine: `name` is that of submission.yaml, of its program, of its user, an administrator of spokes.
 
-    `definitions` are the kinds that a spoke has from the beginning. `tools` are what a preflight finds under
-    a name on its PATH where the engine is named, each from a toolset that has a program of that name.
+    `definitions` are the kinds that a spoke has from the beginning.
     """
 
     name: str
@@ -68,7 +69,6 @@ class PolicyEngine:
     toolset: Toolset
     definitions: Callable[[], Sequence[Mapping[str, Any]]]
     controller: Callable[[Placing], AbstractContextManager[PolicyController]]
-    tools: Mapping[str, Toolset]
 
 
 def _kept_definitions(file: str) -> list[Mapping[str, Any]]:
@@ -81,6 +81,10 @@ def _kyverno(place: Placing) -> AbstractContextManager[PolicyController]:
     return kyverno(place.owner, place.folder, place.kube, place.kubeconfig, place.program)
 
 
+def _gatekeeper(place: Placing) -> AbstractContextManager[PolicyController]:
+    return gatekeeper(place.owner, place.folder, place.kube, place.kubeconfig, place.program)
+
+
 POLICY_ENGINES: Mapping[str, PolicyEngine] = {
     "kyverno": PolicyEngine(
         "kyverno",
@@ -88,24 +92,32 @@ POLICY_ENGINES: Mapping[str, PolicyEngine] = {
         KYVERNO,
         partial(_kept_definitions, "kyverno-crds.json.gz"),
         _kyverno,
-        {"kyverno": KYVERNO_CLI},
+    ),
+    "gatekeeper": PolicyEngine(
+        "gatekeeper",
+        "Gatekeeper",
+        GATEKEEPER,
+        partial(_kept_definitions, "gatekeeper-crds.json.gz"),
+        _gatekeeper,
     ),
 }
 """By the name in submission.yaml; `vap` is none of them."""
 
 
-def check_policy_engines(names: Sequence[str]) -> None:
-    """See that each can be run.
+def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """See that what Git declares are policies of engines that the submission names, or of the API server.
 
     Raises:
-        BadSubmission: one cannot.
+        BadSubmission: one is not, and no spoke would know its kind.
     """
-    known = ("vap", *POLICY_ENGINES)
-    for name in names:
-        if name not in known:
+    for item in declared:
+        kind = kind_of(item)
+        if kind is not None and kind.engine in POLICY_ENGINES and kind.engine not in names:
+            title = POLICY_ENGINES[kind.engine].title
             raise BadSubmission(
-                f"the policy engine {name} cannot be run yet", file="submission.yaml",
-                fix=f"policyEngines names one or more of {', '.join(known)}",
+                f"policies/ has the {kind.kind} {item['metadata']['name']}, which is {title}'s, and"
+                f" policyEngines names {', '.join(names)}",
+                file="submission.yaml", fix=f"add {kind.engine} to policyEngines, or take the policy out",
             )  # fmt: skip
 
 

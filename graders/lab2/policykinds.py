@@ -11,7 +11,7 @@ from graders.lab2.pointers import at_pointer
 
 Pointer = tuple[str | int, ...]
 
-VAP, KYVERNO = "vap", "kyverno"
+VAP, KYVERNO, GATEKEEPER = "vap", "kyverno", "gatekeeper"
 """As `policyEngines` of submission.yaml calls them."""
 
 
@@ -30,6 +30,8 @@ class PolicyKind:
     namespaced: bool = False
     actions: tuple[Pointer, ...] = ()
     loose: Any = None
+    late: bool = False
+    """Its definition comes to a spoke by what the engine keeps there."""
 
     @property
     def path(self) -> str:
@@ -77,6 +79,7 @@ POLICY_KINDS: tuple[PolicyKind, ...] = (
     PolicyKind(
         KYVERNO, "Policy", _LEGACY, "policies", namespaced=True, actions=_FAILURE_ACTIONS, loose="Audit"
     ),
+    PolicyKind(GATEKEEPER, "ConstraintTemplate", "templates.gatekeeper.sh/v1", "constrainttemplates"),
 )  # fmt: skip
 """In the order in which one is looked for whose action can be changed."""
 
@@ -86,8 +89,19 @@ def kinds_of(engines: Sequence[str], declared: Sequence[Mapping[str, Any]] = ())
 
     The API server's own kinds are always among them: they work whatever the submission names.
     """
-    del declared  # (no engine here makes kinds of what Git declares)
-    return tuple(each for each in POLICY_KINDS if each.engine == VAP or each.engine in engines)
+    found = [each for each in POLICY_KINDS if each.engine == VAP or each.engine in engines]
+    if GATEKEEPER in engines:
+        found += [_constraints_of(item) for item in declared if item.get("kind") == "ConstraintTemplate"]
+    return tuple(found)
+
+
+def _constraints_of(template: Mapping[str, Any]) -> PolicyKind:
+    """The kind that a template of Gatekeeper makes: its name in small letters is the resource."""
+    kind = str(at_pointer(template, ("spec", "crd", "spec", "names", "kind")))
+    return PolicyKind(
+        GATEKEEPER, kind, "constraints.gatekeeper.sh/v1beta1", kind.lower(),
+        actions=(("spec", "enforcementAction"),), loose="dryrun", late=True,
+    )  # fmt: skip
 
 
 def kind_of(item: Mapping[str, Any], kinds: Sequence[PolicyKind] = POLICY_KINDS) -> PolicyKind | None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from graders.background import BackgroundThread
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
@@ -36,7 +35,6 @@ EVERY_S = 5.0
 STATE = "LAB_STATE"
 _LOOKS_EVERY_S = 0.25
 _ANSWERS_WITHIN_S = 3.0
-_STOPS_WITHIN_S = 30.0
 _MOST_OUTPUT = 2000
 _MOST_LOGGED = 4 * 1024 * 1024
 _DEPLOYMENT = resource_path("apps/v1", "deployments", namespace=NAMESPACE, name=WEB)
@@ -58,7 +56,7 @@ class PromotionCommand:
     registry: str
 
 
-class Promoter:
+class Promoter(BackgroundThread):
     """Runs the command every `EVERY_S`, one run at a time; a context manager with a thread."""
 
     def __init__(
@@ -71,14 +69,13 @@ class Promoter:
         recording: Recording,
     ) -> None:
         """Nothing runs yet; `folder` is a new one for its scratch."""
+        super().__init__("promotion command")
         self._command = command
         self._server = server
         self._spokes = spokes
         self._folder = folder
         self._recording = recording
         self._pushes = Pushes(server, manager, recording)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="promotion command", daemon=True)
         self._logged = 0
         self.on_push: Callable[[], object] = _nothing
         """Called after each push that moved the branch."""
@@ -97,19 +94,8 @@ class Promoter:
         """Let it go on."""
         self._server.let_push()
 
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self.let_push()
-        self._thread.join(_STOPS_WITHIN_S)
-
     def _run(self) -> None:
+        self._folder.mkdir(parents=True)
         nth = 0
         while not self._stop.is_set():
             nth += 1
@@ -120,6 +106,7 @@ class Promoter:
                 self.problem = f"the promotion command is not run any more: {error!r}"
                 return
             self._stop.wait(max(0.0, began + EVERY_S - self._recording.clock.now()))
+        self.let_push()
 
     def _once(self, nth: int) -> None:
         clone = self._folder / f"clone-{nth}"

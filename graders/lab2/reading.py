@@ -12,7 +12,7 @@ from graders.evidence.timeline import TrackRecord
 from graders.faults import InfraFault, Unmet
 from graders.lab2.commandruns import told_of_runs
 from graders.lab2.deployments import digest_in, is_ready
-from graders.lab2.names import ENGINE, NAMESPACE, WEB
+from graders.lab2.names import ENGINE, NAMESPACE, SERVING, WEB
 from graders.lab2.policykinds import kinds_of
 
 QUIET_RESOURCES = frozenset({"events", "leases"})
@@ -74,7 +74,9 @@ class FleetRecord(TrackRecord):
             data = missed.data
             within = f" within {data['within_s']} s" if "within_s" in data else ""
             said = told_of_runs(self.bundle, self.marks[0].t, missed.t)
-            raise Unmet(f"{data['waiting_for']}{within}", str(data["seen"]), hint=said or hint)
+            blocked_by = "installs" if data["waiting_for"] == SERVING and name != "installed" else ""
+            expected = f"{data['waiting_for']}{within}"
+            raise Unmet(expected, str(data["seen"]), hint=said or hint, blocked_by=blocked_by)
         raise InfraFault(f"the record of track {self.track} has no mark {name!r}")
 
     def hint(self, since: float, otherwise: str = "") -> str:

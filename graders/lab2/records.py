@@ -131,7 +131,7 @@ class SecretSeen:
 
 @dataclass(frozen=True)
 class Exposure:
-    """A token was found where anybody can read it: `where`, and as what (`raw`, `base64`, `hex`)."""
+    """A secret stands in plain view: `where`, and as what (`raw`, `base64`, `hex`) or who says so."""
 
     FILE: ClassVar[str] = "exposures.jsonl"
 

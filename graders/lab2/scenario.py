@@ -16,6 +16,7 @@ from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.handin import Values, check_files, check_program, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
+from graders.lab2.latewatches import LateWatches
 from graders.lab2.names import (
     ADMISSION,
     CLOSED,
@@ -37,9 +38,10 @@ from graders.lab2.names import (
     RIGHTS,
     ROLLBACK,
     SECRETS,
+    SERVING,
     STEADY,
 )
-from graders.lab2.policyengines import check_policy_engines, engines_named, policy_controllers
+from graders.lab2.policyengines import check_policies, engines_named, policy_controllers
 from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.promoter import Promoter, PromotionCommand
@@ -49,8 +51,9 @@ from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
 from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
+from graders.lab2.toolbelt import tools_named
 from graders.lab2.toolroom import ToolRoom
-from graders.lab2.toolsets import COSIGN, HELM, KUSTOMIZE, REGISTRY, SOPS
+from graders.lab2.toolsets import GITLEAKS, HELM, KUSTOMIZE, REGISTRY, SOPS
 from graders.lab2.tracks import (
     admission,
     drift,
@@ -113,7 +116,6 @@ def examine(submission: Submission) -> None:
     """
     block, root = submission.manifest, submission.root
     check_files(root, block.release)
-    check_policy_engines(block.policy_engines)
     for command in (block.command, block.preflight):
         check_program(root, command)
     SETUPS[block.engine].examine(root)
@@ -155,9 +157,9 @@ def prepare(run: Run) -> Iterator[Acting]:
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
         promotes = live and run.submission.manifest.command
         runtime = ensure_runtime(run.progress) if wanted or promotes else None
-        tools = {"cosign": ensure(COSIGN, run.progress).path("cosign")} if wanted or promotes else {}
-        for name, toolset in ((n, t) for engine in engines if wanted for n, t in engine.tools.items()):
-            tools[name] = ensure(toolset, run.progress).path(name)
+        tools = tools_named(run.submission.root, run.progress) if wanted or promotes else {}
+        if SECRETS in run.selection:
+            tools["gitleaks"] = ensure(GITLEAKS, run.progress).path("gitleaks")
         if run.submission.manifest.engine == "flux":
             # Argo CD decrypts nothing.
             tools["sops"] = ensure(SOPS, run.progress).path("sops")
@@ -215,7 +217,9 @@ class _Scene:
                     file=folder,
                     fix=f"run kustomize build {folder}, and mend it",
                 )
-        kinds = kinds_of(run.submission.manifest.policy_engines, declared.get(POLICIES, Rendered()).objects)
+        policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
+        check_policies(policies, named)
+        kinds = kinds_of(named, policies)
         results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
         scale = 1.0
         with ThreadPoolExecutor(1) as aside:
@@ -257,6 +261,7 @@ class _Scene:
         block = self.run.submission.manifest
         return {
             "engine": block.engine,
+            "processes": self.setup.processes,
             "mesh": block.mesh,
             "registry": self.values.registry,
             "unsigned": self.values.unsigned_image,
@@ -288,6 +293,7 @@ class _Scene:
                 furnish_spoke(live, access[environment], kinds)
             furnish_hub(hub, self.setup, list(spokes.values()), checkout)
             controllers = running.enter_context(policy_controllers(engines, spokes, self.owner, run.progress))
+            running.enter_context(LateWatches(spokes, kinds))
             folder = self.owner.path / "engine"
             spec = EngineSpec(self.owner, folder, hub, self.program, self.renderer, self.values.git_url)
             engine = running.enter_context(self.setup.running(spec))
@@ -305,7 +311,8 @@ class _Scene:
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
                 scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
-                sops=self.tools.get("sops"), kinds=kinds, controllers=controllers, promoter=promoter,
+                sops=self.tools.get("sops"), gitleaks=self.tools.get("gitleaks"), kinds=kinds,
+                controllers=controllers, promoter=promoter,
             )  # fmt: skip
             try:
                 results = self._tell(stage)
@@ -344,7 +351,7 @@ class _Scene:
                 results |= run_tracks(told, contexts, gate, run.recording, run.progress)
                 continue
             for name, context in contexts.items():
-                context.mark("missed", waiting_for="a fleet that came up from Git", seen="it did not")
+                context.mark("missed", waiting_for=SERVING, seen="they did not come up from Git")
                 now = run.recording.clock.now()
                 results[name] = TrackResult("done", now, now)
         return results

@@ -51,6 +51,8 @@ class Stage:
     """Of what kinds policies may be."""
     controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
     """What judges by them beside each spoke's API server."""
+    gitleaks: Path | None = None
+    """What looks for secrets in Git; None where nobody asks."""
     sops: Path | None = None
     """Where the engine decrypts what SOPS has encrypted."""
     promoter: Promoter | None = None
@@ -205,8 +207,9 @@ class FleetContext(TrackMarks):
         """
         stage = self.stage
         stage.engine.check_alive()
-        for controller in (each for found in stage.controllers.values() for each in found):
-            controller.check_alive()
+        for name, controllers in stage.controllers.items():
+            for controller in controllers if name not in without else ():
+                controller.check_alive()
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
         for keeper in (stage.readiness, stage.promoter):

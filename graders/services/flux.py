@@ -20,6 +20,9 @@ from graders.services.service import Service, ServiceSpec
 NAMESPACE = "flux-system"
 _READY_WITHIN_S = 60.0
 _ANSWERS_WITHIN_S = 10.0
+_FIRST = "admissionregistration.k8s.io/ValidatingAdmissionPolicy,templates.gatekeeper.sh/ConstraintTemplate"
+"""Kinds that are applied before the rest of a Kustomization: who binds a policy with parameters has to be
+allowed to read them, and an API server can say that only once the policy is there."""
 _CONCURRENT = 20
 """A Kustomization that waits for health keeps a worker busy all the while."""
 
@@ -112,7 +115,7 @@ def flux(
                 f"--events-addr={base}/events", f"--metrics-addr={at}:{metrics}",
                 f"--health-addr={at}:{health}", "--requeue-dependency=2s", "--http-retry=2",
                 "--no-remote-bases", "--no-cross-namespace-refs", f"--concurrent={_CONCURRENT}",
-                "--feature-gates=DisableCommitStatusEvent=true",
+                "--feature-gates=DisableCommitStatusEvent=true", f"--custom-apply-stage-kinds={_FIRST}",
             ],
             f"http://{at}:{health}/readyz",
         )  # fmt: skip

@@ -92,7 +92,7 @@ class GitServer:
         """Every move of the branch, the first one first, forced or not."""
         log = self.root / repository / "logs" / "refs" / "heads" / BRANCH
         text = log.read_text("utf-8", "replace") if log.exists() else ""
-        return tuple(_move(line) for line in text.splitlines())
+        return tuple(_move(line) for line in text[: text.rfind("\n") + 1].splitlines())
 
     def url(self, repository: str) -> str:
         """The URL of a repository."""

@@ -11,11 +11,11 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _REFERENCES = ("commit", "name", "semver", "tag")
 _UNSUPPORTED = {
-    "secretRef": "the lab's Git server asks nobody who they are",
+    "secretRef": "the Git server asks nobody who they are",
     "proxySecretRef": "the Git server is reached without a proxy",
-    "serviceAccountName": "the lab's Git server asks nobody who they are",
+    "serviceAccountName": "the Git server asks nobody who they are",
     "include": "a source is one repository",
-    "verify": "commits of the lab are not signed",
+    "verify": "commits are not signed here",
     "sparseCheckout": "a source is the whole of a branch",
 }
 _NOTHING: tuple[Any, ...] = (None, "", False, [], {})
@@ -53,7 +53,7 @@ def read_source(spec: Mapping[str, Any]) -> GitSource:
             raise UnsupportedSource(f"spec.{key} is not supported here: {why}", (key,), f"leave out {key}")
     if spec.get("recurseSubmodules"):
         raise UnsupportedSource(
-            "spec.recurseSubmodules is not supported here: the lab has one repository",
+            "spec.recurseSubmodules is not supported here: there is one repository",
             ("recurseSubmodules",), "copy what you need into the repository",
         )  # fmt: skip
     if spec.get("provider") not in (None, "generic"):

@@ -18,6 +18,8 @@ from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "kyverno"
 _ACCOUNT = "kyverno-admission-controller"
+_OTHERS = ("kyverno-background-controller", "kyverno-reports-controller")
+"""Accounts of controllers that do not run; a policy is ready when these could read what it is about."""
 _CONFIG, _METRICS = "kyverno", "kyverno-metrics"
 _TLS = f"kyverno-svc.{NAMESPACE}.svc.kyverno-tls"
 _READY_WITHIN_S = 120.0
@@ -52,10 +54,12 @@ class Kyverno:
         self._service, self._kube = service, kube
 
     def furnish(self) -> None:
-        """Bring the namespace, account and settings that its Helm chart would bring."""
+        """Bring the namespace, accounts and settings that its Helm chart would bring."""
         self._kube.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
-        self._kube.create(accounts, {"metadata": {"name": _ACCOUNT}})
+        for name in (_ACCOUNT, *_OTHERS):
+            self._kube.create(accounts, {"metadata": {"name": name}})
+        self._grant()
         selector = {
             "matchExpressions": [
                 {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(_EXCLUDED)}
@@ -72,6 +76,17 @@ class Kyverno:
         for name, data in {_CONFIG: settings, _METRICS: {}}.items():
             path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
             self._kube.create(path, {"metadata": {"name": name}, "data": data})
+
+    def _grant(self) -> None:
+        """Let the controllers that do not run read everything."""
+        group, name = "rbac.authorization.k8s.io", "kyverno:readers"
+        rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+        path = f"/apis/{group}/v1"
+        self._kube.create(f"{path}/clusterroles", {"metadata": {"name": name}, "rules": [rule]})
+        subjects = [{"kind": "ServiceAccount", "name": each, "namespace": NAMESPACE} for each in _OTHERS]
+        role = {"apiGroup": group, "kind": "ClusterRole", "name": name}
+        binding = {"metadata": {"name": name}, "roleRef": role, "subjects": subjects}
+        self._kube.create(f"{path}/clusterrolebindings", binding)
 
     def start(self) -> None:
         """Start it, and return when the API server reaches it.
@@ -109,9 +124,9 @@ def kyverno(
         command: list[str | Path] = [
             program, "--kubeconfig", kubeconfig, f"--serverIP={at}:{port}", f"--webhookServerHost={at}",
             f"--webhookServerPort={port}", f"--caSecretName={_TLS}-ca", f"--tlsSecretName={_TLS}-pair",
-            f"--backgroundServiceAccountName=system:serviceaccount:{NAMESPACE}:kyverno-background-controller",
-            f"--reportsServiceAccountName=system:serviceaccount:{NAMESPACE}:kyverno-reports-controller",
-            f"--metricsHost={at}", f"--metricsPort={metrics}", f"--profileAddress={at}",
+            f"--backgroundServiceAccountName=system:serviceaccount:{NAMESPACE}:{_OTHERS[0]}",
+            f"--reportsServiceAccountName=system:serviceaccount:{NAMESPACE}:{_OTHERS[1]}",
+            "--disableLogColor", f"--metricsHost={at}", f"--metricsPort={metrics}", f"--profileAddress={at}",
             f"--profilePort={profiling}", "--controllerRuntimeMetricsAddress=0", "--admissionReports=false",
             "--enableReporting=", "--autoMemLimitEnabled=false", "--tlsKeyAlgorithm=ECDSA",
             "--omitEvents=PolicyApplied,PolicySkipped,PolicyViolation,PolicyError",

@@ -84,7 +84,9 @@ class Publisher:
     def _checked(self, source: GitSource) -> GitSource:
         if source.url != self._only_url:
             raise UnsupportedSource(
-                f"spec.url {source.url} is not the fleet's repository", ("url",), "write ${LAB_GIT_URL}"
+                f"spec.url {source.url} is not the repository {self._only_url}",
+                ("url",),
+                "name the repository that you were given",
             )
         return source
 

@@ -250,6 +250,11 @@ def test_what_a_pod_waits_for_is_told() -> None:
     backing_off = [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]
     assert cannot_start(pod(containerStatuses=backing_off)) == ("ImagePullBackOff: not found", False)
     assert cannot_start(pod(containerStatuses=[{"state": {"running": {}}}])) == ("", False)
+    bare = pod(phase="Pending", conditions=[{"type": "PodReadyToStartContainers", "status": "False"}])
+    bare["metadata"]["name"] = "p1"
+    assert cannot_start(bare) == ("node n1 has not set it up yet (kubectl describe pod p1)", False)
+    bare["status"]["phase"] = "Failed"
+    assert cannot_start(bare) == ("", False)
     unplaced = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes: Insufficient cpu"}]
     assert waits_for(pod(conditions=unplaced)) == "0/3 nodes: Insufficient cpu"
     assert waits_for(pod()) == ""

@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 
 from graders.cli import setup as command
 from graders.clusters.binaries import CORE, KUBERNETES
+from graders.clusters.registry import VARIABLE
 from graders.faults import UsageError
 from graders.paths import cache_folder
 from graders.tools import Toolset
+from graders.tools.kept import Kept
 
 APP = typer.Typer()
 APP.command()(command.setup)
@@ -64,6 +66,40 @@ def test_the_programs_of_a_lab_are_had_after_what_all_labs_need(
     monkeypatch.setattr(command, "_tools_of", lambda lab: (own,))
     assert CliRunner().invoke(APP, ["lab1"]).exit_code == 0
     assert had == ["binaries", "runtime", "toolchain", "go_runtime", "staticcheck", own]
+
+
+def test_a_course_in_python_alone_needs_no_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    had: list[object] = []
+    for name in ("binaries", "runtime", "toolchain", "go_runtime", "staticcheck"):
+        monkeypatch.setattr(command, f"ensure_{name}", partial(keep, had, name))
+    assert CliRunner().invoke(APP, ["--without-go"]).exit_code == 0
+    assert had == ["binaries", "runtime"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "arguments", "carried"),
+    [
+        ("", [], {"kind", "image node", "Go toolchain", "learner runtime"}),
+        ("embedded", [], {"Go toolchain", "learner runtime"}),
+        ("embedded", ["--without-go"], {"learner runtime"}),
+    ],
+)
+def test_what_is_carried_is_what_gradings_there_need(
+    provider: str, arguments: list[str], carried: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("binaries", "runtime", "toolchain", "go_runtime", "staticcheck"):
+        monkeypatch.setattr(command, f"ensure_{name}", MagicMock())
+    asked: list[Kept] = []
+
+    def load(_: Path, things: list[Kept], _told: object) -> tuple[str, ...]:
+        asked.extend(things)
+        return ()
+
+    monkeypatch.setattr(command, "load_archive", load)
+    monkeypatch.setenv(VARIABLE, provider)
+    assert CliRunner().invoke(APP, ["--load", str(tmp_path / "archive"), *arguments]).exit_code == 0
+    names = {each.name for each in asked}
+    assert names & {"kind", "image node", "Go toolchain", "learner runtime"} == carried
 
 
 def test_a_named_folder_is_not_passed_on_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,21 +6,32 @@ import re
 
 from graders.batch.indexedjob import USER
 from graders.paths import REPOSITORY
+from scripts.grader_image import COPIED as COPIED_OF_CHECKOUT
 
 TEXT = (REPOSITORY / "Containerfile").read_text("utf-8")
-COPIED = [name for line in re.findall(r"^COPY \S+ (.*)$", TEXT, re.M) for name in line.split()[:-1]]
+COPIED = [name for line in re.findall(r"^COPY --chown=\S+ (.*)$", TEXT, re.M) for name in line.split()[:-1]]
+MADE = "build/programs.zip"
 
 
 def test_what_is_copied_is_there_and_is_not_ignored() -> None:
-    allowed = re.findall(r"^!(.*)$", (REPOSITORY / ".containerignore").read_text("utf-8"), re.M)
+    allowed = re.findall(r"^!(.*)$", (REPOSITORY / ".dockerignore").read_text("utf-8"), re.M)
     assert COPIED
     for name in COPIED:
-        assert (REPOSITORY / name).exists(), name
-        assert name.partition("/")[0] in allowed
+        assert (REPOSITORY / name).exists() or name == MADE, name
+        assert name.partition("/")[0] in allowed or name in allowed
 
 
 def test_no_solution_is_in_it() -> None:
     assert not [name for name in COPIED if name.startswith(("solutions", ".", "tests"))]
+
+
+def test_what_the_script_digests_is_what_is_copied_and_the_archive_is_no_layer_of_the_image() -> None:
+    assert {name for name in COPIED if not name.startswith("graders/")} == {*COPIED_OF_CHECKOUT, MADE}
+    last = TEXT.rpartition("\nFROM ")[2]
+    assert TEXT.index(f"COPY --chown={USER}:{USER} {MADE}") < TEXT.index(last)
+    assert re.findall(r"^COPY (.*)$", last, re.M) == [
+        f"--from=programs --chown={USER}:{USER} /var/cache/kubeproof /var/cache/kubeproof"
+    ]
 
 
 def test_it_runs_as_the_user_of_the_job_from_the_first_command_of_its_own() -> None:

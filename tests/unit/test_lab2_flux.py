@@ -12,6 +12,7 @@ import pytest
 
 from graders.faults import BadSubmission
 from graders.lab2.block import Lab2Block
+from graders.lab2.checks.drift import tells_of
 from graders.lab2.engines.flux import environment_of
 from graders.lab2.manifests import hub_objects
 from graders.lab2.scenario import examine
@@ -142,6 +143,11 @@ class TestHub:
         with pytest.raises(BadSubmission, match=said):
             hub_objects(folder, "flux")
 
+    def test_an_environment_that_is_a_chart_is_refused(self, folder: Path) -> None:
+        (folder / "clusters" / "dev" / "Chart.yaml").write_text("name: web\n")
+        with pytest.raises(BadSubmission, match=r"clusters/dev/Chart.yaml.*no chart"):
+            examine(load_submission(folder, lab="lab2", block=Lab2Block))
+
     def test_a_kustomization_of_another_kind_of_source_is_refused(self, folder: Path) -> None:
         file = folder / "hub" / "environments.yaml"
         file.write_text(file.read_text().replace("kind: GitRepository", "kind: Bucket", 1))
@@ -163,3 +169,28 @@ class TestTokens:
         assert is_sops((REFERENCE / "secrets" / "dev" / "web-token.yaml").read_bytes())
         assert not is_sops(sealed(b"a token of some length"))
         assert not is_sops(b"[")
+
+
+DRIFTED = {"kind": "Service", "object": "cache", "environment": "prod"}
+TARGETS = {"prod": "prod", "dev": "dev"}
+
+
+class TestEvents:
+    def event(self, about: str, message: str) -> dict[str, object]:
+        return {"involvedObject": {"kind": "Kustomization", "name": about}, "message": message}
+
+    def test_an_event_of_the_environment_s_kustomization_tells(self) -> None:
+        words = "Deployment/web/web configured\nService/web/cache created"
+        assert tells_of(self.event("prod", words), DRIFTED, TARGETS)
+
+    @pytest.mark.parametrize(
+        ("about", "words"),
+        [
+            ("dev", "Service/web/cache created"),
+            ("prod", "Service/web/web configured\nDeployment/web/cache configured"),
+            ("prod", "Service/web/cache-old created"),
+            ("prod", "Reconciliation finished"),
+        ],
+    )
+    def test_no_other_event_does(self, about: str, words: str) -> None:
+        assert not tells_of(self.event(about, words), DRIFTED, TARGETS)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from graders.lab2.policyengines import POLICY_ENGINES, check_policy_engines, definitions_of, engines_named
+from graders.faults import BadSubmission
+from graders.lab2.policyengines import POLICY_ENGINES, check_policies, definitions_of, engines_named
 from graders.lab2.policykinds import POLICY_KINDS, kind_of, kinds_of, loosenings, namespace_of
 from graders.lab2.tracks.drift import cases_of
 
@@ -99,6 +100,11 @@ class TestDrift:
 
 
 class TestEngines:
+    def test_a_policy_of_an_engine_that_is_not_named_is_refused(self) -> None:
+        item = policy("ValidatingPolicy", "policies.kyverno.io/v1", {})
+        check_policies([item], ("vap", "kyverno"))
+        with pytest.raises(BadSubmission, match=r"ValidatingPolicy p, which is Kyverno's.*names vap"):
+            check_policies([item], ("vap",))
+
     def test_policies_of_the_api_server_need_no_process(self) -> None:
-        check_policy_engines(("vap", "kyverno"))
         assert [each.name for each in engines_named(("vap", "kyverno"))] == ["kyverno"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.kube.client import Answer
 from graders.lab2.block import ReleaseFile
 from graders.lab2.images import digest_of
 from graders.lab2.promoter import Promoter, PromotionCommand
@@ -50,14 +52,18 @@ class Scene:
     recording: Recording
     folder: Path
 
-    def promoter(self, script: str, sandbox: Sandbox, timeout_s: float = 20.0) -> Promoter:
-        self.manager.change("Bring the command", {"ci/promote": f"#!/bin/sh\n{script}\n".encode()})
+    def promoter(
+        self, script: str, sandbox: Sandbox, timeout_s: float = 20.0, spokes: Any = None
+    ) -> Promoter:
+        if script:
+            self.manager.change("Bring the command", {"ci/promote": f"#!/bin/sh\n{script}\n".encode()})
         runtime = Runtime(Path(sys.prefix), Path(sys.executable), Path(sys.base_prefix), "")
         room = ToolRoom(sandbox, runtime, {})
         limits = Limits(log_bytes=MIB)
-        command = PromotionCommand(("sh", "ci/promote"), room, limits, timeout_s, REGISTRY)
+        argv = ("sh" if script else "python3", "ci/promote")
+        command = PromotionCommand(argv, room, limits, timeout_s, REGISTRY)
         folder = self.folder / f"promotion-{threading.get_ident()}"
-        return Promoter(command, self.server, self.manager, {}, folder, self.recording)
+        return Promoter(command, self.server, self.manager, spokes or {}, folder, self.recording)
 
     def once(self, script: str, sandbox: Sandbox | None = None, timeout_s: float = 20.0) -> dict[str, Any]:
         """What is on record of the first run."""
@@ -227,6 +233,81 @@ def test_links_lead_nowhere(scene: Scene) -> None:
 def test_pushes_of_the_release_manager_are_none_of_the_command_s(scene: Scene) -> None:
     scene.manager.release("v2", RELEASE)
     assert Pushes(scene.server, scene.manager, scene.recording).look() == 0
+
+
+REFERENCE = Path(__file__).parents[2] / "solutions" / "lab2" / "reference-command"
+FILES = {"dev": "fleet/release.yaml"}
+FILES |= {each: f"clusters/{each}/release.yaml" for each in ("staging", "prod")}
+
+
+class Spoke:
+    """An environment that runs what its file says, and is ready unless that is broken."""
+
+    def __init__(self, scene: Scene, name: str, broken: set[str]) -> None:
+        self.kube = self
+        self._scene, self._name, self._broken = scene, name, broken
+        self.ran: list[str] = []
+
+    def digest(self) -> str:
+        text = self._scene.manager.text(FILES[self._name]).decode()
+        return str(re.findall(r"sha256:[0-9a-f]{64}", text)[0])
+
+    def request(self, *_: object, **__: object) -> Answer:
+        digest = self.digest()
+        if digest not in self.ran:
+            self.ran.append(digest)
+        count = 0 if digest in self._broken else 1
+        status = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": count, "observedGeneration": 1}
+        container = {"name": "web", "image": f"{REGISTRY}/web@{digest}"}
+        spec = {"replicas": 1, "template": {"spec": {"containers": [container]}}}
+        return Answer(200, {"metadata": {"generation": 1}, "spec": spec, "status": status})
+
+
+def test_the_reference_promotes_in_order_past_a_broken_release_and_a_race(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("graders.lab2.promoter.EVERY_S", 0.1)
+    release = ReleaseFile(FILES["dev"], ("data", "digest"), "digest")
+    with (
+        BundleWriter(tmp_path / "bundle") as writer,
+        OwnedFolder("services", "lab2-test") as owner,
+        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
+    ):
+        recording = Recording(writer)
+        manager = ReleaseManager(server, tmp_path / "clone", recording, REGISTRY)
+        files = {path: (REFERENCE / path).read_bytes() for path in (*FILES.values(), "ci/promote")}
+        manager.begin(files, release)
+        scene = Scene(server, manager, writer, recording, tmp_path)
+        spokes = {name: Spoke(scene, name, {digest_of("v3")}) for name in FILES}
+
+        def at(environment: str, version: str) -> Any:
+            def probe() -> None:
+                assert not promoter.problem
+                if spokes[environment].digest() != digest_of(version):
+                    raise NotYet(f"{environment} is not at {version}")
+
+            return probe
+
+        with scene.promoter("", PlainSandbox(), spokes=spokes) as promoter:
+            wait_for(at("prod", "v1"), timeout_s=WITHIN_S)
+            manager.release("v3", release)
+            soon = len(scene.records("commandruns")) + 2
+            wait_for(lambda: _runs(scene, promoter, soon), timeout_s=WITHIN_S)
+            manager.release("v5", release)
+            wait_for(at("staging", "v5"), timeout_s=WITHIN_S)
+            promoter.hold_next_push()
+            wait_for(lambda: _held(promoter), timeout_s=WITHIN_S)
+            manager.release("v6", release)
+            promoter.let_push()
+            wait_for(at("prod", "v6"), timeout_s=WITHIN_S)
+    assert [push["forced"] for push in scene.records("pushes")] == [False] * len(scene.records("pushes"))
+    zeros = f"sha256:{'0' * 64}"
+    assert [each for each in spokes["staging"].ran if each != zeros] == [
+        digest_of(v) for v in ("v1", "v5", "v6")
+    ]
+    assert digest_of("v3") not in spokes["prod"].ran
+    assert {run["code"] for run in scene.records("commandruns")} == {0}
 
 
 def test_a_commit_that_was_thrown_away_costs_race_alone(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
     ) as found:
         for mark in drifted:
             until = mark.t + story.limits.drift_s
-            told_of = any(_names(each, mark, targets) for each in _hub_objects(bundle, mark.t, until))
+            told_of = any(tells_of(each, mark.data, targets) for each in _hub_objects(bundle, mark.t, until))
             found.expect(told_of, f"a word on the hub about {_what(mark)}", "there was none")
     facts["changes"] = len(drifted)
 
@@ -179,12 +179,12 @@ def _targets(bundle: Bundle) -> dict[str, str]:
     return found
 
 
-def _names(item: Mapping[str, Any], mark: Mark, targets: Mapping[str, str]) -> bool:
-    """Whether an Event names kind and name, or an Application says that the resource is out of sync.
+def tells_of(item: Mapping[str, Any], drifted: Mapping[str, Any], targets: Mapping[str, str]) -> bool:
+    """Whether an Event names kind and name of what drifted, or an Application says it is out of sync.
 
     An Event about a Kustomization tells of the environment that this one is for, and of no other.
     """
-    kind, name, environment = (str(mark.data[key]) for key in ("kind", "object", "environment"))
+    kind, name, environment = (str(drifted[key]) for key in ("kind", "object", "environment"))
     if item.get("kind") == "Event" or "involvedObject" in item:
         about = item.get("involvedObject") or {}
         if about.get("kind") == "Kustomization" and targets.get(str(about.get("name"))) != environment:

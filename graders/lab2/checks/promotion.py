@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from graders.evidence.bundle import Bundle
+from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.names import (
@@ -32,8 +33,11 @@ _FIRST, *_LATER = ENVIRONMENTS
 def check_installs(bundle: Bundle, facts: Facts) -> None:
     """Within promote and a minute everything is on three spokes, stored by the engine, and ready."""
     story = FleetRecord(bundle, INSTALL)
+    for late in story.all("not-reached"):
+        raise Unmet(f"{late.data['waiting_for']} in time", str(late.data["seen"]))
     applied, installed = story.mark("applied").t, story.need("installed").t
     facts["installed_s"] = round(installed - applied, 1)
+    facts["engine"] = str(bundle.manifest.block.get("processes", bundle.manifest.block["engine"]))
     with Findings() as found:
         uids: dict[str, set[str]] = {}
         for environment in ENVIRONMENTS:
@@ -44,7 +48,7 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
                 makers = [
                     event.user
                     for event in bundle.on(environment).audit_by_place.get(("deployments", NAMESPACE), ())
-                    if event.name == name and event.did == "create" and event.ok
+                    if event.name == name and event.did == "create" and event.ok and event.is_write
                 ]
                 found.expect(
                     makers == [ENGINE],

@@ -37,6 +37,7 @@ class ArgoCDSetup:
     """Argo CD: Applications on the hub, and a Secret for each spoke."""
 
     title, user = "Argo CD", "argocd"
+    processes = "controller, repository server and application sets of Argo CD"
     watches: Mapping[str, str] = {
         "deployments": "/apis/apps/v1/deployments",
         "applications": "/apis/argoproj.io/v1alpha1/applications",

@@ -11,7 +11,7 @@ from graders.faults import BadSubmission
 from graders.lab2.engines.definitions import packed_definitions
 from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
 from graders.lab2.manifests import SETTINGS_FILE
-from graders.lab2.names import ENGINE
+from graders.lab2.names import ENGINE, ENVIRONMENTS
 from graders.lab2.sealing import AGE_KEY
 from graders.lab2.toolsets import FLUX
 from graders.progress import Progress
@@ -27,6 +27,7 @@ class FluxSetup:
     """Flux: GitRepositories and Kustomizations on the hub, and a kubeconfig for each spoke."""
 
     title, user = "Flux", "flux"
+    processes = "kustomize-controller of Flux; a publisher of the grader's stands in for source-controller"
     watches: Mapping[str, str] = {
         "deployments": "/apis/apps/v1/deployments",
         _SOURCES: "/apis/source.toolkit.fluxcd.io/v1/gitrepositories",
@@ -35,12 +36,20 @@ class FluxSetup:
     }
 
     def examine(self, root: Path) -> None:
-        """See that there are no settings of another engine; raises BadSubmission."""
+        """See that there are no settings of another engine, and no charts to deploy; raises BadSubmission."""
         if (root / SETTINGS_FILE).is_file():
             raise BadSubmission(
                 "Flux has no settings there", file=SETTINGS_FILE,
                 fix="remove the file: it is for Argo CD; health is a matter of healthCheckExprs with Flux",
             )  # fmt: skip
+
+        for environment in ENVIRONMENTS:
+            chart = f"clusters/{environment}/Chart.yaml"
+            if (root / chart).is_file():
+                raise BadSubmission(
+                    "Flux deploys no chart here: helm-controller does not run", file=chart,
+                    fix="hand in a kustomization for the environment, or write engine: argocd",
+                )  # fmt: skip
 
     def program(self, progress: Progress) -> Path:
         """kustomize-controller; raises InfraFault."""

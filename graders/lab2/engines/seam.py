@@ -50,6 +50,10 @@ class EngineSetup(Protocol):
         """What people call it."""
 
     @property
+    def processes(self) -> str:
+        """What runs of it, and what stands in for the rest: for the report."""
+
+    @property
     def user(self) -> str:
         """Who it is on the hub."""
 

@@ -90,11 +90,11 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
 
 
 def _try_all(context: FleetContext, group: str) -> None:
-    """Pods and Services that break a rule, and pods of an image without a signature, one after another."""
+    """Pods and Services that break a rule, and a pod of an image without a signature, one after another."""
     stage = context.stage
     kube, image = Kube(stage.spokes[WHERE].cluster.identities[INTRUDER]), _image(context)
     attempts = [
-        *unsigned("unsigned", stage.values.unsigned_image, image, NAMESPACE),
+        *unsigned("unsigned", stage.values.unsigned_image, image, NAMESPACE)[:1],
         *breaking(stage.values.registry, image, NAMESPACE),
     ]
     for attempt in attempts:

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from graders.lab2.leaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
 from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
@@ -50,6 +51,7 @@ def replace_secrets(context: FleetContext) -> None:
     context.wait("the new tokens", arrived, context.promises.promote_s)
     context.mark("arrived")
     _look_for(context, [*known, *fresh.values()])
+    _ask_gitleaks(context)
     context.mark("end")
 
 
@@ -74,6 +76,19 @@ def _look_for(context: FleetContext, values: list[bytes]) -> None:
             for how, form in forms.items():
                 if form in text:
                     stage.recording.writer.add(Exposure(context.now(), where, how))
+
+
+def _ask_gitleaks(context: FleetContext) -> None:
+    """Let gitleaks look at what the learner committed: the first commit, and what was pushed since."""
+    stage = context.stage
+    if stage.gitleaks is None:
+        return
+    with context.in_git():
+        clone = stage.manager.checkout()
+    report = clone.parent / "gitleaks.json"
+    for leak in leaks(stage.gitleaks, clone, report, stage.manager.made[1:]):
+        where = f"{leak.file[:200]}, line {leak.line}, in commit {leak.commit[:12]}"
+        stage.recording.writer.add(Exposure(context.now(), where, f"gitleaks says ({leak.rule[:60]})"))
 
 
 def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check
-from graders.lab3.experimentrecord import ExperimentsRecord, failed_actions, journal_of, met_before
+from graders.lab3.experimentrecord import (
+    ExperimentsRecord,
+    failed_actions,
+    journal_of,
+    met_before,
+    why_failed,
+)
 from graders.lab3.names import EXPERIMENTS
 
 _SICK = {
@@ -46,6 +53,8 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
     """Each experiment does what it says: something in its scope is another one afterwards."""
     record = ExperimentsRecord(bundle)
     kills = changes = False
+    for name, reason in record.not_shown.items():
+        facts[name.replace("-", "_")] = f"not shown here: {reason}"
     with Findings("experiments that inject, end in time, and are recovered from") as found:
         for each in record.tried():
             run = record.run_of(each, "whole")
@@ -53,7 +62,8 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             if failed is None:
                 found.miss(f"{each.id}: no action was run; it {run.how}: {_last_words(run.said)}")
             elif failed:
-                found.miss(f"{each.id}: action {', '.join(failed)} failed: {_last_words(run.said)}")
+                why = why_failed(run) or _last_words(run.said)
+                found.miss(f"{each.id}: action {', '.join(failed)} failed: {why}")
             for event in record.denied(run):
                 found.miss(f"{each.id}: RBAC denied {event.verb} {event.resource}")
             hits = [
@@ -64,7 +74,7 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             found.expect(
                 hits, "a change of something in scope", f"{each.id}: nothing in its scope was changed"
             )
-            kills |= any(event.resource == "pods" for event in hits)
+            kills |= any(map(_kills, hits))
             changes |= any(event.verb in ("patch", "update") for event in hits)
             if run.t_end - run.t > _WHOLE_S * record.scale:
                 found.miss(f"{each.id}: it took {run.t_end - run.t:.1f} s, over {_WHOLE_S:g} s")
@@ -133,6 +143,11 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
                 left = record.left_behind(each, when)
                 if left:
                     found.miss(f"{each.id}: after {words}, {', '.join(left[:3])} is not as before")
+
+
+def _kills(event: AuditEvent) -> bool:
+    """Whether a pod is gone after it."""
+    return event.resource == "pods" and (event.verb != "patch" or event.subresource == "eviction")
 
 
 def _last_words(said: str) -> str:
