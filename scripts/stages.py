@@ -11,7 +11,6 @@ pins for them. While the digest is the same, one smoke of the stage is enough.
 
 from __future__ import annotations
 
-import ast
 import json
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from graders.distributions import pins_of
 from graders.evidence.jsonfile import write_json
 from graders.gradekey import LOCK, PROGRAMS
 from graders.paths import REPOSITORY
+from graders.sourcefile import read_source
 from graders.tools import find
 
 PROVEN = REPOSITORY / "tests" / "proven.json"
@@ -44,7 +44,7 @@ def key(stage: str) -> str:
     places, roots = STAGES[stage]
     known = modules_below("graders")
     tests = sorted({file for place in places for file in _tests_of(REPOSITORY / place)})
-    imported = {name for file in tests for name in _imports(file)}
+    imported = {name for file in tests for name in read_source(file).imports}
     closure = closure_of({*roots, *(known & imported)})
     others = ("labs/lab1/lab.yaml", "labs/lab1/policies", "solutions/lab1/reference")
     tops = {name.partition(".")[0] for name in imported}
@@ -67,20 +67,11 @@ def _tests_of(place: Path) -> Iterator[Path]:
         if file in found:
             continue
         found.add(file)
-        for name in _imports(file):
+        for name in read_source(file).imports:
             helper = REPOSITORY.joinpath(*name.split(".")).with_suffix(".py")
             if name.startswith("tests.") and helper.is_file():
                 to_visit.append(helper)
     yield from found
-
-
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
 def _proven() -> dict[str, str]:

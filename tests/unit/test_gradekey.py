@@ -77,6 +77,15 @@ def test_a_rubric_changes_the_score_alone(lab: Lab) -> None:
     assert changed(key(lab), grade_key(lab, other, "sha256:1", "embedded")) == {"score"}
 
 
+def test_what_recording_is_told_of_a_lab_counts_however_lab_yaml_says_it(lab: Lab) -> None:
+    slower = dataclasses.replace(lab, deadline_s=lab.deadline_s + 1)
+    smaller = dataclasses.replace(
+        lab, tool_limits=dataclasses.replace(lab.tool_limits, pids=lab.tool_limits.pids - 1)
+    )
+    assert changed(key(lab), key(slower)) == changed(key(lab), key(smaller)) == {"record"}
+    assert changed(key(lab), key(dataclasses.replace(lab, title="Another title"))) == set()
+
+
 @pytest.mark.parametrize(
     ("distribution", "parts"),
     [

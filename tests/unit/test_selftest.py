@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 from graders.cli import app
-from graders.course import Expected, Lab, load_course
+from graders.course import PATCH, Expected, Lab, load_course
 from graders.faults import CourseError, UsageError
 from graders.gradekey import GradeKey
 from graders.judgement import judge_bundle
@@ -353,18 +355,33 @@ def test_an_unknown_solution_is_told_with_those_there_are(
     assert graded == []
 
 
+@pytest.mark.parametrize("slug", load_course().slugs)
+def test_every_patch_fits_its_reference(slug: str, tmp_path: Path) -> None:
+    lab = load_course().find_lab(slug)
+    for expected in (*lab.flawed, *lab.sound):
+        base, patch = lab.solutions / expected.base, expected.folder / PATCH
+        assert base in lab.references, expected.name
+        if expected.remove or not patch.exists():
+            base = overlay(base, dataclasses.replace(expected, folder=tmp_path), tmp_path / expected.name)
+        if patch.exists():
+            check = ["git", "apply", "--check", "--whitespace=nowarn", patch.resolve()]
+            outside = {**os.environ, "GIT_CEILING_DIRECTORIES": str(base.parent)}
+            done = subprocess.run(check, cwd=base, env=outside, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{expected.name}: {done.stderr}"
+
+
 def test_focus_asks_for_the_checks_behind_what_must_be_lost(lab: Lab, tmp_path: Path) -> None:
-    cases = {case.name: case for case in cases_of(lab, tmp_path / "focused", focus=True)}
-    whole = {case.name: case for case in cases_of(lab, tmp_path / "whole", focus=False)}
-    references = {folder.name for folder in lab.solutions.glob("reference*")}
-    changed = (*lab.flawed, *lab.sound)
-    assert cases.keys() == whole.keys() == {*references, "starter", *(each.name for each in changed)}
-    assert {cases[name].only for name in (*references, "starter")} == {()}
-    assert any(each.whole for each in lab.flawed)
+    changed = (*lab.flawed[:3], *(each for each in lab.flawed if each.whole), *lab.sound[:1])
+    some = ("reference", "reference-go", "starter", *(each.name for each in changed))
+    cases = {case.name: case for case in cases_of(lab, tmp_path / "focused", focus=True, only=some)}
+    whole = {case.name: case for case in cases_of(lab, tmp_path / "whole", focus=False, only=some)}
+    assert cases.keys() == whole.keys() == set(some)
+    assert {cases[name].only for name in some[:3]} == {()}
+    assert {case.only for case in whole.values()} == {()}
+    assert {each.whole for each in changed} == {True, False}
     for expected in changed:
         behind = () if expected.whole else expected.everything
         assert set(cases[expected.name].only) == set(behind)
-        assert whole[expected.name].only == ()
         root = cases[expected.name].root
         assert (root / "submission.yaml").is_file()
         assert (root / "go.mod").is_file() is (expected.base == "reference-go")
