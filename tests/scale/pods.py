@@ -80,6 +80,7 @@ class Pods:
     workers: Sequence[Node]
     kubeconfig: Path
     objects: Path
+    course: Path
     image: str
 
     @property
@@ -167,7 +168,15 @@ def two_workers(machinery: Machinery, folder: Path, progress: Progress) -> Itera
             _give_user_namespaces(worker, progress)
         _load(machinery, made.result(), [worker.container for worker in workers])
         control_plane.kubectl("apply", "--filename=-", stdin=_NAMESPACE)
-        yield Pods(machinery, control_plane, workers, folder / "kubeconfig", objects, made.result())
+        yield Pods(
+            machinery,
+            control_plane,
+            workers,
+            folder / "kubeconfig",
+            objects,
+            folder / "image" / "course",
+            made.result(),
+        )
 
 
 def _give_user_namespaces(worker: Node, progress: Progress) -> None:

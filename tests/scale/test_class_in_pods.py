@@ -45,9 +45,7 @@ def class_of_eight(tmp_path: Path) -> Path:
     return folder
 
 
-def batch(
-    class_folder: Path, store: str, results: Path, *more: str, lab: str = LAB, course: Path = COURSE
-) -> list[str]:
+def batch(course: Path, lab: str, class_folder: Path, store: str, results: Path, *more: str) -> list[str]:
     return [
         *(sys.executable, "-m", "graders", "--course", str(course), "batch", lab, str(class_folder)),
         *("--store", store, "--results", str(results), *more),
@@ -127,19 +125,24 @@ def test_a_pod_evicted_and_a_node_stopped_lose_nothing_and_the_gradebook_is_the_
     with running_server() as server:
         store = server.url()
         options = [*pods.options(place.name), "--jobs", "4", *SMALL]
-        with running(batch(class_of_eight, store, tmp_path / "results", *options), told) as process:
+        with running(
+            batch(pods.course, LAB, class_of_eight, store, tmp_path / "results", *options), told
+        ) as process:
             evicted, lost = wait_for(has_begun, timeout_s=GRADED_WITHIN_S, interval_s=0.5)
             pods.evict(evicted)
             pods.engine.call("stop", "--time=2", stopped.container)
             # Nobody hears of it for two minutes: time for the same class on this machine.
-            with running(batch(class_of_eight, f"{local}.db", local), told_alone) as alone:
+            with running(batch(pods.course, LAB, class_of_eight, f"{local}.db", local), told_alone) as alone:
                 wait_until(told, f"kubectl delete node {stopped.container}")
                 pods.control_plane.kubectl("delete", "node", stopped.container)
                 assert ended(process, told) == 0, told.read_text()
                 assert ended(alone, told_alone) == 0, told_alone.read_text()
         found, times = gradebook(store), graded_times(store)
         again = tmp_path / "again"
-        assert outcome(batch(class_of_eight, store, tmp_path / "results", *options), again) == 0
+        assert (
+            outcome(batch(pods.course, LAB, class_of_eight, store, tmp_path / "results", *options), again)
+            == 0
+        )
         assert graded_times(store) == times
     assert not {evicted, lost} & pods.in_phase("Succeeded").keys()
     assert found == gradebook(f"{local}.db")
@@ -156,7 +159,7 @@ def test_the_reference_of_lab_1_has_all_points_in_a_pod(pods: Pods, tmp_path: Pa
     folder = tmp_path / "submissions"
     shutil.copytree(REPOSITORY / "solutions" / "lab1" / "reference", folder / "ada")
     options = [*pods.options("lab1"), "--image", pods.whole_course_image(), "--jobs", "1"]
-    command = batch(folder, store, tmp_path / "results", *options, lab="lab1", course=REPOSITORY)
+    command = batch(REPOSITORY, "lab1", folder, store, tmp_path / "results", *options)
     assert outcome(command, told) == 0, told.read_text()
     with open_store(store) as opened:
         (grade,) = opened.grades()
@@ -168,7 +171,7 @@ def test_a_pod_that_runs_out_of_memory_is_ungraded_and_says_so(
 ) -> None:
     told, store = tmp_path / "told", str(tmp_path / "class.db")
     options = [*pods.options("little-memory"), "--learner", "ada", "--cpu", "500m", "--memory", "200Mi"]
-    assert outcome(batch(class_of_eight, store, tmp_path / "results", *options), told) == 3
+    assert outcome(batch(pods.course, LAB, class_of_eight, store, tmp_path / "results", *options), told) == 3
     with open_store(store) as opened:
         (grade,) = opened.grades()
     assert (grade.learner_id, grade.verdict, grade.total) == ("ada", Verdict.UNGRADED, None)
@@ -180,7 +183,7 @@ def test_an_image_that_no_node_can_pull_is_told_and_the_job_is_gone(
 ) -> None:
     told, store = tmp_path / "told", str(tmp_path / "class.db")
     options = [*pods.options("no-image"), "--learner", "ada", "--image", "registry.invalid/none:1"]
-    assert outcome(batch(class_of_eight, store, tmp_path / "results", *options), told) == 3
+    assert outcome(batch(pods.course, LAB, class_of_eight, store, tmp_path / "results", *options), told) == 3
     said = said_in(told)
     assert "can start: ErrImagePull" in said or "can start: ImagePullBackOff" in said
     assert "it was removed, and nothing was graded" in said
