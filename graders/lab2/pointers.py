@@ -24,7 +24,7 @@ def at_pointer(value: Any, pointer: Sequence[str | int]) -> Any:
 
 
 def holds(value: Any, declared: Any) -> bool:
-    """Whether a field is as Git declares it; of a set of words, such as validationActions, all have to be there.
+    """Whether a field is as Git declares it; of a set of words all have to be there.
 
     A server-side apply gives back its own words and leaves those that somebody else put beside them.
     """
