@@ -55,6 +55,14 @@ class ControlPlane(Protocol):
         """Whether a component runs."""
         ...
 
+    def command_line(self, name: str) -> tuple[str, ...]:
+        """The words that a running component was started with, as the machine has them.
+
+        Raises:
+            InfraFault: it does not run.
+        """
+        ...
+
     def log_tail(self, name: str, lines: int = 15) -> str:
         """The end of a component's log, over all its starts."""
         ...

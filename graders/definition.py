@@ -37,8 +37,10 @@ class LabDefinition:
 
     `scenario` acts (`graders.scenario.spec.Scenario`), `block` is the model of the lab's part of
     submission.yaml, `checks` the package of its checks. `panels` is a function from a bundle to what the
-    report shows beside the table, `tools` are the programs of the lab's own (`graders.tools.Toolset`), which
-    `kubeproof setup LAB` has ready, `drills` the module of what `kubeproof drill` writes down.
+    report shows beside the table, `tools` are the programs of the lab's own (`graders.tools.Toolset`), and
+    `runtimes` the lock files of Python environments, which `kubeproof setup LAB` has ready; `drills` is the
+    module of what `kubeproof drill` writes down. `cluster` is a function from a name and nodes to the
+    `ClusterSpec` of `kubeproof cluster up --lab`, where that is more than a cluster of the lab's nodes.
     """
 
     scenario: str = "scenario"
@@ -46,6 +48,8 @@ class LabDefinition:
     checks: str = "checks"
     panels: str = ""
     tools: str = ""
+    runtimes: str = ""
+    cluster: str = ""
     drills: str = ""
     options: tuple[LabOption, ...] = ()
 

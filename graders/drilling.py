@@ -1,10 +1,11 @@
-"""Drills: one track of a lab is recorded, and what it shows of a scenario is written down as evidence.
+"""Drills: one track of a lab is recorded, and what it shows is written down as evidence.
 
 Nothing is judged, and nothing is scored.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ class Drills(Protocol):
 
     LANE_OF: Mapping[str, str]
     """The track that shows a scenario."""
+    JOURNAL_LANE: str
+    """The track that shows experiments of the learner's own; empty where a lab has none."""
 
     def evidence_of(self, bundle: Bundle, scenario: str) -> dict[str, Any]:
         """What a record shows of a scenario.
@@ -34,23 +37,37 @@ class Drills(Protocol):
             UsageError: nothing. Unmet: what was handed in did not let it come to that.
         """
 
+    def alone(self, manifest: Any, experiment: str) -> Any:
+        """What was handed in with one of its experiments alone.
+
+        Raises:
+            UsageError: there is none of that id.
+        """
+
+    def journal_of(self, bundle: Bundle, experiment: str) -> dict[str, Any]:
+        """The journal of an experiment; raises as `evidence_of`."""
+
 
 @dataclass(frozen=True)
 class DrillRequest:
-    """Which scenario of which lab to act out with what was handed in, and the file to write."""
+    """What of which lab to act out with what was handed in, and the file to write.
+
+    It is a scenario of the lab's, or one of the learner's own experiments by its id: one of the two is named.
+    """
 
     lab: str
     submission: Path
-    scenario: str
     file: Path
+    scenario: str = ""
+    experiment: str = ""
     provider: str = "embedded"
 
 
 def run_drill(request: DrillRequest, progress: Progress) -> None:
-    """Act one scenario out and write its evidence.
+    """Act one scenario or experiment out and write its evidence.
 
     Raises:
-        UsageError: there is no such scenario, or it did not come to that. InfraFault: the harness failed.
+        UsageError: there is none of that name, or it did not come to that. InfraFault: the harness failed.
         BadSubmission: what was handed in cannot be used.
     """
     lab = load_course().find_lab(request.lab)
@@ -58,17 +75,15 @@ def run_drill(request: DrillRequest, progress: Progress) -> None:
     if not package.definition.drills:
         raise UsageError(f"lab {lab.id} has no drills", fix="use kubeproof grade")
     drills = cast(Drills, package.load("drills"))
-    if request.scenario not in drills.LANE_OF:
-        raise UsageError(
-            f"lab {lab.id} has no scenario {request.scenario!r}",
-            fix=f"use one of {', '.join(drills.LANE_OF)}",
-        )
-    track = drills.LANE_OF[request.scenario]
+    track = _track_for(request, drills)
     sweep(progress.say)
     with OwnedFolder("drill", lab.id) as scratch:
         submission = load_submission(
             request.submission, lab=lab.id, block=package.load("block"), scratch=scratch.path
         )
+        if request.experiment:
+            alone = drills.alone(submission.manifest, request.experiment)
+            submission = dataclasses.replace(submission, manifest=alone)
         scenario_of(lab.id).examine(submission)
         folder, bundle = scratch.path / "attempt", scratch.path / "bundle"
         folder.mkdir()
@@ -80,8 +95,34 @@ def run_drill(request: DrillRequest, progress: Progress) -> None:
         if result.status != "done":
             raise InfraFault(f"the drill could not be recorded: {result.problem}")
         try:
-            evidence = drills.evidence_of(found, request.scenario)
+            if request.experiment:
+                evidence = drills.journal_of(found, request.experiment)
+            else:
+                evidence = drills.evidence_of(found, request.scenario)
         except Unmet as error:
             raise UsageError(f"the drill shows nothing: {error.observed}", fix=error.hint) from error
     request.file.parent.mkdir(parents=True, exist_ok=True)
     write_json(request.file, evidence)
+
+
+def _track_for(request: DrillRequest, drills: Drills) -> str:
+    """The track to record.
+
+    Raises:
+        UsageError: there is none for what was asked.
+    """
+    if bool(request.scenario) == bool(request.experiment):
+        raise UsageError(
+            "a drill is of one scenario, or of one experiment",
+            fix="give --scenario or --experiment, not both",
+        )
+    if request.experiment:
+        if not drills.JOURNAL_LANE:
+            raise UsageError(f"lab {request.lab} has no experiments", fix="give --scenario")
+        return drills.JOURNAL_LANE
+    if request.scenario not in drills.LANE_OF:
+        raise UsageError(
+            f"lab {request.lab} has no scenario {request.scenario!r}",
+            fix=f"use one of {', '.join(drills.LANE_OF)}",
+        )
+    return drills.LANE_OF[request.scenario]

@@ -27,7 +27,7 @@ class Unmet(KubeproofError):
     """A requirement the evidence does not show; raised by checks only.
 
     `expected` and `observed` are sentences for the learner, `hint` is a next step, `facts` are
-    measured values by name.
+    measured values by name. `blocked_by` is the check whose failure left nothing to look at.
     """
 
     def __init__(
@@ -37,8 +37,10 @@ class Unmet(KubeproofError):
         *,
         hint: str = "",
         facts: Mapping[str, object] | None = None,
+        blocked_by: str = "",
     ) -> None:
         super().__init__(f"expected {expected}; observed {observed}")
+        self.blocked_by = blocked_by
         self.expected = expected
         self.observed = observed
         self.hint = hint

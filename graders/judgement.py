@@ -6,19 +6,32 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from graders.course import Lab
 from graders.evidence.bundle import Bundle
 from graders.evidence.manifest import BundleManifest
 from graders.faults import InfraFault
 from graders.judging import judge
-from graders.model import Capability, Fault, GradeReport, Outcome, Score, Status, Verdict
+from graders.model import Capability, Fault, GradeReport, Outcome, Rubric, Score, Status, Verdict
 from graders.scoring.score import score
 from graders.version import version
 
 
-def judge_bundle(lab: Lab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:
+class JudgedLab(Protocol):
+    """All that judging needs to know of a lab."""
+
+    @property
+    def id(self) -> str:
+        """The lab's slug."""
+        ...
+
+    @property
+    def rubric(self) -> Rubric:
+        """What its checks earn."""
+        ...
+
+
+def judge_bundle(lab: JudgedLab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:
     """The report that a bundle alone gives, with no cluster.
 
     Raises:
@@ -52,7 +65,7 @@ def timed(report: GradeReport, **seconds: float) -> GradeReport:
     return replace(report, timing={**report.timing, **{k: round(v, 3) for k, v in seconds.items()}})
 
 
-def _provenance(lab: Lab, manifest: BundleManifest) -> Mapping[str, Any]:
+def _provenance(lab: JudgedLab, manifest: BundleManifest) -> Mapping[str, Any]:
     return {
         "kubeproof": version(),
         "recorded_by": manifest.kubeproof_version,

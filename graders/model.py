@@ -196,7 +196,7 @@ class Criterion:
     visibility: str = "visible"
     planned: bool = False
     unsupported_to: str = ""
-    """Group that takes the points where the provider cannot show the checks; empty keeps them here."""
+    """Group, or else criterion, that takes the points where the provider cannot show the checks."""
 
 
 @dataclass(frozen=True)

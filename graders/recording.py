@@ -16,13 +16,13 @@ from typing import cast
 
 from graders.clusters.provider import NodeSpec, ProviderOptions
 from graders.clusters.registry import provider_named
-from graders.course.files import LabSettings
 from graders.definition import lab_package
-from graders.evidence.bundle import BundleWriter
 from graders.evidence.health import HarnessHealth
 from graders.evidence.manifest import BundleManifest
 from graders.evidence.recording import Recording
+from graders.evidence.writing import BundleWriter
 from graders.faults import InfraFault
+from graders.labsettings import LabSettings
 from graders.model import Cluster, Submission
 from graders.progress import Progress
 from graders.sandbox import Limits, sandbox_named
@@ -127,7 +127,7 @@ def record(
 
 def _settings(lab: LabSettings) -> RunSettings:
     return RunSettings(
-        limits=Limits(**vars(lab.operator_limits)),
+        limits=Limits(**vars(lab.program_limits)),
         tool_limits=Limits(**vars(lab.tool_limits)),
         deadline_s=lab.deadline_s,
         needs=lab.needs,

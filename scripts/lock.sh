@@ -22,4 +22,5 @@ pin graders/tools/toolchain-requirements.in --output-file graders/tools/toolchai
 sed '/^python-dateutil==/,/[^\\]$/d' requirements.lock >"$tool/constraints.txt"
 pin graders/batch/s3-requirements.in --constraint "$tool/constraints.txt" --output-file graders/batch/s3-requirements.txt
 pin graders/lab3/chaos-requirements.in --output-file graders/lab3/chaos-requirements.txt
+pin graders/lab3/hunter-requirements.in --override graders/lab3/hunter-overrides.txt --output-file graders/lab3/hunter-requirements.txt
 pin graders/lab3/notebook-requirements.in --output-file graders/lab3/notebook-requirements.txt

@@ -1,24 +1,29 @@
 """Says whether a stage of tests was proven for the code at hand, and notes that it was.
 
 `tests/proven.json` has, for each stage, the digest of all that it tested when it last passed as a whole: its
-tests, the modules they import and run with all that these import, the files those name, and the locks. While
-the digest is the same, one smoke of the stage is enough.
+tests, the modules they import and run with all that these import, the files those name, and what the lock
+pins for them. While the digest is the same, one smoke of the stage is enough.
 
     python scripts/stages.py check kind     # ends with 0 if it is proven
     python scripts/stages.py note kind      # it passed as a whole
+    python scripts/stages.py ready lab2     # ends with 0 if the lab's own programs are in the cache
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from graders.closure import closure_of, modules_below
+from graders.definition import lab_package
+from graders.distributions import pins_of
 from graders.evidence.jsonfile import write_json
+from graders.gradekey import LOCK, PROGRAMS
 from graders.paths import REPOSITORY
+from graders.sourcefile import read_source
+from graders.tools import find
 
 PROVEN = REPOSITORY / "tests" / "proven.json"
 SCHEMA = "kubeproof/proven/v1"
@@ -39,10 +44,18 @@ def key(stage: str) -> str:
     places, roots = STAGES[stage]
     known = modules_below("graders")
     tests = sorted({file for place in places for file in _tests_of(REPOSITORY / place)})
-    imported = {name for file in tests for name in _imports(file)}
+    imported = {name for file in tests for name in read_source(file).imports}
     closure = closure_of({*roots, *(known & imported)})
-    others = ("requirements.lock", "labs/lab1/lab.yaml", "labs/lab1/policies", "solutions/lab1/reference")
-    return closure.digest(*tests, *(REPOSITORY / name for name in others))
+    others = ("labs/lab1/lab.yaml", "labs/lab1/policies", "solutions/lab1/reference")
+    tops = {name.partition(".")[0] for name in imported}
+    pins = pins_of(closure.outside | tops, LOCK, programs=PROGRAMS)
+    return closure.digest(*tests, *(REPOSITORY / name for name in others), lines=pins)
+
+
+def ready(lab: str) -> bool:
+    """Whether the programs of a lab's own are there: it can be graded, and nothing is built first."""
+    package = lab_package(lab)
+    return not package.definition.tools or all(find(toolset) is not None for toolset in package.load("tools"))
 
 
 def _tests_of(place: Path) -> Iterator[Path]:
@@ -54,20 +67,11 @@ def _tests_of(place: Path) -> Iterator[Path]:
         if file in found:
             continue
         found.add(file)
-        for name in _imports(file):
+        for name in read_source(file).imports:
             helper = REPOSITORY.joinpath(*name.split(".")).with_suffix(".py")
             if name.startswith("tests.") and helper.is_file():
                 to_visit.append(helper)
     yield from found
-
-
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
 def _proven() -> dict[str, str]:
@@ -78,11 +82,13 @@ def _proven() -> dict[str, str]:
 
 
 def main() -> int:
-    """Check or note one stage; 1 means not proven, 2 a mistaken command line."""
-    if len(sys.argv) != 3 or sys.argv[1] not in ("check", "note") or sys.argv[2] not in STAGES:
+    """Check or note one stage, or ask for a lab; 1 means no, 2 a mistaken command line."""
+    verb, stage = sys.argv[1:] if len(sys.argv) == 3 else ("", "")
+    if verb == "ready" and stage:
+        return 0 if ready(stage) else 1
+    if verb not in ("check", "note") or stage not in STAGES:
         print(__doc__, file=sys.stderr)
         return 2
-    _, verb, stage = sys.argv
     now = key(stage)
     if verb == "check":
         return 0 if _proven().get(stage) == now else 1

@@ -23,10 +23,10 @@ from graders.benchmarks.starts import spread
 from graders.clusters.embedded import EmbeddedProvider
 from graders.clusters.provider import ClusterSpec
 from graders.evidence.auditing import AuditRecorder
-from graders.evidence.bundle import BundleWriter
 from graders.evidence.health import ApiHealth
 from graders.evidence.recording import Recording
 from graders.evidence.watching import WatchRecorder
+from graders.evidence.writing import BundleWriter
 from graders.faultproxy import FaultProxy, Serving
 from graders.faults import InfraFault
 from graders.kube.client import Kube

@@ -22,7 +22,11 @@ from graders.cli.providers import NodeImageOption, ProviderOption
 from graders.cli.screen import Screen
 from graders.clusters.daemon import STAY, ClusterRequest
 from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept_clusters, runs
+from graders.clusters.provider import ClusterSpec, NodeSpec
 from graders.clusters.registry import default_provider
+from graders.clusters.worlds import world_of
+from graders.course import load_course
+from graders.definition import lab_package
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.interrupt import done_before_the_end
 from graders.ownership import sweep
@@ -59,6 +63,10 @@ def up(
             show_default=False,
         ),
     ] = None,
+    lab: Annotated[
+        str | None,
+        typer.Option(help="Like the clusters of this lab's gradings, by slug or number.", show_default=False),
+    ] = None,
 ) -> None:
     """Start a cluster that stays until `kubeproof cluster down`, and say how to use it.
 
@@ -73,7 +81,7 @@ def up(
             "a cluster that exists is up already",
             fix="use it: kubeproof grade LAB DIR --provider existing --kubeconfig FILE --context NAME",
         )
-    request = ClusterRequest(name, provider, node_image, workers)
+    request = ClusterRequest(name, provider, node_image, workers, _world_of(lab) if lab else "")
     with TerminalProgress(Screen(stderr=True)) as progress, _daemon(request) as (daemon, errors):
         ready = _follow(daemon, errors, progress)
         assert daemon.stdin is not None
@@ -83,6 +91,15 @@ def up(
     typer.echo(f"cluster {name} is ready: Kubernetes {ready['version']}, kept by process {daemon.pid}")
     typer.echo(f"  use it:  export KUBECONFIG={shlex.quote(ready['kubeconfig'])}")
     typer.echo(f"  end it:  kubeproof cluster down{argument}")
+
+
+def _world_of(lab: str) -> str:
+    """What the clusters of a lab are like."""
+    found = load_course().find_lab(lab)
+    nodes = tuple(NodeSpec(node.name, node.zone, node.resources) for node in found.nodes)
+    package = lab_package(found.id)
+    make = package.load("cluster") if package.definition.cluster else ClusterSpec
+    return world_of(make("world", nodes))
 
 
 @cluster_app.command("list")

@@ -56,9 +56,9 @@ def setup(
     if save is not None and load is not None:
         raise UsageError("--save and --load exclude each other", fix="run `kubeproof setup` once for each")
     machine_platform()
-    own = _tools_of(load_course().find_lab(lab).id) if lab is not None else ()
+    own, locks = _own_of(lab) if lab is not None else ((), ())
     with TerminalProgress() as progress:
-        things = _things(own, without_go)
+        things = _things(own, locks, without_go)
         if load is not None:
             progress.say(f"loaded: {', '.join(load_archive(load, things, progress))}")
         binaries = ensure_binaries(progress)
@@ -79,18 +79,24 @@ def setup(
         for toolset in own:
             tools = ensure(toolset, progress)
             progress.say(f"{toolset.title}: {tools.folder} ({tools.source})")
+        for lock in locks:
+            progress.say(f"{kept_runtime(lock).name}: {ensure_runtime(progress, lock=lock).venv}")
         if save is not None:
             saved = save_archive(save, things, progress)
             progress.say(f"saved: {save} ({save.stat().st_size / 1e6:.0f} MB): {', '.join(saved)}")
 
 
-def _tools_of(lab: str) -> tuple[Toolset, ...]:
-    """The programs of a lab's own."""
-    package = lab_package(lab)
-    return tuple(package.load("tools")) if package.definition.tools else ()
+def _own_of(lab: str) -> tuple[tuple[Toolset, ...], tuple[Path, ...]]:
+    """The programs of a lab's own, and the lock files of its Python environments."""
+    package = lab_package(load_course().find_lab(lab).id)
+    tools, locks = (
+        tuple(package.load(part)) if getattr(package.definition, part) else ()
+        for part in ("tools", "runtimes")
+    )
+    return tools, locks
 
 
-def _things(own: Iterable[Toolset], without_go: bool) -> list[Kept]:
+def _things(own: Iterable[Toolset], locks: Iterable[Path], without_go: bool) -> list[Kept]:
     """All that can be carried, in an order in which each finds what it stands on."""
     go, of_kind = toolchain_go(), os.environ.get(VARIABLE) != "embedded"
     return [
@@ -98,5 +104,6 @@ def _things(own: Iterable[Toolset], without_go: bool) -> list[Kept]:
         *(kept_programs(toolset) for toolset in (*((KIND, *node_toolsets()) if of_kind else ()), *own)),
         *(() if without_go else (kept_toolchain(), *kept_go(go), kept_staticcheck(runtime_for(go)))),
         kept_runtime(),
+        *(kept_runtime(lock) for lock in locks),
         *(image.kept for image in (built_images(machine_platform()) if of_kind else ())),
     ]

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from graders.clusters.binaries import Binaries
 from graders.clusters.components import ENVIRONMENT, Commands, Ports, prepare
 from graders.clusters.etcddata import replace_folder
 from graders.clusters.provider import ClusterSpec
 from graders.clusters.readiness import answers
 from graders.controlplane import EtcdAccess
-from graders.faults import UsageError
+from graders.faults import InfraFault, UsageError
 from graders.kube.client import Kube
 from graders.once import remove_tree
 from graders.ownership import OwnedFolder
@@ -93,6 +95,21 @@ class EmbeddedControl:
     def alive(self, name: str) -> bool:
         """Whether a component runs."""
         return self._service(name).alive
+
+    def command_line(self, name: str) -> tuple[str, ...]:
+        """The words that a running component was started with, as the machine has them.
+
+        Raises:
+            InfraFault: it does not run.
+        """
+        service = self._service(name)
+        try:
+            words = psutil.Process(service.pid).cmdline() if service.alive else []
+        except psutil.NoSuchProcess:
+            words = []
+        if not words:
+            raise InfraFault(f"{name} does not run, so that it has no command line")
+        return tuple(words)
 
     def log_tail(self, name: str, lines: int = 15) -> str:
         """The end of a component's log, over all its starts."""

@@ -26,6 +26,7 @@ from typing import IO
 from graders.clusters.listing import FOLDER, KeptCluster, check_name
 from graders.clusters.provider import ClusterSpec, ProviderOptions
 from graders.clusters.registry import provider_named
+from graders.clusters.worlds import spec_of
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.interrupt import clean_up_on_signals
 from graders.model import Capability
@@ -78,21 +79,26 @@ class _ChannelTask:
 
 @dataclass(frozen=True)
 class ClusterRequest:
-    """The cluster to keep. With `workers` it has real nodes alone, that many beside the control plane."""
+    """The cluster to keep. With `workers` it has real nodes alone, that many beside the control plane.
+
+    `world` is what a lab's clusters are like, as `graders.clusters.worlds` writes it.
+    """
 
     name: str
     provider: str
     node_image: str = ""
     workers: int | None = None
+    world: str = ""
 
     def words(self) -> list[str]:
         """The daemon's command line for it."""
         words = [self.name, "--provider", self.provider, "--node-image", self.node_image]
+        words += ["--world", self.world] if self.world else []
         return words if self.workers is None else [*words, "--workers", str(self.workers)]
 
     def spec(self) -> ClusterSpec:
         """What the provider is asked for."""
-        whole = ClusterSpec(name=self.name)
+        whole = spec_of(self.name, self.world)
         return whole if self.workers is None else replace(whole, nodes=(), workers=self.workers)
 
 
@@ -139,6 +145,7 @@ def main() -> int:
     parser.add_argument("--provider", required=True)
     parser.add_argument("--node-image", default="")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--world", default="")
     arguments = parser.parse_args()
     clean_up_on_signals()
     channel, stay = DaemonChannel(sys.stdout), threading.Event()

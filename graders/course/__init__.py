@@ -4,7 +4,7 @@ A lab is `labs/<lab>/lab.yaml`, `rubrics/<lab>.yaml`, `graders/<lab>/checks/` an
 """
 
 from graders.course.course import Course, Lab, load_course
-from graders.course.files import Expected, LabLimits, LabNode, LabSettings, load_expected
+from graders.course.files import Expected, load_expected
 from graders.course.patches import PATCH, apply_patch
 
 __all__ = [
@@ -12,9 +12,6 @@ __all__ = [
     "Course",
     "Expected",
     "Lab",
-    "LabLimits",
-    "LabNode",
-    "LabSettings",
     "apply_patch",
     "load_course",
     "load_expected",

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.course.files import Expected, LabFile, LabNode, LabSettings
+from graders.course.files import Expected, LabFile
 from graders.course.solutions import changed_solutions
 from graders.definition import make_importable
 from graders.documents import Document, Location, load_document, parse
 from graders.faults import CourseError, UsageError
 from graders.judging import CheckInfo, collect_checks
+from graders.labsettings import LabNode, LabSettings
 from graders.model import Rubric
 from graders.paths import course_folder
 from graders.scoring import load_rubric
@@ -88,8 +89,10 @@ class Course:
             folder=folder,
             solutions=solutions,
             needs=frozenset(file.needs),
-            operator_limits=file.limits.operator.as_limits(),
+            program_limits=file.limits.program.as_limits(),
             tool_limits=file.limits.tools.as_limits(),
+            limited=(file.limits.program.of, file.limits.tools.of),
+            builds=file.builds,
             deadline_s=file.timing.deadline_s,
             nodes=tuple(LabNode(node.name, node.zone, dict(node.resources)) for node in file.nodes),
             rubric=rubric,

@@ -11,49 +11,10 @@ from pydantic import BeforeValidator, Field
 
 from graders.documents import Strict, load_document, misfit, parse
 from graders.faults import CourseError
+from graders.labsettings import LabLimits
 from graders.model import Capability
 
 MIB = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class LabLimits:
-    """What one sandbox of a lab may use."""
-
-    memory_bytes: int
-    cpu_s: float
-    pids: int
-    tmp_bytes: int
-    file_bytes: int
-    log_bytes: int
-    wall_s: float
-
-
-@dataclass(frozen=True)
-class LabNode:
-    """A node that the lab wants to see; `resources` are extended resources, by count."""
-
-    name: str
-    zone: str
-    resources: dict[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabSettings:
-    """What `lab.yaml` says, and all of a lab that recording a run of it depends on.
-
-    `operator_limits` bound a learner's running processes, `tool_limits` what is run over a submission
-    before or after. `deadline_s` is T before the machine at hand scales it. `folder` is in labs/.
-    """
-
-    id: str
-    title: str
-    folder: Path
-    needs: frozenset[Capability]
-    operator_limits: LabLimits
-    tool_limits: LabLimits
-    deadline_s: float
-    nodes: tuple[LabNode, ...]
 
 
 @dataclass(frozen=True)
@@ -146,6 +107,7 @@ Need = Annotated[Capability, BeforeValidator(_capability)]
 
 
 class _Limits(Strict):
+    of: Text
     memory_mib: Count
     cpu_s: Seconds
     pids: Count
@@ -167,7 +129,7 @@ class _Limits(Strict):
 
 
 class _BothLimits(Strict):
-    operator: _Limits
+    program: _Limits
     tools: _Limits
 
 
@@ -188,6 +150,7 @@ class LabFile(Strict):
     id: Text
     title: Text
     needs: Annotated[list[Need], BeforeValidator(_distinct)]
+    builds: bool = False
     limits: _BothLimits
     timing: _Timing
     nodes: list[_Node] = Field(default_factory=list)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graders.course.course import Lab, load_course
-from graders.course.files import LabLimits
 from graders.documents import DocumentLimits
 from graders.faults import CourseError
 from graders.paths import REPOSITORY
@@ -31,7 +30,8 @@ END = "<!-- end of limits -->"
 
 def render(lab: Lab) -> str:
     """The section, in Markdown, without the marks."""
-    return "\n".join([*_handed_in(), "", *_used(lab.operator_limits, lab.tool_limits), "", *_there()]) + "\n"
+    lines = [*_handed_in(lab.builds), "", *_used(lab)]
+    return "\n".join([*lines, "", *_there()] if lab.builds else lines) + "\n"
 
 
 def updated(readme: str, block: str, *, file: Path) -> str:
@@ -52,7 +52,7 @@ def readme_of(lab: Lab) -> Path:
     return lab.folder / "README.md"
 
 
-def _handed_in() -> Iterator[str]:
+def _handed_in(builds: bool) -> Iterator[str]:
     limits, document, built = SubmissionLimits(), DocumentLimits(), HandoverLimits()
     yield "| what you hand in | at most |"
     yield "|---|---|"
@@ -61,6 +61,8 @@ def _handed_in() -> Iterator[str]:
     yield f"| all of it | {_size(limits.total_bytes)} in {limits.files:,} files and folders |"
     yield f"| an archive (`.zip`, `.tar`, `.tar.gz`) | {_size(limits.archive_bytes)} packed |"
     yield f"| `submission.yaml`, each manifest | {_size(document.size_bytes)}; {MOST_MANIFESTS} manifests |"
+    if not builds:
+        return
     yield (
         f"| what `build` leaves | {_size(built.file_bytes)} a file, {_size(built.total_bytes)} in "
         f"{built.files:,} files |"
@@ -72,14 +74,14 @@ def _handed_in() -> Iterator[str]:
     yield f"| modules for Go | {MOST_MODULES:,} requirements |"
 
 
-def _used(operator: LabLimits, tools: LabLimits) -> Iterator[str]:
-    yield "| what runs may use | each operator process | the build, each linter and test run |"
+def _used(lab: Lab) -> Iterator[str]:
+    yield f"| what runs may use | {' | '.join(lab.limited)} |"
     yield "|---|---|---|"
 
     def row(name: str, amounts: tuple[str, str]) -> str:
         return f"| {name} | {amounts[0]} | {amounts[1]} |"
 
-    both = (operator, tools)
+    both = (lab.program_limits, lab.tool_limits)
     yield row("memory, with its children", _each(_size(limits.memory_bytes) for limits in both))
     yield row("CPU time", _each(_time(limits.cpu_s) for limits in both))
     yield row("time", _each(_time(limits.wall_s) for limits in both))
@@ -104,8 +106,8 @@ def _there() -> Iterator[str]:
 
 
 def _each(amounts: Iterator[str]) -> tuple[str, str]:
-    operator, tools = amounts
-    return operator, tools
+    program, tools = amounts
+    return program, tools
 
 
 def _size(size_bytes: int) -> str:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import bisect
 import math
-import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
+from graders.background import BackgroundThread
 from graders.evidence.recording import Recording
 from graders.evidence.records import HarnessSample, HealthSample
 from graders.faults import InfraFault
@@ -30,24 +29,13 @@ PROMPT_READ_S = 0.01
 """A trivial read takes a third of that on a machine that keeps up."""
 
 
-class _Sampler(ABC, Generic[S]):
+class _Sampler(BackgroundThread, Generic[S]):
     """Takes a sample in each period and puts it on record; a context manager."""
 
     def __init__(self, recording: Recording) -> None:
+        super().__init__(type(self).__name__)
         self._recording = recording
-        self._stop = threading.Event()
         self._samples: list[S] = []
-        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
 
     @abstractmethod
     def _sample(self, late_s: float) -> S:

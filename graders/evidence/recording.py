@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from graders.evidence.bundle import BundleWriter
 from graders.evidence.manifest import ClusterInfo
 from graders.evidence.records import Mark
+from graders.evidence.writing import BundleWriter
 from graders.model import Role
 
 

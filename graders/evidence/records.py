@@ -28,6 +28,13 @@ class Record(Protocol):
         ...
 
 
+NAMESPACE = "namespace"
+"""The mark that says which namespace of which cluster is a track's, or a named part of it."""
+
+CLEARED = "cleared"
+"""The mark after which the record of its namespace tells nothing: the grader took away what was there."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """Something the scenario did or reached: `created`, `scaled`, `missed`.

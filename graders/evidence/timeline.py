@@ -8,15 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from graders.evidence.bundle import Bundle, Records
-from graders.evidence.records import AuditEvent, Mark, Object, Request, WatchEvent
+from graders.evidence.records import CLEARED, NAMESPACE, AuditEvent, Mark, Object, Request, WatchEvent
 from graders.faults import InfraFault
 from graders.model import Role
-
-NAMESPACE = "namespace"
-"""The mark that says which namespace of which cluster is a track's, or a named part of it."""
-
-CLEARED = "cleared"
-"""The mark after which the record of its namespace tells nothing: the grader took away what was there."""
 
 _HOUSE = frozenset({Role.GRADER, Role.CONTROL_PLANE, Role.NODE})
 

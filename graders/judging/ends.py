@@ -59,9 +59,13 @@ def by_requirement(info: CheckInfo, outcomes: Mapping[str, Outcome]) -> Outcome 
                 status=Status.BLOCKED,
                 expected=clean(f"{name} passes first"),
                 observed=clean(f"not judged, because {first.check_id} did not pass: {first.observed}"),
-                hint=f"Mend {first.check_id} first; then this can be judged.",
+                hint=_mend_first(first.check_id),
             )
     return dataclasses.replace(base, observed=clean(observed))
+
+
+def _mend_first(check_id: str) -> str:
+    return f"Mend {check_id} first; then this can be judged."
 
 
 def ended(
@@ -81,10 +85,10 @@ def ended(
         case Unmet():
             return dataclasses.replace(
                 base,
-                status=Status.FAILED,
+                status=Status.BLOCKED if error.blocked_by else Status.FAILED,
                 expected=clean(error.expected),
                 observed=clean(error.observed),
-                hint=clean(error.hint or info.hint),
+                hint=clean(_mend_first(error.blocked_by) if error.blocked_by else error.hint or info.hint),
                 fault=Fault.LEARNER,
             )
         case InfraFault():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from graders.evidence.timeline import CLEARED
+from graders.evidence.records import CLEARED
 from graders.kube.client import ApiRefused
 from graders.lab1.api import PLURAL, controller_uid, jobs_path
 from graders.lab1.environment import OperatorEnvironment

@@ -13,7 +13,7 @@ from graders.documents.wording import quote
 from graders.submissions.block import LabBlock, SubmissionPath
 
 EngineName = Literal["argocd", "flux"]
-PolicyEngine = Literal["kyverno", "gatekeeper", "vap"]
+PolicyEngineName = Literal["kyverno", "gatekeeper", "vap"]
 
 _DURATION = re.compile(r"([1-9][0-9]{0,3})s")
 _LONGEST_ARGUMENT = 4096
@@ -43,7 +43,7 @@ class Lab2Manifest:
     """What `Submission.manifest` is in lab 2."""
 
     engine: EngineName
-    policy_engines: tuple[PolicyEngine, ...]
+    policy_engines: tuple[PolicyEngineName, ...]
     release: ReleaseFile
     mesh: str
     promises: Promises = Promises()
@@ -78,7 +78,7 @@ def _argv(words: list[str]) -> list[str]:
     return words
 
 
-def _distinct(names: list[PolicyEngine]) -> list[PolicyEngine]:
+def _distinct(names: list[PolicyEngineName]) -> list[PolicyEngineName]:
     if len(set(names)) != len(names):
         raise misfit("names a policy engine twice", "name each once")
     return names
@@ -118,7 +118,7 @@ class Lab2Block(LabBlock):
 
     engine: EngineName
     policy_engines: Annotated[
-        list[PolicyEngine], Field(alias="policyEngines", min_length=1), AfterValidator(_distinct)
+        list[PolicyEngineName], Field(alias="policyEngines", min_length=1), AfterValidator(_distinct)
     ]
     release: _Release
     promotion: _Promotion = _Promotion(mode="controller")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,11 @@ from graders.clusters.golden import golden_etcd
 from graders.clusters.provider import ClusterSpec, NodeSpec
 from graders.faults import BadSubmission, InfraFault
 from graders.kube.client import ApiRefused, Kube
+from graders.lab2.engines import EngineSetup
+from graders.lab2.latewatches import check_late_kinds
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAMESPACES
+from graders.lab2.policyengines import PolicyEngine, definitions_of
+from graders.lab2.policykinds import PolicyKind
 from graders.polling import NotYet, await_ready
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
@@ -23,8 +24,6 @@ from graders.services.unsealer import DEFINITION
 
 _CONFIG = Path(__file__).parent / "config"
 AUDIT_POLICY = _CONFIG / "audit-policy.yaml"
-HUB_USER = "argocd"
-ARGOCD = "argocd"
 _ADMINISTRATORS = ("system:masters",)
 _ESTABLISHED_WITHIN_S = 60.0
 
@@ -39,35 +38,33 @@ SPOKE_WATCHES: Mapping[str, str] = {
     "networkpolicies": "/apis/networking.k8s.io/v1/networkpolicies",
     "poddisruptionbudgets": "/apis/policy/v1/poddisruptionbudgets",
     "priorityclasses": "/apis/scheduling.k8s.io/v1/priorityclasses",
-    "validatingadmissionpolicies": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
-    "validatingadmissionpolicybindings": (
-        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
-    ),
 }
-HUB_WATCHES: Mapping[str, str] = {
-    "deployments": "/apis/apps/v1/deployments",
-    "applications": "/apis/argoproj.io/v1alpha1/applications",
-    "events": "/api/v1/namespaces/argocd/events",
-}
-"""What the grader's own watches follow on each, by resource."""
+"""What the grader's own watches follow there, by resource."""
 
 
-def cluster_specs(nodes: tuple[NodeSpec, ...], stages: Path, progress: Progress) -> dict[str, ClusterSpec]:
-    """The clusters by name, the hub first; the kinds of Argo CD are in the hub's etcd already.
+def cluster_specs(
+    nodes: tuple[NodeSpec, ...],
+    stages: Path,
+    setup: EngineSetup,
+    engines: Sequence[PolicyEngine],
+    progress: Progress,
+) -> dict[str, ClusterSpec]:
+    """The clusters by name, the hub first; the kinds of the engines are in their etcds already.
 
     Raises:
         InfraFault: that etcd cannot be made.
     """
-    definitions = _definitions()
+    definitions = setup.definitions()
     digest = hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
-    golden = golden_etcd(["lab2 hub", digest], lambda kube: _install(kube, definitions), progress)
+    golden = golden_etcd(["lab2 hub", digest], lambda kube: install_kinds(kube, definitions), progress)
     hub = ClusterSpec(
-        HUB, nodes=(), identities={HUB_USER: _ADMINISTRATORS}, golden=golden, audit_policy=AUDIT_POLICY
+        HUB, nodes=(), identities={setup.user: _ADMINISTRATORS}, golden=golden, audit_policy=AUDIT_POLICY
     )
-    kind = dict(DEFINITION)
-    digest = hashlib.sha256(json.dumps(kind, sort_keys=True).encode()).hexdigest()
-    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: _install(kube, [kind]), progress)
+    kinds = [DEFINITION, *definitions_of(engines)]
+    digest = hashlib.sha256(json.dumps(kinds, sort_keys=True).encode()).hexdigest()
+    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: install_kinds(kube, kinds), progress)
     users = {ENGINE: (), INTRUDER: _ADMINISTRATORS, DRIFTER: _ADMINISTRATORS}
+    users |= {engine.name: _ADMINISTRATORS for engine in engines}
     return {HUB: hub} | {
         name: ClusterSpec(
             name, nodes=nodes, identities=users, golden=spoke, stages=stages, audit_policy=AUDIT_POLICY
@@ -76,12 +73,15 @@ def cluster_specs(nodes: tuple[NodeSpec, ...], stages: Path, progress: Progress)
     }
 
 
-def furnish_spoke(live: LiveCluster, access: Sequence[Mapping[str, Any]]) -> None:
-    """Bring the namespaces and the engine's rights; follow what is evidence.
+def furnish_spoke(
+    live: LiveCluster, access: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind]
+) -> None:
+    """Bring the namespaces and the engine's rights; follow what is evidence, policies of these kinds too.
 
     Raises:
-        BadSubmission: the rights are refused.
+        BadSubmission: the rights are refused, or a kind of policies cannot be told from another.
     """
+    check_late_kinds(kinds, SPOKE_WATCHES)
     for namespace in NAMESPACES:
         live.kube.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     for item in access:
@@ -91,85 +91,24 @@ def furnish_spoke(live: LiveCluster, access: Sequence[Mapping[str, Any]]) -> Non
                 f"the API server refuses {item.get('kind')} {item['metadata'].get('name')}: {answer.message}",
                 file=f"access/{live.name}", fix="mend what it says",
             )  # fmt: skip
-    for resource, path in SPOKE_WATCHES.items():
+    served = {each.resource: each.path for each in kinds if not each.late}
+    for resource, path in {**SPOKE_WATCHES, **served}.items():
         live.watches.follow(resource, path)
 
 
-def furnish_hub(live: LiveCluster, spokes: Sequence[LiveCluster], settings: Mapping[str, str]) -> None:
-    """Bring what Argo CD expects of its own namespace, the fleet's inventory, and follow what is evidence."""
-    kube = live.kube
-    kube.create("/api/v1/namespaces", {"metadata": {"name": ARGOCD}})
-    part_of = {"app.kubernetes.io/part-of": "argocd"}
-    for name, data in {
-        "argocd-cm": {
-            "resource.respectRBAC": "strict",
-            "timeout.reconciliation": "10s",
-            "application.instanceLabelKey": "argocd.argoproj.io/instance",
-            **settings,
-        },
-        "argocd-rbac-cm": {},
-        "argocd-cmd-params-cm": {},
-        "argocd-gpg-keys-cm": {},
-        "argocd-tls-certs-cm": {},
-        "argocd-ssh-known-hosts-cm": {},
-    }.items():
-        meta = {"name": name, "labels": part_of}
-        kube.create(f"/api/v1/namespaces/{ARGOCD}/configmaps", {"metadata": meta, "data": data})
-    key = base64.b64encode(secrets.token_bytes(32)).decode()
-    _secret(kube, "argocd-secret", part_of, {"server.secretkey": key})
-    for spoke in spokes:
-        _secret(
-            kube,
-            f"cluster-{spoke.name}",
-            {"argocd.argoproj.io/secret-type": "cluster", "lab/env": spoke.name},
-            _inventory_entry(spoke),
-        )
-    kube.create(
-        f"/apis/argoproj.io/v1alpha1/namespaces/{ARGOCD}/appprojects",
-        {
-            "apiVersion": "argoproj.io/v1alpha1",
-            "kind": "AppProject",
-            "metadata": {"name": "default"},
-            "spec": {
-                "sourceRepos": ["*"],
-                "destinations": [{"server": "*", "namespace": "*"}],
-                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
-            },
-        },
-    )
-    for resource, path in HUB_WATCHES.items():
+def furnish_hub(live: LiveCluster, setup: EngineSetup, spokes: Sequence[LiveCluster], root: Path) -> None:
+    """Bring what the engine expects on the hub; follow what is evidence."""
+    setup.furnish(live, spokes, root)
+    for resource, path in setup.watches.items():
         live.watches.follow(resource, path)
 
 
-def _inventory_entry(spoke: LiveCluster) -> dict[str, str]:
-    config = json.loads(spoke.cluster.identities[ENGINE].read_text("utf-8"))
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    trust = {
-        "caData": cluster["certificate-authority-data"],
-        "certData": user["client-certificate-data"],
-        "keyData": user["client-key-data"],
-    }
-    return {
-        "name": spoke.name,
-        "server": cluster["server"],
-        "namespaces": "web",
-        "clusterResources": "true",
-        "config": json.dumps({"tlsClientConfig": trust}),
-    }
+def install_kinds(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
+    """Create CustomResourceDefinitions, and wait until they are served.
 
-
-def _secret(kube: Kube, name: str, labels: Mapping[str, str], data: Mapping[str, str]) -> None:
-    body = {"metadata": {"name": name, "labels": dict(labels)}, "stringData": dict(data)}
-    kube.create(f"/api/v1/namespaces/{ARGOCD}/secrets", body)
-
-
-def _definitions() -> list[dict[str, Any]]:
-    packed = (_CONFIG / "argocd-crds.json.gz").read_bytes()
-    found: list[dict[str, Any]] = json.loads(gzip.decompress(packed))
-    return found
-
-
-def _install(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
+    Raises:
+        InfraFault: they are not.
+    """
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for each in definitions:
         kube.create(path, each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,28 @@ def check_files(root: Path, release: ReleaseFile) -> None:
         if path.name in _KUSTOMIZATIONS:
             _check_kustomization(path, path.relative_to(root).as_posix())
     placed(release, (root / release.file).read_bytes(), "sha256:0")
+
+
+def check_program(root: Path, argv: Sequence[str]) -> None:
+    """See that a program of the submission's own is there and can be executed; others are found on PATH.
+
+    Raises:
+        BadSubmission: it is not; names it.
+    """
+    if not argv or "/" not in argv[0] or argv[0].startswith("/"):
+        return
+    program = root / argv[0]
+    if not program.is_file():
+        raise BadSubmission(
+            f"there is no {argv[0]}, which submission.yaml has run",
+            file=MANIFEST,
+            fix="put the program there",
+        )
+    if not program.stat().st_mode & 0o100:
+        raise BadSubmission(
+            "may not be executed", file=argv[0],
+            fix=f"chmod +x {argv[0]}, or name what runs it, as in [python3, {argv[0]}]",
+        )  # fmt: skip
 
 
 def _check_kustomization(path: Path, shown: str) -> None:

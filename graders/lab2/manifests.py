@@ -7,16 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from graders.documents import Document, load_documents
+from graders.documents.document import Location
 from graders.faults import BadSubmission
+from graders.lab2.hubtargets import Elsewhere, elsewhere
 from graders.lab2.names import ENGINE, ENVIRONMENTS
+from graders.services.gitsource import UnsupportedSource, read_source
 
 HUB_FOLDER, ACCESS_FOLDER, SETTINGS = "hub", "access", "settings.yaml"
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _RBAC = "rbac.authorization.k8s.io/"
+SETTINGS_FILE = f"{HUB_FOLDER}/{SETTINGS}"
 _ENGINES = {
-    "argocd": (("argoproj.io/",), "argocd"),
-    "flux": (("source.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/"), "flux-system"),
+    "argocd": (
+        (("argoproj.io/", "AppProject"), ("argoproj.io/", "Application"), ("argoproj.io/", "ApplicationSet")),
+        "argocd",
+    ),
+    "flux": (
+        (("source.toolkit.fluxcd.io/", "GitRepository"), ("kustomize.toolkit.fluxcd.io/", "Kustomization")),
+        "flux-system",
+    ),
 }
+"""What may be in hub/, by group and kind, and the namespace it belongs to."""
 CUSTOMIZATIONS = "resource.customizations"
 
 
@@ -57,21 +68,38 @@ def check_hub_object(data: Any, engine: str, document: Document | None = None) -
     Raises:
         BadSubmission: it is not.
     """
-    groups, namespace = _ENGINES[engine]
-    version = str(data.get("apiVersion", "")) if isinstance(data, Mapping) else ""
-    where = ((data.get("metadata") or {}) if isinstance(data, Mapping) else {}).get("namespace", namespace)
-    if not version.startswith(groups):
-        at: tuple[str, ...] = ("apiVersion",)
-        problem = f"{version or 'this'} is no object of {engine}"
-        fix = f"hub/ holds objects of {' and '.join(groups)} alone; all else comes through the engine"
+    kinds, namespace = _ENGINES[engine]
+    item = data if isinstance(data, Mapping) else {}
+    version, kind = str(item.get("apiVersion", "")), str(item.get("kind", ""))
+    where = (item.get("metadata") or {}).get("namespace", namespace)
+    if not any(version.startswith(group) and kind == each for group, each in kinds):
+        at: Location = ("apiVersion",)
+        problem = f"{version or 'this'} {kind} is no object of {engine}"
+        fix = f"hub/ holds {' and '.join(each for _, each in kinds)} alone; all else comes through the engine"
     elif where != namespace:
         problem, at = f"it belongs into the namespace {namespace}, not {where!r}", ("metadata", "namespace")
         fix = f"write namespace: {namespace}, or leave it out"
+    elif misfit := _misfit(kind, item.get("spec") or {}) or elsewhere(item):
+        problem, at, fix = misfit
     else:
         return
     if document is None:
         raise BadSubmission(f"{problem} (rendered)", file=HUB_FOLDER, fix=fix)
     raise document.refusal(problem, at if at in document.lines else (), fix=fix)
+
+
+def _misfit(kind: str, spec: Mapping[str, Any]) -> Elsewhere | None:
+    """What a source asks for and cannot have; where it does, and what to write."""
+    if kind == "GitRepository":
+        try:
+            read_source(spec)
+        except UnsupportedSource as error:
+            return str(error), error.at, error.fix
+    reference = spec.get("sourceRef") or {}
+    if kind == "Kustomization" and reference.get("kind") != "GitRepository":
+        problem = f"its source is of kind {reference.get('kind')!r}, and only GitRepositories are published"
+        return problem, ("spec", "sourceRef"), "write sourceRef: {kind: GitRepository, name: …}"
+    return None
 
 
 def engine_settings(root: Path) -> dict[str, str]:

@@ -20,12 +20,6 @@ INTRUDER, DRIFTER = "lab-intruder", "lab-drift"
 SYSTEM_NAMESPACES = ("kube-", "argocd", "flux-system", "kyverno", "gatekeeper-system")
 """Namespaces, by their beginnings, in which no rule of the policies holds."""
 
-POLICY_KINDS = (
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-)
-"""Kinds of policies and of what binds them, as fleet.yaml counts them."""
-
 PAPER = "paper"
 INSTALL = "install"
 PROMOTION = "promotion"
@@ -56,3 +50,6 @@ PREFLIGHT = "preflight"
 REVIEW = "review"
 CLOSED = "fail-closed"
 SECRETS = "secrets"
+
+SERVING = "web and cache on every spoke"
+"""What the first story waits for, and what every other begins with."""

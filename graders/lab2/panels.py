@@ -14,6 +14,7 @@ from graders.evidence.records import Mark
 from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.images import images
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE, WEB
+from graders.lab2.records import CommandRun, Push
 from graders.reports.panels import LANES, Panel, Row, Span, Tick, panels
 from graders.reports.text import one_line
 
@@ -33,6 +34,7 @@ def panels_of_stories(bundle: Bundle) -> tuple[Panel, ...]:
 def _panel(bundle: Bundle, track: str, result: TrackResult) -> Panel:
     start, end = result.started, max(result.ended, result.started + 0.1)
     marks = [mark for mark in bundle.marks if mark.track == track and start <= mark.t <= end]
+    ticks = sorted((*map(_tick, marks), *_pushes(bundle, start, end)), key=lambda tick: tick.t)
     rows = [row for environment in ENVIRONMENTS for row in _versions(bundle, environment, start, end)]
     writes = [tick for environment in ENVIRONMENTS for tick in _writes(bundle, environment, start, end)]
     return Panel(
@@ -41,11 +43,11 @@ def _panel(bundle: Bundle, track: str, result: TrackResult) -> Panel:
         problem=one_line(result.problem, 300),
         start=start,
         end=end,
-        marks=tuple(_tick(mark) for mark in marks[:_MOST_MARKS]),
+        marks=tuple(ticks[:_MOST_MARKS]),
         rows=tuple(rows),
         writes=tuple(sorted(writes, key=lambda tick: tick.t)[:_MOST_WRITES]),
         processes=(),
-        hidden=max(0, len(marks) - _MOST_MARKS) + max(0, len(writes) - _MOST_WRITES),
+        hidden=max(0, len(ticks) - _MOST_MARKS) + max(0, len(writes) - _MOST_WRITES),
     )
 
 
@@ -84,6 +86,18 @@ def _writes(bundle: Bundle, environment: str, start: float, end: float) -> Itera
             lane = event.did if event.did in LANES else "delete"
             what = f"{environment}: {event.user} {event.verb} {event.resource} {event.name}: {event.code}"
             yield Tick(event.t, event.verb, one_line(f"{what} at {event.t:.2f} s", 300), lane, not event.ok)
+
+
+def _pushes(bundle: Bundle, start: float, end: float) -> Iterator[Tick]:
+    """What the promotion command pushed, and the runs of it that failed."""
+    for push in bundle.records(Push):
+        if start <= push.t <= end:
+            label = "forced push" if push.forced else "push"
+            yield Tick(push.t, label, f"{label} to {push.after[:12]} at {push.t:.2f} s")
+    for run in bundle.records(CommandRun):
+        if start <= run.t <= end and run.code != 0:
+            title = one_line(f"run {run.nth} of the promotion command {run.reason} at {run.t_end:.2f} s", 300)
+            yield Tick(run.t_end, "run failed", title)
 
 
 def _tick(mark: Mark) -> Tick:

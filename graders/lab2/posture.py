@@ -11,7 +11,7 @@ CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pod-security": (("Namespace",), ("pod-security",)),
     "secrets": (("SealedSecret", "Secret", "Role", "ClusterRole"), ("secrets",)),
     "image-signing": (
-        ("ImageValidatingPolicy", "ClusterPolicy", "ValidatingAdmissionPolicy"),
+        ("ImageValidatingPolicy", "ClusterPolicy", "ValidatingAdmissionPolicy", "ConstraintTemplate"),
         ("signing",),
     ),
     "admission-policies": (

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from graders.escapes import printed_text
@@ -18,10 +18,9 @@ from graders.lab2.block import ReleaseFile
 from graders.lab2.extras import Manifest, config_map, container, extra_files, pod, service, workload_of
 from graders.lab2.handin import placed
 from graders.lab2.images import NOT_OURS, WEB, digest_of
-from graders.sandbox.protocol import Limits, Mount, Sandbox
+from graders.lab2.toolroom import ToolRoom
+from graders.sandbox.protocol import Limits
 from graders.sandbox.relay import relayed
-from graders.sandbox.runtime import Runtime
-from graders.scenario.learner import sandbox_spec
 
 GOOD, BAD = "good", "bad"
 SIGNED, NOT_SIGNED = "signed", "not-signed"
@@ -37,7 +36,6 @@ for _ in range(200):
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 """The registry is reached at its own address, which is led through once the sandbox is there."""
-_TOOLS = "/tools"
 _MOST_OUTPUT = 4000
 
 
@@ -117,9 +115,7 @@ class Preflight:
     """How the learner's preflight is run."""
 
     command: tuple[str, ...]
-    sandbox: Sandbox
-    runtime: Runtime
-    programs: Mapping[str, Path]
+    room: ToolRoom
     limits: Limits
     folder: Path
     registry: str
@@ -131,9 +127,12 @@ class Preflight:
             InfraFault: the sandbox cannot be made, or git fails.
         """
         self.folder.mkdir(parents=True)
+        # A promotion command may rewrite what is there: the preflight is about what was handed in.
+        own = self.folder / "fleet.git"
+        _git(self.folder, "clone", "--quiet", "--bare", str(bare), str(own))
         for case in tried:
             clone = self.folder / case.name
-            _git(self.folder, "clone", "--quiet", str(bare), str(clone))
+            _git(self.folder, "clone", "--quiet", str(own), str(clone))
             _git(clone, "reset", "--quiet", "--hard", base)
             for path, content in case.files.items():
                 (clone / path).parent.mkdir(parents=True, exist_ok=True)
@@ -145,29 +144,12 @@ class Preflight:
 
     def _run(self, case: TriedCommit, clone: Path, recording: Recording) -> ToolRun:
         port = self.registry.rpartition(":")[2]
-        mounts = tuple(
-            Mount(f"{_TOOLS}/{name}", program.resolve().parent) for name, program in self.programs.items()
-        )
-        private = self.folder / f"{case.name}-sandbox"
-        private.mkdir()
-        spec = sandbox_spec(
-            clone,
-            self.runtime,
-            f"preflight-{case.name}",
-            private,
-            (str(self.runtime.python), "-c", _WAIT, port, *self.command),
-            self.limits,
-        )
-        path = ":".join([*(mount.target for mount in mounts), f"{self.runtime.venv}/bin", "/usr/bin", "/bin"])
-        spec = replace(
-            spec,
-            mounts=(*spec.mounts, *mounts),
-            environment=lambda view: {"PATH": path, "HOME": view.home, "GIT_CONFIG_NOSYSTEM": "1"},
-            writable_copy=True,
-        )
+        command = (str(self.room.runtime.python), "-c", _WAIT, port, *self.command)
+        name, private = f"preflight-{case.name}", self.folder / f"{case.name}-sandbox"
+        spec = self.room.spec(clone, name, private, command, self.limits)
         started = time.monotonic()
         with (
-            self.sandbox.start(spec) as process,
+            self.room.sandbox.start(spec) as process,
             relayed(process.listen(int(port)), ("127.0.0.1", int(port))),
         ):
             wall_s = self.limits.wall_s or 60.0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from graders.background import BackgroundThread
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
@@ -18,32 +17,22 @@ from graders.scenario.fleet import LiveCluster
 _LOOK_EVERY_S = 0.2
 
 
-class Readiness:
+class Readiness(BackgroundThread):
     """Makes running pods of web ready, by environment and digest; a context manager with a thread."""
 
     def __init__(self, spokes: Mapping[str, LiveCluster], recording: Recording) -> None:
         """Pods are ready `READY_AFTER_S` after they start, unless `hold` says otherwise; v3 never."""
+        super().__init__("readiness")
         self._spokes = spokes
         self._recording = recording
         self._held: dict[tuple[str, str], float] = {}
         self._started: dict[str, float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
+        self._first: dict[tuple[str, str], float] = {}
         self.problem = ""
 
     def hold(self, environment: str, version: str, for_s: float) -> None:
-        """Pods of a version are ready only so many seconds after they start there."""
+        """No pod of a version gets ready until so many seconds after the first of them started there."""
         self._held[environment, digest_of(version)] = for_s
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
 
     def _run(self) -> None:
         with self._recording.changes.listener() as bell:
@@ -62,17 +51,18 @@ class Readiness:
         for name, pod in live.watches.objects("pods", NAMESPACE).items():
             if not _waits(pod):
                 continue
-            uid = str(pod["metadata"]["uid"])
-            due = self._started.setdefault(uid, now) + self._after_s(environment, pod)
-            if now >= due:
+            started = self._started.setdefault(str(pod["metadata"]["uid"]), now)
+            if now >= self._due(environment, pod, started):
                 self._make_ready(live, name, pod)
 
-    def _after_s(self, environment: str, pod: Mapping[str, Any]) -> float:
+    def _due(self, environment: str, pod: Mapping[str, Any], started: float) -> float:
+        """When a pod gets ready that started at `started`."""
         image = next((c["image"] for c in pod["spec"]["containers"] if c["name"] == WEB), "")
         digest = str(image).rpartition("@")[2]
         if digest == digest_of(BROKEN):
             return math.inf
-        return self._held.get((environment, digest), READY_AFTER_S)
+        first = self._first.setdefault((environment, digest), started)
+        return max(started + READY_AFTER_S, first + self._held.get((environment, digest), 0.0))
 
     def _make_ready(self, live: LiveCluster, name: str, pod: Mapping[str, Any]) -> None:
         status = pod["status"]

@@ -10,8 +10,10 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, WatchEvent
 from graders.evidence.timeline import TrackRecord
 from graders.faults import InfraFault, Unmet
+from graders.lab2.commandruns import told_of_runs
 from graders.lab2.deployments import digest_in, is_ready
-from graders.lab2.names import ENGINE, NAMESPACE, WEB
+from graders.lab2.names import ENGINE, NAMESPACE, SERVING, WEB
+from graders.lab2.policykinds import kinds_of
 
 QUIET_RESOURCES = frozenset({"events", "leases"})
 
@@ -43,6 +45,15 @@ def limits(bundle: Bundle) -> ScaledPromises:
         raise InfraFault(f"the record has no promise {missing}") from missing
 
 
+def policy_kinds(bundle: Bundle) -> dict[str, str]:
+    """The kinds that policies of this run may be of, by the resource that the grader's watches followed."""
+    recorded = bundle.manifest.block.get("policyKinds")
+    if not isinstance(recorded, Mapping):
+        # Records from before there were others than the API server's own.
+        return {each.resource: each.kind for each in kinds_of(())}
+    return {str(resource): str(kind) for resource, kind in recorded.items()}
+
+
 class FleetRecord(TrackRecord):
     """What is on record of one story about the whole fleet."""
 
@@ -62,8 +73,15 @@ class FleetRecord(TrackRecord):
         for missed in self.all("missed"):
             data = missed.data
             within = f" within {data['within_s']} s" if "within_s" in data else ""
-            raise Unmet(f"{data['waiting_for']}{within}", str(data["seen"]), hint=hint)
+            said = told_of_runs(self.bundle, self.marks[0].t, missed.t)
+            blocked_by = "installs" if data["waiting_for"] == SERVING and name != "installed" else ""
+            expected = f"{data['waiting_for']}{within}"
+            raise Unmet(expected, str(data["seen"]), hint=said or hint, blocked_by=blocked_by)
         raise InfraFault(f"the record of track {self.track} has no mark {name!r}")
+
+    def hint(self, since: float, otherwise: str = "") -> str:
+        """What to look at: a promotion command that fails, before anything else."""
+        return told_of_runs(self.bundle, since, max(mark.t for mark in self.marks)) or otherwise
 
     def released(self, version: str) -> Mark:
         """The mark of a release; raises as `need`."""

@@ -55,6 +55,41 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class CommandRun:
+    """One run of the promotion command, from `t` to `t_end`: how it ended, and the end of what it printed.
+
+    `state` is what it was told of each environment, `pushes` how often it moved the branch.
+    """
+
+    FILE: ClassVar[str] = "commandruns.jsonl"
+
+    t: float
+    t_end: float
+    nth: int
+    code: int | None
+    reason: str
+    output: str = ""
+    state: Any = None
+    pushes: int = 0
+
+
+@dataclass(frozen=True)
+class Push:
+    """The promotion command moved the branch; `forced`: commits are no part of it any more.
+
+    `lost` are those among them that the release manager had made.
+    """
+
+    FILE: ClassVar[str] = "pushes.jsonl"
+
+    t: float
+    before: str
+    after: str
+    forced: bool
+    lost: tuple[str, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
 class Asked:
     """One attempt against a spoke, by a named user: what was tried, and the answer to it.
 
@@ -96,7 +131,7 @@ class SecretSeen:
 
 @dataclass(frozen=True)
 class Exposure:
-    """A token was found where anybody can read it: `where`, and as what (`raw`, `base64`, `hex`)."""
+    """A secret stands in plain view: `where`, and as what (`raw`, `base64`, `hex`) or who says so."""
 
     FILE: ClassVar[str] = "exposures.jsonl"
 

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from graders.evidence.recording import Recording
-from graders.faults import InfraFault
+from graders.faults import BadSubmission, InfraFault, KubeproofError
 from graders.lab2.block import ReleaseFile
 from graders.lab2.handin import placed
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.records import Commit
-from graders.services.gitserver import BRANCH, GitServer
+from graders.services.gitserver import BRANCH, PUSHER, GitServer
 
 REPOSITORY = "fleet.git"
 NAME, ADDRESS = "Release Manager", "release-manager@lab.example"
 _TRIES = 5
 
 
+class Obstructed(KubeproofError):
+    """What somebody else pushed stands in the way of a commit."""
+
+
 class ReleaseManager:
-    """Works in a clone of the repository; safe to use from several threads."""
+    """Works in a clone of the repository; safe to use from several threads.
+
+    Others may push as well, and may even throw its commits away: what they were about is brought back
+    before it commits anything else, so that one story's mishap is not the next one's.
+    """
 
     def __init__(self, server: GitServer, folder: Path, recording: Recording, registry: str) -> None:
         self._bare = server.root / REPOSITORY
@@ -30,6 +39,8 @@ class ReleaseManager:
         self._recording = recording
         self._registry = registry
         self._lock = threading.Lock()
+        self.made: list[str] = []
+        """Its commits, in their order."""
         self.last_release = ""
         """The commit of the last release."""
 
@@ -50,45 +61,74 @@ class ReleaseManager:
             self._write(path, content)
             if path in executables:
                 (self._clone / path).chmod(0o755)
-        self.last_release = self._commit("Begin the fleet with v1", "v1", *whole)
+        self._commit("Begin the fleet with v1")
+        self._push()
+        self.last_release = self._note("Begin the fleet with v1", "v1", *whole)
         return self.last_release
 
     def release(self, version: str, release: ReleaseFile) -> str:
-        """Release a version of the web image; gives the commit."""
-        with self._lock:
-            self._catch_up()
-            content = self._released(release, (self._clone / release.file).read_bytes(), version)
-            self._write(release.file, content)
-            self.last_release = self._commit(f"Release {version}", version, release.file)
-            return self.last_release
+        """Release a version of the web image; gives the commit.
+
+        Raises:
+            Obstructed: the release file has no place for it any more.
+        """
+
+        def write() -> tuple[str, ...]:
+            try:
+                raw = (self._clone / release.file).read_bytes()
+                self._write(release.file, self._released(release, raw, version))
+            except (OSError, BadSubmission) as error:
+                raise Obstructed(f"{release.file} is not as it was handed in: {error}") from error
+            return (release.file,)
+
+        self.last_release = self._committed(f"Release {version}", version, write)
+        return self.last_release
 
     def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
-        """Commit files, None for one that goes; gives the commit."""
-        with self._lock:
-            self._catch_up()
-            for path, content in files.items():
-                if content is None:
-                    (self._clone / path).unlink(missing_ok=True)
-                else:
-                    self._write(path, content)
-            return self._commit(subject, "", *files)
+        """Commit files, None for one that goes; gives the commit.
+
+        Raises:
+            Obstructed: a folder of theirs cannot be made any more.
+        """
+
+        def write() -> tuple[str, ...]:
+            try:
+                self._write_all(files)
+            except OSError as error:
+                raise Obstructed(f"the repository is not as it was handed in: {error}") from error
+            return tuple(files)
+
+        return self._committed(subject, "", write)
 
     def revert(self, commit: str, release: str = "") -> str:
-        """Take a commit back by another one; `release` is the version that is live again."""
-        with self._lock:
+        """Take a commit back by another one; `release` is the version that is live again.
+
+        Raises:
+            Obstructed: others have changed the same lines since.
+        """
+
+        def take_back() -> tuple[str, ...]:
+            try:
+                self._git("revert", "--no-commit", commit)
+            except InfraFault as error:
+                raise Obstructed(f"{commit[:12]} cannot be taken back by git revert: {error}") from error
+            return ()
+
+        return self._committed(f"Revert {commit[:12]}", release, take_back)
+
+    def restore(self) -> None:
+        """Bring back what was in commits of its own that others threw away; raises Obstructed."""
+        with self._lock, self._blaming_others():
             self._catch_up()
-            self._git("revert", "--no-commit", commit)
-            return self._commit(f"Revert {commit[:12]}", release)
 
     def text(self, path: str) -> bytes:
         """A file as it is now on the branch; empty where there is none."""
         return self._server.content(REPOSITORY, path) or b""
 
     def checkout(self) -> Path:
-        """The clone, brought up to date."""
-        with self._lock:
-            self._catch_up()
-            return self._clone
+        """The clone, brought up to date; raises Obstructed."""
+        self.restore()
+        return self._clone
 
     def _released(self, release: ReleaseFile, raw: bytes, version: str) -> bytes:
         digest = digest_of(version)
@@ -100,22 +140,77 @@ class ReleaseManager:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
 
+    def _write_all(self, files: Mapping[str, bytes | None]) -> None:
+        for path, content in files.items():
+            if content is None:
+                (self._clone / path).unlink(missing_ok=True)
+            else:
+                self._write(path, content)
+
     def _catch_up(self) -> None:
         self._git("fetch", "--quiet", "origin", BRANCH)
         self._git("reset", "--quiet", "--hard", f"origin/{BRANCH}")
+        self._git("clean", "--quiet", "-d", "--force", "-x")
+        beyond = self._git("rev-list", *self.made, f"^origin/{BRANCH}").split() if self.made else []
+        if lost := [each for each in self.made if each in beyond]:
+            self._bring_back(lost)
 
-    def _commit(self, subject: str, release: str, *files: str) -> str:
+    def _bring_back(self, lost: list[str]) -> None:
+        """Write again what files of some commits were in them; a merge makes these ancestors anew."""
+        for commit in lost:
+            told = self._git("show", "-z", "--format=", "--name-status", "--no-renames", commit).split("\0")
+            for kind, path in zip(told[::2], told[1::2], strict=False):
+                if kind == "D":
+                    (self._clone / path).unlink(missing_ok=True)
+                else:
+                    self._git("checkout", "--quiet", commit, "--", path)
+        parents = ("HEAD", *lost)
+        self._git("add", "--all", "--force", ".")
+        tree = self._git("write-tree").strip()
+        merged = (part for parent in parents for part in ("-p", parent))
+        subject = "Bring back what a forced push threw away"
+        self._git(
+            "reset", "--quiet", "--hard", self._git("commit-tree", *merged, "-m", subject, tree).strip()
+        )
+        self._push()
+        self._note(subject, "")
+
+    def _committed(self, subject: str, release: str, change: Callable[[], tuple[str, ...]]) -> str:
+        """Make a change on top of the branch, again where somebody else was faster; gives the commit."""
+        with self._lock, self._blaming_others():
+            for left in reversed(range(_TRIES)):
+                try:
+                    self._catch_up()
+                    files = change()
+                    self._commit(subject)
+                    self._push()
+                    break
+                except InfraFault:
+                    if not left:
+                        raise
+            return self._note(subject, release, *files)
+
+    @contextmanager
+    def _blaming_others(self) -> Iterator[None]:
+        """What git refuses is the fault of whoever pushed, where somebody did."""
+        try:
+            yield
+        except InfraFault as error:
+            if any(move.by == PUSHER for move in self._server.moves(REPOSITORY)):
+                raise Obstructed(f"with what was pushed, {error}") from error
+            raise
+
+    def _commit(self, subject: str) -> None:
         self._git("add", "--all", "--force", ".")
         self._git("commit", "--quiet", "--allow-empty", "--message", subject)
-        for left in reversed(range(_TRIES)):
-            try:
-                self._git("push", "--quiet", "origin", f"HEAD:{BRANCH}")
-                break
-            except InfraFault:
-                if not left:
-                    raise
-                self._git("pull", "--quiet", "--rebase", "origin", BRANCH)
+
+    def _push(self) -> None:
+        self._git("push", "--quiet", "origin", f"HEAD:{BRANCH}")
+
+    def _note(self, subject: str, release: str, *files: str) -> str:
+        """Put the commit that is checked out on record; gives it."""
         sha, *parents = self._git("rev-list", "--parents", "--max-count=1", "HEAD").split()
+        self.made.append(sha)
         now = self._recording.clock.now()
         record = Commit(now, sha, tuple(parents), "grader", subject, release, tuple(sorted(files)[:50]))
         self._recording.writer.add(record)
@@ -125,7 +220,8 @@ class ReleaseManager:
         identity = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
                     for what, value in (("NAME", NAME), ("EMAIL", ADDRESS))}  # fmt: skip
         done = subprocess.run(
-            ["git", "-C", self._clone, "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", *arguments],
+            ["git", "-C", self._clone, "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0",
+             "-c", "core.symlinks=false", *arguments],
             capture_output=True, check=False,
             env={
                 "PATH": "/usr/bin:/bin", "HOME": str(self._clone), "GIT_CONFIG_NOSYSTEM": "1",

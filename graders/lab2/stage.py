@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.lab2.block import Lab2Manifest
 from graders.lab2.deployments import digest_in, is_ready
+from graders.lab2.engines import EngineSetup, GitOpsEngine
 from graders.lab2.handin import Values
 from graders.lab2.images import digest_of
 from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
+from graders.lab2.policyengines import PolicyController
+from graders.lab2.policykinds import PolicyKind, kinds_of
+from graders.lab2.promoter import Promoter
 from graders.lab2.readiness import Readiness
-from graders.lab2.releasemanager import ReleaseManager
+from graders.lab2.releasemanager import Obstructed, ReleaseManager
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.trackmarks import TrackMarks
 
 T = TypeVar("T")
-
-
-class GitOpsEngine(Protocol):
-    """The engine's processes."""
-
-    def start(self) -> None:
-        """Start all of them; raises InfraFault where one does not get ready."""
-
-    def kill(self) -> None:
-        """SIGKILL all of them, with what they keep."""
-
-    def check_alive(self) -> None:
-        """Raise InfraFault where one does not run."""
-
-    def tell(self) -> None:
-        """Let it look at Git now, as a webhook would."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +35,7 @@ class Stage:
 
     hub: LiveCluster
     spokes: Mapping[str, LiveCluster]
+    setup: EngineSetup
     engine: GitOpsEngine
     manager: ReleaseManager
     readiness: Readiness
@@ -57,6 +47,16 @@ class Stage:
     scale: float
     recording: Recording
     kustomize: Path
+    kinds: tuple[PolicyKind, ...] = kinds_of(())
+    """Of what kinds policies may be."""
+    controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
+    """What judges by them beside each spoke's API server."""
+    gitleaks: Path | None = None
+    """What looks for secrets in Git; None where nobody asks."""
+    sops: Path | None = None
+    """Where the engine decrypts what SOPS has encrypted."""
+    promoter: Promoter | None = None
+    """Who promotes by the learner's command; None where the engine does."""
     live: list[str] = field(default_factory=lambda: ["v1"])
     """The versions that were wanted, in their order."""
     came_up: threading.Event = field(default_factory=threading.Event)
@@ -88,7 +88,10 @@ class FleetContext(TrackMarks):
         finds out by itself.
         """
         stage = self.stage
-        commit = stage.manager.release(version, stage.manifest.release)
+        if stage.promoter is not None:
+            stage.promoter.on_push = stage.engine.tell if tell else _tell_nobody
+        with self.in_git():
+            commit = stage.manager.release(version, stage.manifest.release)
         stage.live.append(version)
         at = self.mark("released", version=version, digest=digest_of(version), commit=commit)
         if tell:
@@ -97,9 +100,18 @@ class FleetContext(TrackMarks):
 
     def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
         """Commit files, None for one that goes, and tell the engine; gives the commit."""
-        commit = self.stage.manager.change(subject, files)
+        with self.in_git():
+            commit = self.stage.manager.change(subject, files)
         self.stage.engine.tell()
         return commit
+
+    @contextmanager
+    def in_git(self) -> Iterator[None]:
+        """The release manager works; where it cannot, for what the learner pushed, the track ends."""
+        try:
+            yield
+        except Obstructed as obstructed:
+            self.miss("a repository that others can commit to", str(obstructed))
 
     def wait(self, what: str, probe: Callable[[], T], limit_s: float, *, without: tuple[str, ...] = ()) -> T:
         """Wait until `probe` returns instead of raising `NotYet`, for `limit_s`, stretched by the machine.
@@ -144,6 +156,9 @@ class FleetContext(TrackMarks):
         Raises:
             Missed: it is not within promote and a half more. InfraFault: the harness was not well.
         """
+        if self.stage.promoter is not None:
+            with self.in_git():
+                self.stage.manager.restore()
         self.wait(what, self.settled_probe(), 1.5 * self.promises.promote_s + QUIET_S)
         return self.mark("settled", version=self.stage.wanted)
 
@@ -184,6 +199,16 @@ class FleetContext(TrackMarks):
         writes = [audit.last_write(ENGINE, place) for place in ("", *NAMESPACES)]
         return max((each for each in writes if each is not None), default=None)
 
+    def check_judges(self, without: tuple[str, ...] = ()) -> None:
+        """See that what judges by policies runs: a spoke without it denies everything.
+
+        Raises:
+            InfraFault: it does not run, and nobody killed it.
+        """
+        for name, controllers in self.stage.controllers.items():
+            for controller in controllers if name not in without else ():
+                controller.check_alive()
+
     def blame(self, since: float, without: tuple[str, ...] = ()) -> None:
         """See that it was not the harness that something did not come.
 
@@ -192,8 +217,12 @@ class FleetContext(TrackMarks):
         """
         stage = self.stage
         stage.engine.check_alive()
+        self.check_judges(without)
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
+        for keeper in (stage.readiness, stage.promoter):
+            if keeper is not None and keeper.problem:
+                raise InfraFault(keeper.problem)
         for live in (stage.hub, *stage.spokes.values()):
             if live.name not in without and (sick := live.health.sickness(since) or live.watches.problem):
                 raise InfraFault(f"a deadline passed while {live.name} was not healthy: {sick}")
@@ -201,3 +230,7 @@ class FleetContext(TrackMarks):
     def _polled(self, what: str, probe: Callable[[], T], limit_s: float) -> T:
         with self._waiting("condition", what), self._recording.changes.listener() as bell:
             return wait_for(probe, timeout_s=limit_s * self.stage.scale, interval_s=0.25, wake=bell)
+
+
+def _tell_nobody() -> None:
+    return None

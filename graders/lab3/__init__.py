@@ -6,6 +6,8 @@ LAB = LabDefinition(
     scenario="scenario",
     block="block:Lab3Block",
     tools="tools:TOOLSETS",
+    runtimes="runtimes:LOCKS",
+    cluster="world.cluster:cluster_spec",
     drills="drills",
     panels="panels:panels_of_drills",
 )

@@ -45,13 +45,25 @@ class ExperimentsRecord(LaneRecord):
                 return mark
         raise InfraFault(f"the record of the experiments has no mark {name!r}")
 
+    @cached_property
+    def not_shown(self) -> Mapping[str, str]:
+        """By id, why experiments cannot be shown on this cluster."""
+        reasons = {
+            each.id: str(self.mark("experiment", id=each.id).data.get("unsupported") or "")
+            for each in self.manifest.chaos.experiments
+        }
+        return {id: reason for id, reason in reasons.items() if reason}
+
     def tried(self) -> Iterator[Experiment]:
-        """The experiments that could be run.
+        """The experiments that could be run; what this cluster cannot show is left out.
 
         Raises:
-            Unmet: one could not, for what is wrong with it.
+            Unmet: one could not be run, for what is wrong with it, or none at all.
         """
-        for experiment in self.manifest.chaos.experiments:
+        shown = [each for each in self.manifest.chaos.experiments if each.id not in self.not_shown]
+        if not shown:
+            raise Unmet("an experiment that can be run here", "; ".join(self.not_shown.values()))
+        for experiment in shown:
             problem = str(self.mark("experiment", id=experiment.id).data["problem"])
             if problem:
                 raise Unmet(f"experiment {experiment.id} to run", problem)
@@ -160,6 +172,17 @@ def failed_actions(run: ExperimentRun) -> list[str] | None:
     if not actions:
         return None
     return [str(each["activity"].get("name")) for each in actions if each.get("status") != "succeeded"]
+
+
+def why_failed(run: ExperimentRun) -> str:
+    """What the journal says of the first action that did not succeed."""
+    for each in journal_of(run).get("run") or ():
+        if isinstance(each, Mapping) and each.get("status") != "succeeded":
+            told = each.get("exception")
+            if isinstance(told, list) and told:
+                # One piece is a message, several are the lines of a traceback.
+                return str(told[-1]).strip()
+    return ""
 
 
 def _held(item: Mapping[str, Any]) -> tuple[Any, ...]:

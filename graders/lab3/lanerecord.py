@@ -12,7 +12,10 @@ from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.lab3.names import (
     DR_USER,
     JUDGED_BY,
+    LENIENCE_S,
+    OVER,
     OWN_PREFIX,
+    STABLE_S,
     UNKNOWN,
     UNKNOWN_RTO_S,
     WITHOUT_RESTORE,
@@ -37,7 +40,7 @@ from graders.lab3.recovery.seals import run_key
 from graders.lab3.recovery.sightings import Episode, Injection, RunbookAct
 from graders.lab3.recovery.voids import starved
 
-STABLE_S, LENIENCE_S, ACT_GRACE_S = 10.0, 30.0, 5.0
+ACT_GRACE_S = 5.0
 _LEAD_S = 5.0
 """How long before a fault samples belong to its record."""
 KINDS = ("ConfigMap", "Model")
@@ -93,6 +96,12 @@ class LaneRecord:
         """What submission.yaml says."""
         return manifest_from(self.bundle.manifest.block)
 
+    def never(self, otherwise: str) -> str:
+        """Why it never came to something: what the runbook left, where the lane was over, or `otherwise`."""
+        over = next((str(mark.data["why"]) for mark in self.marks if mark.name == OVER), "")
+        why = f"after a restore nothing more could be done with the cluster: {over}" if over else otherwise
+        return f"it never came to that: {why}"
+
     def all_drills(self) -> list[Drill]:
         """All faults, in the order of time."""
         return [each for each in self.bundle.records(Drill) if each.cluster == self.cluster]
@@ -120,7 +129,7 @@ class LaneRecord:
         if not found:
             raise Unmet(
                 f"{script} to be tried",
-                "the lane had ended before: what it needs had not been recovered, or backed up",
+                self.never("what it needs had not been recovered, or backed up"),
                 hint="Look at the criteria of recovery and backups first.",
             )
         return found[-1]

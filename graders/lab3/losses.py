@@ -17,6 +17,8 @@ _IN_WORDS = {
     POD_KILL: "the loss of half of the pods",
     NODE_LOSS: "the loss of a zone",
     CONTROLLER_LOSS: "the loss of controllers and scheduler",
+    "stopped": "a process that is stopped, and that nobody names,",
+    "refused": "requests that are refused, nobody says why,",
 }
 
 
@@ -30,7 +32,7 @@ def drills_of(record: LaneRecord, scenario: str, phase: str) -> list[Drill]:
     if not found:
         raise Unmet(
             f"{_IN_WORDS[phase]} to be recovered from",
-            "it never came to that: no backup was sealed, or the loss before was not recovered from",
+            record.never("no backup was sealed, or the loss before was not recovered from"),
             hint="dr/backup has to exit 0 and dr/restore to bring the cluster back.",
         )
     return found

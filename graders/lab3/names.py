@@ -19,6 +19,10 @@ MITIGATED = ("before", "after")
 UNKNOWN = "unknown"
 """What a runbook is told where nobody says what happened."""
 UNKNOWN_RTO_S = 30.0
+STABLE_S = 10.0
+"""W: for how long no slot may fail until a recovery counts as one."""
+LENIENCE_S = 30.0
+"""How long after its target a recovery is still waited for; beyond that it counts no more."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,11 @@ CEILINGS = {
 """By scenario, in the order in which they are told."""
 
 PAPERS, CONTROL_PLANE, NAMESPACE = "papers", "control-plane", "namespace"
-WORKLOAD, EXPERIMENTS = "workload", "experiments"
+WORKLOAD, EXPERIMENTS, AUDITS = "workload", "experiments", "audits"
 """Tracks: one a lane, and what needs no cluster."""
+
+OVER = "over"
+"""The mark of a lane that ended early, for the runbook left a cluster with which nothing could be done."""
 
 SERVING, PREDICTOR = "serving", "predictor"
 """The namespace of the protected workload, and its Deployment and Service."""

@@ -14,7 +14,6 @@ from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import ended, sandbox_spec
 from graders.scenario.spec import Run
 
-LOCK = Path(__file__).with_name("notebook-requirements.txt")
 WITHIN_S = 120.0
 _RUNNER = Path(__file__).with_name("notebookrunner.py")
 _PROGRAM, _OUT = "/run/notebook/program", "/run/notebook/out"

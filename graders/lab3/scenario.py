@@ -1,4 +1,4 @@
-"""Lab 3's scenario: what needs no cluster, then lanes with a cluster each, one after another."""
+"""Lab 3's scenario: what needs no cluster, then lanes with a cluster each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from graders.lab3.handedin import record_files
 from graders.lab3.handin import Lab3Manifest
 from graders.lab3.lanes import LANES, ready_lanes
 from graders.lab3.names import NOTEBOOK, PAPERS
+from graders.lab3.runtimes import NOTEBOOK as NOTEBOOK_LOCK
 from graders.model import Submission
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.spec import Acting, Recorded, Run
@@ -33,7 +34,7 @@ def prepare(run: Run) -> Iterator[Acting]:
     wanted: Lab3Manifest = run.submission.manifest
     with ExitStack() as ready:
         written = PAPERS in run.selection and (run.submission.root / NOTEBOOK).is_file()
-        kernel = ensure_runtime(run.progress, lock=notebooks.LOCK) if written else None
+        kernel = ensure_runtime(run.progress, lock=NOTEBOOK_LOCK) if written else None
         chosen = [track for track in LANES if track in run.selection]
         lanes = ready.enter_context(ready_lanes(run)) if chosen else None
 
@@ -47,9 +48,8 @@ def prepare(run: Run) -> Iterator[Acting]:
             if PAPERS in run.selection:
                 tracks[PAPERS] = TrackResult("done", began, run.recording.clock.now())
             if lanes is not None:
-                for track in chosen:
-                    tracks[track], own_scale = lanes.act(track)
-                    scale = max(scale, own_scale)
+                acted, scale = lanes.act(chosen)
+                tracks |= acted
             return Recorded(
                 tracks=tracks,
                 calibration=Calibration(scale, round(run.settings.deadline_s * scale, 3)),

@@ -76,8 +76,14 @@ class _Chain:
         while True:
             wait = self._before(now, {track})
             if wait is None:
-                steps += self._beginning(track, now)
-                break
+                steps += self._worked(track, now)
+                now = self._began(track, now)
+                before = self._just_before(now)
+                if not before:
+                    steps += self._setup(track, now)
+                    break
+                track, now = before, self.bundle.manifest.tracks[before].ended
+                continue
             steps += self._acted(track, wait.t_end, now)
             now = wait.t_end
             if wait.kind == "restart":
@@ -141,10 +147,22 @@ class _Chain:
             what = "acting; no wait is on record"
         yield Step(start, end, track, "acting", what)
 
-    def _beginning(self, track: str, now: float) -> Iterator[Step]:
-        """From `now` back to the start of the run."""
+    def _began(self, track: str, now: float) -> float:
         result = self.bundle.manifest.tracks.get(track)
-        started = min(result.started, now) if result is not None else now
+        return min(result.started, now) if result is not None else now
+
+    def _just_before(self, started: float) -> str:
+        """The track that was over when this one began, where they are told one after another."""
+        over = {
+            name: result.ended
+            for name, result in self.bundle.manifest.tracks.items()
+            if 0 < result.started < started and started - _AT_ONCE_S < result.ended <= started
+        }
+        return max(over, key=lambda name: over[name], default="")
+
+    def _worked(self, track: str, now: float) -> Iterator[Step]:
+        """From `now` back to where `track` began, in which it waited for nothing."""
+        started = self._began(track, now)
         if track not in self.marked:
             # A track that leaves no mark runs tools.
             for tool in reversed(self.bundle.tools):
@@ -154,7 +172,6 @@ class _Chain:
                     yield Step(begun, tool.t, track, "tool", f"running {one_line(tool.tool, 40)}")
                     now = begun
         yield from self._acted(track, started, now)
-        yield from self._setup(track, started)
 
     def _setup(self, track: str, now: float) -> Iterator[Step]:
         cluster = min(self.bundle.manifest.timing.get("cluster_start", 0.0), now)
@@ -167,7 +184,7 @@ class _Chain:
         built = "" if "prepare" in self.bundle.manifest.timing else "building the submission and "
         there = f"in the cluster that {one_line(track, 40)} has to itself" if apart else ""
         stages = (
-            (installed, now, "starting the operator, up to its first successful request for jobs"),
+            (installed, now, "starting the submission, up to its first successful request"),
             (
                 begun,
                 installed,
@@ -188,7 +205,7 @@ def _afterwards(report: GradeReport, bundle: Bundle, now: float) -> Iterator[Ste
     judged = max(acted, now) + timing.get("judge", 0.0)
     whole = timing.get("total", 0.0)
     stages = (
-        (now, acted, "stopping the operators"),
+        (now, acted, "stopping what runs"),
         (max(acted, now), judged, "judging"),
         (
             judged,

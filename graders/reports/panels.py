@@ -25,7 +25,7 @@ ROWS = 120
 """Rows of objects one panel shows."""
 
 LANES = ("create", "update", "patch", "delete", "status", "event")
-"""Lanes of operator writes, top to bottom; `status` are writes of a status, `event` of Events."""
+"""Lanes of writes, top to bottom; `status` are writes of a status, `event` of Events."""
 
 _PROCESSES = 200
 _NAMESPACE_MARK = "namespace"
@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Tick:
-    """A moment: a mark, or an operator's write (`lane`), red when the API server refused it."""
+    """A moment: a mark, or a write (`lane`), red when the API server refused it."""
 
     t: float
     label: str
@@ -86,10 +86,10 @@ class Panel:
         jobs = sum(row.kind != _PODS for row in self.rows)
         pods = sum(row.kind == _PODS for row in self.rows)
         refused = sum(write.failed for write in self.writes)
-        writes = _count(len(self.writes), "operator write") + (f" ({refused} refused)" if refused else "")
-        parts = [_count(jobs, "object"), _count(pods, "pod"), writes]
+        writes = _count(len(self.writes), "write") + (f" ({refused} refused)" if refused else "")
+        parts = [_count(jobs, "object"), *([_count(pods, "pod")] if pods else ()), writes]
         if self.processes:
-            parts.append(_count(len(self.processes), "operator process event"))
+            parts.append(_count(len(self.processes), "process event"))
         return ", ".join(parts)
 
 
@@ -211,7 +211,7 @@ def _processes(bundle: Bundle, track: str, result: TrackResult) -> tuple[Tick, .
         and result.started <= event.t <= result.ended
     ]
     return tuple(
-        Tick(event.t, event.event, one_line(f"operator {event.instance} {event.event} at {event.t:.2f} s"))
+        Tick(event.t, event.event, one_line(f"process {event.instance} {event.event} at {event.t:.2f} s"))
         for event in events[:_PROCESSES]
     )
 

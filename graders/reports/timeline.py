@@ -1,4 +1,4 @@
-"""Draws a track's panel as an inline SVG: marks, jobs by condition, pods by phase, operator writes.
+"""Draws a track's panel as an inline SVG: marks, jobs by condition, pods by phase, writes.
 
 Colours come from the page's style sheet by class, so that light, dark and print each look right. Every
 state that is told by colour is told by a word too, in the bar where it fits and in its hover title.
@@ -156,7 +156,7 @@ class _Picture:
         if not lanes:
             return
         self.y += 14
-        yield _text("job", _LEFT - 8, self.y + 4, "operator writes")
+        yield _text("job", _LEFT - 8, self.y + 4, "writes")
         self.y += 9
         for lane in lanes:
             yield _path("lane", f"M{_LEFT} {self.y + 6:.1f}H{WIDTH - _RIGHT}")

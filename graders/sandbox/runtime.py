@@ -52,7 +52,7 @@ class Runtime:
 
 
 def ensure_runtime(progress: Progress, *, lock: Path = LOCK) -> Runtime:
-    """Have the learner environment in the cache; made once for all processes, never needs root.
+    """Have the environment that `lock` pins in the cache; made once for all processes, never needs root.
 
     Raises:
         InfraFault: Python cannot make virtual environments here, or a wheel cannot be fetched.
@@ -63,11 +63,16 @@ def ensure_runtime(progress: Progress, *, lock: Path = LOCK) -> Runtime:
 
 
 def kept_runtime(lock: Path = LOCK) -> Kept:
-    """The learner environment, which names its own place and stands on the Python that is there."""
+    """Such an environment, which names its own place and stands on the Python that is there."""
     runtime = _runtime_for(lock)
     root, name = runtime.venv.parent, runtime.venv.name
     key = f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
-    return Kept("learner runtime", key, root, (name,), bound=True, begin=lambda to: make_venv(to / name))
+    return Kept(_title(lock), key, root, (name,), bound=True, begin=lambda to: make_venv(to / name))
+
+
+def _title(lock: Path) -> str:
+    """What is told of it: `learner-requirements.txt` makes the learner runtime."""
+    return f"{lock.stem.removesuffix('-requirements')} runtime"
 
 
 def _runtime_for(lock: Path) -> Runtime:
@@ -81,7 +86,7 @@ def _runtime_for(lock: Path) -> Runtime:
 
 def _make(runtime: Runtime, lock: Path, progress: Progress) -> None:
     make_venv(runtime.venv)
-    title = f"installing the learner runtime (Python {sys.version_info.major}.{sys.version_info.minor})"
+    title = f"installing the {_title(lock)} (Python {sys.version_info.major}.{sys.version_info.minor})"
     install_wheels(lock, title, progress, interpreter=runtime.python)
     _warm_types(runtime)
 

@@ -110,10 +110,14 @@ def _contradictions(file: _RubricFile) -> Iterator[tuple[str, Location, str]]:
         if one.id in first:
             yield f"criterion {one.id!r} is there twice", (*here, "id"), "rename or remove one of the two"
         first.setdefault(one.id, place)
-        for key, group in (("group", one.group), ("unsupported_to", one.unsupported_to or one.group)):
-            if group not in file.groups:
-                known = ", ".join(file.groups)
-                yield f"there is no group {group!r}", (*here, key), f"use one of {known}, or add it to groups"
+        known = ", ".join(file.groups)
+        if one.group not in file.groups:
+            fix = f"use one of {known}, or add it to groups"
+            yield f"there is no group {one.group!r}", (*here, "group"), fix
+        others = {each.id for each in file.criteria if each is not one}
+        if one.unsupported_to and one.unsupported_to not in {*file.groups, *others}:
+            problem = f"there is no group and no other criterion {one.unsupported_to!r}"
+            yield problem, (*here, "unsupported_to"), f"use one of {known}, or the id of a criterion"
         for at, name in enumerate(one.checks or ()):
             if name in (one.checks or ())[:at]:
                 yield f"check {name!r} is there twice", (*here, "checks", at), "name it once"

@@ -6,8 +6,9 @@ a criterion's checks                    what it earns
 all PASSED                              its points
 one FAILED or BLOCKED                   0
 one ERROR                               nothing yet: None, and so is the total
-one UNSUPPORTED, none of the above      its points move to the criteria of `unsupported_to`
-                                        in proportion to theirs, or leave `possible`
+one UNSUPPORTED, none of the above      its points move to `unsupported_to`: to a group's
+                                        criteria in proportion to theirs, or to the one of
+                                        that id; else they leave `possible`
 not all judged                          it is left out
 ======================================  ====================================================
 """
@@ -93,6 +94,7 @@ def _moved(
         amount = sum((one.points for one in giving), NOTHING)
         named = ", ".join(one.id for one in giving)
         taking = [one for one in shown if target and one.group == target and one.points]
+        taking = taking or [one for one in shown if target and one.id == target and one.points]
         if not taking:
             notes.append(f"{able} cannot show {named}: {amount} points are not counted.")
             continue

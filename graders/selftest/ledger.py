@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,10 @@ PROVIDER = "embedded"
 
 
 class LedgerEntry(BaseModel):
-    """What was proven of one solution; `seconds` is how long its grading took."""
+    """What was proven of one solution.
+
+    `seconds` is how long its grading took, `proven_at` when it was, in UTC, empty where nobody noted it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,6 +42,7 @@ class LedgerEntry(BaseModel):
     lost: tuple[str, ...]
     seconds: float
     outcomes: Mapping[str, str]
+    proven_at: str = ""
 
     @property
     def key(self) -> GradeKey:
@@ -72,10 +77,23 @@ class Ledger:
         entry = self.entries.get(name)
         return entry if entry is not None and entry.key == key else None
 
-    def expected_s(self, name: str, default: float) -> float:
-        """How long grading it took, under whatever key; `default` where that is not known."""
+    def proven_at(self, name: str) -> str:
+        """When a solution was last graded with success; a text that sorts, empty where nobody knows."""
         entry = self.entries.get(name)
-        return entry.seconds if entry is not None and entry.seconds else default
+        return entry.proven_at if entry is not None else ""
+
+    def expected_s(self, name: str, default: float) -> float:
+        """How long grading it took, under whatever key.
+
+        Where that is not known, what the slowest of the lab took; `default` where none is known.
+        """
+        if seconds := self._seconds(name):
+            return seconds
+        return max((each.seconds for each in self.entries.values()), default=0.0) or default
+
+    def _seconds(self, name: str) -> float:
+        entry = self.entries.get(name)
+        return entry.seconds if entry is not None else 0.0
 
     def with_rows(
         self, rows: Iterable[SolutionRow], keys: Mapping[str, GradeKey], names: Iterable[str]
@@ -88,13 +106,15 @@ class Ledger:
             if not row.ok or row.percent is None:
                 kept.pop(row.name, None)
                 continue
-            seconds = row.seconds if row.source is Source.LIVE else self.expected_s(row.name, 0.0)
+            live = row.source is Source.LIVE
+            seconds = row.seconds if live else self._seconds(row.name)
             kept[row.name] = LedgerEntry(
                 **asdict(keys[row.name]),
                 percent=row.percent,
                 lost=row.lost,
                 seconds=round(seconds, 1),
                 outcomes=row.statuses,
+                proven_at=_now() if live else self.proven_at(row.name),
             )
         return Ledger(self.path, dict(sorted(kept.items())))
 
@@ -105,6 +125,10 @@ class Ledger:
             "schema": "kubeproof/ledger/v1", "provider": PROVIDER, "solutions": entries
         }  # fmt: skip
         write_json(self.path, document)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def load_ledger(solutions: Path) -> Ledger:

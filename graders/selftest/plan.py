@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from graders.gradekey import GradeKey
 from graders.selftest.cases import Case
@@ -28,16 +29,22 @@ class Trust:
     """How far a self-test relies on the ledger, and how long it may take.
 
     `sample` picks the solutions that are graded although they are known: the hash of a commit, so that
-    nobody chooses. No grading begins that would end after `until`, a time of `clock` in seconds.
+    nobody chooses. With an empty one nothing that is known is graded, no reference either. No grading begins
+    that would end after `until`, a time of `clock` in seconds.
     """
 
-    sample: str
+    sample: str = ""
     until: float = math.inf
     clock: Callable[[], float] = time.monotonic
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether what takes that long would be over in time if it began now."""
         return self.clock() + seconds <= self.until
+
+    @property
+    def left_s(self) -> float:
+        """How much time is left."""
+        return self.until - self.clock()
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,12 @@ class Lanes:
 
 
 def by_lane(cases: Sequence[Case], lanes: Lanes) -> Iterator[tuple[list[Case], int]]:
-    """The whole cases and the others, each with how many run side by side: a whole one wants two cores."""
-    yield [case for case in cases if not case.only], lanes.whole
-    yield [case for case in cases if case.only], lanes.flaws
+    """The cases in their order, those of one lane together, with how many run side by side.
+
+    A whole one wants two cores.
+    """
+    for alone, part in groupby(cases, key=lambda case: bool(case.only)):
+        yield list(part), lanes.flaws if alone else lanes.whole
 
 
 def expected_s(case: Case, ledger: Ledger) -> float:
@@ -79,24 +89,29 @@ def plan(
 ) -> Plan:
     """Say of each case whether it is graded, judged from its kept record, or taken as proven.
 
-    With `again`, no kept record counts. With `trust`, the references and the starter are always graded,
-    and so is a sample of the rest: a ledger or a record that says something false is found in time. A case
-    that has `only` is known by a whole grading, too: then it is judged as a whole, or taken as proven so.
+    With `again`, no kept record counts. With `trust` that has a sample, the references and the starter are
+    always graded, and so is a tenth of the rest: a ledger or a record that says something false is found in
+    time. A case that has `only` is known by a whole grading, too: then it is judged as a whole, or taken as
+    proven so. Of what is not known, whole gradings come first, and then what was proven longest ago.
     """
     kept: list[Case] = []
     proven: list[Case] = []
     first: list[Case] = []
     unknown: list[Case] = []
+    sampled = trust is not None and trust.sample != ""
     for case in cases:
-        if trust is not None and case.flaw is None:
+        vouched = trust is not None and ledger.proof(case.name, keys[case.name]) is not None
+        if sampled and case.flaw is None:
             first.append(case)
-        elif not again and recordings.has(keys[case.name].record):
+        elif not again and recordings.has(keys[case.name].record) and (sampled or not vouched):
             kept.append(replace(case, only=()))
-        elif trust is not None and ledger.proof(case.name, keys[case.name]) is not None:
+        elif vouched:
             proven.append(replace(case, only=()))
         else:
             unknown.append(case)
-    sample = _sample([*kept, *proven], trust.sample) if trust is not None else ()
+    sample = _sample([*kept, *proven], trust.sample) if trust is not None and sampled else ()
+    if trust is not None:
+        unknown.sort(key=lambda case: (bool(case.only), case.flaw is not None, ledger.proven_at(case.name)))
     wanted = [*first, *unknown, *sample]
     return Plan(
         live=tuple(wanted),

@@ -37,11 +37,13 @@ class SolutionRow:
     source: Source = Source.LIVE
     flaw_alone: bool = False
     """Whether only the checks behind what it must lose were run."""
+    unproven: bool = False
+    """Whether nothing is known of it: there was no time to grade it, and the ledger does not vouch for it."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was wrong."""
-        return not self.problem
+        """Whether it is shown that it loses what it should."""
+        return not self.problem and not self.unproven
 
 
 def row_of(

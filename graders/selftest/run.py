@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,9 @@ from graders.submissions.load import digest_of
 
 LOGS = "logs"
 """The folder, beside those of the solutions, for what gradings printed."""
+
+_OVER_TIME_S = 120.0
+"""A grading that takes longer than was thought is let go on so long after the end, and then left unproven."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +126,14 @@ def _rows(
         else:
             yield _held_against(ledger, keys[case.name], row)
 
-    def in_time(case: Case) -> bool:
-        return test.trust is None or test.trust.has_time_for(expected_s(case, ledger))
+    def known(case: Case) -> SolutionRow | None:
+        """The row to make do with where there is no time; None where there is."""
+        if test.trust is None or test.trust.has_time_for(expected_s(case, ledger)):
+            return None
+        entry = ledger.proof(case.name, keys[case.name])
+        return entry.row(case) if entry is not None else _unproven(case)
 
-    for row in _graded(test, live, keys, recordings, in_time, progress):
+    for row in _graded(test, live, keys, recordings, known, progress):
         yield _held_against(ledger, keys[row.name], row)
 
 
@@ -194,7 +202,7 @@ def _graded(
     cases: list[Case],
     keys: Mapping[str, GradeKey],
     recordings: Recordings,
-    in_time: Callable[[Case], bool],
+    known: Callable[[Case], SolutionRow | None],
     progress: Progress,
 ) -> Iterator[SolutionRow]:
     """Grade the cases, each in a process of its own, the whole ones first; their records are kept."""
@@ -208,12 +216,9 @@ def _graded(
         done = 0
         for part, jobs in by_lane(cases, Lanes(test.jobs, test.flaw_jobs)):
             with ThreadPoolExecutor(jobs) as pool:
-                rows = pool.map(
-                    lambda case: _grade(test, case, grader, progress) if in_time(case) else _unproven(case),
-                    part,
-                )
+                rows = pool.map(lambda case: known(case) or _grade(test, case, grader, progress), part)
                 for case, row in zip(part, rows, strict=True):
-                    if row.percent is not None and not case.only:
+                    if row.source is Source.LIVE and row.percent is not None and not case.only:
                         recordings.keep(keys[row.name].record, test.out / row.name / "bundle")
                     done += 1
                     task.update(done=done)
@@ -222,9 +227,7 @@ def _graded(
 
 def _unproven(case: Case) -> SolutionRow:
     return SolutionRow(
-        case.name, "unproven", None, (), (), case.rule, 0.0,
-        "unproven: no time was left to grade it, and the ledger does not vouch for it",
-        source=Source.NONE,
+        case.name, "unproven", None, (), (), case.rule, 0.0, source=Source.NONE, unproven=True
     )  # fmt: skip
 
 
@@ -246,8 +249,14 @@ def _grade(test: SelfTest, case: Case, grader: GradingProcesses, progress: Progr
     logs = OutFolder(test.out / LOGS)
     logs.begin(f"{case.name}.txt")
     log = logs.path / f"{case.name}.txt"
-    with progress.task(case.name):
-        grader.run(arguments, log)
+    try:
+        with progress.task(case.name):
+            if test.trust is not None and math.isfinite(test.trust.until):
+                grader.run(arguments, log, most_s=max(test.trust.left_s, 0.0) + _OVER_TIME_S)
+            else:
+                grader.run(arguments, log)
+    except TimeoutError:
+        return _unproven(case)
     seconds = time.monotonic() - started
     try:
         report = _report(folder)

@@ -23,6 +23,15 @@ NAMESPACE = "argocd"
 _APPLICATIONS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications"
 _REFRESH = "argocd.argoproj.io/refresh"
 _READY_WITHIN_S = 90.0
+_NOWHERE_ELSE = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "http",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+}
+"""What an Application or a kustomization names is fetched from loopback, or not at all: no proxy is there."""
 _VERIFY = "#!/bin/sh\n# Argo CD calls it for every revision; no signature is asked for.\nexit 0\n"
 
 
@@ -119,8 +128,7 @@ def argocd(
         "ARGOCD_GNUPGHOME": str(folder / "gpg"),
         "ARGOCD_TLS_DATA_PATH": str(folder / "tls"),
         "ARGOCD_SSH_DATA_PATH": str(folder / "ssh"),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
+        **_NOWHERE_ELSE,
     }
     with held_ports(7) as ports, ExitStack() as running:
         cache, repo, repo_metrics, sets_metrics, sets_probe, sets_hook, metrics = ports

@@ -9,17 +9,16 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from graders.background import BackgroundThread
 from graders.faults import InfraFault
 from graders.kube.client import APPLY_PATCH, ApiRefused, Kube
 
@@ -96,26 +95,15 @@ def read_private(pem: bytes) -> rsa.RSAPrivateKey:
     return key
 
 
-class Unsealer:
+class Unsealer(BackgroundThread):
     """Keeps the Secrets of one namespace as its SealedSecrets say; a context manager with a thread."""
 
     def __init__(self, kube: Kube, private: rsa.RSAPrivateKey, namespace: str) -> None:
+        super().__init__("unsealer")
         self._kube, self._private, self._namespace = kube, private, namespace
         self._done: dict[str, tuple[str, int]] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="unsealer", daemon=True)
         self.refused: dict[str, str] = {}
         """Why a SealedSecret could not be opened, by its name."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
 
     def _run(self) -> None:
         path = f"/apis/bitnami.com/v1alpha1/namespaces/{self._namespace}/sealedsecrets"

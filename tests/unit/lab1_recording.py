@@ -16,10 +16,10 @@ import json
 import marshal
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import (
@@ -58,9 +58,11 @@ WHOLE_PODS = ("policies", "create")
 class Recording:
     """A bundle as plain data, to be changed and written again; times are seconds of the run."""
 
-    def __init__(self, manifest: Record, parts: dict[str, list[Record]]) -> None:
+    def __init__(self, manifest: Record, parts: Mapping[str, Iterable[Record]]) -> None:
         self.manifest = manifest
-        self.parts = parts
+        self.parts: dict[str, Part] = (
+            parts if isinstance(parts, _Parts) else {name: Part(name, each) for name, each in parts.items()}
+        )
 
     @property
     def operator(self) -> str:
@@ -69,39 +71,39 @@ class Recording:
         return str(user)
 
     @property
-    def marks(self) -> list[Record]:
+    def marks(self) -> Part:
         return self.parts["marks"]
 
     @property
-    def audit(self) -> list[Record]:
+    def audit(self) -> Part:
         return self.parts["audit"]
 
     @property
-    def objects(self) -> list[Record]:
+    def objects(self) -> Part:
         return self.parts["objects"]
 
     @property
-    def scrapes(self) -> list[Record]:
+    def scrapes(self) -> Part:
         return self.parts["scrapes"]
 
     @property
-    def processes(self) -> list[Record]:
+    def processes(self) -> Part:
         return self.parts["processes"]
 
     @property
-    def requests(self) -> list[Record]:
+    def requests(self) -> Part:
         return self.parts["requests"]
 
     @property
-    def exchanges(self) -> list[Record]:
+    def exchanges(self) -> Part:
         return self.parts["exchanges"]
 
     @property
-    def disturbances(self) -> list[Record]:
+    def disturbances(self) -> Part:
         return self.parts["disturbances"]
 
     @property
-    def tools(self) -> list[Record]:
+    def tools(self) -> Part:
         return self.parts["tools"]
 
     # --- finding -----------------------------------------------------------------------------------
@@ -110,21 +112,21 @@ class Recording:
         """The namespace of a track."""
         (found,) = [
             mark["data"]["namespace"]
-            for mark in self.marks
+            for mark in self.marks.as_read()
             if (mark["track"], mark["name"]) == (track, "namespace") and mark["data"]["part"] == part
         ]
         return str(found)
 
     def mark(self, track: str, name: str, nth: int = 0) -> Record:
         """The n-th mark of a name; -1 is the last."""
-        return [mark for mark in self.marks if (mark["track"], mark["name"]) == (track, name)][nth]
+        return self.marks.own(lambda mark: (mark["track"], mark["name"]) == (track, name))[nth]
 
     def seen(self, track: str, resource: str, name: str, part: str = "") -> list[Record]:
         """Every sighting of an object of that name."""
         space = self.namespace(track, part)
-        found = [
-            o for o in self.objects if (o["resource"], o["namespace"], o["name"]) == (resource, space, name)
-        ]
+        found = self.objects.own(
+            lambda o: (o["resource"], o["namespace"], o["name"]) == (resource, space, name)
+        )
         assert found, f"the recording never saw {resource} {name} in track {track}"
         return found
 
@@ -138,20 +140,20 @@ class Recording:
 
     def creates(self, track: str, name: str, resource: str = "pods") -> list[Record]:
         """The operator's creates of an object of that name."""
-        space = self.namespace(track)
-        found = [
-            e
-            for e in self.audit
-            if (e["verb"], e["resource"], e["namespace"], e["name"]) == ("create", resource, space, name)
-            and e["user"] == self.operator
-            and not e["subresource"]
-        ]
+        space, operator = self.namespace(track), self.operator
+        found = self.audit.own(
+            lambda e: (
+                (e["verb"], e["resource"], e["namespace"], e["name"]) == ("create", resource, space, name)
+                and e["user"] == operator
+                and not e["subresource"]
+            )
+        )
         assert found, f"the operator never created {resource} {name} in track {track}"
         return found
 
     def request(self, track: str, name: str) -> Record:
         """The grader's own request of that name."""
-        (found,) = [r for r in self.requests if (r["track"], r["name"]) == (track, name)]
+        (found,) = self.requests.own(lambda r: (r["track"], r["name"]) == (track, name))
         return found
 
     # --- changing ----------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ class Recording:
 
     def remove(self, part: str, record: Record) -> None:
         """Take one record out."""
-        self.parts[part] = [each for each in self.parts[part] if each is not record]
+        self.parts[part].drop(record)
 
     def revive(self, track: str, pod: str, nth: int = -1) -> None:
         """Let the n-th pod of that name, the last, live on as if nobody had deleted it."""
@@ -223,7 +225,7 @@ class Recording:
         return event
 
     def _cluster_of(self, namespace: str) -> str:
-        named = [mark["data"] for mark in self.marks if mark["name"] == "namespace"]
+        named = [mark["data"] for mark in self.marks.as_read() if mark["name"] == "namespace"]
         return next((data.get("cluster", "") for data in named if data["namespace"] == namespace), "lab1")
 
     def held(self, folder: Path) -> Bundle:
@@ -232,15 +234,16 @@ class Recording:
         (folder / "manifest.json").write_text(json.dumps(self.manifest))
         bundle = Bundle(folder)
         for kind, part in zip(KINDS, PARTS, strict=True):
-            records = _read(kind, self.parts[part]) if part in self.parts else _untouched(kind, part)
-            bundle._read[kind] = records
+            bundle._read[kind] = (
+                self.parts[part].built(kind) if part in self.parts else _untouched(kind, part)
+            )
         return bundle
 
     def store(self, folder: Path) -> Bundle:
         """Write the bundle and open it."""
         folder.mkdir()
         texts = {
-            part: "".join(json.dumps(record) + "\n" for record in self.parts[part])
+            part: "".join(json.dumps(record) + "\n" for record in self.parts[part].as_read())
             if part in self.parts
             else _archived().get(f"{part}.jsonl", "")
             for part in PARTS
@@ -261,33 +264,107 @@ def reference() -> Recording:
     return Recording(manifest, _Parts())
 
 
-class _Parts(dict[str, list[Record]]):
+class Part(list[Record]):
+    """The records of a part. They are those of the archive, and all recordings', until somebody has them.
+
+    Whoever goes through them, or asks for one by its place, may change what he gets: all become this
+    recording's own. To have a few, as most changes do, takes a hundredth of the time.
+    """
+
+    def __init__(self, name: str, records: Iterable[Record]) -> None:
+        super().__init__(records)
+        self._name = name
+        self._all_own = False
+
+    def as_read(self) -> Iterator[Record]:
+        """The records, to be read and not changed."""
+        return super().__iter__()
+
+    def own(self, wanted: Callable[[Record], bool]) -> list[Record]:
+        """Those that are wanted, to be changed in place."""
+        shared, found = _places(self._name), []
+        for at, record in enumerate(self.as_read()):
+            if wanted(record):
+                mine = _copy(record) if id(record) in shared else record
+                self[at] = mine
+                found.append(mine)
+        return found
+
+    def drop(self, record: Record) -> None:
+        """Take one out, this very one."""
+        self[:] = [each for each in self.as_read() if each is not record]
+
+    def built(self, kind: type) -> tuple[Any, ...]:
+        """The records as a bundle has them."""
+        shared, made = _places(self._name), _untouched(kind, self._name)
+        return tuple(
+            sorted(
+                (
+                    made[shared[id(record)]] if id(record) in shared else kind(**record)
+                    for record in self.as_read()
+                ),
+                key=lambda record: record.t,
+            )
+        )
+
+    def __iter__(self) -> Iterator[Record]:
+        self._become_own()
+        return super().__iter__()
+
+    def __reversed__(self) -> Iterator[Record]:
+        self._become_own()
+        return super().__reversed__()
+
+    def __getitem__(self, at: Any) -> Any:
+        self._become_own()
+        return super().__getitem__(at)
+
+    def pop(self, at: SupportsIndex = -1) -> Record:
+        self._become_own()
+        return super().pop(at)
+
+    def _become_own(self) -> None:
+        if not self._all_own:
+            self._all_own = True
+            shared = _places(self._name)
+            self[:] = [_copy(each) if id(each) in shared else each for each in self.as_read()]
+
+
+class _Parts(dict[str, Part]):
     """The archived records by part; a part is read when somebody first asks for it, to look or to change."""
 
-    def __missing__(self, part: str) -> list[Record]:
-        self[part] = _parsed(part)
+    def __missing__(self, part: str) -> Part:
+        self[part] = Part(part, _archived_records(part))
         return self[part]
 
+    def __setitem__(self, part: str, records: Iterable[Record]) -> None:
+        super().__setitem__(part, records if isinstance(records, Part) else Part(part, records))
 
-def _parsed(part: str) -> list[Record]:
-    """The records of a part, each caller's own: a copy by marshal is had in half the time of JSON's."""
-    found: list[Record] = marshal.loads(_marshalled(part))
-    return found
+
+def _copy(record: Record) -> Record:
+    """A record of one's own: by marshal it is had in half the time of JSON."""
+    mine: Record = marshal.loads(marshal.dumps(record))
+    return mine
 
 
 @cache
-def _marshalled(part: str) -> bytes:
-    return marshal.dumps(json.loads(f"[{','.join(_archived().get(f'{part}.jsonl', '').splitlines())}]"))
+def _archived_records(part: str) -> tuple[Record, ...]:
+    """The records of a part, in the order of time; nobody changes them."""
+    lines = _archived().get(f"{part}.jsonl", "").splitlines()
+    records: list[Record] = json.loads(f"[{','.join(lines)}]")
+    return tuple(sorted(records, key=lambda record: record["t"]))
 
 
-def _read(kind: type, records: list[Record]) -> tuple[Any, ...]:
-    return tuple(sorted((kind(**record) for record in records), key=lambda record: record.t))
+@cache
+def _places(part: str) -> dict[int, int]:
+    """Where a record of the archive stands in its part, by its identity."""
+    return {id(record): at for at, record in enumerate(_archived_records(part))}
 
 
 @cache
 def _untouched(kind: type, part: str) -> tuple[Any, ...]:
     """A part that nobody changed; checks change nothing either, so bundles share it."""
-    return _read(kind, _parsed(part))
+    return tuple(kind(**record) for record in _archived_records(part))
 
 
 def condition(job: Record, kind: str) -> Record:

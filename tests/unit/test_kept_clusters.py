@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from graders.cli.cluster import _world_of
 from graders.clusters import daemon
 from graders.clusters.daemon import ClusterRequest
 from graders.clusters.listing import KeptCluster, _read
-from graders.clusters.provider import default_nodes
+from graders.clusters.provider import ClusterSpec, NodeSpec, default_nodes
+from graders.clusters.worlds import spec_of, world_of
+from graders.course import load_course
 from graders.model import Capability, Cluster
 from graders.ownership import start_of
 from tests.unit.tiny_engine import TinyEngine
@@ -78,6 +81,37 @@ def test_a_daemon_reads_the_wish_that_it_was_started_with(
     assert daemon.main() == 0
 
     assert told == [request]
+
+
+def test_a_daemon_learns_what_a_lab_s_clusters_are_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ClusterSpec(
+        "demo",
+        nodes=(NodeSpec("n1", "zone-x", {"nvidia.com/gpu": 2}),),
+        extra_controllers=("taint-eviction-controller",),
+        node_grace_s=8.0,
+        simulator_per_zone=True,
+        identities={"somebody": ("system:masters",)},
+        stages=Path("/stages.yaml"),
+    )
+    told: list[ClusterRequest] = []
+    request = ClusterRequest("demo", "embedded", world=world_of(spec))
+    monkeypatch.setattr("sys.argv", ["daemon", *request.words()])
+    monkeypatch.setattr(daemon, "clean_up_on_signals", lambda: None)
+    monkeypatch.setattr(daemon, "_until_told", lambda _: None)
+    monkeypatch.setattr(daemon, "keep", lambda request, *_: told.append(request))
+
+    assert daemon.main() == 0
+
+    assert [each.spec() for each in told] == [spec]
+
+
+@pytest.mark.parametrize(("lab", "per_zone"), [("lab1", False), ("lab3", True)])
+def test_a_lab_says_what_its_clusters_are_like(lab: str, per_zone: bool) -> None:
+    spec = spec_of("mine", _world_of(lab))
+    assert spec.name == "mine"
+    assert [node.name for node in spec.nodes] == [node.name for node in load_course().find_lab(lab).nodes]
+    assert spec.simulator_per_zone is per_zone
+    assert ("taint-eviction-controller" in spec.extra_controllers) is per_zone
 
 
 def test_workers_mean_real_nodes_alone() -> None:

@@ -255,7 +255,7 @@ def _put(value: Any, path: tuple[Any, ...], junk: Any, *, drop: bool) -> None:
 
 
 SLOW = settings(
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     database=None,

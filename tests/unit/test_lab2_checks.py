@@ -15,6 +15,7 @@ from graders.judging import collect_checks
 from graders.judging.ends import before_running
 from graders.judging.run import outcome_of
 from graders.lab2.images import digest_of
+from graders.lab2.names import SERVING
 from graders.model import Fault, Outcome, Status
 from tests.unit.lab2_recording import Recording, reference
 
@@ -38,6 +39,12 @@ def released(run: Recording, track: str, version: str) -> float:
 
 def deployment_on_the_hub(run: Recording) -> None:
     run.again("objects", run.seen("dev", "deployments", "web")[0], cluster="hub")
+
+
+def without_secret(run: Recording) -> None:
+    mark = run.mark("install", "installed")
+    mark["name"] = "not-reached"
+    mark["data"] = {"waiting_for": "everything on every spoke", "seen": "Secret web-token is not in dev"}
 
 
 def made_by_somebody(run: Recording) -> None:
@@ -190,6 +197,7 @@ def text(path: str, old: str, new: str) -> Mutation:
 
 FLAWS = (
     Flaw("installs", "a Deployment on the hub", deployment_on_the_hub, "there is web"),
+    Flaw("installs", "without a Secret", without_secret, "Secret web-token is not in dev"),
     Flaw("installs", "made by somebody else", made_by_somebody, "made by lab-drift", ("inventory",)),
     Flaw("dev-first", "everywhere at once", all_at_once, "v2 in staging only once it is ready", ("ordered",)),
     Flaw("dev-first", "late in dev", late_in_dev, "v2 in dev within"),
@@ -257,6 +265,15 @@ def test_the_reference_loses_nothing(tmp_path: Path) -> None:
     assert {name: each.observed for name, each in outcomes.items() if each.status is not Status.PASSED} == {}
 
 
+def test_a_dry_run_before_a_deployment_is_made_makes_none(tmp_path: Path) -> None:
+    """Flux tries everything by dry run first, and the API server answers 201 to that, too."""
+    run = reference()
+    made = [e for e in run["audit"] if (e["cluster"], e["name"], e["code"]) == ("dev", "web", 201)]
+    first = next(e for e in made if e["resource"] == "deployments")
+    run.again("audit", first, dry_run=True)
+    assert judged(run, tmp_path)["installs"].status is Status.PASSED
+
+
 @pytest.mark.parametrize("flaw", FLAWS, ids=[f"{flaw.check}: {flaw.name}" for flaw in FLAWS])
 def test_a_flaw_in_the_record_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
     run = reference()
@@ -271,6 +288,24 @@ def test_a_flaw_in_the_record_costs_exactly_its_check(flaw: Flaw, tmp_path: Path
     assert outcome.status is Status.FAILED, outcome.detail
     assert outcome.fault is Fault.LEARNER
     assert flaw.says in f"{outcome.expected}\n{outcome.observed}"
+
+
+def test_a_fleet_that_never_came_up_fails_once_and_blocks_the_rest(tmp_path: Path) -> None:
+    run = reference()
+    at = run.mark("install", "installed")["t"]
+    kept = [m for m in run["marks"] if m["track"] == "install" and m["t"] < at]
+    missed = {"waiting_for": SERVING, "seen": "web in dev is at nothing"}
+    for track in ("install", *sorted({m["track"] for m in run["marks"]} - {"install", "paper", "preflight"})):
+        kept.append({"t": at, "track": track, "name": "missed", "data": missed})
+    run.parts["marks"] = kept
+    outcomes = judged(run, tmp_path)
+    by_status = {name: each.status for name, each in outcomes.items()}
+    on_paper = {"gate-ci", "mesh", "renders", "posture"}
+    assert by_status.pop("installs") is Status.FAILED
+    assert {name for name, status in by_status.items() if status is Status.PASSED} == on_paper
+    assert {s for name, s in by_status.items() if name not in on_paper} == {Status.BLOCKED}
+    assert outcomes["netpol"].hint == "Mend installs first; then this can be judged."
+    assert outcomes["netpol"].fault is Fault.LEARNER
 
 
 def test_every_check_has_a_flaw() -> None:

@@ -127,6 +127,52 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"large.bin"):
             check_files(folder, block_of(folder).release)
 
+    @pytest.mark.parametrize(
+        ("old", "new", "line", "said"),
+        [
+            ('"${LAB_GIT_URL}"', "https://git.invalid/x.git", 7, "is not the fleet's repository"),
+            ('"${LAB_GIT_URL}"', "file:///etc", 7, "is not the fleet's repository"),
+            ("name: dev", "name: elsewhere", 8, "is no cluster of the fleet"),
+            ("name: dev", 'server: "https://10.0.0.1:6443"', 8, "is no cluster of the fleet"),
+            ("namespace: web", "namespace: kube-system", 8, "is the cluster's own"),
+        ],
+    )
+    def test_an_application_that_leads_out_of_the_fleet_is_refused(
+        self, folder: Path, old: str, new: str, line: int, said: str
+    ) -> None:
+        text = (
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: x}\nspec:\n"
+            '  project: default\n  source:\n    {path: a, repoURL: "${LAB_GIT_URL}"}\n'
+            "  destination: {name: dev, namespace: web}\n"
+        )
+        file = folder / "hub" / "more.yaml"
+        file.write_text(text)
+        hub_objects(folder, "argocd")
+        file.write_text(text.replace(old, new))
+        with pytest.raises(BadSubmission, match=rf"hub/more.yaml:{line}.*{said}"):
+            hub_objects(folder, "argocd")
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [("dev-kubeconfig", "argocd-secret"), ("targetNamespace: web", "targetNamespace: kube-system")],
+    )
+    def test_a_kustomization_that_leads_out_of_the_fleet_is_refused(
+        self, folder: Path, old: str, new: str
+    ) -> None:
+        for each in (folder / "hub").iterdir():
+            each.unlink()
+        text = (
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: x}\nspec:\n"
+            "  sourceRef: {kind: GitRepository, name: fleet}\n  targetNamespace: web\n"
+            "  kubeConfig: {secretRef: {name: dev-kubeconfig}}\n"
+        )
+        file = folder / "hub" / "more.yaml"
+        file.write_text(text)
+        hub_objects(folder, "flux")
+        file.write_text(text.replace(old, new))
+        with pytest.raises(BadSubmission, match=r"hub/more.yaml:[67]"):
+            hub_objects(folder, "flux")
+
     def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
         (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:1.*no object of argocd"):
@@ -151,18 +197,11 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"hub/settings.yaml:3"):
             engine_settings(folder)
 
-    @pytest.mark.parametrize(
-        ("old", "new", "said"),
-        [
-            ("engine: argocd", "engine: flux", "flux cannot be run yet"),
-            ("[vap]", "[kyverno]", "only ValidatingAdmissionPolicies"),
-        ],
-    )
-    def test_what_cannot_be_run_yet_is_said(self, folder: Path, old: str, new: str, said: str) -> None:
+    def test_settings_of_argo_cd_are_refused_where_flux_is_to_run(self, folder: Path) -> None:
         file = folder / "submission.yaml"
-        file.write_text(file.read_text().replace(old, new))
+        file.write_text(file.read_text().replace("engine: argocd", "engine: flux"))
         submission: Submission = load_submission(folder, lab="lab2", block=Lab2Block)
-        with pytest.raises(BadSubmission, match=said):
+        with pytest.raises(BadSubmission, match="Flux has no settings there"):
             examine(submission)
 
 

@@ -109,12 +109,15 @@ def test_a_broken_version_is_never_ready_and_others_when_they_are_due(tmp_path: 
     readiness = Readiness({}, Recording(BundleWriter(tmp_path)))
     readiness.hold("dev", "v2", 15.0)
 
-    def after_s(environment: str, version: str) -> float:
+    def due(environment: str, version: str, started: float) -> float:
         image = f"{REGISTRY}/web@{digest_of(version)}"
-        return readiness._after_s(environment, {"spec": {"containers": [{"name": "web", "image": image}]}})
+        pod = {"spec": {"containers": [{"name": "web", "image": image}]}}
+        return readiness._due(environment, pod, started)
 
-    assert [after_s("dev", "v1"), after_s("dev", "v2"), after_s("prod", "v2")] == [3.0, 15.0, 3.0]
-    assert after_s("prod", "v3") == float("inf")
+    assert [due("dev", "v1", 0.0), due("dev", "v2", 0.0), due("prod", "v2", 0.0)] == [3.0, 15.0, 3.0]
+    assert due("prod", "v3", 0.0) == float("inf")
+    # What starts later is held with the first, and no longer.
+    assert [due("dev", "v2", 6.0), due("dev", "v2", 14.0)] == [15.0, 17.0]
 
 
 def test_extras_come_and_go_as_they_were_handed_in() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -262,3 +263,38 @@ def test_a_flaw_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
     assert outcome.status is Status.FAILED, outcome.detail
     assert flaw.says in outcome.observed
     assert outcome.hint
+
+
+def test_a_lane_that_the_runbook_ended_costs_what_never_came(tmp_path: Path) -> None:
+    recording = reference()
+    over = {"name": "over", "data": {"why": "the API server does not answer"}}
+    for track, scenario, phase in ((CP, "control-plane-loss", "late"), (WL, "unknown", "refused")):
+        drills = recording.parts["drills"]
+        (last,) = (d for d in drills if (d["cluster"], d["scenario"], d["phase"]) == (track, scenario, phase))
+        drills.remove(last)
+        marks = recording.parts["marks"]
+        for mark in [each for each in marks if each["track"] == track and each["t"] >= last["t"]]:
+            marks.remove(mark)
+        marks.append({**over, "track": track, "t": last["t"]})
+    runs = recording.parts["scriptruns"]
+    for run in [each for each in runs if each["purpose"].startswith("bad-")]:
+        runs.remove(run)
+    outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
+    lost = {name: each for name, each in outcomes.items() if each.status is Status.FAILED}
+    assert set(lost) == {
+        "control-plane-rto", "control-plane-rpo", "watches", "backup-causality", "resumable", "bad-backup",
+        "unseen-safe", "unseen-refused",
+    }  # fmt: skip
+    assert not [each for each in outcomes.values() if each.status is Status.ERROR]
+    for each in lost.values():
+        assert "nothing more could be done with the cluster: the API server does not answer" in each.observed
+
+
+def test_experiments_that_do_nothing_show_nothing(tmp_path: Path) -> None:
+    recording = reference()
+    for run in recording.parts["experimentruns"]:
+        run["journal"] = run["journal"] and json.dumps({**json.loads(run["journal"]), "run": []})
+    outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
+    lost = {name for name, each in outcomes.items() if each.status is Status.FAILED}
+    assert lost == {"injects", "blast-radius", "abort"}
+    assert "no action was run" in outcomes["abort"].observed

@@ -332,7 +332,7 @@ def test_the_true_loss_lies_in_its_interval() -> None:
 DAMAGES = ("missing", "forged", "invented", "resurrected")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(DAMAGES))
 def test_every_damage_to_a_restored_ledger_is_named(seed: int, damage: str) -> None:
     rng = Random(seed)
@@ -362,7 +362,7 @@ def test_every_damage_to_a_restored_ledger_is_named(seed: int, damage: str) -> N
     assert restored_prefix(KEY, writes_of(log), found).anomalies == (expected,)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.floats(1.5, 20.0))
 def test_a_state_from_elsewhen_is_not_of_that_backup(seed: int, off_s: float) -> None:
     """The manifests from Git are older than the backup, a copy in the cluster newer."""

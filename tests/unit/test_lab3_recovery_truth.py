@@ -138,7 +138,7 @@ def test_of_several_targets_the_last_to_come_back_counts() -> None:
     assert sum(measured.rto_s.holds(true_s) for true_s, measured in results) >= 0.999 * len(results)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     length_s=st.floats(0.0, 25.0),
     phase_s=st.floats(0.0, 1.0),
@@ -193,7 +193,7 @@ def test_an_outage_in_the_last_slot_is_censored() -> None:
     assert seen.rto_s.lower_s == pytest.approx(0.2, abs=0.01)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.floats(0.0, 60.0), st.integers(0, 2**32))
 def test_a_record_that_ends_before_recovery_gives_no_upper_bound(watched_s: float, seed: int) -> None:
     """However short the record: what it can't show yet is never bounded, and the lower bound is true."""
@@ -209,7 +209,7 @@ def test_a_record_that_ends_before_recovery_gives_no_upper_bound(watched_s: floa
     assert measured.voids or watched_s > 49.0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.floats(60.0, 500.0), st.integers(0, 2**32))
 def test_what_comes_back_after_the_deadline_is_censored_there(away_s: float, seed: int) -> None:
     """Watched to the end, it is no void; the lower bound is at most a slot short of the deadline."""

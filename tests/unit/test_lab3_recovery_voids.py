@@ -45,7 +45,7 @@ def test_an_instrument_in_time_voids_nothing(seed: int, spec: ProbeSpec) -> None
     assert measured(probes(seed, spec), spec=spec).voids == ()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     spec=st.sampled_from((SERVING, CANARY)),

@@ -25,7 +25,7 @@ def test_the_text_says_what_holds(slug: str) -> None:
 
 def test_a_limit_that_changes_changes_the_text() -> None:
     lab = load_course().lab("lab1")
-    other = replace(lab, operator_limits=replace(lab.operator_limits, memory_bytes=3 * 1024**3, cpu_s=90.0))
+    other = replace(lab, program_limits=replace(lab.program_limits, memory_bytes=3 * 1024**3, cpu_s=90.0))
     assert "| memory, with its children | 3 GiB |" in render(other)
     assert "| CPU time | 90 s |" in render(other)
 
@@ -35,7 +35,7 @@ def test_every_limit_of_a_sandbox_that_a_lab_sets_is_told() -> None:
     told = {"memory_bytes", "cpu_s", "wall_s", "pids", "tmp_bytes", "file_bytes", "log_bytes"}
     never_met_first = {"data_bytes", "open_files", "work_bytes"}
     assert set(vars(Limits())) == told | never_met_first
-    assert set(vars(load_course().lab("lab1").operator_limits)) == told
+    assert set(vars(load_course().lab("lab1").program_limits)) == told
     untold = {"skipped", "unpacked_bytes"}
     assert set(vars(SubmissionLimits())) - untold == {
         "files", "file_bytes", "total_bytes", "depth", "name_bytes", "archive_bytes"

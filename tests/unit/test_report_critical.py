@@ -62,9 +62,9 @@ def test_it_leads_from_the_start_of_the_cluster_to_the_judging_without_a_gap(tmp
         ("starting the cluster", 0.0, 4.0),
         ("building the submission and measuring the machine", 4.0, 5.0),
         ("installing the manifests", 5.0, 7.0),
-        ("starting the operator, up to its first successful request for jobs", 7.0, 10.0),
+        ("starting the submission, up to its first successful request", 7.0, 10.0),
         ("pods", 10.0, 58.0),
-        ("stopping the operators", 58.0, 60.0),
+        ("stopping what runs", 58.0, 60.0),
         ("judging", 60.0, 62.0),
         (
             "outside the recording: reading the submission, removing clusters, an earlier try if any",

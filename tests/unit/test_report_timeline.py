@@ -183,7 +183,7 @@ def test_a_later_state_is_drawn_further_right(shown: dict[str, Panel]) -> None:
 def test_a_track_that_did_nothing_is_an_empty_panel(tmp_path: Path) -> None:
     panel = told(tmp_path, lambda story: None)
 
-    assert panel.summary == "0 objects, 0 pods, 0 operator writes"
+    assert panel.summary == "0 objects, 0 writes"
     ET.fromstring(str(draw(panel, "k")))
 
 

@@ -70,7 +70,7 @@ def test_a_rubric_is_read_in_exact_decimals(tmp_path: Path) -> None:
         ("id: events", "id: creates-pods", "criterion 'creates-pods' is there twice", "rename or remove"),
         ("group: rest", "group: rset", "there is no group 'rset'", "use one of life, rest"),
         ("unsupported_to: rest", "unsupported_to: no", "is false, where text is expected", "text"),
-        ("unsupported_to: rest", "unsupported_to: none", "there is no group 'none'", "use one of"),
+        ("unsupported_to: rest", "unsupported_to: none", "no other criterion 'none'", "id of a criterion"),
         ("points: 7.5", "points: 8", "'life' add up to 7.5 points, not to 8", "or state 7.5 here"),
         ("total: 10", "total: 100", "the groups add up to 10.0 points, not to 100", "or state 10.0 here"),
         (", names-pods]", ", creates-pods]", "check 'creates-pods' is there twice", "name it once"),

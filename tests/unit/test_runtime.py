@@ -39,23 +39,48 @@ def make_wheel(folder: Path, name: str = "tiny") -> Path:
     return wheel
 
 
-@pytest.fixture
-def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    wheels = tmp_path / "wheels"
+def tiny_lock(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A lock of one wheel, which pip finds in a folder; the cache is in `folder` too."""
+    wheels = folder / "wheels"
     wheels.mkdir()
     wheel = make_wheel(wheels)
-    monkeypatch.setenv("KUBEPROOF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    file = tmp_path / "learner-requirements.txt"
+    patch.setenv("KUBEPROOF_CACHE", str(folder / "cache"))
+    patch.setenv("PIP_NO_INDEX", "1")
+    patch.setenv("PIP_FIND_LINKS", str(wheels))
+    file = folder / "learner-requirements.txt"
     file.write_text(f"tiny==1.0 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
     return file
 
 
-def test_the_runtime_holds_what_the_lock_pins_and_nothing_of_the_harness(lock: Path) -> None:
-    assert not kept_runtime(lock).made()
-    runtime = ensure_runtime(Silent(), lock=lock)
-    assert runtime.lock_sha256 == hashlib.sha256(lock.read_bytes()).hexdigest()
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One for which nothing was made yet."""
+    return tiny_lock(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+    """A lock, the cache with its runtime, and what was said while it was made."""
+    folder, progress = tmp_path_factory.mktemp("made"), Silent()
+    with pytest.MonkeyPatch.context() as patch:
+        lock = tiny_lock(folder, patch)
+        assert not kept_runtime(lock).made()
+        ensure_runtime(progress, lock=lock)
+    return lock, folder / "cache", progress.said
+
+
+@pytest.fixture
+def kept(made: tuple[Path, Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The lock of a runtime that is there, and stays as it is."""
+    monkeypatch.setenv("KUBEPROOF_CACHE", str(made[1]))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(made[0].parent / "wheels"))
+    return made[0]
+
+
+def test_the_runtime_holds_what_the_lock_pins_and_nothing_of_the_harness(kept: Path) -> None:
+    runtime = ensure_runtime(Silent(), lock=kept)
+    assert runtime.lock_sha256 == hashlib.sha256(kept.read_bytes()).hexdigest()
     absent = "[find_spec(name) for name in ('pip', 'graders', 'rich')]"
     code = f"import tiny; from importlib.util import find_spec; print(tiny.ANSWER, {absent})"
     run = subprocess.run(
@@ -63,19 +88,18 @@ def test_the_runtime_holds_what_the_lock_pins_and_nothing_of_the_harness(lock: P
     )
     assert run.stdout == "42 [None, None, None]\n"
     assert runtime.base in (runtime.venv / "bin" / "python").resolve().parents
-    assert kept_runtime(lock).made()
+    assert kept_runtime(kept).made()
 
 
-def test_bytecode_is_there_before_the_runtime_becomes_read_only(lock: Path) -> None:
-    runtime = ensure_runtime(Silent(), lock=lock)
+def test_bytecode_is_there_before_the_runtime_becomes_read_only(kept: Path) -> None:
+    runtime = ensure_runtime(Silent(), lock=kept)
     assert len(list(runtime.venv.glob("lib/python*/site-packages/__pycache__/tiny.*.pyc"))) == 1
 
 
-def test_the_runtime_is_made_once(lock: Path) -> None:
-    first, second = Silent(), Silent()
-    runtime = ensure_runtime(first, lock=lock)
-    assert ensure_runtime(second, lock=lock) == runtime
-    assert len(first.said) == 1
+def test_the_runtime_is_made_once(kept: Path, made: tuple[Path, Path, list[str]]) -> None:
+    second = Silent()
+    assert ensure_runtime(second, lock=kept) == ensure_runtime(Silent(), lock=kept)
+    assert len(made[2]) == 1
     assert second.said == []
 
 
@@ -88,12 +112,12 @@ def test_a_runtime_whose_making_was_cut_short_is_made_again(lock: Path) -> None:
     assert not (runtime.venv / "leftover").exists()
 
 
-def test_a_new_lock_makes_a_new_runtime_beside_the_old(lock: Path, tmp_path: Path) -> None:
-    old = ensure_runtime(Silent(), lock=lock)
+def test_a_new_lock_makes_a_new_runtime_beside_the_old(kept: Path, tmp_path: Path) -> None:
+    old = ensure_runtime(Silent(), lock=kept)
     other = tmp_path / "other.txt"
-    other.write_text("# nothing but a comment\n" + lock.read_text())
+    other.write_text("# nothing but a comment\n" + kept.read_text())
     assert ensure_runtime(Silent(), lock=other).venv != old.venv
-    assert kept_runtime(lock).made()
+    assert kept_runtime(kept).made()
 
 
 def test_a_wheel_that_does_not_match_its_hash_is_refused_and_nothing_stays(

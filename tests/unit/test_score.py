@@ -109,6 +109,16 @@ def test_points_a_provider_cannot_show_move_in_proportion() -> None:
     )
 
 
+def test_points_a_provider_cannot_show_may_move_to_one_criterion() -> None:
+    result = score(
+        rubric(criterion("a", "5"), criterion("b", "2"), criterion("real", "3", to="b")),
+        outcomes(a=P, b=P, real=U),
+        capabilities=(),
+    )
+    assert [one.points for one in result.criteria] == [5, 5, 0]
+    assert (result.total, result.possible) == (10, 10)
+
+
 def test_points_leave_where_no_group_takes_them() -> None:
     lone = score(rubric(criterion("a", "5"), criterion("real", "3")), outcomes(a=P, real=U), capabilities=())
     assert (lone.total, lone.possible) == (5, 5)

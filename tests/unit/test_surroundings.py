@@ -57,7 +57,7 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-GOOD = "exec $KUBEPROOF judge bundle --out out"
+GOOD = "exec $KUBEPROOF judge bundle --only quiet --out out"
 BAD = {**PROXIES, **ASCII, "HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere", "TERM": "dumb"}
 
 

@@ -23,12 +23,12 @@ from graders.lab2.names import (
     REVIEW,
     WEB,
 )
-from graders.lab2.reading import FleetRecord
+from graders.lab2.reading import FleetRecord, policy_kinds
 from graders.lab2.records import Asked
 from graders.lab2.rulebook import RULES, broken
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
-_REFUSED = range(400, 500)
+_REFUSED, _UNJUDGED = range(400, 500), 500
 
 
 @check("gate-ci", tracks=(PREFLIGHT,), hint="Render every environment, and look at what comes out.")
@@ -62,7 +62,7 @@ def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
     facts["attempts"] = len(tried)
     with Findings() as found:
         for each in tried:
-            if each.code in _REFUSED:
+            if _denied(each):
                 continue
             case = f"{each.cluster}, {each.namespace}: {each.case.partition('/')[2]} ({each.rule}) denied"
             if each.kind in _MAKES_PODS:
@@ -121,19 +121,44 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
 def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
     """While what the policies of prod need is away they deny, and no failure of theirs lets anything in."""
     story = FleetRecord(bundle, CLOSED)
-    taken = story.need("taken-away")
+    killed, taken = story.all("killed"), story.all("taken-away")
+    since = story.need("killed" if killed else "taken-away").t
     tried = _tried(bundle, "closed")
-    facts["attempts"], facts["parameters"] = len(tried), list(taken.data["parameters"])
+    facts["attempts"] = len(tried)
     with Findings() as found:
-        policies = story.at("prod", "validatingadmissionpolicies", "", taken.t)
-        for name, policy in policies.items():
+        for name, policy in story.at("prod", "validatingadmissionpolicies", "", since).items():
             written = policy["spec"].get("failurePolicy", "Fail")
             found.equal(f"failurePolicy of {name} is", "Fail", written)
+        policies = [name for each in policy_kinds(bundle) for name in story.at("prod", each, "", since)]
         found.expect(policies, "policies on prod", "there are none")
         for each in tried:
-            case = f"{each.case.partition('/')[2]} ({each.rule}) denied while parameters are away"
-            found.expect(each.code in _REFUSED, case, f"answer {each.code}")
+            dead = killed and each.t < story.need("started").t
+            away = "what judges is dead" if dead else "parameters are away"
+            case = f"{each.case.partition('/')[2]} ({each.rule}) denied while {away}"
+            found.expect(_denied(each), case, f"answer {each.code}")
+        for mark in taken:
+            facts["parameters"] = list(mark.data["parameters"])
+        if killed:
+            _found_after(bundle, story, found, facts)
         story.need("end")
+
+
+def _found_after(bundle: Bundle, story: FleetRecord, found: Findings, facts: Facts) -> None:
+    """What holds once what judges was started again."""
+    started, admitted = story.need("started").t, story.all("admitted")
+    limit_s = _ADMITS_WITHIN_S * story.limits.scale
+    took_s = admitted[0].t - started if admitted else None
+    seen = "it never was" if took_s is None else f"it took {took_s:.1f} s"
+    in_time = took_s is not None and took_s <= limit_s
+    found.expect(in_time, f"a good pod admitted within {limit_s:.0f} s of the start", seen)
+    if took_s is not None:
+        facts["admits_after_s"] = round(took_s, 1)
+    for each in _tried(bundle, "closed-after"):
+        case = f"{each.case.partition('/')[2]} ({each.rule}) denied after the start"
+        found.expect(_denied(each), case, f"answer {each.code}")
+
+
+_ADMITS_WITHIN_S = 20.0
 
 
 @check("policy-review", tracks=(REVIEW,), hint="One file for each rule that breaks nothing else.")
@@ -148,7 +173,7 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
             admitted = 200 <= each.code < 300
             good = "/pass/" in each.name
             word = "admitted" if good else "denied"
-            in_order = admitted if good else each.code in _REFUSED
+            in_order = admitted if good else _denied(each)
             found.expect(in_order, f"{each.name} {word}", f"answer {each.code} {each.message[:200]}")
             if not good and isinstance(each.object, Mapping):
                 breaks = broken(each.object, registry, unsigned)
@@ -175,7 +200,7 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
     with Findings() as found:
         for each in tried:
             case = f"{each.cluster}: a pod with an image {each.case.partition('/')[2]} denied"
-            found.expect(each.code in _REFUSED, case, f"answer {each.code}")
+            found.expect(_denied(each), case, f"answer {each.code}")
         found.expect(runs, "a preflight in submission.yaml", "there is none")
         for run in runs:
             _, kind, name = run.tool.split("/")
@@ -184,6 +209,11 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
                 found.expect(run.code == 0, f"the preflight passes {name}", seen)
             else:
                 found.expect(run.code not in (0, None), f"the preflight refuses {name}", seen)
+
+
+def _denied(each: Asked) -> bool:
+    """Whether an attempt was refused, or could not be judged and was refused for that."""
+    return each.code in _REFUSED or (each.code == _UNJUDGED and "failed calling webhook" in each.message)
 
 
 def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:

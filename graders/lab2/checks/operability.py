@@ -12,15 +12,11 @@ from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import matches
 from graders.lab2.names import ENVIRONMENTS, INSTALL, NAMESPACE, PAPER, WEB
-from graders.lab2.reading import FleetRecord, engine_writes
+from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds
 from graders.lab2.records import Rendering, RepositoryFile
 
 ZONE = "topology.kubernetes.io/zone"
 LEAST_REPLICAS = 3
-_POLICY_RESOURCES = {
-    "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
-    "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
-}
 
 
 @check("scheduling", tracks=(INSTALL,))
@@ -150,8 +146,9 @@ def _kept(bundle: Bundle, story: FleetRecord, environment: str, at: float) -> It
             workloads.add(f"{NAMESPACE}/{name}")
     yield "workloads", workloads
     policies = set()
-    for resource, kind in _POLICY_RESOURCES.items():
-        for name in story.at(environment, resource, "", at):
-            if (resource, "", name) in made:
-                policies.add(f"{kind}/{name}")
+    for resource, kind in policy_kinds(bundle).items():
+        for namespace in ("", NAMESPACE):
+            for name in story.at(environment, resource, namespace, at):
+                if (resource, namespace, name) in made:
+                    policies.add(f"{kind}/{name}")
     yield "policies", policies

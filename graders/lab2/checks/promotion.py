@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from graders.evidence.bundle import Bundle
+from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.names import (
@@ -23,6 +24,7 @@ from graders.lab2.names import (
     WEB,
 )
 from graders.lab2.reading import FleetRecord, changes, engine_writes, told
+from graders.lab2.records import Commit, Push
 
 _FIRST, *_LATER = ENVIRONMENTS
 
@@ -31,8 +33,11 @@ _FIRST, *_LATER = ENVIRONMENTS
 def check_installs(bundle: Bundle, facts: Facts) -> None:
     """Within promote and a minute everything is on three spokes, stored by the engine, and ready."""
     story = FleetRecord(bundle, INSTALL)
+    for late in story.all("not-reached"):
+        raise Unmet(f"{late.data['waiting_for']} in time", str(late.data["seen"]))
     applied, installed = story.mark("applied").t, story.need("installed").t
     facts["installed_s"] = round(installed - applied, 1)
+    facts["engine"] = str(bundle.manifest.block.get("processes", bundle.manifest.block["engine"]))
     with Findings() as found:
         uids: dict[str, set[str]] = {}
         for environment in ENVIRONMENTS:
@@ -43,7 +48,7 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
                 makers = [
                     event.user
                     for event in bundle.on(environment).audit_by_place.get(("deployments", NAMESPACE), ())
-                    if event.name == name and event.did == "create" and event.ok
+                    if event.name == name and event.did == "create" and event.ok and event.is_write
                 ]
                 found.expect(
                     makers == [ENGINE],
@@ -68,7 +73,7 @@ def check_dev_first(bundle: Bundle, facts: Facts) -> None:
     digest, since = str(release.data["digest"]), release.t
     applied = story.applied(_FIRST, digest, since)
     ready = story.ready(_FIRST, digest, since)
-    with Findings() as found:
+    with Findings(hint=story.hint(since)) as found:
         limit_s = story.limits.sync_s
         seen = f"it was there after {applied - since:.1f} s" if applied else "it never was"
         in_time = applied is not None and applied - since <= limit_s
@@ -90,7 +95,7 @@ def check_ordered(bundle: Bundle, facts: Facts) -> None:
     story = FleetRecord(bundle, PROMOTION)
     release = story.released("v2")
     digest, since = str(release.data["digest"]), release.t
-    with Findings() as found:
+    with Findings(hint=story.hint(since)) as found:
         _in_order(story, digest, since, found)
         begun, ended = (story.ready(each, digest, since) for each in (_FIRST, ENVIRONMENTS[-1]))
         limit_s = story.limits.promote_s
@@ -111,7 +116,7 @@ def check_health_gate(bundle: Bundle, facts: Facts) -> None:
     digest, since = str(release.data["digest"]), release.t
     until = story.released("v4").t
     applied = story.applied(_FIRST, digest, since)
-    with Findings() as found:
+    with Findings(hint=story.hint(since)) as found:
         limit_s = story.limits.sync_s
         in_time = applied is not None and applied - since <= limit_s
         seen = f"it was there after {applied - since:.1f} s" if applied else "it never was"
@@ -143,7 +148,7 @@ def check_unblock(bundle: Bundle, facts: Facts) -> None:
     limit_s = story.limits.promote_s + story.limits.timeout_s
     story.need("prod-ready", hint="Retry with the newest revision, and give up on one whose rollout failed.")
     ready = story.ready(ENVIRONMENTS[-1], digest, since)
-    with Findings() as found:
+    with Findings(hint=story.hint(since)) as found:
         took = f"{ready - since:.1f} s" if ready else "it never was"
         in_time = ready is not None and ready - since <= limit_s
         found.expect(in_time, f"v4 ready in prod within {limit_s:.0f} s", took)
@@ -155,7 +160,8 @@ def check_race(bundle: Bundle, facts: Facts) -> None:
     """No digest is in an environment before it was ready in the one before, even when overtaken."""
     story = FleetRecord(bundle, RACE)
     first, second = story.released("v5"), story.released("v6")
-    with Findings() as found:
+    with Findings(hint=story.hint(first.t)) as found:
+        _nothing_thrown_away(bundle, found)
         for mark in (first, second):
             _in_order(story, str(mark.data["digest"]), first.t, found, skipped=mark is first)
         limit_s = 2 * story.limits.promote_s
@@ -188,7 +194,7 @@ def check_rollback(bundle: Bundle, facts: Facts) -> None:
     back = story.all("released")[-1]
     digest, since, until = str(back.data["digest"]), back.t, story.mark("window-over").t
     limit_s = story.limits.sync_s + story.limits.promote_s
-    with Findings() as found:
+    with Findings(hint=story.hint(since)) as found:
         _in_order(story, digest, since, found)
         for environment in ENVIRONMENTS:
             ready = story.ready(environment, digest, since)
@@ -216,6 +222,19 @@ def _in_order(
             ready is not None and applied >= ready,
             f"the release in {environment} once it is ready in {before}",
             f"{ENGINE} stored it {_apart(applied, ready)}",
+        )
+
+
+def _nothing_thrown_away(bundle: Bundle, found: Findings) -> None:
+    """Every commit of the release manager stays an ancestor of the branch, in every story."""
+    subjects = {commit.sha: commit.subject for commit in bundle.records(Commit)}
+    for push in bundle.records(Push):
+        lost = ", ".join(f"{subjects.get(sha, 'a commit')} ({sha[:12]})" for sha in push.lost[:3])
+        found.expect(
+            not push.lost,
+            "every commit of the release manager stays on main",
+            f"a forced push at {push.t:.1f} s threw away {lost}",
+            hint="Push without force; fetch and build on what is there when the push is refused.",
         )
 
 

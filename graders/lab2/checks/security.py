@@ -132,13 +132,17 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
                 )  # fmt: skip
 
 
-@check("secrets", tracks=(SECRETS,), hint="Seal with labs/lab2/sealing.crt; base64 is no encryption.")
+@check(
+    "secrets",
+    tracks=(SECRETS,),
+    hint="Seal with labs/lab2/sealing.crt, or encrypt for labs/lab2/age.pub; base64 is no encryption.",
+)
 def check_secrets(bundle: Bundle, facts: Facts) -> None:
     """Each environment has a token of its own, a new one arrives by Git, and no reader of Git sees any."""
     story = FleetRecord(bundle, SECRETS)
     with Findings() as found:
         for where, how in sorted({(e.where, e.how) for e in bundle.records(Exposure)}):
-            found.miss(f"{where} has it, {how}", "no token where others can read it")
+            found.miss(f"{where} has it, {how}", "no secret where others can read it")
         seen = [each for each in bundle.records(SecretSeen) if each.phase == "handed-in"]
         for each in seen:
             long = f"it has {each.length_bytes}"

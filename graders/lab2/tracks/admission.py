@@ -34,6 +34,7 @@ def direct(context: FleetContext) -> None:
     with ThreadPoolExecutor(len(places)) as pool:
         made = [each for found in pool.map(lambda place: _try_all(context, *place), places) for each in found]
         context.rest("pods that must not come", _PODS_WITHIN_S)
+        context.check_judges()
         context.mark("looked")
         list(pool.map(lambda each: each[0].request("DELETE", each[1], query=_GONE), made))
     context.settle("the fleet to settle after the attempts")
@@ -113,6 +114,7 @@ def through_git(context: FleetContext) -> None:
     context.mark("added", commit=commit)
     context.reached("the engine to try", lambda: _was_tried(context), promises.sync_s)
     context.rest("objects that must not come", _PODS_WITHIN_S)
+    context.check_judges()
     context.mark("looked")
     context.change("Take it back", without_extras(files))
     context.mark("reverted")
@@ -126,11 +128,10 @@ def through_git(context: FleetContext) -> None:
 
 
 def _was_tried(context: FleetContext) -> None:
+    stage = context.stage
     for environment in ENVIRONMENTS:
-        applications = context.stage.hub.watches.everything("applications")
-        tried = [a for a in applications if BAD_WORKLOAD in str((a.get("status") or {}).get("resources"))]
         stored = context.deployment(environment, BAD_WORKLOAD)
-        if stored is None and not tried:
+        if stored is None and not stage.setup.tried(stage.hub, environment, (BAD_WORKLOAD, BAD_SERVICE)):
             raise NotYet(f"{ENGINE} has not tried in {environment}")
 
 

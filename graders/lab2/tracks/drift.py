@@ -9,7 +9,8 @@ from typing import Any
 from graders.kube.client import JSON_PATCH, Kube
 from graders.kube.paths import resource_path
 from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
-from graders.lab2.pointers import at_pointer
+from graders.lab2.pointers import at_pointer, holds, json_pointer
+from graders.lab2.policykinds import POLICY_KINDS, PolicyKind, loosenings, namespace_of
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.scenario.fleet import LiveCluster
@@ -74,7 +75,7 @@ class _Done:
         """Raise `NotYet` until it is as before; until the watch has told of the change, it shows what was."""
         item = _object(self.live, self.case)
         was = self.before["metadata"]["resourceVersion"] if self.before else ""
-        same = item is not None and _value(item, self.case) == self.good
+        same = item is not None and holds(_value(item, self.case), self.good)
         if item is None or item["metadata"]["resourceVersion"] == was or not same:
             raise NotYet(f"{self.case.kind} {self.case.object} in {self.live.name} is not as before")
 
@@ -87,8 +88,7 @@ class _Done:
             body = {"apiVersion": case.api, "kind": case.kind, "metadata": metadata, "spec": spec}
             self.kube.request("POST", case.path.rpartition("/")[0], body=body)
         elif item is not None and case.pointer and _value(item, case) != self.good:
-            place = "/" + "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in case.pointer)
-            patch = [{"op": "replace", "path": place, "value": self.good}]
+            patch = [{"op": "replace", "path": json_pointer(case.pointer), "value": self.good}]
             self.kube.request("PATCH", case.path, body=patch, content_type=JSON_PATCH)
 
 
@@ -120,13 +120,15 @@ def _by_name(context: FleetContext) -> dict[str, dict[str, DriftCase]]:
     found: dict[str, dict[str, DriftCase]] = {}
     for environment in ENVIRONMENTS:
         declared = (*context.stage.declared[environment], *context.stage.declared["policies"])
-        for case in cases_of(declared):
+        for case in cases_of(declared, context.stage.kinds):
             found.setdefault(case.name, {})[environment] = case
     return found
 
 
-def cases_of(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
-    """What can be changed of what Git declares."""
+def cases_of(
+    declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind] = POLICY_KINDS
+) -> list[DriftCase]:
+    """What can be changed of what Git declares, policies of `kinds` among it."""
     objects = {(str(o.get("kind")), str(o["metadata"]["name"])): o for o in declared}
     cases = []
     web = objects.get(("Deployment", WEB))
@@ -151,7 +153,7 @@ def cases_of(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
         cases.append(
             DriftCase("enforce-label", "Namespace", "namespaces", "v1", NAMESPACE, "", label, labelled)
         )
-    cases += _policy_case(declared)
+    cases += _policy_case(declared, kinds)
     return cases
 
 
@@ -173,15 +175,13 @@ def _network_case(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
     return []
 
 
-def _policy_case(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
-    for each in declared:
-        actions = at_pointer(each, ("spec", "validationActions"))
-        if each.get("kind") == "ValidatingAdmissionPolicyBinding" and actions:
-            return [
-                DriftCase(
-                    "policy", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
-                    "admissionregistration.k8s.io/v1", each["metadata"]["name"], "",
-                    ("spec", "validationActions"), {"spec": {"validationActions": ["Audit"]}},
-                )
-            ]  # fmt: skip
+def _policy_case(declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind]) -> list[DriftCase]:
+    for kind, item, pointer in loosenings(declared, kinds):
+        patch = [{"op": "replace", "path": json_pointer(pointer), "value": kind.loose}]
+        return [
+            DriftCase(
+                "policy", kind.kind, kind.resource, kind.api_version, item["metadata"]["name"],
+                namespace_of(item, kind), pointer, patch, JSON_PATCH,
+            )
+        ]  # fmt: skip
     return []

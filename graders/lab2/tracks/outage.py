@@ -13,7 +13,7 @@ DEAD_S = 5.0
 LEEWAY_S = 30.0
 _API_SERVER = "kube-apiserver"
 _ITS_CLIENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
-"""They go with it: left to themselves they back off, and would come back half a minute after it."""
+"""They go with it, as does what judges by policies: left to themselves they back off, and would be late."""
 _BACK_WITHIN_S = 60.0
 
 
@@ -24,6 +24,9 @@ def engine_loss(context: FleetContext) -> None:
     control = stage.spokes[AWAY].cluster.control
     if control is None:
         raise InfraFault("the API server of a spoke cannot be stopped here")
+    controllers = stage.controllers.get(AWAY, ())
+    for controller in controllers:
+        controller.kill()
     for name in (*_ITS_CLIENTS, _API_SERVER):
         control.kill(name)
     context.mark("away", environment=AWAY)
@@ -33,9 +36,12 @@ def engine_loss(context: FleetContext) -> None:
         context.wait("v7 ready in dev", lambda: context.ready("dev", digest), limit_s, without=(AWAY,))
         context.mark("dev-ready")
         context.rest("that nothing goes past an environment that is away", AWAY_S)
+        context.mark("returning", environment=AWAY)
     finally:
         control.start(_API_SERVER)
         control.wait_ready(_BACK_WITHIN_S)
+        for controller in controllers:
+            controller.start()
         for name in _ITS_CLIENTS:
             control.start(name)
     context.mark("back", environment=AWAY)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from graders.lab2.images import BROKEN, digest_of
 from graders.lab2.names import ENVIRONMENTS, HELD_S, WINDOW_S
+from graders.lab2.promoter import Promoter
 from graders.lab2.stage import FleetContext
+from graders.polling import NotYet
 
 
 def promotion(context: FleetContext) -> None:
@@ -39,15 +41,35 @@ def gate(context: FleetContext) -> None:
 
 
 def race(context: FleetContext) -> None:
-    """v5, and v6 as soon as v5 is in staging."""
+    """v5, and v6 as soon as v5 is in staging; a command then just wants to push what it knew before."""
     context.settle()
     promises, first, second = context.promises, digest_of("v5"), digest_of("v6")
     context.release("v5")
     limit_s = promises.sync_s + promises.promote_s
     context.wait("v5 in staging", lambda: context.applied("staging", first), limit_s)
-    context.release("v6")
+    promoter = context.stage.promoter
+    if promoter is None:
+        context.release("v6")
+    else:
+        _release_while_a_push_is_held(context, promoter)
     context.wait("v6 ready in prod", lambda: context.ready("prod", second), 2 * promises.promote_s)
     context.mark("prod-ready")
+
+
+def _release_while_a_push_is_held(context: FleetContext, promoter: Promoter) -> None:
+    """v6 comes while the command's next push is under way."""
+
+    def held() -> None:
+        if not promoter.push_is_held:
+            raise NotYet("the promotion command pushed nothing")
+
+    promoter.hold_next_push()
+    try:
+        if context.reached("a push after v5 got to staging", held, context.promises.promote_s):
+            context.mark("push-held")
+        context.release("v6")
+    finally:
+        promoter.let_push()
 
 
 def rollback(context: FleetContext) -> None:
@@ -58,7 +80,8 @@ def rollback(context: FleetContext) -> None:
         context.release("v2")
         context.settle("the release that is to be taken back")
     former = stage.live[-2]
-    commit = stage.manager.revert(stage.manager.last_release, former)
+    with context.in_git():
+        commit = stage.manager.revert(stage.manager.last_release, former)
     stage.live.append(former)
     stage.engine.tell()
     context.mark("released", version=former, digest=digest_of(former), commit=commit)

@@ -10,14 +10,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from graders.lab2.leaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
+from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
-from graders.services.unsealer import read_private, seal
 
-NAME, KEY = "web-token", "token"
-SEALING_KEY = Path(__file__).resolve().parent.parent / "config" / "sealing.key"
 _PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 
 
@@ -31,20 +30,12 @@ def replace_secrets(context: FleetContext) -> None:
             context.miss(f"a Secret {NAME} with the key {KEY} in {environment}", "there is none")
         known.append(value)
         _note(context, environment, "handed-in", value)
-    public = read_private(SEALING_KEY.read_bytes()).public_key()
     fresh = {environment: dice.token_hex(16).encode() for environment in ENVIRONMENTS}
     files: dict[str, bytes | None] = {}
     for environment, value in fresh.items():
-        sealed = {
-            "apiVersion": "bitnami.com/v1alpha1",
-            "kind": "SealedSecret",
-            "metadata": {"name": NAME, "namespace": NAMESPACE},
-            "spec": {
-                "encryptedData": {KEY: seal(public, value, NAMESPACE, NAME)},
-                "template": {"metadata": {"name": NAME, "namespace": NAMESPACE}},
-            },
-        }
-        files[f"secrets/{environment}/{NAME}.yaml"] = (json.dumps(sealed, indent=2) + "\n").encode()
+        path = f"secrets/{environment}/{NAME}.yaml"
+        sops = context.stage.sops if is_sops(context.stage.manager.text(path)) else None
+        files[path] = sealed(value) if sops is None else encrypted(value, sops)
     context.change("Replace the tokens", files)
     context.mark("replaced")
     missing = dict(fresh)
@@ -60,6 +51,7 @@ def replace_secrets(context: FleetContext) -> None:
     context.wait("the new tokens", arrived, context.promises.promote_s)
     context.mark("arrived")
     _look_for(context, [*known, *fresh.values()])
+    _ask_gitleaks(context)
     context.mark("end")
 
 
@@ -86,9 +78,23 @@ def _look_for(context: FleetContext, values: list[bytes]) -> None:
                     stage.recording.writer.add(Exposure(context.now(), where, how))
 
 
+def _ask_gitleaks(context: FleetContext) -> None:
+    """Let gitleaks look at what the learner committed: the first commit, and what was pushed since."""
+    stage = context.stage
+    if stage.gitleaks is None:
+        return
+    with context.in_git():
+        clone = stage.manager.checkout()
+    report = clone.parent / "gitleaks.json"
+    for leak in leaks(stage.gitleaks, clone, report, stage.manager.made[1:]):
+        where = f"{leak.file[:200]}, line {leak.line}, in commit {leak.commit[:12]}"
+        stage.recording.writer.add(Exposure(context.now(), where, f"gitleaks says ({leak.rule[:60]})"))
+
+
 def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     stage = context.stage
-    clone = stage.manager.checkout()
+    with context.in_git():
+        clone = stage.manager.checkout()
     history = subprocess.run(
         ["git", "-C", clone, "log", "--all", "--patch", "--text", "--format=%H%n%B"],
         capture_output=True, check=True,
@@ -101,6 +107,6 @@ def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
             f"what {environment} renders to",
             subprocess.run(command, capture_output=True, check=False).stdout,
         )
-    for resource in ("applications", "events"):
+    for resource in stage.setup.watches:
         for item in stage.hub.watches.everything(resource):
             yield f"{resource} {item['metadata']['name']} on the hub", json.dumps(item).encode()

@@ -12,7 +12,8 @@ def steady(context: FleetContext) -> None:
     context.mark("window", nth=1)
     context.rest("that nobody writes", WINDOW_S)
     context.mark("window-over", nth=1)
-    context.stage.manager.change("Write a note", {NOTE: b"Nothing of this is deployed.\n"})
+    with context.in_git():
+        context.stage.manager.change("Write a note", {NOTE: b"Nothing of this is deployed.\n"})
     context.mark("window", nth=2)
     context.rest("that nobody writes because of a note", WINDOW_S)
     context.mark("window-over", nth=2)

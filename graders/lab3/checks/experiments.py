@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check
-from graders.lab3.experimentrecord import ExperimentsRecord, failed_actions, journal_of, met_before
+from graders.lab3.experimentrecord import (
+    ExperimentsRecord,
+    failed_actions,
+    journal_of,
+    met_before,
+    why_failed,
+)
+from graders.lab3.handin import Experiment
 from graders.lab3.names import EXPERIMENTS
+from graders.lab3.records import ExperimentRun
 
 _SICK = {
     "at-zero": "the Deployment at 0",
@@ -46,6 +55,8 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
     """Each experiment does what it says: something in its scope is another one afterwards."""
     record = ExperimentsRecord(bundle)
     kills = changes = False
+    for name, reason in record.not_shown.items():
+        facts[name.replace("-", "_")] = f"not shown here: {reason}"
     with Findings("experiments that inject, end in time, and are recovered from") as found:
         for each in record.tried():
             run = record.run_of(each, "whole")
@@ -53,7 +64,8 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             if failed is None:
                 found.miss(f"{each.id}: no action was run; it {run.how}: {_last_words(run.said)}")
             elif failed:
-                found.miss(f"{each.id}: action {', '.join(failed)} failed: {_last_words(run.said)}")
+                why = why_failed(run) or _last_words(run.said)
+                found.miss(f"{each.id}: action {', '.join(failed)} failed: {why}")
             for event in record.denied(run):
                 found.miss(f"{each.id}: RBAC denied {event.verb} {event.resource}")
             hits = [
@@ -64,7 +76,7 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             found.expect(
                 hits, "a change of something in scope", f"{each.id}: nothing in its scope was changed"
             )
-            kills |= any(event.resource == "pods" for event in hits)
+            kills |= any(map(_kills, hits))
             changes |= any(event.verb in ("patch", "update") for event in hits)
             if run.t_end - run.t > _WHOLE_S * record.scale:
                 found.miss(f"{each.id}: it took {run.t_end - run.t:.1f} s, over {_WHOLE_S:g} s")
@@ -83,7 +95,7 @@ def check_blast_radius(bundle: Bundle, facts: Facts) -> None:
     with Findings("no more targets than `max`, all of them in scope") as found:
         for each in record.tried():
             run = record.run_of(each, "whole")
-            found.expect(journal_of(run), "a run", f"{each.id}: it did not run; {_last_words(run.said)}")
+            _has_acted(each, run, found)
             writes = [event for event in record.writes(run) if event.ok]
             counted = [event for event in writes if not each.scope.nodes or event.resource == "nodes"]
             targets = {(event.resource, event.name) for event in counted}
@@ -120,6 +132,7 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
         for each in record.tried():
             run = record.run_of(each, "aborted")
             found.expect(journal_of(run), "a run", f"{each.id}: it did not run; {_last_words(run.said)}")
+            _has_acted(each, record.run_of(each, "whole"), found)
             if run.aborted is not None:
                 facts[f"{each.id.replace('-', '_')}_s"] = round(run.t_end - run.aborted, 2)
                 if run.t_end - run.aborted > _EXIT_S * record.scale:
@@ -133,6 +146,18 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
                 left = record.left_behind(each, when)
                 if left:
                     found.miss(f"{each.id}: after {words}, {', '.join(left[:3])} is not as before")
+
+
+def _has_acted(experiment: Experiment, run: ExperimentRun, found: Findings) -> None:
+    """Who does nothing touches nothing, and shows nothing by it."""
+    acted = failed_actions(run) is not None
+    told = f"{experiment.id}: no action was run; {_last_words(run.said)}"
+    found.expect(acted, "an action in its journal", told, "Write the fault as an action of its method.")
+
+
+def _kills(event: AuditEvent) -> bool:
+    """Whether a pod is gone after it."""
+    return event.resource == "pods" and (event.verb != "patch" or event.subresource == "eviction")
 
 
 def _last_words(said: str) -> str:

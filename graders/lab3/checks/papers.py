@@ -10,6 +10,7 @@ from graders.evidence.bundle import Bundle
 from graders.faults import LocatedError, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.names import BACKLOG, CEILINGS, PAPERS, RUNBOOK, UNKNOWN
+from graders.lab3.papers.audits import audit_ids
 from graders.lab3.papers.backlog import PROJECT, BacklogItem, MitigationBacklog
 from graders.lab3.papers.fields import instant
 from graders.lab3.papers.files import Papers, unmet
@@ -220,7 +221,7 @@ def _answered(finding: ReportedFinding, items: list[BacklogItem], found: Finding
 
 
 def _refers(handin: Papers, front: FrontMatter, item: BacklogItem, found: Findings) -> None:
-    audits = _audit_ids(handin)
+    audits = set(audit_ids(handin))
     known = {
         "finding": {each.id for each in front.findings} | audits,
         "scenario": set(CEILINGS),
@@ -256,23 +257,3 @@ def _done_shows(handin: Papers, item: BacklogItem, found: Findings) -> None:
             if item.mitigation
             else f"item {item.id} is done and names no mitigation",
         )
-
-
-def _audit_ids(handin: Papers) -> set[str]:
-    """Ids of what the audits found."""
-    ids: set[str] = set()
-    for path in ("audits/kube-bench.json", "audits/kube-hunter.json"):
-        if path in handin.files:
-            ids |= set(_strings(handin.json(path), ("test_number", "vid")))
-    return ids
-
-
-def _strings(value: object, keys: tuple[str, ...]) -> Iterable[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key in keys and isinstance(item, str):
-                yield item
-            yield from _strings(item, keys)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item, keys)

@@ -87,7 +87,8 @@ def check_idempotent(bundle: Bundle, facts: Facts) -> None:
     record = LaneRecord(bundle, CONTROL_PLANE)
     mark = next((each for each in record.marks if each.name == "restored-again"), None)
     if mark is None:
-        raise Unmet("a recovered cluster to restore once more", "the loss before was not recovered from")
+        why = record.never("the loss before was not recovered from")
+        raise Unmet("a recovered cluster to restore once more", why)
     with Findings("no probe to fail, and no record to be lost") as found:
         bad = record.failed(mark.data["began"], mark.data["ended"])
         facts["failed_probes"] = len(bad)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
-from graders.faults import InfraFault, Unmet
+from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord, Restored
 from graders.lab3.names import CONTROL_PLANE, NAMESPACE
@@ -102,11 +102,9 @@ def _made_in(there: Restored, backup: Mapping[str, float]) -> bool:
 def _mark(record: LaneRecord, name: str) -> Mark:
     found = [mark for mark in record.marks if mark.name == name]
     if not found:
-        if not any(mark.name == "supplied" for mark in record.marks):
-            raise Unmet(
-                "a loss to be recovered from with one backup alone",
-                "it never came to that: the losses before were not recovered from, or no backup was sealed",
-                hint="Look at the criteria of recovery and backups first.",
-            )
-        raise InfraFault(f"the record of lane {record.track} has no mark {name!r}")
+        raise Unmet(
+            "a loss to be recovered from with one backup alone",
+            record.never("the losses before were not recovered from, or no backup was sealed"),
+            hint="Look at the criteria of recovery and backups first.",
+        )
     return found[0]

@@ -6,7 +6,7 @@ from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord
-from graders.lab3.losses import judge_drill, judge_rto
+from graders.lab3.losses import drills_of, judge_drill, judge_rto
 from graders.lab3.names import CONTROLLER_LOSS, NODE_LOSS, POD_KILL, SERVING, UNKNOWN, WORKLOAD
 from graders.lab3.records import Drill
 from graders.model import Capability
@@ -116,7 +116,7 @@ def check_unseen_safe(bundle: Bundle, facts: Facts) -> None:
     """Where nobody says what happened, no record is lost, and nothing is called recovered that is not."""
     record = LaneRecord(bundle, WORKLOAD)
     with Findings("no record lost, and no claim that is not so") as found:
-        for drill in record.drills(UNKNOWN):
+        for drill in [each for phase in ("stopped", "refused") for each in drills_of(record, UNKNOWN, phase)]:
             facts[drill.phase] = str(drill.facts["fault"])
             run = record.restore_of(drill)
             if run is None or run.code != 0:
@@ -155,9 +155,7 @@ def check_unseen_refused(bundle: Bundle, facts: Facts) -> None:
 
 def _recovers(bundle: Bundle, facts: Facts, phase: str) -> None:
     record = LaneRecord(bundle, WORKLOAD)
-    drills = [each for each in record.drills(UNKNOWN) if each.phase == phase]
-    if not drills:
-        raise InfraFault(f"the record has no fault of the kind {phase}")
+    drills = drills_of(record, UNKNOWN, phase)
     facts["fault"] = str(drills[-1].facts["fault"])
     with Findings("steady state within 30 s") as found:
         why = judge_drill(record, drills, facts)

@@ -1,187 +1,60 @@
-"""Chaos Toolkit in a sandbox, as the experiments' ServiceAccount, with the API server as its only way out."""
+"""Runs experiments of any format: by the tool itself, or by an executor of ours."""
 
 from __future__ import annotations
 
-import json
-import signal
-import tempfile
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from random import Random
 
-from graders.clusters.kubeconfigs import token_kubeconfig
-from graders.documents import load_document
-from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission
 from graders.kube.client import Kube
-from graders.kube.paths import resource_path
+from graders.lab3.experiments.account import account_of
+from graders.lab3.experiments.resources import ResourceRunner, read_resource
+from graders.lab3.experiments.steps import NotRunHere
+from graders.lab3.experiments.toolkit import ToolkitRunner, expect_toolkit
+from graders.lab3.experiments.way import Way
 from graders.lab3.handin import Experiment
 from graders.lab3.records import ExperimentRun
-from graders.lab3.world.scripts import Kit, address_of
-from graders.sandbox.protocol import MIB, Mount, SandboxedProcess, View
-from graders.sandbox.relay import relayed
-from graders.scenario.learner import sandbox_spec
+from graders.lab3.world.scripts import Kit
 
-CHAOS = "chaos"
-"""The namespace of the experiments' ServiceAccount."""
-_JOURNALS, _EMPTY = "/run/chaos/journals", "/run/chaos/empty"
-_JOURNAL_BYTES = 16 * MIB
-_SAID_CHARS = 2000
-_PAUSING = "Pausing after activity"
-_LOOK_EVERY_S = 0.05
-
-
-@dataclass(frozen=True)
-class Way:
-    """How an experiment is run: `options` of `chaos run`; `bare` leaves its hypothesis alone of it.
-
-    `first_write` says when it has written first, None while it has not: it is aborted in the next pause.
-    """
-
-    purpose: str
-    options: tuple[str, ...] = ()
-    bare: bool = False
-    first_write: Callable[[], float | None] | None = None
+TOOLKIT = "chaostoolkit"
 
 
 class ExperimentRunner:
-    """Runs experiments against one cluster."""
+    """Runs experiments against one cluster, as the experiments' ServiceAccount."""
 
-    def __init__(self, kit: Kit, recording: Recording, kube: Kube, cluster: str) -> None:
-        self._kit = kit
-        self._recording = recording
-        self._kube = kube
-        self._cluster = cluster
-        self._number = 0
-        self._scratch = kit.folder / f"chaos-{cluster}"
-        self._scratch.mkdir(parents=True)
-        account = kit.submission.manifest.chaos.service_account
-        self.user = f"system:serviceaccount:{CHAOS}:{account}"
-        path = resource_path("v1", "serviceaccounts", namespace=CHAOS, name=account, subresource="token")
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        self._token = str(kube.create(path, body)["status"]["token"])
+    def __init__(
+        self, kit: Kit, recording: Recording, kube: Kube, cluster: str, dice: Random, scale: float
+    ) -> None:
+        account = account_of(kube, kit.submission.manifest.chaos.service_account)
+        self.user = account.user
+        self._toolkit = ToolkitRunner(kit, recording, cluster, account)
+        self._resources = ResourceRunner(kit, recording, cluster, account, dice, scale)
 
     def run(self, experiment: Experiment, way: Way, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
-        self._number += 1
-        name = f"chaos-{experiment.id}-{self._number}"
-        clock, chaos = self._recording.clock, self._kit.submission.manifest.chaos
-        file, mounts = experiment.file, [Mount(_JOURNALS, writable=True, size_bytes=_JOURNAL_BYTES)]
-        if way.bare:
-            file = f"{_EMPTY}/experiment.json"
-            mounts.append(Mount(_EMPTY, self._bare(experiment)))
-        settings = ("--settings", chaos.settings) if chaos.settings else ()
-        command = (
-            "chaos", "--no-version-check", "--no-log-file", *settings,
-            "run", "--journal-path", f"{_JOURNALS}/journal.json", *way.options, file,
-        )  # fmt: skip
-        spec = sandbox_spec(
-            self._kit.submission.root, self._kit.chaos, name, self._scratch, command, self._kit.tool_limits
-        )
-        spec = replace(
-            spec,
-            environment=self._environment,
-            files=self._files,
-            doors=("api",),
-            mounts=(*spec.mounts, *mounts),
-        )
-        t = clock.now()
-        aborted: list[float] = []
-        with self._kit.sandbox.start(spec) as process:
-            with relayed(process.doors["api"], address_of(self._kube.server)):
-                if way.first_write is not None:
-                    watching = threading.Thread(
-                        target=self._abort, args=(process, way.first_write, aborted), daemon=True
-                    )
-                    watching.start()
-                status = process.wait(timeout_s)
-                stopped = status is None
-                status = status or process.stop()
-            t_end = clock.now()
-            said = printed_text(process.log_path.read_bytes())
-            (self._recording.writer.folder / "logs" / f"{name}.log").write_text(said, encoding="utf-8")
-            journal = self._journal(process)
-        run = ExperimentRun(
-            t=t,
-            t_end=t_end,
-            experiment=experiment.id,
-            purpose=way.purpose,
-            code=None if stopped else status.code,
-            how=f"was stopped after {t_end - t:.1f} s" if stopped else str(status),
-            journal=journal,
-            aborted=aborted[0] if aborted else None,
-            said=said[-_SAID_CHARS:],
-            cluster=self._cluster,
-        )
-        self._recording.writer.add(run)
-        return run
-
-    def _abort(
-        self, process: SandboxedProcess, written: Callable[[], float | None], aborted: list[float]
-    ) -> None:
-        """SIGTERM, once, half a second into the first pause that begins after the first write."""
-        waiting, clock = threading.Event(), self._recording.clock
-        pauses: list[float] = []
-        first: float | None = None
-        while process.exit is None:
-            count = process.log_tail(400).count(_PAUSING)
-            pauses += [clock.now()] * (count - len(pauses))
-            first = first if first is not None else written()
-            if first is not None and any(t > first for t in pauses):
-                waiting.wait(0.5)
-                aborted.append(clock.now())
-                process.signal(signal.SIGTERM)
-                return
-            waiting.wait(_LOOK_EVERY_S)
-
-    def _bare(self, experiment: Experiment) -> Path:
-        """A folder with the experiment without all that it does."""
-        whole = _whole(self._kit.submission.root, experiment)
-        folder = Path(tempfile.mkdtemp(dir=self._scratch))
-        folder.chmod(0o755)
-        file = folder / "experiment.json"
-        file.write_text(json.dumps({**whole, "method": [], "rollbacks": []}), encoding="utf-8")
-        file.chmod(0o644)
-        return folder
-
-    def _journal(self, process: SandboxedProcess) -> str:
-        folder = Path(tempfile.mkdtemp(dir=self._scratch)) / "journals"
-        try:
-            process.collect(_JOURNALS, folder, most_bytes=_JOURNAL_BYTES)
-            return (folder / "journal.json").read_text(encoding="utf-8", errors="replace")
-        except (BadSubmission, OSError):
-            return ""
-
-    def _environment(self, view: View) -> dict[str, str]:
-        chaos = self._kit.submission.manifest.chaos
-        paths = {"PYTHONPATH": f"{view.submission}/{chaos.pythonpath}"} if chaos.pythonpath else {}
-        return {"KUBECONFIG": f"{view.files}/kubeconfig", **paths}
-
-    def _files(self, view: View) -> dict[str, bytes]:
-        ca, server = self._kube.ca_certificate(), f"https://{view.doors['api']}"
-        return {"kubeconfig": token_kubeconfig(server, ca, self._token, "default").encode()}
+        runner = self._toolkit if experiment.format == TOOLKIT else self._resources
+        return runner.run(experiment, way, timeout_s)
 
 
-def readable(root: Path, experiment: Experiment) -> str:
-    """Why an experiment cannot be run; empty if it can."""
-    if experiment.format != "chaostoolkit":
-        return f"experiments of format {experiment.format} are not run by this version"
+@dataclass(frozen=True)
+class Runnable:
+    """Whether an experiment can be run: `problem` is the learner's to mend, `unsupported` costs nothing."""
+
+    problem: str = ""
+    unsupported: str = ""
+
+
+def runnable(root: Path, experiment: Experiment, service_account: str) -> Runnable:
+    """Whether an experiment of a hand-in can be run."""
     try:
-        whole = _whole(root, experiment)
+        if experiment.format == TOOLKIT:
+            expect_toolkit(root, experiment)
+        else:
+            read_resource(root, experiment, service_account)
     except BadSubmission as error:
-        return str(error)
-    if not isinstance(whole, dict) or not whole.get("steady-state-hypothesis"):
-        return f"{experiment.file} has no steady-state-hypothesis"
-    return ""
-
-
-def _whole(root: Path, experiment: Experiment) -> Any:
-    """What an experiment's file holds, read as strictly as all that was handed in.
-
-    Raises:
-        BadSubmission: it is not one document, or costs more to read than it may.
-    """
-    return load_document(root / experiment.file, shown_as=experiment.file).data
+        return Runnable(problem=str(error))
+    except NotRunHere as reason:
+        return Runnable(unsupported=str(reason))
+    return Runnable()

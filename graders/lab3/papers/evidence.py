@@ -8,15 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from graders.documents import Strict
+from graders.lab3.names import LENIENCE_S, STABLE_S
 from graders.lab3.papers.fields import Seconds, Text
 from graders.lab3.records import ProbeSample
 from graders.lab3.recovery.intervals import NOTHING, Interval, largest
 from graders.lab3.recovery.probes import CANARY, ProbeSpec
 from graders.lab3.recovery.sightings import Episode, Injection, sight
-
-STABLE_S = 10.0
-LENIENCE_S = 30.0
-"""Beyond its target a recovery counts no more."""
 
 Slot = Annotated[list[float | bool | None], Field(min_length=3, max_length=3)]
 

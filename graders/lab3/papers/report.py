@@ -109,8 +109,8 @@ def read_report(handin: Papers) -> Report:
     if len(there) != 1:
         raise Unmet(
             f"one report, {' or '.join(REPORTS)}",
-            f"there are {len(there)}",
-            hint="Hand in exactly one of the two.",
+            "there are both" if there else "there is none",
+            hint="Hand in one of the two, with the front matter and the headings that the lab text names.",
         )
     file = there[0]
     text = handin.text(file) if file != NOTEBOOK else _as_markdown(handin)

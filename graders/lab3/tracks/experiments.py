@@ -8,8 +8,9 @@ from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.lab3.experiments.baseline import baseline
-from graders.lab3.experiments.running import ExperimentRunner, Way, readable
+from graders.lab3.experiments.running import ExperimentRunner, Runnable, runnable
 from graders.lab3.experiments.states import PODS, States
+from graders.lab3.experiments.way import Way
 from graders.lab3.handin import Experiment
 from graders.lab3.names import SERVING
 from graders.lab3.records import BaselineLook
@@ -38,7 +39,7 @@ def experiments(setting: LaneSetting) -> None:
         recording.mark(setting.track, "chaos", problem=problem)
         return
     try:
-        chaos = ExperimentRunner(setting.kit, recording, kube, live.name)
+        chaos = ExperimentRunner(setting.kit, recording, kube, live.name, setting.dice, setting.scale)
     except ApiRefused as error:
         recording.mark(setting.track, "chaos", problem=str(error))
         return
@@ -47,10 +48,17 @@ def experiments(setting: LaneSetting) -> None:
     live.watches.follow("nodes", resource_path("v1", "nodes"))
     live.watches.follow("deployments", _DECOYS)
     states = States(kube, setting.control, setting.scale)
+    account = setting.wanted.chaos.service_account
     for experiment in setting.wanted.chaos.experiments:
-        problem = readable(setting.kit.submission.root, experiment)
-        recording.mark(setting.track, "experiment", id=experiment.id, problem=problem)
-        if not problem:
+        found = runnable(setting.kit.submission.root, experiment, account)
+        recording.mark(
+            setting.track,
+            "experiment",
+            id=experiment.id,
+            problem=found.problem,
+            unsupported=found.unsupported,
+        )
+        if found == Runnable():
             _try(setting, chaos, states, experiment)
 
 
@@ -62,9 +70,9 @@ def _try(setting: LaneSetting, chaos: ExperimentRunner, states: States, experime
             chaos.run(experiment, Way(f"hypothesis-{name}", bare=True), alone_s)
     _look(setting, experiment, "before")
     setting.task.update(detail=f"{experiment.id}: dry")
-    chaos.run(experiment, Way("dry", ("--dry", "actions")), whole_s)
+    chaos.run(experiment, Way("dry", dry=True), whole_s)
     setting.task.update(detail=f"{experiment.id}: whole")
-    chaos.run(experiment, Way("whole", ("--hypothesis-strategy", "continuously")), whole_s)
+    chaos.run(experiment, Way("whole", continuous=True), whole_s)
     ready = states.await_ready(_READY_S)
     setting.recording.mark(setting.track, "ready-again", id=experiment.id, ready=ready)
     _look(setting, experiment, "whole")

@@ -40,6 +40,7 @@ def anew(lane: Lane, moment: Callable[[Lane], None]) -> bool:
 
 def await_random_phase(lane: Lane) -> None:
     """Wait for a moment between two backups that the seed chooses."""
+    lane.take_turn()
     every_s = lane.setting.wanted.dr.every_s
     begun = lane.schedule.next_due - every_s
     lane.wait_until(begun + lane.setting.dice.uniform(0.3, 0.9) * every_s)
@@ -48,6 +49,7 @@ def await_random_phase(lane: Lane) -> None:
 
 def await_late(lane: Lane) -> None:
     """Wait until just before the next backup is due."""
+    lane.take_turn()
     lane.wait_until(lane.schedule.next_due - _BEFORE_NEXT_S)
 
 

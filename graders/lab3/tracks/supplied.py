@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 
-from graders.lab3.names import SERVING
+from graders.lab3.names import LENIENCE_S, SERVING
 from graders.lab3.world.backups import Sealed
 from graders.lab3.world.forging import cut, forge
-from graders.lab3.world.lane import LENIENCE_S, Lane
+from graders.lab3.world.lane import Lane
 from graders.lab3.world.scripts import Ended, seal
 
 Killing = Callable[[threading.Event], None]

@@ -55,8 +55,8 @@ def _survive(lane: Lane, scenario: str, fault: Callable[[], object]) -> None:
 
 def _unseen(lane: Lane, phase: str, told: str, fault: Callable[[], object]) -> None:
     plan = DrillPlan(UNKNOWN, phase, fault, before=lambda: {"fault": told}, again=lambda: _mended(lane))
-    recovered = lane.drill(plan)
-    if phase == "stopped" or recovered:
+    lane.drill(plan)
+    if phase == "stopped":
         _mend(lane)
 
 
@@ -222,6 +222,7 @@ def _mend(lane: Lane) -> None:
         raise InfraFault(f"the cluster does not come to rest: {mismatch}") from mismatch
     lane.next_ledger()
     lane.schedule.go()
-    lane.await_backups(len(lane.schedule.backups.sealed) + 1)
-    # So that whoever goes back to that backup loses something.
-    lane.wait_until(lane.now() + _NEWER_S)
+    if lane.schedule.backups.sealed:
+        lane.await_backups(len(lane.schedule.backups.sealed) + 1)
+        # So that whoever goes back to that backup loses something.
+        lane.wait_until(lane.now() + _NEWER_S)

@@ -17,27 +17,34 @@ from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.lab3.handin import Lab3Manifest
-from graders.lab3.names import JUDGED_BY, NEIGHBOUR, SERVING, UNKNOWN, UNKNOWN_RTO_S, WITHOUT_RESTORE
+from graders.lab3.names import (
+    JUDGED_BY,
+    LENIENCE_S,
+    NEIGHBOUR,
+    SERVING,
+    STABLE_S,
+    UNKNOWN,
+    UNKNOWN_RTO_S,
+    WITHOUT_RESTORE,
+)
 from graders.lab3.records import Drill, LedgerKey, ObjectsLook
 from graders.lab3.recovery.intervals import Interval, TargetVerdict, decide
 from graders.lab3.recovery.rto import measure_recovery
 from graders.lab3.recovery.seals import SECRET_BYTES, run_key
 from graders.lab3.recovery.sightings import Episode, Injection
+from graders.lab3.recovery.voids import starved
 from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended, Kit, Scripts
 from graders.lab3.world.starvation import StarvationControl
+from graders.lab3.world.turns import Turn
 from graders.lab3.world.workload import apply_workload, digests
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
 from graders.scenario.fleet import LiveCluster
 from graders.submissions.manifests import Manifest
 
-STABLE_S = 10.0
-"""W: for how long no slot may fail until a recovery counts as one."""
-LENIENCE_S = 30.0
-"""How long after its target a recovery is still waited for."""
 ALERT_AFTER_S = 1.0
 BACKUP_WAIT_S = 60.0
 _MARGIN_S = 3.0
@@ -63,6 +70,8 @@ class LaneSetting:
     dice: Random
     folder: Path
     task: Task
+    turn: Turn
+    starvation: StarvationControl
     nodes: tuple[NodeSpec, ...] = ()
     with_neighbour: bool = False
 
@@ -91,13 +100,14 @@ class Lane:
 
     setting: LaneSetting
     prober: Prober
-    control: StarvationControl
     scripts: Scripts
     schedule: BackupSchedule
     ledger: RecordLedger
     ledgers: ExitStack
     key_of: Callable[[str], bytes]
     neighbour: RecordLedger | None = None
+    restores: int = 0
+    """How often the learner's restore was started."""
     _epochs: int = field(default=1)
 
     @property
@@ -121,6 +131,11 @@ class Lane:
     def tell(self, detail: str) -> None:
         """Say what is being done."""
         self.setting.task.update(detail=detail)
+
+    def take_turn(self) -> None:
+        """Wait until no other lane is measured; the next drill, or the end of the lane, gives it back."""
+        self.tell("waiting for its turn")
+        self.setting.turn.take()
 
     def wait_until(self, t: float) -> None:
         """Wait for a moment of the run."""
@@ -150,8 +165,15 @@ class Lane:
             _ledger(self.setting, f"{SERVING}-{self._epochs}", self.key_of)
         )
 
+    def left_so(self) -> bool:
+        """Whether what fails now is what the runbook left: it ran, and the harness itself is well."""
+        starvation, now = self.setting.starvation, self.now()
+        well = starvation.alive and not self.prober.dead
+        return self.restores > 0 and well and not starved(starvation.samples, now - LENIENCE_S, now)
+
     def restore(self, scenario: str, purpose: str, timeout_s: float) -> Ended:
         """Run the learner's restore."""
+        self.restores += 1
         return self.scripts.run(
             "restore",
             (*self.setting.wanted.dr.restore, "--scenario", scenario),
@@ -171,27 +193,28 @@ class Lane:
         )
 
     def drill(self, plan: DrillPlan) -> bool:
-        """Break it, have it restored where that is for the learner's script, watch; whether it is said to be.
+        """Break it, have it restored where that is for the learner's script, watch; whether all is well then.
 
-        Writes and backups rest from the fault on. A drill that decides nothing is done again, once or twice,
-        if `again` can have things as they were.
+        Writes and backups rest from the fault on, and no other lane is measured until steady state. A drill
+        that decides nothing is done again, once or twice, if `again` can have things as they were.
         """
         measured: list[Interval | None] = []
-        attempt = 1
-        while self._drill_once(plan, attempt, measured):
-            # What is cut has no target: whatever was measured of it decides.
-            target_s = math.inf if plan.cut_s else self.rto_s(plan.scenario) * self.setting.scale
-            if decide(measured, target_s) is not TargetVerdict.REPEAT or not plan.again():
-                return True
-            attempt += 1
-        return False
+        # What is cut has no target: whatever was measured of it decides.
+        target_s = math.inf if plan.cut_s else self.rto_s(plan.scenario) * self.setting.scale
+        while True:
+            attempt = len(measured) + 1
+            stable = self._drill_once(plan, attempt, measured)
+            undecided = len(measured) == attempt and decide(measured, target_s) is TargetVerdict.REPEAT
+            if not undecided or not plan.again():
+                return stable
 
     def _drill_once(self, plan: DrillPlan, attempt: int, measured: list[Interval | None]) -> bool:
+        """Do it once; whether all is stable then. Where restore gives up, nothing is measured."""
         scenario, names = plan.scenario, JUDGED_BY.get(plan.scenario, ())
         patience_s = (plan.cut_s or self.rto_s(scenario) + LENIENCE_S) * self.setting.scale
         key = plan.phase if attempt == 1 else f"{plan.phase}-{attempt}"
-        restored = True
-        with self.schedule.halted(), self.ledger.held():
+        restored, stable, turn = True, False, self.setting.turn
+        with turn, self.schedule.halted(), self.ledger.held():
             facts = plan.before()
             self.tell(f"{scenario}, {key}")
             t0a = self.now()
@@ -204,9 +227,11 @@ class Lane:
                 plan.recovered()
                 until = t0b + patience_s + STABLE_S * self.setting.scale + _MARGIN_S
                 # A kind that a CRD defines is served a moment later than all others.
-                if self._quiet(t0b, until, names):
+                if self._quiet(t0b, t0b + patience_s, names):
+                    turn.give()
                     self.ledger_look(f"{key}: restored")
-                self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
+                stable = self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
+            turn.give()
             drill = self._drill(plan, attempt, (t0a, t0b), facts)
             self.setting.recording.writer.add(drill)
             if restored and scenario not in WITHOUT_RESTORE:
@@ -215,7 +240,7 @@ class Lane:
                 self.ledger_look(f"{key}: settled")
                 self.look_at_objects(f"{key}: settled")
                 measured.append(self._counts(drill, names))
-        return restored
+        return stable
 
     def rto_s(self, scenario: str) -> float:
         """Within how many seconds a scenario is to be over, on a machine that keeps up."""
@@ -233,7 +258,7 @@ class Lane:
             stable_s=STABLE_S * scale,
         )
         samples = self.prober.samples(drill.t - LENIENCE_S, drill.watched, *names)
-        found = measure_recovery(episode, samples, self.control.samples, dead=drill.dead)
+        found = measure_recovery(episode, samples, self.setting.starvation.samples, dead=drill.dead)
         if found.voids:
             self.mark("void", phase=drill.key, why="; ".join(found.voids))
         return found.counts
@@ -245,7 +270,7 @@ class Lane:
         newest: dict[str, object] = {}
         if sealed:
             newest = {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended}
-        dead = [] if self.control.alive else ["the control of the processor"]
+        dead = [] if self.setting.starvation.alive else ["the control of the processor"]
         return Drill(
             t=injected[0],
             t_end=injected[1],
@@ -338,7 +363,6 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
     with ExitStack() as running:
         ledgers = running.enter_context(ExitStack())
         ledger = ledgers.enter_context(_ledger(setting, SERVING, key_of))
-        control = running.enter_context(StarvationControl(recording))
         prober = running.enter_context(
             Prober(recording, live.kube, live.name, replicas=replicas, scale=scale)
         )
@@ -349,7 +373,7 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
         if setting.with_neighbour:
             live.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NEIGHBOUR}})
             neighbour = running.enter_context(_ledger(setting, NEIGHBOUR, key_of, NEIGHBOUR))
-        yield Lane(setting, prober, control, scripts, schedule, ledger, ledgers, key_of, neighbour)
+        yield Lane(setting, prober, scripts, schedule, ledger, ledgers, key_of, neighbour)
 
 
 def _ledger(

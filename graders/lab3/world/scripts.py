@@ -56,6 +56,7 @@ class Kit:
     sandbox: Sandbox
     runtime: Runtime
     chaos: Runtime
+    hunter: Runtime
     tools: Tools
     submission: Submission
     limits: Limits

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
-from types import TracebackType
-from typing import Self
 
+from graders.background import BackgroundThread
 from graders.evidence.recording import Recording
 from graders.lab3.records import StarvationSample
 from graders.lab3.recovery.voids import CONTROL_EVERY_S
@@ -16,29 +14,13 @@ WORK_S = 0.05
 _BLOCK = bytes(1 << 20)
 
 
-class StarvationControl:
+class StarvationControl(BackgroundThread):
     """Takes a sample in each slot and puts it on record; a context manager."""
 
     def __init__(self, recording: Recording) -> None:
+        super().__init__("starvation-control")
         self._recording = recording
-        self._stop = threading.Event()
         self.samples: list[StarvationSample] = []
-        self._thread = threading.Thread(target=self._run, name="starvation-control", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still samples."""
-        return self._thread.is_alive()
 
     def _run(self) -> None:
         clock = self._recording.clock

@@ -1,0 +1,135 @@
+"""Argo CD on the hub: its kinds, its settings, its inventory of clusters."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from graders.kube.client import Kube
+from graders.lab2.engines.definitions import packed_definitions
+from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
+from graders.lab2.manifests import engine_settings
+from graders.lab2.names import ENGINE
+from graders.lab2.toolsets import ARGOCD
+from graders.progress import Progress
+from graders.scenario.fleet import LiveCluster
+from graders.services.argocd import NAMESPACE, EnginePrograms, argocd, find_redis
+from graders.tools import ensure
+
+_PART_OF = {"app.kubernetes.io/part-of": "argocd"}
+_SETTINGS = {
+    "resource.respectRBAC": "strict",
+    "timeout.reconciliation": "10s",
+    "application.instanceLabelKey": "argocd.argoproj.io/instance",
+}
+_EMPTY = (
+    "argocd-rbac-cm", "argocd-cmd-params-cm", "argocd-gpg-keys-cm", "argocd-tls-certs-cm",
+    "argocd-ssh-known-hosts-cm",
+)  # fmt: skip
+
+
+class ArgoCDSetup:
+    """Argo CD: Applications on the hub, and a Secret for each spoke."""
+
+    title, user = "Argo CD", "argocd"
+    processes = "controller, repository server and application sets of Argo CD"
+    watches: Mapping[str, str] = {
+        "deployments": "/apis/apps/v1/deployments",
+        "applications": "/apis/argoproj.io/v1alpha1/applications",
+        "events": f"/api/v1/namespaces/{NAMESPACE}/events",
+    }
+
+    def examine(self, root: Path) -> None:
+        """See that hub/settings.yaml sets what the fleet may set; raises BadSubmission."""
+        engine_settings(root)
+
+    def program(self, progress: Progress) -> Path:
+        """Argo CD's one program, and that there is a Redis; raises InfraFault."""
+        found = ensure(ARGOCD, progress).path("argocd")
+        find_redis()
+        return found
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """Applications, sets of them, and projects."""
+        return packed_definitions("argocd-crds.json.gz")
+
+    def furnish(self, hub: LiveCluster, spokes: Sequence[LiveCluster], root: Path) -> None:
+        """Bring what Argo CD expects of its own namespace, and the fleet's inventory."""
+        kube = hub.kube
+        kube.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        settings: dict[str, dict[str, str]] = {"argocd-cm": {**_SETTINGS, **engine_settings(root)}}
+        for name, data in {**settings, **{each: {} for each in _EMPTY}}.items():
+            meta = {"name": name, "labels": _PART_OF}
+            kube.create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"metadata": meta, "data": data})
+        key = base64.b64encode(secrets.token_bytes(32)).decode()
+        _secret(kube, "argocd-secret", _PART_OF, {"server.secretkey": key})
+        for spoke in spokes:
+            labels = {"argocd.argoproj.io/secret-type": "cluster", "lab/env": spoke.name}
+            _secret(kube, f"cluster-{spoke.name}", labels, _inventory_entry(spoke))
+        kube.create(
+            f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/appprojects",
+            {
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "AppProject",
+                "metadata": {"name": "default"},
+                "spec": {
+                    "sourceRepos": ["*"],
+                    "destinations": [{"server": "*", "namespace": "*"}],
+                    "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+                },
+            },
+        )
+
+    def running(self, spec: EngineSpec) -> AbstractContextManager[GitOpsEngine]:
+        """Its four processes."""
+        hub, renderer = spec.hub, spec.renderer
+        programs = EnginePrograms(spec.program, renderer.kustomize, renderer.helm)
+        return argocd(spec.owner, spec.folder, hub.kube, hub.cluster.identities[self.user], programs)
+
+    def tried(self, hub: LiveCluster, environment: str, names: Sequence[str]) -> bool:
+        """Whether an Application of the environment has one of the objects among its resources."""
+        for each in hub.watches.everything("applications"):
+            destination = ((each.get("spec") or {}).get("destination") or {}).get("name")
+            resources = str((each.get("status") or {}).get("resources"))
+            if destination == environment and any(name in resources for name in names):
+                return True
+        return False
+
+    def complaint(self, hub: LiveCluster) -> str:
+        """What an Application says is wrong with it, or with its last sync."""
+        for each in hub.watches.everything("applications"):
+            status = each.get("status") or {}
+            words = [str(condition.get("message")) for condition in status.get("conditions") or ()]
+            operation = status.get("operationState") or {}
+            if operation.get("phase") in ("Failed", "Error"):
+                words.append(str(operation.get("message")))
+            if words:
+                return f"Application {each['metadata']['name']}: {words[0][:400]}"
+        return ""
+
+
+def _inventory_entry(spoke: LiveCluster) -> dict[str, str]:
+    config = json.loads(spoke.cluster.identities[ENGINE].read_text("utf-8"))
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    trust = {
+        "caData": cluster["certificate-authority-data"],
+        "certData": user["client-certificate-data"],
+        "keyData": user["client-key-data"],
+    }
+    return {
+        "name": spoke.name,
+        "server": cluster["server"],
+        "namespaces": "web",
+        "clusterResources": "true",
+        "config": json.dumps({"tlsClientConfig": trust}),
+    }
+
+
+def _secret(kube: Kube, name: str, labels: Mapping[str, str], data: Mapping[str, str]) -> None:
+    body = {"metadata": {"name": name, "labels": dict(labels)}, "stringData": dict(data)}
+    kube.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)

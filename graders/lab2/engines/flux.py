@@ -1,0 +1,108 @@
+"""Flux on the hub: its kinds, the way to each spoke, and the key that Secrets are decrypted with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from graders.faults import BadSubmission
+from graders.lab2.engines.definitions import packed_definitions
+from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
+from graders.lab2.manifests import SETTINGS_FILE
+from graders.lab2.names import ENGINE, ENVIRONMENTS
+from graders.lab2.sealing import AGE_KEY
+from graders.lab2.toolsets import FLUX
+from graders.progress import Progress
+from graders.scenario.fleet import LiveCluster
+from graders.services.flux import NAMESPACE, flux
+from graders.tools import ensure
+
+_SOURCES, _KUSTOMIZATIONS = "gitrepositories", "kustomizations"
+_WAITS = "DependencyNotReady"
+
+
+class FluxSetup:
+    """Flux: GitRepositories and Kustomizations on the hub, and a kubeconfig for each spoke."""
+
+    title, user = "Flux", "flux"
+    processes = "kustomize-controller of Flux; a publisher of the grader's stands in for source-controller"
+    watches: Mapping[str, str] = {
+        "deployments": "/apis/apps/v1/deployments",
+        _SOURCES: "/apis/source.toolkit.fluxcd.io/v1/gitrepositories",
+        _KUSTOMIZATIONS: "/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations",
+        "events": f"/api/v1/namespaces/{NAMESPACE}/events",
+    }
+
+    def examine(self, root: Path) -> None:
+        """See that there are no settings of another engine, and no charts to deploy; raises BadSubmission."""
+        if (root / SETTINGS_FILE).is_file():
+            raise BadSubmission(
+                "Flux has no settings there", file=SETTINGS_FILE,
+                fix="remove the file: it is for Argo CD; health is a matter of healthCheckExprs with Flux",
+            )  # fmt: skip
+
+        for environment in ENVIRONMENTS:
+            chart = f"clusters/{environment}/Chart.yaml"
+            if (root / chart).is_file():
+                raise BadSubmission(
+                    "Flux deploys no chart here: helm-controller does not run", file=chart,
+                    fix="hand in a kustomization for the environment, or write engine: argocd",
+                )  # fmt: skip
+
+    def program(self, progress: Progress) -> Path:
+        """kustomize-controller; raises InfraFault."""
+        return ensure(FLUX, progress).path("kustomize-controller")
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """Kustomizations, and all kinds of sources that the controller watches."""
+        return packed_definitions("flux-crds.json.gz")
+
+    def furnish(self, hub: LiveCluster, spokes: Sequence[LiveCluster], root: Path) -> None:  # noqa: ARG002
+        """Bring the namespace, a kubeconfig of the engine for each spoke, and the key for Secrets."""
+        hub.kube.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        kept = {
+            f"{spoke.name}-kubeconfig": {"value": spoke.cluster.identities[ENGINE].read_text("utf-8")}
+            for spoke in spokes
+        }
+        for name, data in {**kept, "sops-age": {"lab.agekey": AGE_KEY.read_text("utf-8")}}.items():
+            body = {"metadata": {"name": name}, "stringData": data}
+            hub.kube.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
+
+    def running(self, spec: EngineSpec) -> AbstractContextManager[GitOpsEngine]:
+        """kustomize-controller, and our publisher."""
+        identity = spec.hub.cluster.identities[self.user]
+        return flux(spec.owner, spec.folder, identity, spec.program, spec.repository_url)
+
+    def tried(self, hub: LiveCluster, environment: str, names: Sequence[str]) -> bool:
+        """Whether a Kustomization of the environment failed on one of them, or waits on one that did."""
+        for each in hub.watches.everything(_KUSTOMIZATIONS):
+            if environment_of(each) == environment:
+                for condition in _failures(each):
+                    message = str(condition.get("message"))
+                    if condition.get("reason") == _WAITS or any(name in message for name in names):
+                        return True
+        return False
+
+    def complaint(self, hub: LiveCluster) -> str:
+        """What a source or a Kustomization says that is not ready; one that only waits says nothing."""
+        for resource in (_SOURCES, _KUSTOMIZATIONS):
+            for each in hub.watches.everything(resource):
+                for condition in _failures(each):
+                    if condition.get("reason") != _WAITS:
+                        message = str(condition.get("message"))[:400]
+                        return f"{each.get('kind', resource)} {each['metadata']['name']}: {message}"
+        return ""
+
+
+def environment_of(kustomization: Mapping[str, Any]) -> str:
+    """The environment whose kubeconfig a Kustomization uses; empty where it is for the hub."""
+    reference = ((kustomization.get("spec") or {}).get("kubeConfig") or {}).get("secretRef") or {}
+    return str(reference.get("name", "")).removesuffix("-kubeconfig")
+
+
+def _failures(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for condition in (item.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Ready" and condition.get("status") == "False":
+            yield condition

@@ -1,0 +1,93 @@
+"""Where objects of the hub lead: to the fleet's repository and clusters, and to no namespace of theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graders.documents.document import Location
+from graders.lab2.names import ENVIRONMENTS
+
+_OURS = re.compile(r"\$\{LAB_GIT_URL\}|http://127\.0\.0\.1:[0-9]+/")
+"""As it is handed in, and with the grader's value in its place."""
+_TEMPLATE = "{{"
+_IN_CLUSTER = "https://kubernetes.default.svc"
+_CLUSTERS = (*ENVIRONMENTS, "in-cluster")
+_SYSTEM = "kube-"
+
+Elsewhere = tuple[str, Location, str]
+"""What is wrong, where it stands, and what to do."""
+
+
+def elsewhere(item: Mapping[str, Any]) -> Elsewhere | None:
+    """The first place of an object that leads out of the fleet; what a template fills in is not known yet.
+
+    An AppProject only says what would be allowed.
+    """
+    if item.get("kind") == "AppProject":
+        return None
+    return next((found for at, each in _mappings(item, ()) if (found := _leads_out(at, each))), None)
+
+
+def _leads_out(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
+    return _repository(at, item) or _kubeconfig(at, item) or _destination(at, item)
+
+
+def _repository(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
+    url = item.get("repoURL")
+    if not isinstance(url, str) or _TEMPLATE in url or _OURS.match(url):
+        return None
+    return (
+        f"{url[:100]!r} is not the fleet's repository, and nothing else can be reached",
+        (*at, "repoURL"),
+        "write ${LAB_GIT_URL}, and copy what is needed into the submission",
+    )
+
+
+def _kubeconfig(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
+    secret = config.get("secretRef") if isinstance(config := item.get("kubeConfig"), Mapping) else None
+    names = [f"{name}-kubeconfig" for name in ENVIRONMENTS]
+    if not isinstance(secret, Mapping) or secret.get("name") in names:
+        return None
+    return (
+        f"{str(secret.get('name'))[:100]!r} leads to no cluster of the fleet",
+        (*at, "kubeConfig", "secretRef", "name"),
+        f"name one of {', '.join(names)}",
+    )
+
+
+def _destination(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
+    if str(item.get("targetNamespace", "")).startswith(_SYSTEM):
+        return _system(str(item["targetNamespace"]), (*at, "targetNamespace"))
+    destination = item.get("destination")
+    if not isinstance(destination, Mapping):
+        return None
+    for key, known in (("name", _CLUSTERS), ("server", (_IN_CLUSTER,))):
+        named = str(destination.get(key, ""))
+        if named and _TEMPLATE not in named and named not in known:
+            return (
+                f"{named[:100]!r} is no cluster of the fleet",
+                (*at, "destination", key),
+                f"name one of {', '.join(_CLUSTERS)}",
+            )
+    namespace = str(destination.get("namespace", ""))
+    return _system(namespace, (*at, "destination", "namespace")) if namespace.startswith(_SYSTEM) else None
+
+
+def _system(namespace: str, at: Location) -> Elsewhere:
+    return (
+        f"the namespace {namespace[:100]!r} is the cluster's own",
+        at,
+        "deploy to web: the engine may write in no other namespace",
+    )
+
+
+def _mappings(item: Any, at: Location) -> Iterator[tuple[Location, Mapping[str, Any]]]:
+    if isinstance(item, Mapping):
+        yield at, item
+        for key, value in item.items():
+            yield from _mappings(value, (*at, key))
+    elif isinstance(item, list):
+        for index, value in enumerate(item):
+            yield from _mappings(value, (*at, index))

@@ -1,0 +1,46 @@
+"""Where a learner's own programs run: in the sandbox, with the tools of the trade on their PATH."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from graders.sandbox.protocol import Limits, Mount, Sandbox, SandboxSpec, View
+from graders.sandbox.runtime import Runtime
+from graders.scenario.learner import sandbox_spec
+
+_TOOLS = "/tools"
+_GIT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+"""The folder that a copy lies in is not the learner's own, which git would hold against it."""
+
+
+@dataclass(frozen=True)
+class ToolRoom:
+    """A sandbox, the learner runtime in it, and programs by their names."""
+
+    sandbox: Sandbox
+    runtime: Runtime
+    programs: Mapping[str, Path]
+
+    def spec(
+        self, clone: Path, name: str, folder: Path, command: tuple[str, ...], limits: Limits
+    ) -> SandboxSpec:
+        """A command in a copy of a clone that it may change; `folder` is new, and private to the harness."""
+        folder.mkdir()
+        mounts = tuple(
+            Mount(f"{_TOOLS}/{called}", program.resolve().parent) for called, program in self.programs.items()
+        )
+        spec = sandbox_spec(clone, self.runtime, name, folder, command, limits)
+
+        def environment(view: View) -> dict[str, str]:
+            tools = [view.mounts[mount.target] for mount in mounts]
+            path = ":".join([*tools, f"{self.runtime.venv}/bin", "/usr/bin", "/bin"])
+            return {"PATH": path, "HOME": view.home, **_GIT}
+
+        return replace(spec, mounts=(*spec.mounts, *mounts), environment=environment, writable_copy=True)

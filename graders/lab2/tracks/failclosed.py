@@ -1,0 +1,134 @@
+"""Attempts on prod while what its policies need is away: the engine that judges, or their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graders.kube.client import Kube
+from graders.kube.paths import resource_path
+from graders.lab2.attempts import Attempt, breaking, unsigned
+from graders.lab2.extras import pod
+from graders.lab2.images import WEB, digest_of
+from graders.lab2.names import INTRUDER, NAMESPACE
+from graders.lab2.records import Asked
+from graders.lab2.stage import FleetContext
+from graders.lab2.tracks.admission import collection_of, tried
+from graders.polling import NotYet
+
+WHERE = "prod"
+_GOOD = "lab-good-again"
+_READ_WITHIN_S = 2.0
+"""An engine that was just started serves before it has read every policy: that gap is not the learner's."""
+_ADMITS_WITHIN_S = 30.0
+"""Longer than it may take, so that how long it took is on record."""
+
+
+def fail_closed(context: FleetContext) -> None:
+    """Take away what the policies need, try what is to be denied, bring it back, and wait for it."""
+    context.settle()
+    if context.stage.controllers.get(WHERE):
+        _without_engines(context)
+    if params := _parameters(context):
+        _without_parameters(context, params)
+    elif not context.stage.controllers.get(WHERE):
+        context.mark("taken-away", parameters=[])
+        _try_all(context, "closed")
+        context.mark("tried")
+    context.settle("the fleet to settle again")
+    context.mark("end")
+
+
+def _without_engines(context: FleetContext) -> None:
+    """SIGKILL what judges, and start it again."""
+    controllers = context.stage.controllers[WHERE]
+    for controller in controllers:
+        controller.kill()
+    context.mark("killed")
+    try:
+        _try_all(context, "closed")
+        context.mark("tried-killed")
+    finally:
+        context.mark("started")
+        for controller in controllers:
+            controller.start()
+    kube = Kube(context.stage.spokes[WHERE].cluster.identities[INTRUDER])
+    good = Attempt("good", "", pod(_GOOD, _image(context), NAMESPACE))
+
+    def admitted() -> None:
+        answer, path = tried(kube, good, NAMESPACE)
+        if not answer.ok:
+            raise NotYet(f"a good pod is refused: {answer.code} {answer.message[:200]}")
+        kube.request("DELETE", path, query={"gracePeriodSeconds": 0})
+
+    if context.reached("a good pod to be admitted", admitted, _ADMITS_WITHIN_S):
+        context.mark("admitted")
+    context.rest("policies that are read anew", _READ_WITHIN_S)
+    _try_all(context, "closed-after")
+    context.mark("tried-again")
+
+
+def _without_parameters(context: FleetContext, params: set[str]) -> None:
+    """Delete what bindings name as parameters, and wait until the engine has brought it back."""
+    live = context.stage.spokes[WHERE]
+    before = {name: live.watches.objects("configmaps", NAMESPACE).get(name) for name in params}
+    context.mark("taken-away", parameters=sorted(params))
+    for name in params:
+        live.kube.delete(resource_path("v1", "configmaps", namespace=NAMESPACE, name=name))
+    _try_all(context, "closed")
+    context.mark("tried")
+
+    def back() -> None:
+        there = live.watches.objects("configmaps", NAMESPACE)
+        for name, item in before.items():
+            now = there.get(name)
+            if item is not None and (now is None or now["metadata"]["uid"] == item["metadata"]["uid"]):
+                raise NotYet(f"ConfigMap {name} is not back")
+
+    if not context.reached("the parameters to be back", back, context.promises.drift_s):
+        for name, item in before.items():
+            if item is not None and name not in live.watches.objects("configmaps", NAMESPACE):
+                live.kube.create(collection_of("v1", "configmaps"), _bare(item))
+    context.mark("back")
+
+
+def _try_all(context: FleetContext, group: str) -> None:
+    """Pods and Services that break a rule, and a pod of an image without a signature, one after another."""
+    stage = context.stage
+    kube, image = Kube(stage.spokes[WHERE].cluster.identities[INTRUDER]), _image(context)
+    attempts = [
+        *unsigned("unsigned", stage.values.unsigned_image, image, NAMESPACE)[:1],
+        *breaking(stage.values.registry, image, NAMESPACE),
+    ]
+    for attempt in attempts:
+        if attempt.how != "create" or attempt.object["kind"] not in ("Pod", "Service"):
+            continue
+        answer, path = tried(kube, attempt, NAMESPACE)
+        if answer.ok:
+            kube.request("DELETE", path, query={"gracePeriodSeconds": 0})
+        stage.recording.writer.add(
+            Asked(
+                context.now(), WHERE, context.track, f"{group}/{attempt.case}", attempt.rule, INTRUDER,
+                attempt.object["kind"], NAMESPACE, attempt.object["metadata"]["name"], answer.code,
+                answer.message[:500] if not answer.ok else "",
+            )
+        )  # fmt: skip
+
+
+def _image(context: FleetContext) -> str:
+    return f"{context.stage.values.registry}/{WEB}@{digest_of(context.stage.wanted)}"
+
+
+def _parameters(context: FleetContext) -> set[str]:
+    """Names of the ConfigMaps in the namespace of web that bindings take their parameters from."""
+    found = set()
+    for each in context.stage.declared["policies"]:
+        ref = (each.get("spec") or {}).get("paramRef") or {}
+        if ref.get("name") and ref.get("namespace", NAMESPACE) == NAMESPACE:
+            found.add(str(ref["name"]))
+    return found
+
+
+def _bare(item: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {key: item["metadata"][key] for key in ("name", "labels") if key in item["metadata"]}
+    return {"metadata": metadata, "data": item.get("data") or {}}
