@@ -41,6 +41,12 @@ def test_it_runs_as_the_user_of_the_job_from_the_first_command_of_its_own() -> N
     assert re.findall(r"--chown=(\S+)", TEXT) == [f"{USER}:{USER}"] * TEXT.count("COPY ")
 
 
+def test_what_the_lock_pins_is_installed_last() -> None:
+    """A grade's key counts what is installed: another version than the lock's is other code."""
+    installs = re.findall(r"pip install .* -r (\S+)", TEXT)
+    assert installs == ["graders/batch/s3-requirements.txt", "requirements.lock"]
+
+
 def test_all_that_it_installs_is_locked() -> None:
     installs = re.findall(r"pip install (.*)", TEXT)
     assert len(installs) == 3
