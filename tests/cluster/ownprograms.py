@@ -1,4 +1,4 @@
-"""Tests of a lab's own programs run where these are built: that takes half an hour, which no stage of CI has."""
+"""Tests of a lab's own programs run where these are built, which takes longer than a stage of CI has."""
 
 from __future__ import annotations
 
