@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from graders.faults import BadSubmission
+from graders.kube.client import Answer
 from graders.lab2.fleet import SPOKE_WATCHES
 from graders.lab2.gatekeeper import Gatekeeper
-from graders.lab2.latewatches import check_late_kinds
+from graders.lab2.latewatches import LateWatches, check_late_kinds
 from graders.lab2.policyengines import POLICY_ENGINES, definitions_of, engines_named
 from graders.lab2.policykinds import kind_of, kinds_of, loosenings
+from graders.polling import NotYet, wait_for
 
 
 def template(kind: str) -> dict[str, Any]:
@@ -52,6 +54,35 @@ def test_a_constraint_is_loosened_where_it_says_what_it_does() -> None:
 def test_a_kind_that_is_no_name_of_its_own_is_refused(kind: str) -> None:
     with pytest.raises(BadSubmission, match="no name of its own"):
         check_late_kinds(kinds_of(["gatekeeper"], [template(kind)]), SPOKE_WATCHES)
+
+
+class Served:
+    """A spoke that serves a kind from the third look on, and whose watches are followed."""
+
+    def __init__(self) -> None:
+        self.kube = self.watches = self
+        self.looks = 0
+        self.followed: list[tuple[str, str]] = []
+
+    def request(self, *_: object, **__: object) -> Answer:
+        self.looks += 1
+        return Answer(200 if self.looks > 2 else 404, {})
+
+    def follow(self, resource: str, path: str) -> None:
+        self.followed.append((resource, path))
+
+
+def test_a_late_kind_is_followed_once_it_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graders.lab2.latewatches._LOOK_EVERY_S", 0.01)
+    spoke: Any = Served()
+
+    def followed() -> None:
+        if not spoke.followed:
+            raise NotYet("it is not followed")
+
+    with LateWatches({"dev": spoke}, kinds_of(["gatekeeper"], [template("ReadOnlyRoots")])):
+        wait_for(followed, timeout_s=10.0)
+    assert spoke.followed == [("readonlyroots", "/apis/constraints.gatekeeper.sh/v1beta1/readonlyroots")]
 
 
 def test_a_spoke_has_its_kinds_from_the_beginning() -> None:
