@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import json
@@ -19,11 +20,11 @@ import pytest
 
 from graders import paths
 from graders.cli.results import results_in
+from graders.evidence.manifest import BundleManifest, TrackResult
 from graders.faults import InfraFault, UsageError, machine_fault
 from graders.kube.client import Kube
 from graders.paths import REPOSITORY
 from graders.progress import Silent, Task
-from tests.unit.lab1_recording import reference
 
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "COLUMNS": "60"}
 PROXIES = {
@@ -41,6 +42,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name not in (*without, "PYTHONUTF8")}
     environment |= {"PYTHONPATH": str(REPOSITORY), "KUBEPROOF_STATE": str(folder / "state"), **more}
     environment["KUBEPROOF"] = f"{sys.executable} -m graders"
+    environment["COURSE"] = str(REPOSITORY / "tests" / "tinycourse")
     return subprocess.run(
         ["bash", "-c", code], cwd=folder, env=environment,
         capture_output=True, encoding="utf-8", timeout=120, check=False,
@@ -49,15 +51,21 @@ def run(
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A recorded run of somebody whose name ASCII has no letters for."""
-    folder = reference().store(tmp_path / "bundle").folder
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["submission"]["learner_id"] = NAME
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    """A recorded essay of somebody whose name ASCII has no letters for."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "pages.jsonl").write_text(json.dumps({"t": 0.5, "words": ["etcd", *["word"] * 60]}) + "\n")
+    manifest = BundleManifest(
+        lab="essay", run_id="1", created_at="2026-10-10T12:00:00Z", seed=1, provider="embedded",
+        sandbox="bubblewrap", kubeproof_version="0.1.0",
+        submission={"learner_id": NAME, "digest": "sha256:1"},
+        tracks={"reading": TrackResult("done", 0.0, 1.0)}, records={"pages.jsonl": 1},
+    )  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(dataclasses.asdict(manifest)))
     return folder
 
 
-GOOD = "exec $KUBEPROOF judge bundle --only quiet --out out"
+GOOD = "exec $KUBEPROOF --course $COURSE judge bundle --out out"
 BAD = {**PROXIES, **ASCII, "HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere", "TERM": "dumb"}
 
 
