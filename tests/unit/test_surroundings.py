@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import fcntl
 import json
@@ -20,11 +19,11 @@ import pytest
 
 from graders import paths
 from graders.cli.results import results_in
-from graders.evidence.manifest import BundleManifest, TrackResult
 from graders.faults import InfraFault, UsageError, machine_fault
 from graders.kube.client import Kube
 from graders.paths import REPOSITORY
 from graders.progress import Silent, Task
+from tests.unit.essay_record import COURSE, essay_record
 
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "COLUMNS": "60"}
 PROXIES = {
@@ -42,7 +41,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name not in (*without, "PYTHONUTF8")}
     environment |= {"PYTHONPATH": str(REPOSITORY), "KUBEPROOF_STATE": str(folder / "state"), **more}
     environment["KUBEPROOF"] = f"{sys.executable} -m graders"
-    environment["COURSE"] = str(REPOSITORY / "tests" / "tinycourse")
+    environment["COURSE"] = str(COURSE)
     return subprocess.run(
         ["bash", "-c", code], cwd=folder, env=environment,
         capture_output=True, encoding="utf-8", timeout=120, check=False,
@@ -52,17 +51,7 @@ def run(
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A recorded essay of somebody whose name ASCII has no letters for."""
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "pages.jsonl").write_text(json.dumps({"t": 0.5, "words": ["etcd", *["word"] * 60]}) + "\n")
-    manifest = BundleManifest(
-        lab="essay", run_id="1", created_at="2026-10-10T12:00:00Z", seed=1, provider="embedded",
-        sandbox="bubblewrap", kubeproof_version="0.1.0",
-        submission={"learner_id": NAME, "digest": "sha256:1"},
-        tracks={"reading": TrackResult("done", 0.0, 1.0)}, records={"pages.jsonl": 1},
-    )  # fmt: skip
-    (folder / "manifest.json").write_text(json.dumps(dataclasses.asdict(manifest)))
-    return folder
+    return essay_record(tmp_path / "bundle", learner=NAME)
 
 
 GOOD = "exec $KUBEPROOF --course $COURSE judge bundle --out out"
