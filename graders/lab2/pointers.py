@@ -21,3 +21,14 @@ def at_pointer(value: Any, pointer: Sequence[str | int]) -> Any:
         else:
             return None
     return value
+
+
+def holds(value: Any, declared: Any) -> bool:
+    """Whether a field is as Git declares it; of a set of words all have to be there.
+
+    A server-side apply gives back its own words and leaves those that somebody else put beside them.
+    """
+    words = isinstance(declared, list) and all(isinstance(each, str) for each in declared)
+    if words and declared and isinstance(value, list):
+        return all(each in value for each in declared)
+    return bool(value == declared)

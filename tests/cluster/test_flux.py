@@ -22,9 +22,10 @@ from graders.progress import Silent
 from graders.services.flux import NAMESPACE, Flux, flux
 from graders.services.gitserver import GitServer, git_server
 from graders.tools import ensure
+from tests.cluster.ownprograms import needs
 from tests.cluster.proxied import World
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, needs(FLUX, SOPS)]
 
 TARGET = "web"
 SOURCES = f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{NAMESPACE}/gitrepositories"

@@ -23,9 +23,10 @@ from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent
 from graders.tools import ensure
+from tests.cluster.ownprograms import needs
 from tests.cluster.proxied import World
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, needs(GATEKEEPER, KUSTOMIZE)]
 
 REFERENCE = Path(__file__).parents[2] / "solutions" / "lab2" / "reference-command"
 SPACE, REGISTRY = "judged", "127.0.0.1:5000"

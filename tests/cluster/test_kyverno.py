@@ -24,9 +24,10 @@ from graders.services.kyverno import Kyverno, kyverno
 from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import registry
 from graders.tools import ensure
+from tests.cluster.ownprograms import needs
 from tests.cluster.proxied import World
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, needs(KYVERNO, REGISTRY)]
 
 SPACE = "judged"
 WITHIN_S = 30.0

@@ -1,8 +1,8 @@
 """The recorded run of lab 3's reference that checks are tested against, and how to change it.
 
-The archive `bundles/lab3-reference.tar.xz` holds what gradings of the reference recorded, the experiments
-in one and the other lanes in another, without what no check reads. When its schema, the scenario or the
-reference changes, make it anew from a grading that earned every point:
+The archive `bundles/lab3-reference.tar.xz` holds what a grading of the reference recorded, without what no
+check reads. When its schema, the scenario or the reference changes, make it anew from a grading that earned
+every point:
 
     kubeproof grade lab3 solutions/lab3/reference --out /tmp/again
     python -m tests.unit.lab3_recording /tmp/again/bundle

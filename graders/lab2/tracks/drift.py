@@ -9,7 +9,7 @@ from typing import Any
 from graders.kube.client import JSON_PATCH, Kube
 from graders.kube.paths import resource_path
 from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
-from graders.lab2.pointers import at_pointer, json_pointer
+from graders.lab2.pointers import at_pointer, holds, json_pointer
 from graders.lab2.policykinds import POLICY_KINDS, PolicyKind, loosenings, namespace_of
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
@@ -75,7 +75,7 @@ class _Done:
         """Raise `NotYet` until it is as before; until the watch has told of the change, it shows what was."""
         item = _object(self.live, self.case)
         was = self.before["metadata"]["resourceVersion"] if self.before else ""
-        same = item is not None and _value(item, self.case) == self.good
+        same = item is not None and holds(_value(item, self.case), self.good)
         if item is None or item["metadata"]["resourceVersion"] == was or not same:
             raise NotYet(f"{self.case.kind} {self.case.object} in {self.live.name} is not as before")
 

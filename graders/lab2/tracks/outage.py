@@ -36,6 +36,7 @@ def engine_loss(context: FleetContext) -> None:
         context.wait("v7 ready in dev", lambda: context.ready("dev", digest), limit_s, without=(AWAY,))
         context.mark("dev-ready")
         context.rest("that nothing goes past an environment that is away", AWAY_S)
+        context.mark("returning", environment=AWAY)
     finally:
         control.start(_API_SERVER)
         control.wait_ready(_BACK_WITHIN_S)
