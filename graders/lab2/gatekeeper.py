@@ -43,10 +43,10 @@ _REVIEWS = '!(request.resource.group in ["authentication.k8s.io", "authorization
 _NONSENSE = {
     "apiVersion": "templates.gatekeeper.sh/v1",
     "kind": "ConstraintTemplate",
-    "metadata": {"name": "labdoesnotcompile"},
+    "metadata": {"name": "labhasanothername"},
     "spec": {
-        "crd": {"spec": {"names": {"kind": "LabDoesNotCompile"}}},
-        "targets": [{"target": "admission.k8s.gatekeeper.sh", "rego": "this is no rego"}],
+        "crd": {"spec": {"names": {"kind": "LabSaysSomethingElse"}}},
+        "targets": [{"target": "admission.k8s.gatekeeper.sh", "rego": "package nothing"}],
     },
 }
 """A template that Gatekeeper refuses: who gets its refusal knows that the API server reaches it."""
@@ -187,7 +187,7 @@ def gatekeeper(
             "--operation=generate", f"--exempt-namespace={NAMESPACE}",
             # Nothing of a policy's goes over a network.
             "--disable-opa-builtin=http.send", "--enable-external-data=false",
-            "--log-level=WARNING", "--shutdown-delay=0",
+            "--shutdown-delay=0",
             # Its other way to tell of its metrics listens on every address of the machine.
             "--metrics-backend=opentelemetry", f"--otlp-endpoint={at}:1", "--otlp-metric-interval=1h",
         ]  # fmt: skip

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.services.gitsource import GitSource
+from graders.services.gitsource import RepositorySource
 
 IGNORE_FILE = ".sourceignore"
 _LEFT_OUT = (
@@ -55,7 +55,7 @@ class ArtifactStore:
         if not self._mirror.is_dir():
             self._git("init", "--quiet", "--bare", str(self._mirror))
 
-    def head(self, source: GitSource) -> str:
+    def head(self, source: RepositorySource) -> str:
         """The commit at the head of a source's branch.
 
         Raises:
@@ -66,7 +66,7 @@ class ArtifactStore:
             raise SourceFailed(f"the repository has no branch {source.branch!r}")
         return listed.split()[0].decode("ascii")
 
-    def pack(self, name: str, source: GitSource, commit: str) -> Artifact:
+    def pack(self, name: str, source: RepositorySource, commit: str) -> Artifact:
         """The artifact of a commit for the GitRepository `name`, made unless it is there.
 
         Raises:
@@ -85,7 +85,7 @@ class ArtifactStore:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         return Artifact(path, f"{source.branch}@sha1:{commit}", digest, len(data))
 
-    def _packed(self, source: GitSource, commit: str) -> bytes:
+    def _packed(self, source: RepositorySource, commit: str) -> bytes:
         with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
             tree, out = Path(scratch, "tree"), io.BytesIO()
             tree.mkdir()
@@ -96,7 +96,7 @@ class ArtifactStore:
                     _add(packed, tree / name, name)
             return gzip.compress(out.getvalue(), compresslevel=6, mtime=0)
 
-    def _kept(self, tree: Path, scratch: Path, source: GitSource) -> list[str]:
+    def _kept(self, tree: Path, scratch: Path, source: RepositorySource) -> list[str]:
         """The files that go in: Git itself reads the patterns, and the later ones win."""
         excluded = scratch / "excluded"
         excluded.write_text("\n".join(_LEFT_OUT) + "\n", encoding="utf-8")

@@ -31,7 +31,7 @@ class UnsupportedSource(ValueError):
 
 
 @dataclass(frozen=True)
-class GitSource:
+class RepositorySource:
     """One branch of one repository: how often it is looked at, and which of its files are left out."""
 
     url: str
@@ -42,7 +42,7 @@ class GitSource:
     suspended: bool = False
 
 
-def read_source(spec: Mapping[str, Any]) -> GitSource:
+def read_source(spec: Mapping[str, Any]) -> RepositorySource:
     """What a GitRepository's spec asks for.
 
     Raises:
@@ -67,7 +67,7 @@ def read_source(spec: Mapping[str, Any]) -> GitSource:
                 f"spec.ref.{key} is not supported here: a release is a commit on a branch", ("ref", key),
                 "write ref: {branch: main}",
             )  # fmt: skip
-    return GitSource(
+    return RepositorySource(
         url=str(spec.get("url", "")),
         branch=str(reference.get("branch") or "master"),
         interval_s=seconds(str(spec.get("interval", "")), ("interval",)),

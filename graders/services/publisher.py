@@ -26,7 +26,7 @@ from typing import Any
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.services.gitartifacts import Artifact, ArtifactStore, SourceFailed
-from graders.services.gitsource import GitSource, UnsupportedSource, read_source
+from graders.services.gitsource import RepositorySource, UnsupportedSource, read_source
 
 API = "source.toolkit.fluxcd.io/v1"
 _LOOK_EVERY_S = 0.5
@@ -81,7 +81,7 @@ class Publisher:
         self._say(item, found, conditions)
         self._looked[name] = (generation, time.monotonic() + interval_s)
 
-    def _checked(self, source: GitSource) -> GitSource:
+    def _checked(self, source: RepositorySource) -> RepositorySource:
         if source.url != self._only_url:
             raise UnsupportedSource(
                 f"spec.url {source.url} is not the repository {self._only_url}",

@@ -73,7 +73,7 @@ def judge(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ju
         running.furnish()
         running.start()
         made = Judge(running, world.kube)
-        for item in rendered.objects:
+        for item in sorted(rendered.objects, key=lambda each: each["kind"] != "ConstraintTemplate"):
             wait_for(lambda item=item: _applied(world.kube, dict(item)), timeout_s=WITHIN_S)  # type: ignore[misc]
 
         def judges() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import re
 import shutil
@@ -15,12 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from graders.evidence.manifest import BundleManifest, TrackResult
 from graders.faults import UsageError
 from graders.gradekey import GradeKey
 from graders.model import GradeReport, Verdict
 from graders.paths import REPOSITORY
 from graders.store import NewGrade, open_store
+from tests.unit.essay_record import COURSE, essay_record
 from tests.unit.typed_here import typed_here
 
 ESSAYS = {
@@ -37,7 +35,7 @@ class Class:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.course = shutil.copytree(REPOSITORY / "tests" / "tinycourse", folder / "course")
+        self.course = shutil.copytree(COURSE, folder / "course")
         self.store = folder / "class.db"
         (folder / "roster.csv").write_text(ROSTER)
         (folder / "course.yaml").write_text("time_zone: UTC\nlabs:\n  essay: {due: 2026-10-12}\n")
@@ -46,7 +44,7 @@ class Class:
         )
         with open_store(self.store, create=False) as store:
             for learner, text in ESSAYS.items():
-                store.save(_unjudged(learner, _recorded(folder / "bundles" / learner, text)))
+                store.save(_unjudged(learner, essay_record(folder / "bundles" / learner, text, learner)))
 
     def here(self, *arguments: str | Path) -> Result:
         """The command in this process, which is sooner done; nothing of the course stays in it."""
@@ -84,26 +82,6 @@ class Class:
     def points(self) -> dict[str, Decimal | None]:
         with open_store(self.store, create=False) as store:
             return {learner: final.points for (learner, _), final in store.finals().items()}
-
-
-def _recorded(folder: Path, text: str) -> Path:
-    folder.mkdir(parents=True)
-    line = json.dumps({"t": 0.5, "words": text.split()}) + "\n"
-    (folder / "pages.jsonl").write_text(line)
-    manifest = BundleManifest(
-        lab="essay",
-        run_id="1",
-        created_at="2026-10-10T12:00:00Z",
-        seed=1,
-        provider="embedded",
-        sandbox="bubblewrap",
-        kubeproof_version="0.1.0",
-        submission={"learner_id": folder.name, "digest": f"sha256:{folder.name}"},
-        tracks={"reading": TrackResult("done", 0.0, 1.0)},
-        records={"pages.jsonl": 1},
-    )
-    (folder / "manifest.json").write_text(json.dumps(dataclasses.asdict(manifest)))
-    return folder
 
 
 def _unjudged(learner: str, bundle: Path) -> NewGrade:

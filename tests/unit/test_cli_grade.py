@@ -23,7 +23,9 @@ from graders.model import GradeReport, Verdict
 from graders.paths import REPOSITORY
 from graders.progress import Progress
 from graders.selftest import SelfTest, SolutionRow
+from tests.unit.essay_record import COURSE, essay_record
 from tests.unit.lab1_recording import Recording, reference
+from tests.unit.typed_here import typed_here
 
 STARTER = str(REPOSITORY / "labs" / "lab1" / "starter")
 
@@ -69,20 +71,11 @@ def test_judge_only_one_check(tmp_path: Path) -> None:
     assert checks == {"retries", "scaling"}
 
 
-@pytest.fixture(scope="module")
-def without_retries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A record that is judged and never changed."""
-    return bundle(tmp_path_factory.mktemp("without-retries"), lambda r: r.miss("retries"))
-
-
-@pytest.mark.parametrize(("least", "code"), [("41", 1), ("40", 0), ("100", 1), ("0", 0)])
-def test_fail_under_fails_below_and_not_at_the_bound(
-    least: str, code: int, without_retries: Path, tmp_path: Path
-) -> None:
-    """Without retries it is 4 of 10 points."""
-    out = str(tmp_path / "out")
-    words = ["judge", str(without_retries), "--only", "retries,scaling", "--out", out, "--fail-under", least]
-    assert CliRunner().invoke(app, words).exit_code == code
+@pytest.mark.parametrize(("least", "code"), [("51", 1), ("50", 0)])
+def test_fail_under_fails_below_and_not_at_the_bound(least: str, code: int, tmp_path: Path) -> None:
+    """A short essay has 1 of 2 points."""
+    record = essay_record(tmp_path / "bundle", "etcd and little else")
+    assert typed_here(COURSE, "judge", record, "--fail-under", least).exit_code == code
 
 
 def test_what_could_not_be_judged_is_exit_code_3(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from graders.lab2.scenario import examine
 from graders.lab2.sealing import AGE_KEY, is_sops, sealed
 from graders.paths import REPOSITORY
 from graders.services.gitartifacts import ArtifactStore, SourceFailed
-from graders.services.gitsource import GitSource, UnsupportedSource, read_source, seconds
+from graders.services.gitsource import RepositorySource, UnsupportedSource, read_source, seconds
 from graders.submissions import load_submission
 
 LAB = REPOSITORY / "labs" / "lab2"
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 class TestSources:
     def test_a_branch_is_read(self) -> None:
         found = read_source({**SPEC, "ignore": "/docs\n"})
-        assert found == GitSource("http://127.0.0.1:1/fleet.git", "main", 10.0, "/docs\n")
+        assert found == RepositorySource("http://127.0.0.1:1/fleet.git", "main", 10.0, "/docs\n")
 
     def test_without_a_reference_it_is_master_as_with_flux(self) -> None:
         assert read_source({**SPEC, "ref": {}}).branch == "master"
@@ -91,7 +91,7 @@ class TestArtifacts:
             return packed.getnames()
 
     def test_a_branch_is_packed_without_what_is_ignored(self, repository: Path, tmp_path: Path) -> None:
-        store, source = ArtifactStore(tmp_path / "store"), GitSource(str(repository), "main", 5.0)
+        store, source = ArtifactStore(tmp_path / "store"), RepositorySource(str(repository), "main", 5.0)
         commit = store.head(source)
         made = store.pack("fleet", source, commit)
         assert made.revision == f"main@sha1:{commit}"
@@ -102,7 +102,7 @@ class TestArtifacts:
 
     def test_patterns_of_the_source_have_the_last_word(self, repository: Path, tmp_path: Path) -> None:
         store = ArtifactStore(tmp_path / "store")
-        source = GitSource(str(repository), "main", 5.0, "/base\n!/docs\n!logo.png\n")
+        source = RepositorySource(str(repository), "main", 5.0, "/base\n!/docs\n!logo.png\n")
         names = self.names(store, store.pack("fleet", source, store.head(source)).path)
         assert "docs/notes.md" in names
         assert "logo.png" in names
@@ -111,14 +111,14 @@ class TestArtifacts:
     def test_a_store_that_lost_everything_makes_the_same_bytes(
         self, repository: Path, tmp_path: Path
     ) -> None:
-        source = GitSource(str(repository), "main", 5.0)
+        source = RepositorySource(str(repository), "main", 5.0)
         first, second = ArtifactStore(tmp_path / "first"), ArtifactStore(tmp_path / "second")
         commit = first.head(source)
         assert first.pack("fleet", source, commit) == second.pack("fleet", source, commit)
 
     def test_a_branch_that_is_not_there_is_said(self, repository: Path, tmp_path: Path) -> None:
         with pytest.raises(SourceFailed, match="no branch 'release'"):
-            ArtifactStore(tmp_path / "store").head(GitSource(str(repository), "release", 5.0))
+            ArtifactStore(tmp_path / "store").head(RepositorySource(str(repository), "release", 5.0))
 
 
 class TestHub:

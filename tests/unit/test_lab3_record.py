@@ -167,6 +167,11 @@ def a_backup_fails(recording: Recording) -> None:
     run.update(code=1, how="exited with code 1")
 
 
+def says_nothing(recording: Recording) -> None:
+    run = next(each for each in recording.parts["experimentruns"] if each["purpose"] == "hypothesis-healthy")
+    run["journal"] = '{"steady_states": {"before": null}}'
+
+
 CP, NS, WL = "control-plane", "namespace", "workload"
 FLAWS = (
     Flaw("control-plane-rto", "restore gives up", ends_with(CP, "restore", "late", 1), "exited with code 1"),
@@ -200,6 +205,7 @@ FLAWS = (
     Flaw("unseen-stopped", "restore gives up", ends_with(WL, "restore", "stopped", 1), "exited with code 1"),
     Flaw("unseen-refused", "restore gives up", ends_with(WL, "restore", "refused", 1), "exited with code 1"),
     Flaw("hypothesis", "it holds of nothing", holds_at_zero, "it holds with the Deployment at 0"),
+    Flaw("hypothesis", "it has no probes", says_nothing, "its journal says nothing of a hypothesis"),
     Flaw(
         "injects",
         "RBAC says no",

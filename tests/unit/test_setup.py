@@ -9,7 +9,7 @@ from graders.lab3.runtimes import LOCKS
 def test_a_lab_s_own_environments_are_carried_beside_the_learners() -> None:
     tools, locks = _own_of("lab3")
     assert locks == LOCKS
-    things = _things(tools, locks)
+    things = _things(tools, locks, without_go=False)
     names = [each.name for each in things]
     assert {"learner runtime", "chaos runtime", "notebook runtime", "hunter runtime"} <= set(names)
     # An archive knows each by its name, and a cache by its place.

@@ -23,7 +23,7 @@ from graders.faults import InfraFault, UsageError, machine_fault
 from graders.kube.client import Kube
 from graders.paths import REPOSITORY
 from graders.progress import Silent, Task
-from tests.unit.lab1_recording import reference
+from tests.unit.essay_record import COURSE, essay_record
 
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "COLUMNS": "60"}
 PROXIES = {
@@ -41,6 +41,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name not in (*without, "PYTHONUTF8")}
     environment |= {"PYTHONPATH": str(REPOSITORY), "KUBEPROOF_STATE": str(folder / "state"), **more}
     environment["KUBEPROOF"] = f"{sys.executable} -m graders"
+    environment["COURSE"] = str(COURSE)
     return subprocess.run(
         ["bash", "-c", code], cwd=folder, env=environment,
         capture_output=True, encoding="utf-8", timeout=120, check=False,
@@ -49,15 +50,11 @@ def run(
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A recorded run of somebody whose name ASCII has no letters for."""
-    folder = reference().store(tmp_path / "bundle").folder
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["submission"]["learner_id"] = NAME
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
+    """A recorded essay of somebody whose name ASCII has no letters for."""
+    return essay_record(tmp_path / "bundle", learner=NAME)
 
 
-GOOD = "exec $KUBEPROOF judge bundle --only quiet --out out"
+GOOD = "exec $KUBEPROOF --course $COURSE judge bundle --out out"
 BAD = {**PROXIES, **ASCII, "HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere", "TERM": "dumb"}
 
 

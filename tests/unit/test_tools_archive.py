@@ -170,7 +170,7 @@ def test_an_image_is_carried_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_learner_runtime_has_its_links_again(tmp_path: Path) -> None:
-    lock = tmp_path / "lock.txt"
+    lock = tmp_path / "learner-requirements.txt"
     lock.write_text("# nothing\n")
     runtime = ensure_runtime(Silent(), lock=lock)
     links = {path.name: path.readlink() for path in runtime.venv.rglob("*") if path.is_symlink()}

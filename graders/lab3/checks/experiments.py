@@ -36,7 +36,10 @@ def check_hypothesis(bundle: Bundle, facts: Facts) -> None:
         for each in record.tried():
             run = record.run_of(each, "hypothesis-healthy")
             told = {"healthy": met_before(run)}
-            if told["healthy"] is not True:
+            if told["healthy"] is None:
+                silent = f"{each.id}: its journal says nothing of a hypothesis; {_last_words(run.said)}"
+                found.miss(silent, hint="Give the hypothesis probes: without any it says nothing.")
+            elif not told["healthy"]:
                 found.miss(f"{each.id}: it does not hold of the healthy workload; {_last_words(run.said)}")
             for name, words in _SICK.items():
                 told[name] = met_before(record.run_of(each, f"hypothesis-{name}"))
