@@ -81,6 +81,10 @@ def pod(name: str, image: str, namespace: str = NAMESPACE) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec(image)}
 
 
+FAILED_AFTER_S = 10
+"""So long a Deployment of the grader's may stand still before its controller says so."""
+
+
 def deployment(name: str, image: str, namespace: str = NAMESPACE) -> Manifest:
     """A Deployment of one such pod."""
     return workload_of("Deployment", pod(name, image, namespace))
@@ -92,6 +96,9 @@ def workload_of(kind: str, made: Manifest) -> Manifest:
     whole = _workload(version, kind, made)
     if kind == "StatefulSet":
         whole["spec"]["serviceName"] = made["metadata"]["name"]
+    if kind == "Deployment":
+        # Where only its pods are denied, an engine that waits for its health learns that it has none.
+        whole["spec"]["progressDeadlineSeconds"] = FAILED_AFTER_S
     if kind == "Job":
         template = whole["spec"]["template"]
         template["spec"]["restartPolicy"] = "Never"
