@@ -219,10 +219,12 @@ class Lane:
             self.tell(f"{scenario}, {key}")
             t0a = self.now()
             plan.fault()
-            t0b = self.now()
+            t0b = since = self.now()
             if scenario not in WITHOUT_RESTORE:
                 self.wait_until(t0b + ALERT_AFTER_S)
                 restored = self.restore(scenario, key, t0b + patience_s - self.now()).code == 0
+                # What it did last may be what a recovery has to come after: W is watched from there on, too.
+                since = self.now()
             if restored:
                 plan.recovered()
                 until = t0b + patience_s + STABLE_S * self.setting.scale + _MARGIN_S
@@ -230,7 +232,7 @@ class Lane:
                 if self._quiet(t0b, t0b + patience_s, names):
                     turn.give()
                     self.ledger_look(f"{key}: restored")
-                stable = self.await_stable(until, *names, since=t0b, due=t0b + patience_s)
+                stable = self.await_stable(until, *names, since=since, due=t0b + patience_s)
             turn.give()
             drill = self._drill(plan, attempt, (t0a, t0b), facts)
             self.setting.recording.writer.add(drill)
