@@ -29,7 +29,7 @@ from tests.cluster.proxied import World
 pytestmark = [pytest.mark.cluster, needs(GATEKEEPER, KUSTOMIZE)]
 
 REFERENCE = Path(__file__).parents[2] / "solutions" / "lab2" / "reference-command"
-SPACE, REGISTRY = "judged", "127.0.0.1:5000"
+SPACE, REGISTRY = "judged-by-gatekeeper", "127.0.0.1:5000"
 IMAGE = f"{REGISTRY}/web@{digest_of('v1')}"
 WITHIN_S = 60.0
 TRIED = {each.case: each for each in breaking(REGISTRY, IMAGE, SPACE) if each.how == "create"}
