@@ -20,6 +20,7 @@ from graders.lab2.attempts import against_restricted, breaking, near_misses, uns
 from graders.lab2.block import ReleaseFile
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.images import digest_of, signatures
+from graders.lab2.pointers import holds
 from graders.lab2.preflight import BAD, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
@@ -161,3 +162,13 @@ def test_the_release_manager_releases_changes_and_takes_back(tmp_path: Path) -> 
         assert server.commits(REPOSITORY)[-1] == first
         assert len(server.commits(REPOSITORY)) == 5
         assert (manager.checkout() / "ci/run").stat().st_mode & 0o100
+
+
+def test_of_a_set_of_words_those_that_git_declares_have_to_be_back() -> None:
+    assert holds(["Audit", "Deny"], ["Deny"])
+    assert not holds(["Audit"], ["Deny"])
+    assert not holds(None, ["Deny"])
+    # Anything else is as it was, or is not back: an opened ingress has more in it, too.
+    assert not holds([{}, {"from": []}], [{"from": []}])
+    assert not holds(["Deny"], [])
+    assert not holds(4, 3)
