@@ -189,6 +189,11 @@ def two_at_once(run: Recording) -> None:
     found["object"]["spec"]["containers"][0]["image"] = "docker.io/library/nginx"
 
 
+def refused_for_a_mistake(run: Recording) -> None:
+    found = next(each for each in run["asked"] if each["name"].endswith("r4-node-port.yaml"))
+    found["message"] = 'Service "exposed" is invalid: spec.ports[0].port: Required value'
+
+
 def readable(run: Recording) -> None:
     run["exposures"].append({"t": run.mark("secrets", "arrived")["t"], "where": "a commit", "how": "base64"})
 
@@ -272,6 +277,7 @@ FLAWS = (
         "admitted",
     ),
     Flaw("policy-review", "two at once", two_at_once, "breaks R3 and nothing else"),
+    Flaw("policy-review", "a mistake", refused_for_a_mistake, "r4-node-port.yaml denied"),
     Flaw("secrets", "readable", readable, "a commit has it, base64"),
     Flaw("secrets", "all alike", all_alike, "different tokens: 1"),
     Flaw("netpol", "a policy less", one_policy_less, "prod: gateway → web:8080 gets through"),

@@ -99,7 +99,8 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase
     if case.patch is None:
         answer = kube.request("DELETE", case.path)
     else:
-        patch = {"spec": {"replicas": good + 1}} if case.name == "replicas" else case.patch
+        counted = good if case.name == "replicas" else None
+        patch = case.patch if counted is None else {"spec": {"replicas": counted + 1}}
         answer = kube.request("PATCH", case.path, body=patch, content_type=case.content_type)
     context.mark(
         "drifted", case=case.name, environment=environment, kind=case.kind, resource=case.resource,
