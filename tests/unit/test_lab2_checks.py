@@ -100,6 +100,12 @@ def somebody_else_repairs(run: Recording) -> None:
             event["user"] = "lab-drift" if event["t"] >= drifted["t"] else event["user"]
 
 
+def guarded_by_a_policy(run: Recording) -> None:
+    mark = run.mark("drift", "drifted", case="replicas", environment="prod")
+    said = "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'guard' denied request: no"
+    mark["data"] |= {"code": 422, "message": said}
+
+
 def stays_open(run: Recording) -> None:
     drifted = run.mark("drift", "drifted", case="network", environment="staging")
     name = drifted["data"]["object"]
@@ -242,6 +248,7 @@ FLAWS = (
     Flaw("race", "v6 overtakes", overtakes, "once it is ready in staging"),
     Flaw("steady", "a write in the window", writes_in_quiet, "patch deployments web/web by gitops on prod"),
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
+    Flaw("drift", "guarded", guarded_by_a_policy, "a policy lets nobody change it", ("drift-detected",)),
     Flaw("drift", "stays as it is", stays_open, "it never was"),
     Flaw("drift-detected", "not told of", untold, "a word on the hub about Namespace web"),
     Flaw("prune", "something else goes", over_prunes, "services web in dev untouched"),

@@ -9,6 +9,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
+from graders.lab2.denials import by_a_policy
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
     ADMISSION,
@@ -191,7 +192,7 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
             admitted = 200 <= each.code < 300
             good = "/pass/" in each.name
             word = "admitted" if good else "denied"
-            in_order = admitted if good else _denied(each) and _by_a_policy(each)
+            in_order = admitted if good else _denied(each) and by_a_policy(each.message)
             found.expect(in_order, f"{each.name} {word}", f"answer {each.code} {each.message[:200]}")
             if not good and isinstance(each.object, Mapping):
                 breaks = broken(each.object, registry, unsigned)
@@ -232,14 +233,6 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
 def _denied(each: Asked) -> bool:
     """Whether an attempt was refused, or could not be judged and was refused for that."""
     return each.code in _REFUSED or (each.code == _UNJUDGED and "failed calling webhook" in each.message)
-
-
-def _by_a_policy(each: Asked) -> bool:
-    """Whether it was a policy that refused it: an object with a mistake in it comes to none."""
-    return any(words in each.message for words in _SAID_BY_POLICIES)
-
-
-_SAID_BY_POLICIES = ("is forbidden", "denied the request", "denied request", "failed calling webhook")
 
 
 def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:

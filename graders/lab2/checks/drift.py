@@ -8,8 +8,9 @@ from typing import Any
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
-from graders.faults import InfraFault
+from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
+from graders.lab2.denials import by_a_policy
 from graders.lab2.deployments import digest_in
 from graders.lab2.names import DRIFT as TRACK
 from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
@@ -136,6 +137,12 @@ def _drifted(story: FleetRecord) -> list[Mark]:
     story.need("drifted")
     for mark in story.all("drifted"):
         if not 200 <= int(mark.data["code"]) < 300:
+            if by_a_policy(str(mark.data["message"])):
+                raise Unmet(
+                    f"{_what(mark)} changed by an administrator, and put back",
+                    f"a policy lets nobody change it: {mark.data['message'][:300]}",
+                    hint="Let policies deny what breaks a rule; what else is changed the engine puts back.",
+                )
             raise InfraFault(f"{_what(mark)} could not be changed: {mark.data['message']}")
     return story.all("drifted")
 
