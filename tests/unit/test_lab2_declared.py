@@ -34,6 +34,12 @@ class TestDrift:
     def test_of_a_chart_that_only_its_application_renders_what_is_there_counts(self) -> None:
         assert drifts([], Namespace=[_LABELLED], Deployment=[_WEB]) == {"enforce-label", "replicas"}
 
+    def test_what_is_called_after_a_release_is_met_by_its_name_there(self) -> None:
+        rule = {"kind": "NetworkPolicy", "metadata": {"name": "web-deny"}, "spec": {"ingress": [{}]}}
+        there = {**rule, "metadata": {"name": "dev-deny"}}
+        found = cases_of(list(declared_or_there([rule], {"NetworkPolicy": [there]})))
+        assert [case.object for case in found] == ["dev-deny"]
+
     def test_a_field_that_the_environment_leaves_out_is_nobody_s(self) -> None:
         web = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {}}
         assert drifts([web], Deployment=[_WEB]) == set()

@@ -171,7 +171,7 @@ def check_rbac(bundle: Bundle, facts: Facts) -> None:
             found.expect(not each.allowed, "", f"on {each.cluster} it may {each}")
 
 
-@check("mesh", tracks=(PAPER,))
+@check("mesh", tracks=(PAPER,), hint="Deny by default in mesh/, then allow the two pairs by their accounts.")
 def check_mesh(bundle: Bundle) -> None:
     """Mutual TLS everywhere, two pairs that may talk, and a way in for other clusters of the mesh."""
     objects: Sequence[Mapping[str, Any]] = ()
@@ -187,7 +187,9 @@ def check_mesh(bundle: Bundle) -> None:
             found.miss(observed, expected)
 
 
-@check("posture", tracks=(PAPER,))
+@check(
+    "posture", tracks=(PAPER,), hint="One row for each control: a link to its file, and the id that shows it."
+)
 def check_posture(bundle: Bundle) -> None:
     """SECURITY.md says for each control where it is and what shows it, and what is left open."""
     files = {each.path: each.text for each in bundle.records(RepositoryFile)}

@@ -132,12 +132,14 @@ def _declared(context: FleetContext, environment: str) -> list[Mapping[str, Any]
     there = {
         kind: list(watches.objects(resource, namespace).values()) for kind, resource, namespace in _CHANGED
     }
-    policies: Sequence[Mapping[str, Any]] = stage.declared["policies"] or [
-        {"apiVersion": kind.api_version, "kind": kind.kind, **item}
+    kept = [
+        {"apiVersion": kind.api_version, **item, "kind": kind.kind}
         for kind in stage.kinds
         for item in watches.objects(kind.resource, NAMESPACE if kind.namespaced else "").values()
     ]
-    return [*declared_or_there(stage.declared[environment], there), *policies]
+    names = {(str(item["kind"]), str(item["metadata"]["name"])) for item in kept}
+    policies = [p for p in stage.declared["policies"] if (p.get("kind"), p["metadata"]["name"]) in names]
+    return [*declared_or_there(stage.declared[environment], there), *(policies or kept)]
 
 
 _CHANGED = (
@@ -151,8 +153,15 @@ def declared_or_there(
 ) -> Iterator[Mapping[str, Any]]:
     """What an environment renders to; of what it leaves to the engine's own objects, what there is of a kind.
 
-    A chart may render only with the values of its Application, and an Application may label the namespace.
+    A chart may render only with the values of its Application, its objects may be called after the release
+    that the Application makes of it, and an Application may label the namespace.
     """
+    names = {kind: {str(item["metadata"]["name"]) for item in items} for kind, items in there.items()}
+    rendered = [
+        item
+        for item in rendered
+        if str(item.get("kind")) not in names or item["metadata"]["name"] in names[str(item["kind"])]
+    ]
     yield from rendered
     kinds = {str(item.get("kind")) for item in rendered}
     labelled = any(item.get("kind") == "Namespace" and ENFORCE in _labels(item) for item in rendered)
