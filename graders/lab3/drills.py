@@ -27,8 +27,9 @@ from graders.lab3.names import (
     POD_KILL,
     WORKLOAD,
 )
-from graders.lab3.records import Drill, LedgerWrite, RestoredRecord, ScriptRun
-from graders.lab3.recovery.probes import SERVING
+from graders.lab3.records import Drill, ScriptRun
+from graders.recovery.probes import SERVING
+from graders.recovery.records import LedgerWrite, RestoredRecord
 
 LANE_OF = {
     POD_KILL: WORKLOAD,

@@ -8,7 +8,7 @@ from graders.judging import Facts, Findings
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import CONTROLLER_LOSS, LATE, NODE_LOSS, POD_KILL, RANDOM_PHASE, WITHOUT_RESTORE
 from graders.lab3.records import Drill
-from graders.lab3.recovery.intervals import Interval, TargetVerdict, decide
+from graders.recovery.intervals import Interval, TargetVerdict, decide
 
 _PHASES = (RANDOM_PHASE, LATE)
 _IN_WORDS = {

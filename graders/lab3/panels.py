@@ -13,9 +13,10 @@ from graders.faults import InfraFault, Unmet
 from graders.lab3.drills import LANE_OF
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import UNKNOWN, WORKLOAD
-from graders.lab3.records import Drill, ProbeSample
-from graders.lab3.recovery.intervals import Interval
-from graders.lab3.recovery.probes import ProbeSpec
+from graders.lab3.records import Drill
+from graders.recovery.intervals import Interval
+from graders.recovery.probes import ProbeSpec
+from graders.recovery.records import ProbeSample
 from graders.reports.panels import Panel, Row, Span, Tick, panels
 from graders.reports.text import one_line
 

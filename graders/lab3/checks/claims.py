@@ -20,7 +20,7 @@ from graders.lab3.names import (
 from graders.lab3.papers.evidence import DrillEvidence, drilled
 from graders.lab3.papers.files import Papers, unmet
 from graders.lab3.papers.report import ReportedRecovery, read_report
-from graders.lab3.recovery.intervals import Interval
+from graders.recovery.intervals import Interval
 
 _TOLERANCE_S = 0.2
 _FROM_BACKUP = (CONTROL_PLANE_LOSS, NAMESPACE_DELETED)

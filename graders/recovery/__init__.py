@@ -1,7 +1,8 @@
 """Measuring a recovery: RTO and RPO as intervals that hold the true value, or a reason why there is none.
 
-Everything here is a pure function of records (`graders.lab3.records`): nothing probes, waits or writes.
+Everything here is a pure function of `records`: nothing probes, waits or writes, and no lab is known.
 
+    records      what probes, a processor's control and a ledger leave in a bundle
     probes       open-loop slots, and what counts as a failure
     intervals    an interval of seconds, censored or not, and what repeated ones say of a target
     sightings    what one probe saw of a fault: brackets, outage, RTO

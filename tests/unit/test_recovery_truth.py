@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graders.lab3.recovery.probes import CANARY, CAPACITY, SERVING, ProbeSpec
-from graders.lab3.recovery.rto import RecoveryMeasurement, measure_recovery
-from graders.lab3.recovery.sightings import Episode, Sighting, sight
-from tests.unit.lab3_outages import Machine, Outages, Stretch, bracketed, controlled, probed
+from graders.recovery.probes import CANARY, CAPACITY, SERVING, ProbeSpec
+from graders.recovery.rto import RecoveryMeasurement, measure_recovery
+from graders.recovery.sightings import Episode, Sighting, sight
+from tests.unit.outages import Machine, Outages, Stretch, bracketed, controlled, probed
 
 CASES = 10_000
 SEED = 20_300_101

@@ -11,9 +11,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graders.lab3.records import ProbeSample
-from graders.lab3.recovery.intervals import Interval
-from graders.lab3.recovery.probes import ProbeSpec
+from graders.recovery.intervals import Interval
+from graders.recovery.probes import ProbeSpec
+from graders.recovery.records import ProbeSample
 
 CLOCK_ERROR_S = 1e-6
 """Times of a run are rounded to the microsecond."""

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.records import Record
-from graders.lab3.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
-from graders.lab3.recovery.intervals import NOTHING, Interval, TargetVerdict, decide, largest
-from graders.lab3.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec, Slots
-from graders.lab3.recovery.rto import RecoveryMeasurement, measure_recovery
-from graders.lab3.recovery.sightings import Episode, Injection, RunbookAct, Sighting, sight
-from tests.unit.lab3_outages import Machine, Outages, Stretch, controlled, probed
+from graders.recovery.intervals import NOTHING, Interval, TargetVerdict, decide, largest
+from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec, Slots
+from graders.recovery.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
+from graders.recovery.rto import RecoveryMeasurement, measure_recovery
+from graders.recovery.sightings import Episode, Injection, RunbookAct, Sighting, sight
+from tests.unit.outages import Machine, Outages, Stretch, controlled, probed
 from tests.unit.synthetic_bundle import make_manifest
 
 FAULT = 10.1

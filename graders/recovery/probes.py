@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from graders.lab3.records import ProbeSample
+from graders.recovery.records import ProbeSample
 
 
 @dataclass(frozen=True)

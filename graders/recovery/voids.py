@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from graders.lab3.records import ProbeSample, StarvationSample
-from graders.lab3.recovery.probes import ProbeSpec, Slots
+from graders.recovery.probes import ProbeSpec, Slots
+from graders.recovery.records import ProbeSample, StarvationSample
 
 CONTROL_EVERY_S = 0.5
 CONTROL_LATE_S = 0.3

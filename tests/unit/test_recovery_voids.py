@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graders.lab3.records import ProbeSample, StarvationSample
-from graders.lab3.recovery.probes import CANARY, SERVING, ProbeSpec
-from graders.lab3.recovery.rto import RecoveryMeasurement, measure_recovery
-from graders.lab3.recovery.sightings import Episode, Injection
-from graders.lab3.recovery.voids import stalled, starved
-from tests.unit.lab3_outages import Machine, Outages, Stretch, controlled, probed
+from graders.recovery.probes import CANARY, SERVING, ProbeSpec
+from graders.recovery.records import ProbeSample, StarvationSample
+from graders.recovery.rto import RecoveryMeasurement, measure_recovery
+from graders.recovery.sightings import Episode, Injection
+from graders.recovery.voids import stalled, starved
+from tests.unit.outages import Machine, Outages, Stretch, controlled, probed
 
 FAULT, BACK, UNTIL = 5.0, 12.0, 30.0
 TRUTH = Outages(FAULT, ((FAULT, BACK),))

@@ -10,9 +10,10 @@ import hashlib
 import hmac
 import json
 
-from graders.lab3.records import LedgerWrite, RestoredRecord
+from graders.recovery.records import LedgerWrite, RestoredRecord
 
 SALT = b"kubeproof/lab3-ledger/v1"
+"""As it was first written: under another one no recorded ledger is genuine any more."""
 SECRET_BYTES = 32
 
 

@@ -12,10 +12,10 @@ from enum import StrEnum
 from itertools import pairwise
 
 from graders.faults import InfraFault
-from graders.lab3.records import LedgerWrite, RestoredRecord
-from graders.lab3.recovery.intervals import NOTHING, Interval
-from graders.lab3.recovery.seals import genuine
-from graders.lab3.recovery.sightings import CLOCK_ERROR_S, Injection
+from graders.recovery.intervals import NOTHING, Interval
+from graders.recovery.records import LedgerWrite, RestoredRecord
+from graders.recovery.seals import genuine
+from graders.recovery.sightings import CLOCK_ERROR_S, Injection
 
 Place = tuple[str, str]
 """A record's object and the part of it."""

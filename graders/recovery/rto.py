@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from graders.lab3.records import ProbeSample, StarvationSample
-from graders.lab3.recovery.intervals import Interval, largest
-from graders.lab3.recovery.probes import ProbeSpec
-from graders.lab3.recovery.sightings import Episode, RunbookAct, Sighting, sight
-from graders.lab3.recovery.voids import stalled, starved
+from graders.recovery.intervals import Interval, largest
+from graders.recovery.probes import ProbeSpec
+from graders.recovery.records import ProbeSample, StarvationSample
+from graders.recovery.sightings import Episode, RunbookAct, Sighting, sight
+from graders.recovery.voids import stalled, starved
 
 Probes = Mapping[ProbeSpec, Sequence[ProbeSample]]
 """The samples of each probe that judges the fault."""

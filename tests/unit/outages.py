@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from graders.lab3.records import ProbeSample, StarvationSample
-from graders.lab3.recovery.probes import ProbeSpec, Slots
-from graders.lab3.recovery.sightings import Injection
-from graders.lab3.recovery.voids import CONTROL_EVERY_S
+from graders.recovery.probes import ProbeSpec, Slots
+from graders.recovery.records import ProbeSample, StarvationSample
+from graders.recovery.sightings import Injection
+from graders.recovery.voids import CONTROL_EVERY_S
 
 Stretch = tuple[float, float]
 """From when to when, the end not included."""
