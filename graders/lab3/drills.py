@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from graders.chaos.reading import journal_of as journal_in
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
 from graders.lab3.experimentrecord import ExperimentsRecord
-from graders.lab3.experimentrecord import journal_of as journal_in
 from graders.lab3.handin import Lab3Manifest
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import (

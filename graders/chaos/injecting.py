@@ -11,14 +11,12 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from graders.kube.client import ApiRefused, Kube
-from graders.kube.paths import resource_path
-from graders.lab3.experiments.asking import asked
-from graders.lab3.experiments.journal import ActionFailed, RunJournal
-from graders.lab3.experiments.nodes import NodeFaults
-from graders.lab3.experiments.pauses import Overdue, Pauses
-from graders.lab3.experiments.selections import Pod, PodSelection
-from graders.lab3.experiments.steps import (
+from graders.chaos.asking import asked
+from graders.chaos.journal import ActionFailed, RunJournal
+from graders.chaos.nodes import NodeFaults
+from graders.chaos.pauses import Overdue, Pauses
+from graders.chaos.selections import Pod, PodSelection
+from graders.chaos.steps import (
     ChaosStep,
     DrainNode,
     FailPods,
@@ -28,6 +26,8 @@ from graders.lab3.experiments.steps import (
     SideBySide,
     TaintNode,
 )
+from graders.kube.client import ApiRefused, Kube
+from graders.kube.paths import resource_path
 
 _IMAGE = "pause"
 """What Chaos Mesh puts in the place of a failing pod's images."""

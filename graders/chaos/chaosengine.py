@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from graders.chaos.durations import seconds_of
 from graders.documents import Strict, misfit
 from graders.documents.wording import quote
-from graders.lab3.experiments.durations import seconds_of
 
 
 def _duration(text: str) -> str:

@@ -6,36 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from graders.chaos.account import ChaosAccount
+from graders.chaos.records import ExperimentRun
+from graders.chaos.resources import ResourceRunner, read_resource
+from graders.chaos.spec import ChaosExperiment, ChaosKit, RunMode
+from graders.chaos.steps import NotRunHere
+from graders.chaos.toolkit import ToolkitRunner, expect_toolkit
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission
-from graders.kube.client import Kube
-from graders.lab3.experiments.account import account_of
-from graders.lab3.experiments.resources import ResourceRunner, read_resource
-from graders.lab3.experiments.steps import NotRunHere
-from graders.lab3.experiments.toolkit import ToolkitRunner, expect_toolkit
-from graders.lab3.experiments.way import Way
-from graders.lab3.handin import Experiment
-from graders.lab3.records import ExperimentRun
-from graders.lab3.world.scripts import Kit
 
 TOOLKIT = "chaostoolkit"
 
 
 class ExperimentRunner:
-    """Runs experiments against one cluster, as the experiments' ServiceAccount."""
+    """Runs experiments against one cluster, as `account`."""
 
     def __init__(
-        self, kit: Kit, recording: Recording, kube: Kube, cluster: str, dice: Random, scale: float
+        self,
+        kit: ChaosKit,
+        recording: Recording,
+        account: ChaosAccount,
+        cluster: str,
+        dice: Random,
+        scale: float,
     ) -> None:
-        account = account_of(kube, kit.submission.manifest.chaos.service_account)
-        self.user = account.user
         self._toolkit = ToolkitRunner(kit, recording, cluster, account)
         self._resources = ResourceRunner(kit, recording, cluster, account, dice, scale)
 
-    def run(self, experiment: Experiment, way: Way, timeout_s: float) -> ExperimentRun:
+    def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
         runner = self._toolkit if experiment.format == TOOLKIT else self._resources
-        return runner.run(experiment, way, timeout_s)
+        return runner.run(experiment, mode, timeout_s)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Runnable:
     unsupported: str = ""
 
 
-def runnable(root: Path, experiment: Experiment, service_account: str) -> Runnable:
+def runnable(root: Path, experiment: ChaosExperiment, service_account: str) -> Runnable:
     """Whether an experiment of a hand-in can be run."""
     try:
         if experiment.format == TOOLKIT:

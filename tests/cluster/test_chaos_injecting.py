@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 
-from graders.kube.client import Kube
-from graders.kube.paths import resource_path
-from graders.lab3.experiments.account import CHAOS, account_of
-from graders.lab3.experiments.injecting import Injector
-from graders.lab3.experiments.journal import ActionFailed, RunJournal
-from graders.lab3.experiments.pauses import Deleted, Overdue, Pauses
-from graders.lab3.experiments.selections import ALL, FIXED, PodSelection
-from graders.lab3.experiments.steps import (
+from graders.chaos.account import account_of
+from graders.chaos.injecting import Injector
+from graders.chaos.journal import ActionFailed, RunJournal
+from graders.chaos.pauses import Deleted, Overdue, Pauses
+from graders.chaos.selections import ALL, FIXED, PodSelection
+from graders.chaos.steps import (
     ChaosStep,
     DrainNode,
     FailPods,
@@ -29,11 +27,14 @@ from graders.lab3.experiments.steps import (
     Taint,
     TaintNode,
 )
+from graders.kube.client import Kube
+from graders.kube.paths import resource_path
 from graders.polling import NotYet, wait_for
 from tests.cluster.controlled import WITHIN_S, Controlled, controlled
 
 pytestmark = pytest.mark.cluster
 
+CHAOS = "chaos"
 PODS = resource_path("v1", "pods", namespace="serving")
 NODE = resource_path("v1", "nodes", name="node-a1")
 WHERE = "chaos.yaml:9"
@@ -257,7 +258,7 @@ def test_rbac_of_the_service_account_decides(kube: Kube, tmp_path: Path) -> None
     }
     for each in (account, role, binding):
         assert kube.apply(each).ok
-    runner = account_of(kube, "runner")
+    runner = account_of(kube, CHAOS, "runner")
     assert runner.user == "system:serviceaccount:chaos:runner"
     learner = runner.kube(tmp_path)
 

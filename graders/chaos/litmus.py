@@ -7,21 +7,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from graders.documents import Document, Location, parse
-from graders.documents.wording import quote
-from graders.faults import LocatedError
-from graders.kube.paths import resource_path
-from graders.lab3.experiments.chaosengine import ChaosEngineFile, EngineExperiment, ProbeBlock
-from graders.lab3.experiments.durations import seconds_of, whole_number
-from graders.lab3.experiments.probes import (
+from graders.chaos.chaosengine import ChaosEngineFile, EngineExperiment, ProbeBlock
+from graders.chaos.durations import seconds_of, whole_number
+from graders.chaos.probes import (
     MODES_OF,
     CommandProbe,
     Comparator,
     LitmusProbe,
     ObjectProbe,
 )
-from graders.lab3.experiments.selections import ALL, PERCENT_DOWN, PodSelection
-from graders.lab3.experiments.steps import (
+from graders.chaos.selections import ALL, PERCENT_DOWN, PodSelection
+from graders.chaos.steps import (
     ChaosStep,
     DrainNode,
     InTurn,
@@ -31,6 +27,10 @@ from graders.lab3.experiments.steps import (
     Taint,
     TaintNode,
 )
+from graders.documents import Document, Location, parse
+from graders.documents.wording import quote
+from graders.faults import LocatedError
+from graders.kube.paths import resource_path
 
 _DURATION, _INTERVAL, _PERCENTAGE = "TOTAL_CHAOS_DURATION", "CHAOS_INTERVAL", "PODS_AFFECTED_PERC"
 _PODS, _NODE, _FORCE, _TAINTS = "TARGET_PODS", "TARGET_NODE", "FORCE", "TAINTS"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from graders.chaos.commands import SandboxedCommands
+from graders.chaos.journal import Entry, probe_entry
+from graders.chaos.probes import CONTINUOUS, MODES_OF, CommandProbe, LitmusProbe, ObjectProbe
 from graders.faults import InfraFault
 from graders.kube.client import Kube
-from graders.lab3.experiments.commands import SandboxedCommands
-from graders.lab3.experiments.journal import Entry, probe_entry
-from graders.lab3.experiments.probes import CONTINUOUS, MODES_OF, CommandProbe, LitmusProbe, ObjectProbe
 
 ALONE = "alone"
 """A hypothesis without an experiment around it: all of it is asked for."""

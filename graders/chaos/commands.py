@@ -7,10 +7,11 @@ import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graders.chaos.account import API_DOOR, ChaosAccount
+from graders.chaos.spec import ChaosKit
 from graders.escapes import printed_text
 from graders.faults import BadSubmission
-from graders.lab3.experiments.account import API_DOOR, ChaosAccount
-from graders.lab3.world.scripts import Kit, address_of
+from graders.kube.addresses import server_address
 from graders.sandbox.protocol import ExitStatus, Mount, SandboxedProcess, SandboxSpec, View
 from graders.sandbox.relay import relayed
 from graders.scenario.learner import sandbox_spec
@@ -34,7 +35,7 @@ class EndedCommand:
 class SandboxedCommands:
     """Runs commands of a hypothesis; any thread may."""
 
-    def __init__(self, kit: Kit, account: ChaosAccount, name: str, scratch: Path) -> None:
+    def __init__(self, kit: ChaosKit, account: ChaosAccount, name: str, scratch: Path) -> None:
         self._kit = kit
         self._account = account
         self._name = name
@@ -54,7 +55,7 @@ class SandboxedCommands:
         except BadSubmission as error:
             return EndedCommand(None, f"cannot be started: {error.problem}", "", "")
         with process:
-            with relayed(process.doors[API_DOOR], address_of(self._account.server)):
+            with relayed(process.doors[API_DOOR], server_address(self._account.server)):
                 status = _wait(process, timeout_s, stop)
                 stopped = status is None
                 status = status or process.stop()
@@ -65,13 +66,13 @@ class SandboxedCommands:
 
     def _spec(self, name: str, command: tuple[str, ...]) -> SandboxSpec:
         kit = self._kit
-        base = sandbox_spec(kit.submission.root, kit.runtime, name, self._scratch, command, kit.tool_limits)
+        base = sandbox_spec(kit.submission, kit.runtime, name, self._scratch, command, kit.limits)
         return replace(
             base,
             environment=self._environment,
             files=self._account.files,
             doors=(API_DOOR,),
-            mounts=(*base.mounts, Mount(_PROGRAMS, kit.programs())),
+            mounts=(*base.mounts, Mount(_PROGRAMS, kit.programs)),
         )
 
     def _environment(self, view: View) -> dict[str, str]:

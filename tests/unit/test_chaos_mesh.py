@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from graders.documents import Document, load_document
-from graders.faults import BadSubmission
-from graders.lab3.experiments.chaosmesh import read_chaos_mesh
-from graders.lab3.experiments.durations import seconds_of
-from graders.lab3.experiments.selections import (
+from graders.chaos.chaosmesh import read_chaos_mesh
+from graders.chaos.durations import seconds_of
+from graders.chaos.selections import (
     ALL,
     FIXED,
     ONE,
@@ -21,7 +19,9 @@ from graders.lab3.experiments.selections import (
     PodSelection,
     label_query,
 )
-from graders.lab3.experiments.steps import FailPods, InTurn, KillPods, NotRunHere, Pause, SideBySide
+from graders.chaos.steps import FailPods, InTurn, KillPods, NotRunHere, Pause, SideBySide
+from graders.documents import Document, load_document
+from graders.faults import BadSubmission
 
 POD_KILL = """\
 apiVersion: chaos-mesh.org/v1alpha1

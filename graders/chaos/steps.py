@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graders.lab3.experiments.selections import PodSelection
+from graders.chaos.selections import PodSelection
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,21 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from graders.chaos.account import ChaosAccount
+from graders.chaos.chaosmesh import read_chaos_mesh
+from graders.chaos.commands import SandboxedCommands
+from graders.chaos.hypotheses import ALONE, CommandHypothesis, Hypothesis, ProbesHypothesis
+from graders.chaos.injecting import Injector
+from graders.chaos.journal import ActionFailed, RunJournal
+from graders.chaos.litmus import read_litmus
+from graders.chaos.pauses import Deleted, Overdue, Pauses
+from graders.chaos.probes import LitmusProbe
+from graders.chaos.records import ExperimentRun
+from graders.chaos.spec import ChaosExperiment, ChaosKit, RunMode
+from graders.chaos.steps import ChaosStep
 from graders.documents import load_document
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
-from graders.lab3.experiments.account import ChaosAccount
-from graders.lab3.experiments.chaosmesh import read_chaos_mesh
-from graders.lab3.experiments.commands import SandboxedCommands
-from graders.lab3.experiments.hypotheses import ALONE, CommandHypothesis, Hypothesis, ProbesHypothesis
-from graders.lab3.experiments.injecting import Injector
-from graders.lab3.experiments.journal import ActionFailed, RunJournal
-from graders.lab3.experiments.litmus import read_litmus
-from graders.lab3.experiments.pauses import Deleted, Overdue, Pauses
-from graders.lab3.experiments.probes import LitmusProbe
-from graders.lab3.experiments.steps import ChaosStep
-from graders.lab3.experiments.way import Way
-from graders.lab3.handin import Experiment
-from graders.lab3.records import ExperimentRun
-from graders.lab3.world.scripts import Kit
 
 WATCHED_S = 3.0
 """For how long a resource is left after it has done what it asks for."""
@@ -46,7 +44,7 @@ class ChaosResource:
     probes: tuple[LitmusProbe, ...] = ()
 
 
-def read_resource(root: Path, experiment: Experiment, service_account: str) -> ChaosResource:
+def read_resource(root: Path, experiment: ChaosExperiment, service_account: str) -> ChaosResource:
     """The custom resource in an experiment's file.
 
     Raises:
@@ -63,7 +61,13 @@ class ResourceRunner:
     """Executes custom resources on one cluster."""
 
     def __init__(
-        self, kit: Kit, recording: Recording, cluster: str, account: ChaosAccount, dice: Random, scale: float
+        self,
+        kit: ChaosKit,
+        recording: Recording,
+        cluster: str,
+        account: ChaosAccount,
+        dice: Random,
+        scale: float,
     ) -> None:
         self._kit = kit
         self._recording = recording
@@ -76,17 +80,17 @@ class ResourceRunner:
         self._scratch.mkdir(parents=True)
         self._kube = account.kube(self._scratch)
 
-    def run(self, experiment: Experiment, way: Way, timeout_s: float) -> ExperimentRun:
+    def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
         self._number += 1
         name = f"{experiment.format}-{experiment.id}-{self._number}"
         said: list[str] = []
-        resource = read_resource(self._kit.submission.root, experiment, self._account.name)
+        resource = read_resource(self._kit.submission, experiment, self._account.name)
         journal = RunJournal(resource.data, f"kubeproof/{experiment.format}", said.append)
-        pauses = Pauses(self._recording.clock.now, timeout_s, abort=way.aborted)
+        pauses = Pauses(self._recording.clock.now, timeout_s, abort=mode.aborted)
         commands = SandboxedCommands(self._kit, self._account, name, self._scratch)
-        life = _Life(resource, self._hypothesis(experiment, resource, commands), journal, pauses, way)
-        injector = Injector(self._kube, journal, pauses, self._dice, dry=way.dry)
+        life = _Life(resource, self._hypothesis(experiment, resource, commands), journal, pauses, mode)
+        injector = Injector(self._kube, journal, pauses, self._dice, dry=mode.dry)
         t = self._recording.clock.now()
         # Whatever waits, for itself or for a probe, waits no longer than this.
         timer = threading.Timer(timeout_s, pauses.delete)
@@ -103,7 +107,7 @@ class ResourceRunner:
             t=t,
             t_end=t_end,
             experiment=experiment.id,
-            purpose=way.purpose,
+            purpose=mode.purpose,
             code=None if late else int(status == "aborted"),
             how=f"was stopped after {t_end - t:.1f} s" if late else f"ended: {status}",
             journal=journal.text("interrupted" if late else status),
@@ -115,7 +119,7 @@ class ResourceRunner:
         return run
 
     def _hypothesis(
-        self, experiment: Experiment, resource: ChaosResource, commands: SandboxedCommands
+        self, experiment: ChaosExperiment, resource: ChaosResource, commands: SandboxedCommands
     ) -> Hypothesis:
         if experiment.format == "chaosmesh":
             return CommandHypothesis(commands, experiment.hypothesis, self._scale)
@@ -133,11 +137,11 @@ class _Life:
     hypothesis: Hypothesis
     journal: RunJournal
     pauses: Pauses
-    way: Way
+    mode: RunMode
 
     def live(self, injector: Injector) -> str:
         """All of it; how it ended: completed, failed, aborted or late."""
-        if self.way.bare:
+        if self.mode.bare:
             return "completed" if self._met("before", ALONE) else "failed"
         if not self._met("before"):
             return "failed"
@@ -145,7 +149,7 @@ class _Life:
         with self._asked_meanwhile():
             try:
                 injector.do(self.resource.step)
-                if not self.way.dry:
+                if not self.mode.dry:
                     self.pauses.wait(WATCHED_S)
             except ActionFailed:
                 status = "failed"
@@ -162,7 +166,7 @@ class _Life:
     @contextmanager
     def _asked_meanwhile(self) -> Iterator[None]:
         """The hypothesis is asked again and again while the block runs."""
-        every_s = self.hypothesis.every_s if self.way.continuous else None
+        every_s = self.hypothesis.every_s if self.mode.continuous else None
         if every_s is None:
             yield
             return

@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from graders.documents import Document, Location
-from graders.documents.wording import quote
-from graders.faults import LocatedError
-from graders.lab3.experiments.crds import expect_kind
-from graders.lab3.experiments.durations import seconds_of, whole_number
-from graders.lab3.experiments.selections import ALL, FIXED, ONE, PERCENT, PodSelection, label_query
-from graders.lab3.experiments.steps import (
+from graders.chaos.crds import expect_kind
+from graders.chaos.durations import seconds_of, whole_number
+from graders.chaos.selections import ALL, FIXED, ONE, PERCENT, PodSelection, label_query
+from graders.chaos.steps import (
     ChaosStep,
     FailPods,
     InTurn,
@@ -23,6 +20,9 @@ from graders.lab3.experiments.steps import (
     Pause,
     SideBySide,
 )
+from graders.documents import Document, Location
+from graders.documents.wording import quote
+from graders.faults import LocatedError
 
 _NAMED = re.compile(r"@(yearly|annually|monthly|weekly|daily|midnight|hourly)")
 _FIELD = re.compile(r"[\d*?/,A-Za-z-]+")

@@ -10,8 +10,6 @@ from graders.kube.client import Kube
 from graders.kube.paths import resource_path
 from graders.sandbox.protocol import View
 
-CHAOS = "chaos"
-"""The namespace of the experiments' ServiceAccount."""
 API_DOOR = "api"
 
 
@@ -19,6 +17,7 @@ API_DOOR = "api"
 class ChaosAccount:
     """A ServiceAccount at one API server, by a token."""
 
+    namespace: str
     name: str
     token: str
     server: str
@@ -27,7 +26,7 @@ class ChaosAccount:
     @property
     def user(self) -> str:
         """What the audit log calls it."""
-        return f"system:serviceaccount:{CHAOS}:{self.name}"
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
 
     def files(self, view: View) -> dict[str, bytes]:
         """Its kubeconfig, for a sandbox with the door `api`."""
@@ -44,13 +43,13 @@ class ChaosAccount:
         return token_kubeconfig(server, self.ca, self.token, "default")
 
 
-def account_of(kube: Kube, name: str) -> ChaosAccount:
+def account_of(kube: Kube, namespace: str, name: str) -> ChaosAccount:
     """The ServiceAccount of that name, with a token of its own.
 
     Raises:
         ApiRefused: there is none.
     """
-    path = resource_path("v1", "serviceaccounts", namespace=CHAOS, name=name, subresource="token")
+    path = resource_path("v1", "serviceaccounts", namespace=namespace, name=name, subresource="token")
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = str(kube.create(path, body)["status"]["token"])
-    return ChaosAccount(name, token, kube.server, kube.ca_certificate())
+    return ChaosAccount(namespace, name, token, kube.server, kube.ca_certificate())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from graders.chaos.journal import ActionFailed
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
-from graders.lab3.experiments.journal import ActionFailed
 
 T = TypeVar("T")
 

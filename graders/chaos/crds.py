@@ -17,7 +17,7 @@ from graders.documents import Document, Location
 from graders.documents.wording import dotted, inside, quote, show
 
 API_VERSION = "chaos-mesh.org/v1alpha1"
-_CRDS = Path(__file__).parents[1] / "config" / "chaos-mesh-crds.json.gz"
+_CRDS = Path(__file__).with_name("chaos-mesh-crds.json.gz")
 _METADATA = {
     "type": "object",
     "required": ["name"],

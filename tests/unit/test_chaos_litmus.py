@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from graders.chaos.litmus import read_litmus
+from graders.chaos.probes import CommandProbe, Comparator, ObjectProbe
+from graders.chaos.selections import ALL, PERCENT_DOWN
+from graders.chaos.steps import DrainNode, InTurn, KillPods, NotRunHere, Pause, Taint, TaintNode
 from graders.documents import Document, load_document
 from graders.faults import BadSubmission
-from graders.lab3.experiments.litmus import read_litmus
-from graders.lab3.experiments.probes import CommandProbe, Comparator, ObjectProbe
-from graders.lab3.experiments.selections import ALL, PERCENT_DOWN
-from graders.lab3.experiments.steps import DrainNode, InTurn, KillPods, NotRunHere, Pause, Taint, TaintNode
 
 ENGINE = """\
 apiVersion: litmuschaos.io/v1alpha1

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graders.chaos.asking import asked
+from graders.chaos.journal import ActionFailed, RunJournal
+from graders.chaos.pauses import Pauses
+from graders.chaos.selections import Pod
+from graders.chaos.steps import DrainNode, TaintNode
 from graders.kube.client import MERGE_PATCH, ApiRefused, Kube
 from graders.kube.paths import resource_path
-from graders.lab3.experiments.asking import asked
-from graders.lab3.experiments.journal import ActionFailed, RunJournal
-from graders.lab3.experiments.pauses import Pauses
-from graders.lab3.experiments.selections import Pod
-from graders.lab3.experiments.steps import DrainNode, TaintNode
 
 _PODS = resource_path("v1", "pods")
 _EVICTED_WITHIN_S = 20.0

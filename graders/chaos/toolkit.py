@@ -11,15 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from graders.chaos.account import API_DOOR, ChaosAccount
+from graders.chaos.records import ExperimentRun
+from graders.chaos.spec import ChaosExperiment, ChaosKit, RunMode
 from graders.documents import load_document
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission
-from graders.lab3.experiments.account import API_DOOR, ChaosAccount
-from graders.lab3.experiments.way import Way
-from graders.lab3.handin import Experiment
-from graders.lab3.records import ExperimentRun
-from graders.lab3.world.scripts import Kit, address_of
+from graders.kube.addresses import server_address
 from graders.sandbox.protocol import MIB, Mount, SandboxedProcess, View
 from graders.sandbox.relay import relayed
 from graders.scenario.learner import sandbox_spec
@@ -34,7 +33,7 @@ _LOOK_EVERY_S = 0.05
 class ToolkitRunner:
     """Runs experiments of Chaos Toolkit against one cluster."""
 
-    def __init__(self, kit: Kit, recording: Recording, cluster: str, account: ChaosAccount) -> None:
+    def __init__(self, kit: ChaosKit, recording: Recording, cluster: str, account: ChaosAccount) -> None:
         self._kit = kit
         self._recording = recording
         self._cluster = cluster
@@ -43,23 +42,21 @@ class ToolkitRunner:
         self._scratch = kit.folder / f"chaos-{cluster}"
         self._scratch.mkdir(parents=True)
 
-    def run(self, experiment: Experiment, way: Way, timeout_s: float) -> ExperimentRun:
+    def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
         self._number += 1
         name = f"chaos-{experiment.id}-{self._number}"
-        clock, chaos = self._recording.clock, self._kit.submission.manifest.chaos
+        clock, kit = self._recording.clock, self._kit
         file, mounts = experiment.file, [Mount(_JOURNALS, writable=True, size_bytes=_JOURNAL_BYTES)]
-        if way.bare:
+        if mode.bare:
             file = f"{_EMPTY}/experiment.json"
             mounts.append(Mount(_EMPTY, self._bare(experiment)))
-        settings = ("--settings", chaos.settings) if chaos.settings else ()
+        settings = ("--settings", kit.settings) if kit.settings else ()
         command = (
             "chaos", "--no-version-check", "--no-log-file", *settings,
-            "run", "--journal-path", f"{_JOURNALS}/journal.json", *_options(way), file,
+            "run", "--journal-path", f"{_JOURNALS}/journal.json", *_options(mode), file,
         )  # fmt: skip
-        spec = sandbox_spec(
-            self._kit.submission.root, self._kit.chaos, name, self._scratch, command, self._kit.tool_limits
-        )
+        spec = sandbox_spec(kit.submission, kit.toolkit, name, self._scratch, command, kit.limits)
         spec = replace(
             spec,
             environment=self._environment,
@@ -69,11 +66,11 @@ class ToolkitRunner:
         )
         t = clock.now()
         aborted: list[float] = []
-        with self._kit.sandbox.start(spec) as process:
-            with relayed(process.doors[API_DOOR], address_of(self._account.server)):
-                if way.first_write is not None:
+        with kit.sandbox.start(spec) as process:
+            with relayed(process.doors[API_DOOR], server_address(self._account.server)):
+                if mode.first_write is not None:
                     watching = threading.Thread(
-                        target=self._abort, args=(process, way.first_write, aborted), daemon=True
+                        target=self._abort, args=(process, mode.first_write, aborted), daemon=True
                     )
                     watching.start()
                 status = process.wait(timeout_s)
@@ -87,7 +84,7 @@ class ToolkitRunner:
             t=t,
             t_end=t_end,
             experiment=experiment.id,
-            purpose=way.purpose,
+            purpose=mode.purpose,
             code=None if stopped else status.code,
             how=f"was stopped after {t_end - t:.1f} s" if stopped else str(status),
             journal=journal,
@@ -116,9 +113,9 @@ class ToolkitRunner:
                 return
             waiting.wait(_LOOK_EVERY_S)
 
-    def _bare(self, experiment: Experiment) -> Path:
+    def _bare(self, experiment: ChaosExperiment) -> Path:
         """A folder with the experiment without all that it does."""
-        whole = _whole(self._kit.submission.root, experiment)
+        whole = _whole(self._kit.submission, experiment)
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         folder.chmod(0o755)
         file = folder / "experiment.json"
@@ -135,12 +132,12 @@ class ToolkitRunner:
             return ""
 
     def _environment(self, view: View) -> dict[str, str]:
-        chaos = self._kit.submission.manifest.chaos
-        paths = {"PYTHONPATH": f"{view.submission}/{chaos.pythonpath}"} if chaos.pythonpath else {}
+        within = self._kit.pythonpath
+        paths = {"PYTHONPATH": f"{view.submission}/{within}"} if within else {}
         return {"KUBECONFIG": f"{view.files}/kubeconfig", **paths}
 
 
-def expect_toolkit(root: Path, experiment: Experiment) -> None:
+def expect_toolkit(root: Path, experiment: ChaosExperiment) -> None:
     """See that an experiment can be run.
 
     Raises:
@@ -156,13 +153,13 @@ def expect_toolkit(root: Path, experiment: Experiment) -> None:
         )
 
 
-def _options(way: Way) -> tuple[str, ...]:
+def _options(mode: RunMode) -> tuple[str, ...]:
     """Of `chaos run`."""
-    dry = ("--dry", "actions") if way.dry else ()
-    return (*dry, *(("--hypothesis-strategy", "continuously") if way.continuous else ()))
+    dry = ("--dry", "actions") if mode.dry else ()
+    return (*dry, *(("--hypothesis-strategy", "continuously") if mode.continuous else ()))
 
 
-def _whole(root: Path, experiment: Experiment) -> Any:
+def _whole(root: Path, experiment: ChaosExperiment) -> Any:
     """What an experiment's file holds, read as strictly as all that was handed in.
 
     Raises:
