@@ -8,8 +8,8 @@ from typing import Any
 
 from graders.kube.client import JSON_PATCH, Kube
 from graders.kube.paths import resource_path
+from graders.kube.pointers import at_pointer, holds, json_pointer
 from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
-from graders.lab2.pointers import at_pointer, holds, json_pointer
 from graders.lab2.policykinds import POLICY_KINDS, PolicyKind, loosenings, namespace_of
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import base64
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from graders.clusters.certificates import Authority
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, await_ready
 from graders.ports import held_ports
-from graders.sandbox.relay import relayed
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "gatekeeper-system"
@@ -52,14 +51,27 @@ _NONSENSE = {
 """A template that Gatekeeper refuses: who gets its refusal knows that the API server reaches it."""
 
 
+Leading = Callable[[socket.socket, tuple[str, int]], AbstractContextManager[None]]
+"""Leads what knocks at a listener to a host and port, while its block runs."""
+
+
+@dataclass(frozen=True)
+class WebhookServing:
+    """How it serves: a folder with tls.crt and tls.key, the PEM of who issued them, and what leads to it."""
+
+    certificates: Path
+    authority: bytes
+    leading: Leading
+
+
 class Gatekeeper:
     """The webhook of one API server and what leads to it; its user there is an administrator."""
 
-    def __init__(self, service: Service, kube: Kube, ports: tuple[int, int], authority: bytes) -> None:
-        """`ports` are where it is asked, and where it serves; `authority` is PEM."""
+    def __init__(self, service: Service, kube: Kube, ports: tuple[int, int], serving: WebhookServing) -> None:
+        """`ports` are where it is asked, and where it serves."""
         self._service, self._kube = service, kube
         self._gate_port, self._port = ports
-        self._authority = authority
+        self._serving = serving
         self._gate = ExitStack()
 
     def furnish(self) -> None:
@@ -106,7 +118,7 @@ class Gatekeeper:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._gate_port))
         listener.listen(128)
-        self._gate.enter_context(relayed(listener, ("127.0.0.1", self._port)))
+        self._gate.enter_context(self._serving.leading(listener, ("127.0.0.1", self._port)))
 
     def _configuration(self) -> dict[str, Any]:
         """Its own webhook configuration, but that it fails closed and is not asked about noise."""
@@ -121,7 +133,7 @@ class Gatekeeper:
             "timeoutSeconds": _LONGEST_REVIEW_S,
         }
         operations, versions = ["CREATE", "UPDATE"], ["*"]
-        bundle = base64.b64encode(self._authority).decode()
+        bundle = base64.b64encode(self._serving.authority).decode()
         admit = {
             **shared,
             "name": "validation.gatekeeper.sh",
@@ -170,19 +182,17 @@ class Gatekeeper:
 
 @contextmanager
 def gatekeeper(
-    owner: OwnedFolder, folder: Path, kube: Kube, kubeconfig: Path, program: Path
+    owner: OwnedFolder, folder: Path, kube: Kube, kubeconfig: Path, program: Path, serving: WebhookServing
 ) -> Iterator[Gatekeeper]:
     """Gatekeeper for one API server, where it is who `kubeconfig` says, not started; it ends with the block.
 
     `kube` is an administrator's; `folder` is a new one for all it writes. It audits and mutates nothing.
     """
-    authority = Authority(folder, "gatekeeper")
-    identity = authority.server("tls")
     with held_ports(3) as (gate, port, health):
         at = "127.0.0.1"
         command: list[str | Path] = [
             program, "--kubeconfig", kubeconfig, f"--host={at}", f"--port={port}",
-            f"--cert-dir={identity.certificate.parent}", "--disable-cert-rotation",
+            f"--cert-dir={serving.certificates}", "--disable-cert-rotation",
             f"--health-addr={at}:{health}", "--operation=webhook", "--operation=status",
             "--operation=generate", f"--exempt-namespace={NAMESPACE}",
             # Nothing of a policy's goes over a network.
@@ -200,7 +210,7 @@ def gatekeeper(
 
         spec = ServiceSpec(folder.name, command, folder, log, environment, ready=ready)
         service = Service(spec, owner)
-        made = Gatekeeper(service, kube, (gate, port), authority.path.read_bytes())
+        made = Gatekeeper(service, kube, (gate, port), serving)
         with service, closing(made):
             yield made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ import pytest
 from graders.faults import BadSubmission
 from graders.kube.client import Answer
 from graders.lab2.fleet import SPOKE_WATCHES
-from graders.lab2.gatekeeper import Gatekeeper
 from graders.lab2.latewatches import LateWatches, check_late_kinds
 from graders.lab2.policyengines import POLICY_ENGINES, definitions_of, engines_named
 from graders.lab2.policykinds import kind_of, kinds_of, loosenings
 from graders.polling import NotYet, wait_for
+from graders.services.gatekeeper import Gatekeeper, WebhookServing
 
 
 def template(kind: str) -> dict[str, Any]:
@@ -92,7 +93,8 @@ def test_a_spoke_has_its_kinds_from_the_beginning() -> None:
 
 
 def test_its_webhook_fails_closed_and_leaves_the_system_alone() -> None:
-    made = Gatekeeper(None, None, (1234, 5678), b"PEM")._configuration()  # type: ignore[arg-type]
+    serving = WebhookServing(Path(), b"PEM", None)  # type: ignore[arg-type]
+    made = Gatekeeper(None, None, (1234, 5678), serving)._configuration()  # type: ignore[arg-type]
     assert {each["failurePolicy"] for each in made["webhooks"]} == {"Fail"}
     admit = made["webhooks"][0]
     assert admit["clientConfig"]["url"] == "https://127.0.0.1:1234/v1/admit"

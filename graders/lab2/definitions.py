@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_CONFIG = Path(__file__).resolve().parent.parent / "config"
+_CONFIG = Path(__file__).with_name("config")
 
 
 def packed_definitions(name: str) -> list[dict[str, Any]]:
