@@ -24,6 +24,9 @@ ELEMENTS = 2_000
 ROWS = 120
 """Rows of objects one panel shows."""
 
+COLOURS = ("created", "pending", "running", "restarting", "suspended", "complete", "failed", "other")
+"""Colours of spans, in the order of a legend; a state that is one of these words has its own."""
+
 LANES = ("create", "update", "patch", "delete", "status", "event")
 """Lanes of writes, top to bottom; `status` are writes of a status, `event` of Events."""
 
@@ -35,13 +38,18 @@ _PODS = "pods"
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time in one state; `states` holds more than one where conditions overlap."""
+    """A stretch of time in one state; `states` holds more than one where conditions overlap.
+
+    `colour` is one of `COLOURS` for a state that is called otherwise, `label` what stands in it instead.
+    """
 
     start: float
     end: float
     states: tuple[str, ...]
     title: str
     terminating: bool = False
+    colour: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,20 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Something that the learner claims, beside what was measured."""
+
+    about: str
+    claimed: str
+    measured: str
+
+
+@dataclass(frozen=True)
 class Panel:
-    """One track's picture; times in seconds of the run. `hidden` counts what the caps left out."""
+    """One picture of a track; times in seconds of the run. `hidden` counts what the caps left out.
+
+    `title` is its heading where a track has more than one picture.
+    """
 
     track: str
     status: str
@@ -79,6 +99,13 @@ class Panel:
     writes: tuple[Tick, ...]
     processes: tuple[Tick, ...]
     hidden: int = 0
+    title: str = ""
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """What it is called."""
+        return self.title or self.track
 
     @property
     def summary(self) -> str:
