@@ -120,10 +120,11 @@ def _evict_all(lane: Lane) -> None:
 
 
 def _lose_a_zone(lane: Lane) -> None:
-    plan = DrillPlan(
-        NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=lambda: _zone_back(lane) or _mended(lane)
-    )
-    lane.drill(plan)
+    def again() -> bool:
+        _zone_back(lane)
+        return _mended(lane)
+
+    lane.drill(DrillPlan(NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=again))
     _zone_back(lane)
     began = lane.now()
     lane.mark("zone-back", began=began, all_ready_s=_all_ready(lane, _BACK_S))
