@@ -15,8 +15,9 @@ from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.images import images
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE, WEB
 from graders.lab2.records import CommandRun, Push
-from graders.reports.panels import LANES, Panel, Row, Span, Tick, panels
+from graders.reports.panels import LANES, Panel, Row, Span, Tick
 from graders.reports.text import one_line
+from graders.reports.trackpanels import panels
 
 _MOST_WRITES, _MOST_MARKS = 400, 60
 _WRITERS = (ENGINE, DRIFTER, INTRUDER)

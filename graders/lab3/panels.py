@@ -21,8 +21,9 @@ from graders.lab3.papers.report import ReportedRecovery, read_report
 from graders.lab3.records import Drill, ProbeSample, ScriptRun
 from graders.lab3.recovery.intervals import Interval
 from graders.lab3.recovery.probes import ProbeSpec
-from graders.reports.panels import Comparison, Panel, Row, Span, Tick, panels
+from graders.reports.panels import Comparison, Panel, Row, Span, Tick
 from graders.reports.text import one_line
+from graders.reports.trackpanels import panels
 
 _LEAD_S, _TAIL_S = 3.0, 2.0
 _MOST_STEPS = 40

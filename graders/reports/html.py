@@ -22,9 +22,10 @@ from graders.model import GradeReport, Status
 from graders.reports.critical import Step, critical_path
 from graders.reports.disturbances import Told, explanations
 from graders.reports.overview import draw_overview
-from graders.reports.panels import Panel, panels_of
+from graders.reports.panels import Panel
 from graders.reports.text import one_line, points_text
 from graders.reports.timeline import draw, legend
+from graders.reports.trackpanels import panels_of
 from graders.reports.view import view_of
 
 

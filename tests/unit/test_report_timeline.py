@@ -9,8 +9,9 @@ import pytest
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Mark, WatchEvent
-from graders.reports.panels import ELEMENTS, ROWS, Panel, Row, Span, panels
+from graders.reports.panels import Panel, Row, Span
 from graders.reports.timeline import draw, legend
+from graders.reports.trackpanels import ELEMENTS, ROWS, panels
 from tests.unit.synthetic_bundle import Story, make_bundle, make_manifest
 
 
