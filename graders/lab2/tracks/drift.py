@@ -1,4 +1,4 @@
-"""Somebody changes on the spokes what Git declares, one thing after another, in all environments at once."""
+"""Somebody changes on the spokes what Git declares, a few things at a time, in all environments at once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from graders.scenario.fleet import LiveCluster
 
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
+AT_ONCE = (("replicas", "service", "enforce-label"), ("cpu-request", "network", "policy"))
+"""What is changed at the same time: never two things of one object, or a word about one would do for both."""
+
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -44,17 +47,22 @@ def drift(context: FleetContext) -> None:
     """Change, wait until all is as before, and change the next."""
     context.settle()
     drifters = {name: Kube(live.cluster.identities[DRIFTER]) for name, live in context.stage.spokes.items()}
-    for name, cases in _by_name(context).items():
+    cases = _by_name(context)
+    for names in AT_ONCE:
         done = [
-            _change(context, drifters[environment], environment, case) for environment, case in cases.items()
+            _change(context, drifters[environment], environment, case)
+            for name in names
+            for environment, case in cases.get(name, {}).items()
         ]
+        if not done:
+            continue
 
         def all_back(done: list[_Done] = done) -> None:
             for each in done:
                 each.back()
 
-        if not context.reached(f"{name} to be as Git says", all_back, context.promises.drift_s):
-            context.mark("undone", case=name)
+        if not context.reached(f"{', '.join(names)} to be as Git says", all_back, context.promises.drift_s):
+            context.mark("undone", cases=list(names))
             for each in done:
                 each.undo()
     context.settle("the fleet to settle after drift")
