@@ -112,7 +112,49 @@ def lost_early_ones(track: str, when: str) -> Callable[[Recording], None]:
     return mutate
 
 
+def run_of(recording: Recording, purpose: str, experiment: str) -> Record:
+    (found,) = (
+        each
+        for each in recording.parts["experimentruns"]
+        if (each["purpose"], each["experiment"]) == (purpose, experiment)
+    )
+    return found
+
+
+def requests_in(recording: Recording, run: Record) -> list[Record]:
+    return [
+        each
+        for each in recording.parts["audit"]
+        if ":chaos:" in each["user"] and run["t"] <= each["t"] <= run["t_end"]
+    ]
+
+
+def ends_of_pods_come_later(recording: Recording) -> None:
+    """What is killed is there for long after the experiment, and goes for another reason."""
+    run = run_of(recording, "whole", "pod-kill")
+    for each in recording.parts["objects"]:
+        going = each["type"] == "DELETED" or "deletionTimestamp" in each["object"]["metadata"]
+        if each["cluster"] == "experiments" and each["resource"] == "pods" and going and each["t"] > run["t"]:
+            each["t"] += run["t_end"] - run["t"] + 5.0
+    recording.parts["objects"].sort(key=lambda each: float(each["t"]))
+
+
+def pods_are_only_updated(recording: Recording) -> None:
+    for each in requests_in(recording, run_of(recording, "whole", "pod-kill")):
+        each["verb"] = each["verb"].replace("delete", "update")
+
+
+def acts_once_alone(recording: Recording) -> None:
+    run = run_of(recording, "aborted", "cordon")
+    for each in requests_in(recording, run):
+        recording.parts["audit"].remove(each)
+    run["aborted"] = None
+
+
 BLANKS = (
+    Blank("injects", "pods end long afterwards", ends_of_pods_come_later, "nothing in its scope was changed"),
+    Blank("injects", "pods are updated", pods_are_only_updated, "none kills pods"),
+    Blank("abort", "it acts once alone", acts_once_alone, "when it was to be aborted it changed nothing"),
     Blank("claims", "no recovery is claimed", claims_nothing, "nothing of a recovery from pod-kill"),
     Blank(
         "claims",

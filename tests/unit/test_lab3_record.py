@@ -24,7 +24,7 @@ CHAOS = "system:serviceaccount:chaos:chaos-runner"
 
 @dataclass(frozen=True)
 class Flaw:
-    """One change of the reference's record: `says` is in what the learner reads, `also` what else it costs."""
+    """One change of the reference's record: `says` is what the learner reads, `also` what else it costs."""
 
     check: str
     name: str

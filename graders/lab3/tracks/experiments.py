@@ -7,7 +7,7 @@ import threading
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
-from graders.lab3.experiments.baseline import baseline
+from graders.lab3.experiments.baseline import KEPT, baseline
 from graders.lab3.experiments.running import ExperimentRunner, Runnable, runnable
 from graders.lab3.experiments.states import PODS, States
 from graders.lab3.experiments.way import Way
@@ -46,7 +46,8 @@ def experiments(setting: LaneSetting) -> None:
     recording.mark(setting.track, "chaos", problem="", user=chaos.user)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
-    live.watches.follow("deployments", _DECOYS)
+    for version, plural in KEPT:
+        live.watches.follow(plural, resource_path(version, plural, namespace=SERVING))
     states = States(kube, setting.control, setting.scale)
     account = setting.wanted.chaos.service_account
     for experiment in setting.wanted.chaos.experiments:
