@@ -11,7 +11,7 @@ import urllib3
 
 from graders.faults import InfraFault
 from graders.kube.paths import resource_path
-from graders.lab3.names import CONTROLLER_LOSS, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
+from graders.lab3.names import CONTROLLER_LOSS, LEFT, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
 from graders.lab3.tracks.mitigation import mitigation
 from graders.lab3.tracks.phases import first_backups
 from graders.lab3.world.lane import DrillPlan, Lane
@@ -56,9 +56,24 @@ def _survive(lane: Lane, scenario: str, fault: Callable[[], object]) -> None:
 
 def _unseen(lane: Lane, phase: str, told: str, fault: Callable[[], object]) -> None:
     plan = DrillPlan(UNKNOWN, phase, fault, before=lambda: {"fault": told}, again=lambda: _mended(lane))
-    lane.drill(plan)
+    if not lane.drill(plan):
+        _look_at_what_is_left(lane, phase)
     if phase == "stopped":
         _mend(lane)
+
+
+def _look_at_what_is_left(lane: Lane, phase: str) -> None:
+    """Where a runbook gave up: what is lost by then is lost, whatever it says."""
+    _start_all(lane)
+    with lane.ledger.held():
+        lane.ledger_look(f"{phase}: {LEFT}")
+
+
+def _start_all(lane: Lane) -> None:
+    control = lane.setting.control
+    for name in control.components:
+        control.start(name)
+    control.wait_ready(60.0)
 
 
 def predictor_pods(lane: Lane) -> list[dict[str, Any]]:
@@ -212,10 +227,7 @@ def _mended(lane: Lane) -> bool:
 
 def _mend(lane: Lane) -> None:
     """What a runbook left broken is not the next drill's business."""
-    control = lane.setting.control
-    for name in control.components:
-        control.start(name)
-    control.wait_ready(60.0)
+    _start_all(lane)
     for manifest in lane.setting.manifests:
         lane.kube.apply(manifest.data)
     try:
