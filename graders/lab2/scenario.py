@@ -313,7 +313,7 @@ class _Scene:
                 hub=hub, spokes=spokes, setup=self.setup, engine=engine, manager=manager,
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
-                scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
+                scale=scale, recording=run.recording, renderer=self.renderer,
                 sops=self.tools.get("sops"), gitleaks=self.tools.get("gitleaks"), kinds=kinds,
                 controllers=controllers, promoter=promoter,
             )  # fmt: skip

@@ -22,6 +22,7 @@ from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.promoter import Promoter
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import Obstructed, ReleaseManager
+from graders.lab2.rendering import Renderer
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.trackmarks import TrackMarks
@@ -46,7 +47,7 @@ class Stage:
     """What Git declares for each environment, rendered, and under `policies` for all of them."""
     scale: float
     recording: Recording
-    kustomize: Path
+    renderer: Renderer
     kinds: tuple[PolicyKind, ...] = kinds_of(())
     """Of what kinds policies may be."""
     controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)

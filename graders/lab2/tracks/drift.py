@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,8 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase
     if case.patch is None:
         answer = kube.request("DELETE", case.path)
     else:
-        answer = kube.request("PATCH", case.path, body=case.patch, content_type=case.content_type)
+        patch = {"spec": {"replicas": good + 1}} if case.name == "replicas" else case.patch
+        answer = kube.request("PATCH", case.path, body=patch, content_type=case.content_type)
     context.mark(
         "drifted", case=case.name, environment=environment, kind=case.kind, resource=case.resource,
         namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
@@ -127,10 +128,49 @@ def _value(item: Mapping[str, Any], case: DriftCase) -> Any:
 def _by_name(context: FleetContext) -> dict[str, dict[str, DriftCase]]:
     found: dict[str, dict[str, DriftCase]] = {}
     for environment in ENVIRONMENTS:
-        declared = (*context.stage.declared[environment], *context.stage.declared["policies"])
-        for case in cases_of(declared, context.stage.kinds):
+        for case in cases_of(_declared(context, environment), context.stage.kinds):
             found.setdefault(case.name, {})[environment] = case
     return found
+
+
+def _declared(context: FleetContext, environment: str) -> list[Mapping[str, Any]]:
+    """What Git declares for an environment, wherever it does."""
+    stage, watches = context.stage, context.stage.spokes[environment].watches
+    there = {
+        kind: list(watches.objects(resource, namespace).values()) for kind, resource, namespace in _CHANGED
+    }
+    policies: Sequence[Mapping[str, Any]] = stage.declared["policies"] or [
+        {"apiVersion": kind.api_version, "kind": kind.kind, **item}
+        for kind in stage.kinds
+        for item in watches.objects(kind.resource, NAMESPACE if kind.namespaced else "").values()
+    ]
+    return [*declared_or_there(stage.declared[environment], there), *policies]
+
+
+_CHANGED = (
+    ("Namespace", "namespaces", ""), ("Deployment", "deployments", NAMESPACE),
+    ("Service", "services", NAMESPACE), ("NetworkPolicy", "networkpolicies", NAMESPACE),
+)  # fmt: skip
+
+
+def declared_or_there(
+    rendered: Sequence[Mapping[str, Any]], there: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Iterator[Mapping[str, Any]]:
+    """What an environment renders to; of what it leaves to the engine's own objects, what there is of a kind.
+
+    A chart may render only with the values of its Application, and an Application may label the namespace.
+    """
+    yield from rendered
+    kinds = {str(item.get("kind")) for item in rendered}
+    labelled = any(item.get("kind") == "Namespace" and ENFORCE in _labels(item) for item in rendered)
+    for kind, items in there.items():
+        for item in items:
+            if kind not in kinds or (kind == "Namespace" and not labelled and ENFORCE in _labels(item)):
+                yield {**item, "kind": kind}
+
+
+def _labels(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return item["metadata"].get("labels") or {}
 
 
 def cases_of(

@@ -8,11 +8,11 @@ import json
 import secrets as dice
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 from graders.lab2.leaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
+from graders.lab2.rendering import render
 from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
@@ -101,11 +101,8 @@ def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     )  # fmt: skip
     yield "a commit", history.stdout
     for environment in ENVIRONMENTS:
-        command: list[str | Path] = [stage.kustomize, "build", clone / "clusters" / environment]
-        yield (
-            f"what {environment} renders to",
-            subprocess.run(command, capture_output=True, check=False).stdout,
-        )
+        rendered = render(stage.renderer, clone, f"clusters/{environment}").objects
+        yield f"what {environment} renders to", json.dumps(rendered, ensure_ascii=False).encode()
     for resource in stage.setup.watches:
         for item in stage.hub.watches.everything(resource):
             yield f"{resource} {item['metadata']['name']} on the hub", json.dumps(item).encode()
