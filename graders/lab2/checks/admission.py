@@ -9,6 +9,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
+from graders.kube.pointers import at_pointer
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
     ADMISSION,
@@ -24,7 +25,6 @@ from graders.lab2.names import (
     REVIEW,
     WEB,
 )
-from graders.lab2.pointers import at_pointer
 from graders.lab2.reading import FleetRecord, policy_kinds
 from graders.lab2.records import Asked
 from graders.lab2.rulebook import RULES, broken

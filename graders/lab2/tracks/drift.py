@@ -107,7 +107,8 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase
     if case.patch is None:
         answer = kube.request("DELETE", case.path)
     else:
-        patch = {"spec": {"replicas": good + 1}} if case.name == "replicas" else case.patch
+        one_more = case.name == "replicas" and isinstance(good, int)
+        patch = {"spec": {"replicas": int(good or 0) + 1}} if one_more else case.patch
         answer = kube.request("PATCH", case.path, body=patch, content_type=case.content_type)
     context.mark(
         "drifted", case=case.name, environment=environment, kind=case.kind, resource=case.resource,
