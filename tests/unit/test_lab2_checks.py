@@ -389,9 +389,22 @@ def test_the_picture_has_a_row_for_each_version_in_each_environment(tmp_path: Pa
     assert {f"{where} {version}" for where in ("dev", "staging", "prod") for version in ("v1", "v2")} == set(
         rows
     )
-    assert [span.states for span in rows["dev v2"].spans][-1] == ("Running",)
+    assert [span.states for span in rows["dev v2"].spans][-1] == ("ready",)
     assert (
         rows["dev v2"].spans[-1].start < rows["staging v2"].spans[-1].start < rows["prod v2"].spans[-1].start
     )
     assert any(tick.label == "released v2" for tick in panels["promotion"].marks)
     assert all(tick.t <= panel.end for panel in panels.values() for tick in (*panel.marks, *panel.writes))
+
+
+def test_everything_that_drifts_has_its_turn_and_never_two_things_of_one_object(tmp_path: Path) -> None:
+    from graders.lab2.tracks.drift import AT_ONCE
+
+    objects: dict[str, set[tuple[str, str]]] = {}
+    for mark in reference().held(tmp_path / "bundle").marks:
+        if mark.name == "drifted":
+            objects.setdefault(mark.data["case"], set()).add((mark.data["kind"], mark.data["object"]))
+    assert sorted(objects) == sorted(name for names in AT_ONCE for name in names)
+    for names in AT_ONCE:
+        changed = [each for name in names for each in objects[name]]
+        assert len(changed) == len(set(changed))

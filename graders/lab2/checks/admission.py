@@ -9,7 +9,11 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
+<<<<<<< HEAD
 from graders.lab2.denials import by_a_policy
+=======
+from graders.kube.pointers import at_pointer
+>>>>>>> main
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
     ADMISSION,
@@ -25,7 +29,6 @@ from graders.lab2.names import (
     REVIEW,
     WEB,
 )
-from graders.lab2.pointers import at_pointer
 from graders.lab2.reading import FleetRecord, policy_kinds
 from graders.lab2.records import Asked
 from graders.lab2.rulebook import RULES, broken

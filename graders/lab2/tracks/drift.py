@@ -1,4 +1,4 @@
-"""Somebody changes on the spokes what Git declares, one thing after another, in all environments at once."""
+"""Somebody changes on the spokes what Git declares, a few things at a time, in all environments at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from graders.kube.client import JSON_PATCH, Kube
 from graders.kube.paths import resource_path
+from graders.kube.pointers import at_pointer, holds, json_pointer
 from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
-from graders.lab2.pointers import at_pointer, holds, json_pointer
 from graders.lab2.policykinds import POLICY_KINDS, PolicyKind, loosenings, namespace_of
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
@@ -17,6 +17,9 @@ from graders.scenario.fleet import LiveCluster
 
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
+AT_ONCE = (("replicas", "service", "enforce-label"), ("cpu-request", "network", "policy"))
+"""What is changed at the same time: never two things of one object, or a word about one would do for both."""
+
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -44,17 +47,22 @@ def drift(context: FleetContext) -> None:
     """Change, wait until all is as before, and change the next."""
     context.settle()
     drifters = {name: Kube(live.cluster.identities[DRIFTER]) for name, live in context.stage.spokes.items()}
-    for name, cases in _by_name(context).items():
+    cases = _by_name(context)
+    for names in AT_ONCE:
         done = [
-            _change(context, drifters[environment], environment, case) for environment, case in cases.items()
+            _change(context, drifters[environment], environment, case)
+            for name in names
+            for environment, case in cases.get(name, {}).items()
         ]
+        if not done:
+            continue
 
         def all_back(done: list[_Done] = done) -> None:
             for each in done:
                 each.back()
 
-        if not context.reached(f"{name} to be as Git says", all_back, context.promises.drift_s):
-            context.mark("undone", case=name)
+        if not context.reached(f"{', '.join(names)} to be as Git says", all_back, context.promises.drift_s):
+            context.mark("undone", cases=list(names))
             for each in done:
                 each.undo()
     context.settle("the fleet to settle after drift")
@@ -99,8 +107,8 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase
     if case.patch is None:
         answer = kube.request("DELETE", case.path)
     else:
-        counted = good if case.name == "replicas" else None
-        patch = case.patch if counted is None else {"spec": {"replicas": counted + 1}}
+        one_more = case.name == "replicas" and isinstance(good, int)
+        patch = {"spec": {"replicas": int(good or 0) + 1}} if one_more else case.patch
         answer = kube.request("PATCH", case.path, body=patch, content_type=case.content_type)
     context.mark(
         "drifted", case=case.name, environment=environment, kind=case.kind, resource=case.resource,

@@ -50,8 +50,9 @@ def replace_secrets(context: FleetContext) -> None:
 
     context.wait("the new tokens", arrived, context.promises.promote_s)
     context.mark("arrived")
-    _look_for(context, [*known, *fresh.values()])
-    _ask_gitleaks(context)
+    with context.in_git():
+        _look_for(context, [*known, *fresh.values()])
+        _ask_gitleaks(context)
     context.mark("end")
 
 
@@ -83,8 +84,7 @@ def _ask_gitleaks(context: FleetContext) -> None:
     stage = context.stage
     if stage.gitleaks is None:
         return
-    with context.in_git():
-        clone = stage.manager.checkout()
+    clone = stage.manager.checkout()
     report = clone.parent / "gitleaks.json"
     for leak in leaks(stage.gitleaks, clone, report, stage.manager.made[1:]):
         where = f"{leak.file[:200]}, line {leak.line}, in commit {leak.commit[:12]}"
@@ -93,8 +93,7 @@ def _ask_gitleaks(context: FleetContext) -> None:
 
 def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     stage = context.stage
-    with context.in_git():
-        clone = stage.manager.checkout()
+    clone = stage.manager.checkout()
     history = subprocess.run(
         ["git", "-C", clone, "log", "--all", "--patch", "--text", "--format=%H%n%B"],
         capture_output=True, check=True,
