@@ -9,11 +9,8 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
-<<<<<<< HEAD
-from graders.lab2.denials import by_a_policy
-=======
 from graders.kube.pointers import at_pointer
->>>>>>> main
+from graders.lab2.denials import by_a_policy
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
     ADMISSION,

@@ -10,11 +10,8 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
-<<<<<<< HEAD
-from graders.lab2.denials import by_a_policy
-=======
 from graders.kube.pointers import at_pointer, holds
->>>>>>> main
+from graders.lab2.denials import by_a_policy
 from graders.lab2.deployments import digest_in
 from graders.lab2.names import DRIFT as TRACK
 from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
