@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from graders.documents import load_document
+from graders.documents import Location, load_document
 from graders.faults import BadSubmission
 from graders.lab2.block import ReleaseFile
 from graders.lab2.names import ENVIRONMENTS
@@ -22,8 +23,22 @@ MANIFEST = "submission.yaml"
 _PLACEHOLDER = re.compile(r"\$\{(LAB_[A-Z_]+)\}")
 _PEM = re.compile(r"(?m)^([ \t]*)\$\{LAB_COSIGN_PUB\}[ \t]*$")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_READS = ("resources", "bases", "components")
-_REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@|^github\.com/|[?]ref=|\.git(/|$)")
+_READS = (
+    "resources",
+    "bases",
+    "components",
+    "crds",
+    "generators",
+    "transformers",
+    "validators",
+    "configurations",
+)
+_GENERATES = ("configMapGenerator", "secretGenerator")
+_REMOTE = re.compile(
+    r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@|^(github|gitlab|bitbucket)\.(com|org)/|[?]ref=|\.git(/|$)"
+)
+_FETCHED = re.compile(r"(^|=)[a-zA-Z][a-zA-Z0-9+.-]*://")
+_INFLATES = ("helmCharts", "helmChartInflationGenerator")
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,11 @@ def check_files(root: Path, release: ReleaseFile) -> None:
             f"the submission has {size_bytes} bytes, and {MOST_BYTES} may be in it", file=largest,
             fix="keep what is large out of the repository",
         )  # fmt: skip
+    if (root / KEY_FILE).is_dir() or (root / KEY_FILE).parent.is_file():
+        raise BadSubmission(
+            "is in the way of a file that the grader writes", file=KEY_FILE,
+            fix=f"remove it: {KEY_FILE} is the public key of the lab's signatures",
+        )  # fmt: skip
     for environment in ENVIRONMENTS:
         if not (root / "clusters" / environment).is_dir():
             raise BadSubmission(
@@ -104,15 +124,40 @@ def _check_kustomization(path: Path, shown: str) -> None:
     document = load_document(path, shown_as=shown)
     if not isinstance(document.data, dict):
         return
+    for location, entry in _read_by(document.data):
+        if _REMOTE.search(entry) if location[0] in _READS else _FETCHED.search(entry):
+            raise document.refusal(
+                f"{entry[:100]!r} is read from elsewhere, and there is no network",
+                location,
+                fix="copy it into the submission, and name it by its path",
+            )
+    for key in _INFLATES:
+        if document.data.get(key):
+            raise document.refusal(
+                f"{key} is not done here: no engine of the lab runs kustomize with charts",
+                (key,),
+                fix="write down what the chart renders to, or with Argo CD make the environment a chart",
+            )
+
+
+def _read_by(kustomization: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """What a kustomization reads that may be an address, and where it says so."""
     for key in _READS:
-        listed = document.data.get(key) or []
-        for at, entry in enumerate(listed if isinstance(listed, list) else []):
-            if isinstance(entry, str) and "\n" not in entry and _REMOTE.search(entry):
-                raise document.refusal(
-                    f"{entry[:100]!r} is read from elsewhere, and there is no network",
-                    (key, at),
-                    fix="copy it into the submission, and name it by its path",
-                )
+        for at, entry in enumerate(_listed(kustomization.get(key))):
+            if isinstance(entry, str) and "\n" not in entry:
+                yield (key, at), entry
+    for at, patch in enumerate(_listed(kustomization.get("patches"))):
+        if isinstance(patch, dict) and isinstance(patch.get("path"), str):
+            yield ("patches", at, "path"), patch["path"]
+    for key in _GENERATES:
+        for at, made in enumerate(_listed(kustomization.get(key))):
+            for nth, file in enumerate(_listed(made.get("files")) if isinstance(made, dict) else ()):
+                if isinstance(file, str):
+                    yield (key, at, "files", nth), file
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def filled(root: Path, values: Values) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault, KubeproofError
 from graders.lab2.block import ReleaseFile
-from graders.lab2.handin import placed
+from graders.lab2.handin import MANIFEST, placed
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.records import Commit
 from graders.services.gitserver import BRANCH, PUSHER, GitServer
@@ -19,6 +19,7 @@ from graders.services.gitserver import BRANCH, PUSHER, GitServer
 REPOSITORY = "fleet.git"
 NAME, ADDRESS = "Release Manager", "release-manager@lab.example"
 _TRIES = 5
+_FULL = "No space left"
 
 
 class Obstructed(KubeproofError):
@@ -52,7 +53,11 @@ class ReleaseManager:
     def begin(
         self, files: Mapping[str, bytes], release: ReleaseFile, executables: Collection[str] = ()
     ) -> str:
-        """Make the first commit of the branch, with v1 released; gives it."""
+        """Make the first commit of the branch, with v1 released; gives it.
+
+        Raises:
+            BadSubmission: git does not take it, for a name or an attribute in it.
+        """
         self._clone.mkdir()
         self._git("init", "--quiet", f"--initial-branch={BRANCH}", ".")
         self._git("remote", "add", "origin", str(self._bare))
@@ -61,7 +66,16 @@ class ReleaseManager:
             self._write(path, content)
             if path in executables:
                 (self._clone / path).chmod(0o755)
-        self._commit("Begin the fleet with v1")
+        try:
+            self._commit("Begin the fleet with v1")
+        except InfraFault as error:
+            if _FULL in str(error):
+                raise
+            named = next((path for path in whole if f"'{path}'" in str(error)), MANIFEST)
+            raise BadSubmission(
+                f"git takes the submission into no repository: {' '.join(str(error).split())}", file=named,
+                fix="rename or remove what it names",
+            ) from error  # fmt: skip
         self._push()
         self.last_release = self._note("Begin the fleet with v1", "v1", *whole)
         return self.last_release

@@ -47,7 +47,7 @@ from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.promoter import Promoter, PromotionCommand
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
-from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
+from graders.lab2.rendering import POLICIES, Rendered, Renderer, folders, render
 from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
@@ -209,13 +209,13 @@ class _Scene:
         checkout = manager.checkout()
         began = run.recording.clock.now()
         declared = paper(run.recording, checkout, self.renderer)
-        for name in ENVIRONMENTS:
-            folder, error = f"clusters/{name}", declared[name].error
-            if error and not (checkout / folder / "Chart.yaml").is_file():
+        for name, folder in folders(checkout).items():
+            out = declared[name]
+            hopeless = name in ENVIRONMENTS and not (checkout / folder / "Chart.yaml").is_file()
+            if out.excessive or (out.error and hopeless):
+                tool = "helm template" if (checkout / folder / "Chart.yaml").is_file() else "kustomize build"
                 raise BadSubmission(
-                    f"it does not render: {error}",
-                    file=folder,
-                    fix=f"run kustomize build {folder}, and mend it",
+                    f"it does not render: {out.error}", file=folder, fix=f"run {tool} {folder}, and mend it"
                 )
         policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
         check_policies(policies, named)
@@ -290,7 +290,7 @@ class _Scene:
             spokes = dict(zip(ENVIRONMENTS, others, strict=True))
             scale = calibrate(spokes["dev"].kube, "default")
             for environment, live in spokes.items():
-                furnish_spoke(live, access[environment], kinds)
+                furnish_spoke(live, access[environment], kinds, checkout)
             furnish_hub(hub, self.setup, list(spokes.values()), checkout)
             controllers = running.enter_context(policy_controllers(engines, spokes, self.owner, run.progress))
             running.enter_context(LateWatches(spokes, kinds))

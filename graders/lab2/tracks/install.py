@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graders.faults import BadSubmission
 from graders.kube.paths import resource_path
 from graders.lab2.deployments import is_ready
 from graders.lab2.images import digest_of
-from graders.lab2.manifests import engine_namespace
-from graders.lab2.names import CACHE, ENVIRONMENTS, HUB, NAMESPACE, SERVING
+from graders.lab2.manifests import HUB_FOLDER, engine_namespace, refused
+from graders.lab2.names import CACHE, ENVIRONMENTS, NAMESPACE, SERVING
 from graders.lab2.policykinds import kind_of, namespace_of
 from graders.lab2.sealing import NAME as TOKEN
 from graders.lab2.stage import FleetContext
@@ -32,10 +31,7 @@ def install(context: FleetContext) -> None:
         metadata: dict[str, Any] = {"namespace": namespace, **item["metadata"]}
         answer = stage.hub.kube.apply({**item, "metadata": metadata})
         if not answer.ok:
-            raise BadSubmission(
-                f"the hub refuses {item['kind']} {metadata.get('name')}: {answer.message}",
-                file=HUB, fix="mend what it says",
-            )  # fmt: skip
+            raise refused(stage.manager.checkout(), HUB_FOLDER, item, "the hub", answer.message)
     limit_s, began = context.promises.promote_s + INSTALLED_WITHIN_S, context.now()
     context.wait(SERVING, lambda: _told(context, _serving), limit_s)
     stage.came_up.set()

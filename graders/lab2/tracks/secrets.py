@@ -8,15 +8,20 @@ import json
 import secrets as dice
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from graders.boundedprograms import bounded
 from graders.lab2.leaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
+from graders.lab2.rendering import MOST_MEMORY_MIB
 from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
+from graders.process import run_to_end
 
+_RENDERS_WITHIN_S = 60.0
 _PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 
 
@@ -103,10 +108,9 @@ def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     yield "a commit", history.stdout
     for environment in ENVIRONMENTS:
         command: list[str | Path] = [stage.kustomize, "build", clone / "clusters" / environment]
-        yield (
-            f"what {environment} renders to",
-            subprocess.run(command, capture_output=True, check=False).stdout,
-        )
+        with suppress(subprocess.TimeoutExpired):
+            _, printed, _ = run_to_end([*bounded(MOST_MEMORY_MIB), *command], timeout_s=_RENDERS_WITHIN_S)
+            yield f"what {environment} renders to", printed
     for resource in stage.setup.watches:
         for item in stage.hub.watches.everything(resource):
             yield f"{resource} {item['metadata']['name']} on the hub", json.dumps(item).encode()
