@@ -46,7 +46,9 @@ def drift(context: FleetContext) -> None:
     drifters = {name: Kube(live.cluster.identities[DRIFTER]) for name, live in context.stage.spokes.items()}
     for name, cases in _by_name(context).items():
         done = [
-            _change(context, drifters[environment], environment, case) for environment, case in cases.items()
+            each
+            for environment, case in cases.items()
+            if (each := _change(context, drifters[environment], environment, case)) is not None
         ]
 
         def all_back(done: list[_Done] = done) -> None:
@@ -92,7 +94,8 @@ class _Done:
             self.kube.request("PATCH", case.path, body=patch, content_type=JSON_PATCH)
 
 
-def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done:
+def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done | None:
+    """Change it, and put on record what was answered; None where it is as it was."""
     live = context.stage.spokes[environment]
     before = _object(live, case)
     good = _value(before, case) if before is not None else None
@@ -105,7 +108,7 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase
         namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
         code=answer.code, message=answer.message if not answer.ok else "",
     )  # fmt: skip
-    return _Done(live, case, kube, good, before)
+    return _Done(live, case, kube, good, before) if answer.ok else None
 
 
 def _object(live: LiveCluster, case: DriftCase) -> Mapping[str, Any] | None:
