@@ -196,6 +196,18 @@ def placed(release: ReleaseFile, raw: bytes, value: str) -> bytes:
     Raises:
         BadSubmission: the file has no scalar there; says file and line.
     """
+    text, node = _place(release, raw)
+    start, end = node.start_mark.index, node.end_mark.index
+    return f'{text[:start]}"{value}"{text[end:]}'.encode()
+
+
+def written(release: ReleaseFile, raw: bytes) -> str:
+    """What the release file says at its pointer; raises as `placed` does."""
+    _, node = _place(release, raw)
+    return str(node.value)
+
+
+def _place(release: ReleaseFile, raw: bytes) -> tuple[str, yaml.ScalarNode]:
     try:
         text = raw.decode("utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -209,8 +221,7 @@ def placed(release: ReleaseFile, raw: bytes, value: str) -> bytes:
         node = _step(node, step, release)
     if not isinstance(node, yaml.ScalarNode) or "\n" in text[node.start_mark.index : node.end_mark.index]:
         raise _no_place(release, node, "is no text of one line")
-    start, end = node.start_mark.index, node.end_mark.index
-    return f'{text[:start]}"{value}"{text[end:]}'.encode()
+    return text, node
 
 
 def _step(node: yaml.Node | None, step: str, release: ReleaseFile) -> yaml.Node:

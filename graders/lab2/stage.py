@@ -166,6 +166,7 @@ class FleetContext(TrackMarks):
         if self.stage.promoter is not None:
             with self.in_git():
                 self.stage.manager.restore()
+                self.stage.manager.keep(self.stage.wanted, self.stage.manifest.release)
         self.wait(what, self.settled_probe(), 1.5 * self.promises.promote_s + QUIET_S)
         return self.mark("settled", version=self.stage.wanted)
 

@@ -17,6 +17,7 @@ from graders.lab2.images import digest_of, images
 from graders.lab2.manifests import access_objects, engine_settings, hub_objects, refused
 from graders.lab2.posture import posture_problems
 from graders.lab2.scenario import examine
+from graders.lab2.tracks.install import check_number
 from graders.model import Submission
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
@@ -239,6 +240,12 @@ class TestFolders:
         assert re.fullmatch(
             r"hub/\w+.yaml:\d+: the hub refuses \w+ \w+: spec.project .*", str(error).split("\n")[0]
         )
+
+    def test_a_hub_that_makes_a_thousand_applications_is_refused(self) -> None:
+        there = {"applications": [{}] * 1000, "kustomizations": []}
+        check_number(lambda resource: there[resource][:100], there)
+        with pytest.raises(BadSubmission, match=r"hub: makes 1000 applications or more, and 100 may be"):
+            check_number(lambda resource: there[resource], ["applications"])
 
     def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
         (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")
