@@ -13,7 +13,7 @@ import yaml
 from graders.documents import Location, load_document
 from graders.faults import BadSubmission
 from graders.lab2.block import ReleaseFile
-from graders.lab2.names import ENVIRONMENTS
+from graders.lab2.names import ENVIRONMENTS, NOTE
 
 MOST_FILES = 2000
 MOST_BYTES = 10 * 1024 * 1024
@@ -37,6 +37,13 @@ _GENERATES = ("configMapGenerator", "secretGenerator")
 _REMOTE = re.compile(
     r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@|^(github|gitlab|bitbucket)\.(com|org)/|[?]ref=|\.git(/|$)"
 )
+_WRITTEN = (
+    KEY_FILE,
+    NOTE,
+    *(f"clusters/{each}/extra/kustomization.yaml" for each in ENVIRONMENTS),
+    *(f"secrets/{each}/web-token.yaml" for each in ENVIRONMENTS),
+)
+"""Files of the grader's own: in their place nothing else may be."""
 _FETCHED = re.compile(r"(^|=)[a-zA-Z][a-zA-Z0-9+.-]*://")
 _INFLATES = ("helmCharts", "helmChartInflationGenerator")
 
@@ -81,11 +88,15 @@ def check_files(root: Path, release: ReleaseFile) -> None:
             f"the submission has {size_bytes} bytes, and {MOST_BYTES} may be in it", file=largest,
             fix="keep what is large out of the repository",
         )  # fmt: skip
-    if (root / KEY_FILE).is_dir() or (root / KEY_FILE).parent.is_file():
-        raise BadSubmission(
-            "is in the way of a file that the grader writes", file=KEY_FILE,
-            fix=f"remove it: {KEY_FILE} is the public key of the lab's signatures",
-        )  # fmt: skip
+    for path in _WRITTEN:
+        above = next((each for each in (root / path).parents if each.is_file()), None)
+        if above is not None or (root / path).is_dir():
+            in_the_way = (above or root / path).relative_to(root).as_posix()
+            raise BadSubmission(
+                f"is in the way of {path}, which the grader writes",
+                file=in_the_way,
+                fix="give it another name",
+            )
     for environment in ENVIRONMENTS:
         if not (root / "clusters" / environment).is_dir():
             raise BadSubmission(

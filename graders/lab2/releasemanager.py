@@ -50,6 +50,10 @@ class ReleaseManager:
         """Where the engine finds the repository."""
         return self._server.url(REPOSITORY)
 
+    def check_server(self) -> None:
+        """See that the Git server runs: without it nobody else hears of a commit; raises InfraFault."""
+        self._server.service.check_alive()
+
     def begin(
         self, files: Mapping[str, bytes], release: ReleaseFile, executables: Collection[str] = ()
     ) -> str:

@@ -76,7 +76,7 @@ from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.services.gitserver import GitServer, git_server
 from graders.services.ociimages import new_key, public_pem, push
-from graders.services.registry import registry
+from graders.services.registry import check_registry, registry
 from graders.services.unsealer import Unsealer, read_private
 from graders.tools import ensure
 
@@ -232,6 +232,7 @@ class _Scene:
                 results |= live
             if beside is not None:
                 results[PREFLIGHT] = beside.result()
+        check_registry(self.values.registry)
         return Recorded(
             tracks={name: each for name, each in results.items() if name in run.selection or name == INSTALL},
             calibration=Calibration(scale, round(run.settings.deadline_s * scale, 3)),
@@ -319,6 +320,8 @@ class _Scene:
             )  # fmt: skip
             try:
                 results = self._tell(stage)
+                # What died unseen may have kept silent where something had to come.
+                stage.check_services()
                 if promoter is not None and promoter.problem:
                     raise InfraFault(promoter.problem)
                 return scale, results

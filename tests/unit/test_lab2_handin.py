@@ -142,7 +142,12 @@ class TestFolders:
 
     def test_a_folder_where_the_key_is_to_be_is_refused(self, folder: Path) -> None:
         (folder / "keys" / "cosign.pub").mkdir(parents=True)
-        with pytest.raises(BadSubmission, match=r"keys/cosign.pub: is in the way"):
+        with pytest.raises(BadSubmission, match=r"keys/cosign.pub: is in the way of keys/cosign.pub"):
+            check_files(folder, block_of(folder).release)
+
+    def test_a_file_where_the_grader_needs_a_folder_is_refused(self, folder: Path) -> None:
+        (folder / "docs").write_text("Nothing.")
+        with pytest.raises(BadSubmission, match=r"docs: is in the way of docs/note.txt"):
             check_files(folder, block_of(folder).release)
 
     def test_an_environment_without_a_folder_is_refused(self, folder: Path) -> None:
