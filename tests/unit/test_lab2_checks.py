@@ -218,6 +218,15 @@ def mesh(run: Recording) -> None:
     found["objects"][0]["spec"]["mtls"]["mode"] = "PERMISSIVE"
 
 
+def mesh_misshapen(run: Recording) -> None:
+    (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
+    found["objects"][0]["spec"]["mtls"] = "STRICT"
+
+
+def drift_refused(run: Recording) -> None:
+    run.mark("drift", "drifted")["data"] |= {"code": 403, "message": "denied by a policy of the fleet"}
+
+
 def no_budget(run: Recording) -> None:
     run.remove("objects", run.seen("prod", "poddisruptionbudgets", "web"))
 
@@ -250,6 +259,9 @@ FLAWS = (
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
     Flaw("drift", "guarded", guarded_by_a_policy, "a policy lets nobody change it", ("drift-detected",)),
     Flaw("drift", "stays as it is", stays_open, "it never was"),
+    Flaw(
+        "drift", "a policy keeps everybody off", drift_refused, "answer 403 denied by a policy of the fleet"
+    ),
     Flaw("drift-detected", "not told of", untold, "a word on the hub about Namespace web"),
     Flaw("prune", "something else goes", over_prunes, "services web in dev untouched"),
     Flaw("rollback", "out of order", back_out_of_order, "once it is ready in dev"),
@@ -295,9 +307,16 @@ FLAWS = (
     Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
     Flaw("rbac", "all of a group", everything_of_a_group, "*.apps in web"),
     Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
+    Flaw("mesh", "a field of another type", mesh_misshapen, "a field is of another type"),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
     Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),
+    Flaw(
+        "inventory",
+        "no list",
+        text("fleet.yaml", "workloads: [", "workloads: all # ["),
+        "a list of workloads",
+    ),
     Flaw("posture", "dead link", text("SECURITY.md", "](mesh/", "](mash/"), "mesh: a link to a file"),
 )
 
