@@ -12,7 +12,7 @@ from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import MITIGATED, PAPERS, WORKLOAD
 from graders.lab3.papers.backlog import MitigationBacklog
 from graders.lab3.papers.files import Papers, unmet
-from graders.lab3.recovery.intervals import Interval
+from graders.recovery.intervals import Interval
 
 _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
 
