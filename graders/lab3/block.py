@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from graders.documents import Strict, misfit
+from graders.documents.fields import Seconds
 from graders.documents.wording import quote
 from graders.lab3.handin import Chaos, Experiment, Lab3Manifest, Recovery, RecoveryTarget, Scope
 from graders.lab3.names import CEILINGS
-from graders.lab3.papers.fields import Seconds
 from graders.submissions.block import LabBlock, SubmissionPath
 
 _SLUG = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")

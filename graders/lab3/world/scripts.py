@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graders.clusterctl.door import CLIENT, ControlDoor
 from graders.clusters.kubeconfigs import certificate_kubeconfig
 from graders.controlplane import ControlPlane
 from graders.escapes import printed_text
@@ -23,7 +24,6 @@ from graders.kube.addresses import server_address
 from graders.kube.client import Kube
 from graders.lab3.names import DR_USER
 from graders.lab3.records import ScriptRun
-from graders.lab3.world.control import ControlDoor
 from graders.model import Cluster, Submission
 from graders.sandbox.protocol import (
     MIB,
@@ -46,7 +46,6 @@ _PLACE = "/run/dr"
 _WORK, _BACKUP, _PROGRAMS = f"{_PLACE}/work", f"{_PLACE}/backup", f"{_PLACE}/bin"
 _WORK_BYTES, BACKUP_BYTES = 1024 * MIB, 256 * MIB
 _SAID_CHARS = 600
-_CTL = Path(__file__).with_name("ctlclient.py")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Kit:
             for program in (self.kubectl, self.tools.path("etcdctl"), self.tools.path("etcdutl")):
                 shutil.copyfile(program.resolve(), folder / program.name)
             head = f"#!{self.runtime.python} -ISB\n".encode()
-            (folder / "cluster-ctl").write_bytes(head + _CTL.read_bytes())
+            (folder / "cluster-ctl").write_bytes(head + CLIENT.read_bytes())
             for path in folder.iterdir():
                 path.chmod(0o755)
         return folder
