@@ -32,8 +32,6 @@ from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended, Kit, Scripts
-from graders.lab3.world.starvation import StarvationControl
-from graders.lab3.world.turns import Turn
 from graders.lab3.world.workload import apply_workload, digests
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
@@ -43,6 +41,8 @@ from graders.recovery.seals import SECRET_BYTES, run_key
 from graders.recovery.sightings import Episode, Injection
 from graders.recovery.voids import starved
 from graders.scenario.fleet import LiveCluster
+from graders.scenario.starvation import StarvationControl
+from graders.scenario.turns import Turn
 from graders.submissions.manifests import Manifest
 
 ALERT_AFTER_S = 1.0
