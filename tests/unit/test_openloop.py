@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,8 +46,9 @@ def sampled(prober: Slow, count: int) -> None:
 
 
 @pytest.fixture
-def recording(tmp_path: Path) -> Recording:
-    return Recording(BundleWriter(tmp_path / "bundle"))
+def recording(tmp_path: Path) -> Iterator[Recording]:
+    with BundleWriter(tmp_path / "bundle") as writer:
+        yield Recording(writer)
 
 
 def test_slots_are_sent_while_none_is_answered(recording: Recording) -> None:
