@@ -15,6 +15,9 @@ from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import EXPERIMENTS
 from graders.lab3.records import BaselineLook
 
+_SEEN_S = 1.0
+"""How much later than a request its effect may be on record."""
+
 
 class ExperimentsRecord(LaneRecord):
     """The record of the lane of the experiments.
@@ -107,11 +110,16 @@ class ExperimentsRecord(LaneRecord):
         labels = (seen.get("metadata") or {}).get("labels") or {} if seen is not None else {}
         return event.namespace == scope.namespace and scope.labels.items() <= labels.items()
 
-    def changed(self, event: AuditEvent) -> bool:
-        """Whether a watch saw that the object of a request was another one afterwards, or gone."""
+    def changed(self, event: AuditEvent, run: ExperimentRun) -> bool:
+        """Whether a watch saw, before the run was over, that the object of a request was another, or gone.
+
+        What changes later does so for another reason: sooner or later every pod is gone.
+        """
         before = self._seen(event)
         for each in self.bundle.on(self.cluster).watch_events:
-            if (each.resource, each.namespace, each.name) != self._place(event) or each.t < event.t:
+            if (each.resource, each.namespace, each.name) != self._place(event):
+                continue
+            if not event.t <= each.t <= run.t_end + _SEEN_S:
                 continue
             if each.type == "DELETED" or before is None or _held(each.object) != _held(before):
                 return True
@@ -147,4 +155,5 @@ class ExperimentsRecord(LaneRecord):
 def _held(item: Mapping[str, Any]) -> tuple[Any, ...]:
     """What of an object an experiment changes: nodes report their status all the time."""
     metadata = item.get("metadata") or {}
-    return item.get("spec"), metadata.get("uid"), metadata.get("deletionTimestamp")
+    written = {key: value for key, value in item.items() if key not in ("metadata", "status")}
+    return written, *(metadata.get(key) for key in ("labels", "uid", "deletionTimestamp"))

@@ -97,6 +97,8 @@ def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
             ]
             if not looks:
                 found.miss(f"{_IN_WORDS[phase]}: restore did not end with 0, so nothing is known to be back")
+            elif looks[-1].when != f"{drill.key}: settled":
+                found.miss(f"{_IN_WORDS[phase]}: nobody answered for its records once it was recovered")
             for look in looks:
                 there = record.restored(look)
                 loss_s = there.loss_s(drill)

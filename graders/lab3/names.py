@@ -46,6 +46,8 @@ PAPERS, CONTROL_PLANE, NAMESPACE = "papers", "control-plane", "namespace"
 WORKLOAD, EXPERIMENTS, AUDITS = "workload", "experiments", "audits"
 """Tracks: one a lane, and what needs no cluster."""
 
+LEFT = "left"
+"""When a ledger is looked at that a runbook gave up on, once all processes run again."""
 OVER = "over"
 """The mark of a lane that ended early, for the runbook left a cluster with which nothing could be done."""
 

@@ -13,7 +13,7 @@ from graders.kube.paths import resource_path
 from graders.lab3.handin import Experiment
 from graders.lab3.names import CHAOS, SERVING
 from graders.lab3.records import BaselineLook
-from graders.lab3.world.baseline import baseline
+from graders.lab3.world.baseline import KEPT, baseline
 from graders.lab3.world.lane import LaneSetting
 from graders.lab3.world.states import PODS, States
 from graders.lab3.world.workload import apply_workload
@@ -48,7 +48,8 @@ def experiments(setting: LaneSetting) -> None:
     chaos = ExperimentRunner(_kit(setting), recording, account, live.name, setting.dice, setting.scale)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
-    live.watches.follow("deployments", _DECOYS)
+    for version, plural in KEPT:
+        live.watches.follow(plural, resource_path(version, plural, namespace=SERVING))
     states = States(kube, setting.control, setting.scale)
     for experiment in setting.wanted.chaos.experiments:
         found = runnable(setting.kit.submission.root, experiment, account.name)

@@ -11,17 +11,19 @@ from graders.kube.client import Kube
 from graders.kube.paths import resource_path
 from graders.lab3.names import NEIGHBOUR, SERVING
 
-_KEPT = tuple(
+KEPT = (
+    ("apps/v1", "deployments"),
+    ("v1", "services"),
+    ("v1", "configmaps"),
+    ("v1", "secrets"),
+    ("policy/v1", "poddisruptionbudgets"),
+    ("networking.k8s.io/v1", "networkpolicies"),
+)
+"""The kinds in a namespace, by version and plural."""
+_PATHS = tuple(
     resource_path(version, plural, namespace=namespace)
     for namespace in (SERVING, NEIGHBOUR)
-    for version, plural in (
-        ("apps/v1", "deployments"),
-        ("v1", "services"),
-        ("v1", "configmaps"),
-        ("v1", "secrets"),
-        ("policy/v1", "poddisruptionbudgets"),
-        ("networking.k8s.io/v1", "networkpolicies"),
-    )
+    for version, plural in KEPT
 )
 _NODES = resource_path("v1", "nodes")
 _CLUSTERS_OWN = "node.kubernetes.io/"
@@ -30,7 +32,7 @@ _CLUSTERS_OWN = "node.kubernetes.io/"
 def baseline(kube: Kube) -> dict[str, str]:
     """The digest of what somebody wrote into each object, by its path."""
     found = {f"{_NODES}/{item['metadata']['name']}": _digest(item) for item in kube.get(_NODES)["items"]}
-    for path in _KEPT:
+    for path in _PATHS:
         for item in kube.get(path)["items"]:
             found[f"{path}/{item['metadata']['name']}"] = _digest(item)
     return found

@@ -118,7 +118,7 @@ class Scripts:
         """Run a script to its end, or for `timeout_s`, with the sealed backups in `backups`."""
         mount = Mount(_BACKUP, backups)
         with self._running(script, command, mount, purpose, timeout_s, stop) as (_, ended, note):
-            note("")
+            note(ended, "")
         return ended
 
     def has_replaced_data(self) -> Callable[[], bool]:
@@ -144,13 +144,15 @@ class Scripts:
                 try:
                     self._seal(process, seal_in, id)
                 except BadSubmission as error:
-                    told = Ended(None, f"what it left cannot be kept: {error.problem}")
-            note(id if told.code == 0 else "")
+                    told = Ended(None, f"left what cannot be kept: {error.problem}")
+            note(told, id if told.code == 0 else "")
         return told
 
     def _seal(self, process: SandboxedProcess, seal_in: Path, id: str) -> None:
         staged = Path(tempfile.mkdtemp(prefix="staged-", dir=self._scratch)) / id
         process.collect(_BACKUP, staged, most_bytes=BACKUP_BYTES)
+        if not any(path.is_file() and path.stat().st_size for path in staged.rglob("*")):
+            raise BadSubmission("it is empty", file="dr/backup", fix="write what is to be kept to BACKUP_DIR")
         seal(staged)
         staged.rename(seal_in / id)
 
@@ -163,7 +165,7 @@ class Scripts:
         purpose: str,
         timeout_s: float,
         stop: threading.Event | None,
-    ) -> Iterator[tuple[SandboxedProcess, Ended, Callable[[str], None]]]:
+    ) -> Iterator[tuple[SandboxedProcess, Ended, Callable[[Ended, str], None]]]:
         with self._lock:
             self._number += 1
             name = f"{self._cluster.name}-{script}-{self._number}"
@@ -183,11 +185,10 @@ class Scripts:
             code = None if stopped else status.code
             how = f"was stopped after {t_end - t:.1f} s" if stopped else str(status)
 
-            def note(backup: str) -> None:
+            def note(told: Ended, backup: str) -> None:
+                said_last, cluster = said[-_SAID_CHARS:], self._cluster.name
                 self._recording.writer.add(
-                    ScriptRun(
-                        t, t_end, script, purpose, code, how, backup, said[-_SAID_CHARS:], self._cluster.name
-                    )
+                    ScriptRun(t, t_end, script, purpose, told.code, told.how, backup, said_last, cluster)
                 )
                 self._recording.changes.notify()
 
