@@ -24,8 +24,10 @@ from graders.lab3.tracks.experiments import experiments
 from graders.lab3.tracks.namespace import namespace
 from graders.lab3.tracks.workload import workload
 from graders.lab3.world.cluster import cluster_spec
-from graders.lab3.world.lane import Lane, LaneSetting, WorkloadMissing, open_lane
-from graders.lab3.world.scripts import Kit
+from graders.lab3.world.kit import Kit
+from graders.lab3.world.lane import Lane
+from graders.lab3.world.opening import open_lane
+from graders.lab3.world.setting import LaneSetting, WorkloadMissing
 from graders.model import Role
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.calibration import calibrate

@@ -6,7 +6,7 @@ from graders.audits.hunting import COMMAND, hunt
 from graders.audits.records import CommandLine
 from graders.clusterctl.records import CONTROL_PLANE_PARTS
 from graders.kube.addresses import server_address
-from graders.lab3.world.lane import LaneSetting
+from graders.lab3.world.setting import LaneSetting
 from graders.scenario.learner import sandbox_spec
 
 WITHIN_S = 90.0

@@ -14,7 +14,7 @@ from graders.lab3.handin import Experiment
 from graders.lab3.names import CHAOS, SERVING
 from graders.lab3.records import BaselineLook
 from graders.lab3.world.baseline import KEPT, baseline
-from graders.lab3.world.lane import LaneSetting
+from graders.lab3.world.setting import LaneSetting
 from graders.lab3.world.states import PODS, States
 from graders.lab3.world.workload import apply_workload
 from graders.polling import NotYet, TimedOut, wait_for
