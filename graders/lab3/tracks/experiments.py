@@ -6,6 +6,7 @@ import threading
 
 from graders.chaos.account import account_of
 from graders.chaos.running import ExperimentRunner, Runnable, runnable
+from graders.chaos.session import ChaosSession
 from graders.chaos.spec import ChaosKit, RunMode
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
@@ -45,7 +46,8 @@ def experiments(setting: LaneSetting) -> None:
         recording.mark(setting.track, "chaos", problem=str(error))
         return
     recording.mark(setting.track, "chaos", problem="", user=account.user)
-    chaos = ExperimentRunner(_kit(setting), recording, account, live.name, setting.dice, setting.scale)
+    session = ChaosSession(_kit(setting), recording, account, live.name, setting.dice, setting.scale)
+    chaos = ExperimentRunner(session)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
     for version, plural in KEPT:
