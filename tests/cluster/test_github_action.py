@@ -53,7 +53,7 @@ def test_workflows_are_clean_and_what_is_not_is_found(tmp_path: Path) -> None:
 def test_every_step_as_written_grades_a_submission_of_a_lab(
     lab: str, submission: str, check: str, passes: bool, tmp_path: Path
 ) -> None:
-    """By one check alone, from the inputs to the end; whole, and with lab 2's programs: `make test-action`."""
+    """By one check, from the inputs to the end; whole, and with lab 2's programs: `make test-action`."""
     inputs = {"lab": lab, "submission": "work", "args": f"--only {check}", "fail-under": "60"}
     job = Job(tmp_path, REPOSITORY, inputs)
     shutil.copytree(REPOSITORY / submission, job.workspace / "work")

@@ -1,7 +1,7 @@
 """Every `run:` step of the action as written, on a fresh clone, with whole submissions of each lab.
 
-`make test-action`; one lab alone with args="-k lab2". Programs come from this machine's cache, as a runner has them
-from its own.
+`make test-action`; one lab alone with args="-k lab2". Programs come from the cache of this machine, as from a
+runner's own.
 """
 
 from __future__ import annotations
