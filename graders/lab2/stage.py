@@ -22,6 +22,7 @@ from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.promoter import Promoter
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import Obstructed, ReleaseManager
+from graders.lab2.rendering import Renderer
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.trackmarks import TrackMarks
@@ -46,7 +47,7 @@ class Stage:
     """What Git declares for each environment, rendered, and under `policies` for all of them."""
     scale: float
     recording: Recording
-    kustomize: Path
+    renderer: Renderer
     kinds: tuple[PolicyKind, ...] = kinds_of(())
     """Of what kinds policies may be."""
     controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
@@ -59,6 +60,8 @@ class Stage:
     """Who promotes by the learner's command; None where the engine does."""
     live: list[str] = field(default_factory=lambda: ["v1"])
     """The versions that were wanted, in their order."""
+    git: threading.RLock = field(default_factory=threading.RLock)
+    """Held by the track that the release manager works for."""
     came_up: threading.Event = field(default_factory=threading.Event)
     """Set once everything was there for the first time."""
 
@@ -71,6 +74,18 @@ class Stage:
     def wanted(self) -> str:
         """The version of web that every environment should come to."""
         return self.live[-1]
+
+    def check_services(self, without: tuple[str, ...] = ()) -> None:
+        """See that engine, Git server and judges run, but on the clusters `without`; raises InfraFault."""
+        self.engine.check_alive()
+        self.manager.check_server()
+        self.check_judges(without)
+
+    def check_judges(self, without: tuple[str, ...] = ()) -> None:
+        """The same of what judges by policies alone; raises InfraFault."""
+        for name, controllers in self.controllers.items():
+            for controller in controllers if name not in without else ():
+                controller.check_alive()
 
 
 class FleetContext(TrackMarks):
@@ -107,9 +122,13 @@ class FleetContext(TrackMarks):
 
     @contextmanager
     def in_git(self) -> Iterator[None]:
-        """The release manager works; where it cannot, for what the learner pushed, the track ends."""
+        """The release manager works, for one track at a time.
+
+        Where it cannot, for what the learner pushed, the track ends.
+        """
         try:
-            yield
+            with self.stage.git:
+                yield
         except Obstructed as obstructed:
             self.miss("a repository that others can commit to", str(obstructed))
 
@@ -159,6 +178,7 @@ class FleetContext(TrackMarks):
         if self.stage.promoter is not None:
             with self.in_git():
                 self.stage.manager.restore()
+                self.stage.manager.keep(self.stage.wanted, self.stage.manifest.release)
         self.wait(what, self.settled_probe(), 1.5 * self.promises.promote_s + QUIET_S)
         return self.mark("settled", version=self.stage.wanted)
 
@@ -205,9 +225,7 @@ class FleetContext(TrackMarks):
         Raises:
             InfraFault: it does not run, and nobody killed it.
         """
-        for name, controllers in self.stage.controllers.items():
-            for controller in controllers if name not in without else ():
-                controller.check_alive()
+        self.stage.check_judges(without)
 
     def blame(self, since: float, without: tuple[str, ...] = ()) -> None:
         """See that it was not the harness that something did not come.
@@ -216,8 +234,7 @@ class FleetContext(TrackMarks):
             InfraFault: it was.
         """
         stage = self.stage
-        stage.engine.check_alive()
-        self.check_judges(without)
+        stage.check_services(without)
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
         for keeper in (stage.readiness, stage.promoter):

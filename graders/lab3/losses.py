@@ -8,7 +8,7 @@ from graders.judging import Facts, Findings
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import CONTROLLER_LOSS, LATE, NODE_LOSS, POD_KILL, RANDOM_PHASE, WITHOUT_RESTORE
 from graders.lab3.records import Drill
-from graders.lab3.recovery.intervals import Interval, TargetVerdict, decide
+from graders.recovery.intervals import Interval, TargetVerdict, decide
 
 _PHASES = (RANDOM_PHASE, LATE)
 _IN_WORDS = {
@@ -97,6 +97,8 @@ def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
             ]
             if not looks:
                 found.miss(f"{_IN_WORDS[phase]}: restore did not end with 0, so nothing is known to be back")
+            elif looks[-1].when != f"{drill.key}: settled":
+                found.miss(f"{_IN_WORDS[phase]}: nobody answered for its records once it was recovered")
             for look in looks:
                 there = record.restored(look)
                 loss_s = there.loss_s(drill)

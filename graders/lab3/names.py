@@ -46,6 +46,8 @@ PAPERS, CONTROL_PLANE, NAMESPACE = "papers", "control-plane", "namespace"
 WORKLOAD, EXPERIMENTS, AUDITS = "workload", "experiments", "audits"
 """Tracks: one a lane, and what needs no cluster."""
 
+LEFT = "left"
+"""When a ledger is looked at that a runbook gave up on, once all processes run again."""
 OVER = "over"
 """The mark of a lane that ended early, for the runbook left a cluster with which nothing could be done."""
 
@@ -55,6 +57,8 @@ NEIGHBOUR = "tenant-b"
 """Somebody else's namespace, with a ledger of its own."""
 RANDOM_PHASE, LATE = "random-phase", "late"
 """Where between two backups a loss comes: anywhere, and just before the next one."""
+CHAOS = "chaos"
+"""The namespace of the experiments' ServiceAccount."""
 CANARIES = "kubeproof-canary"
 """The grader's own namespace."""
 
@@ -66,10 +70,10 @@ DR_USER = "kubeproof:dr"
 OWN_PREFIX = "dr-"
 """Objects so named belong to the runbook."""
 
-CONTROL_PLANE_PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-"""What `CLUSTER_CTL` calls by name."""
-
 NOTEBOOK = "report.ipynb"
 REPORTS = ("report.md", NOTEBOOK)
 BACKLOG, RUNBOOK = "backlog.yaml", "dr/RUNBOOK.md"
+JUDGED_FILES = (*REPORTS, BACKLOG, RUNBOOK)
+JUDGED_FOLDERS = ("evidence", "experiments", "audits", "mitigations", "workload")
+"""What of a hand-in is read for its text."""
 DRILL_SCHEMA = "kubeproof/lab3-drill/v1"

@@ -100,6 +100,12 @@ def somebody_else_repairs(run: Recording) -> None:
             event["user"] = "lab-drift" if event["t"] >= drifted["t"] else event["user"]
 
 
+def guarded_by_a_policy(run: Recording) -> None:
+    mark = run.mark("drift", "drifted", case="replicas", environment="prod")
+    said = "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'guard' denied request: no"
+    mark["data"] |= {"code": 422, "message": said}
+
+
 def stays_open(run: Recording) -> None:
     drifted = run.mark("drift", "drifted", case="network", environment="staging")
     name = drifted["data"]["object"]
@@ -142,6 +148,35 @@ def exposed(run: Recording) -> None:
     run.again("objects", run.seen("prod", "services", "web")[0], t=t, name="lab-exposed")
 
 
+def never_tried(run: Recording) -> None:
+    names = ("lab-exposed", "lab-unbounded")
+    run.remove("audit", [e for e in run["audit"] if e["cluster"] == "staging" and e["name"] in names])
+
+
+def not_ready_for_long(run: Recording) -> None:
+    t = run.mark("rollback", "window-over")["t"] - 1
+    last = [o for o in run.seen("prod", "deployments", "web") if o["t"] < t][-1]
+    run.again("objects", last, t=t)["object"]["status"]["availableReplicas"] = 1
+    run["objects"].sort(key=lambda each: each["t"])
+
+
+def comes_back(run: Recording) -> None:
+    t = run.mark("rollback", "window-over")["t"] - 2
+    run.again("audit", run.stored("prod", "v2")[0], t=t, t_end=t)
+
+
+def a_kyverno_policy_ignores_failures(run: Recording) -> None:
+    run.manifest["block"]["policyKinds"] = {"clusterpolicies": "ClusterPolicy"}
+    spec = {"webhookConfiguration": {"failurePolicy": "Ignore"}}
+    one = run.seen("prod", "validatingadmissionpolicies", "images", "")[0]
+    run.again("objects", one, resource="clusterpolicies")["object"]["spec"] = spec
+
+
+def everything_of_a_group(run: Recording) -> None:
+    one = next(each for each in run["access"] if each["resource"] == "*")
+    run.again("access", one, group="apps", namespace="web", allowed=True)
+
+
 def tool(run: Recording, name: str, code: int) -> None:
     next(each for each in run["tools"] if each["tool"].endswith(name))["code"] = code
 
@@ -160,6 +195,11 @@ def two_at_once(run: Recording) -> None:
     found["object"]["spec"]["containers"][0]["image"] = "docker.io/library/nginx"
 
 
+def refused_for_a_mistake(run: Recording) -> None:
+    found = next(each for each in run["asked"] if each["name"].endswith("r4-node-port.yaml"))
+    found["message"] = 'Service "exposed" is invalid: spec.ports[0].port: Required value'
+
+
 def readable(run: Recording) -> None:
     run["exposures"].append({"t": run.mark("secrets", "arrived")["t"], "where": "a commit", "how": "base64"})
 
@@ -176,6 +216,15 @@ def may_more(run: Recording) -> None:
 def mesh(run: Recording) -> None:
     (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
     found["objects"][0]["spec"]["mtls"]["mode"] = "PERMISSIVE"
+
+
+def mesh_misshapen(run: Recording) -> None:
+    (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
+    found["objects"][0]["spec"]["mtls"] = "STRICT"
+
+
+def drift_refused(run: Recording) -> None:
+    run.mark("drift", "drifted")["data"] |= {"code": 403, "message": "denied by a policy of the fleet"}
 
 
 def no_budget(run: Recording) -> None:
@@ -208,14 +257,21 @@ FLAWS = (
     Flaw("race", "v6 overtakes", overtakes, "once it is ready in staging"),
     Flaw("steady", "a write in the window", writes_in_quiet, "patch deployments web/web by gitops on prod"),
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
+    Flaw("drift", "guarded", guarded_by_a_policy, "a policy lets nobody change it", ("drift-detected",)),
     Flaw("drift", "stays as it is", stays_open, "it never was"),
+    Flaw(
+        "drift", "a policy keeps everybody off", drift_refused, "answer 403 denied by a policy of the fleet"
+    ),
     Flaw("drift-detected", "not told of", untold, "a word on the hub about Namespace web"),
     Flaw("prune", "something else goes", over_prunes, "services web in dev untouched"),
     Flaw("rollback", "out of order", back_out_of_order, "once it is ready in dev"),
+    Flaw("rollback", "not ready for W", not_ready_for_long, "prod stays ready at it"),
+    Flaw("rollback", "goes on again", comes_back, "gitops stored sha256:"),
     Flaw("engine-loss", "staging is skipped", skips_staging, "nothing written in prod while staging"),
     Flaw("gate-direct", "a tag", lambda run: asked(run, "direct/r1-tag", 201), "r1-tag (R1) denied"),
     Flaw("gate-admits", "denies", lambda run: asked(run, "admits/headless", 422), "headless admitted"),
     Flaw("gate-admission", "stored", exposed, "no Service of type NodePort in prod"),
+    Flaw("gate-admission", "never tried", never_tried, "it tried nothing of it"),
     Flaw("gate-ci", "passes", lambda run: tool(run, "bad/r3-prod", 0), "the preflight refuses r3-prod"),
     Flaw("gate-ci", "refuses", lambda run: tool(run, "good/text", 1), "the preflight passes text"),
     Flaw(
@@ -225,7 +281,14 @@ FLAWS = (
     Flaw(
         "fail-closed", "let in", lambda run: asked(run, "closed/unsigned", 201), "unsigned (signature) denied"
     ),
-    Flaw("fail-closed", "ignores failures", ignores_failures, "failurePolicy of images is Fail"),
+    Flaw("fail-closed", "ignores failures", ignores_failures, "images is Fail"),
+    Flaw(
+        "fail-closed",
+        "Kyverno's, too",
+        a_kyverno_policy_ignores_failures,
+        "failurePolicy of ClusterPolicy images is Fail",
+        ("inventory",),
+    ),
     Flaw(
         "policy-review",
         "denied",
@@ -233,6 +296,7 @@ FLAWS = (
         "admitted",
     ),
     Flaw("policy-review", "two at once", two_at_once, "breaks R3 and nothing else"),
+    Flaw("policy-review", "a mistake", refused_for_a_mistake, "r4-node-port.yaml denied"),
     Flaw("secrets", "readable", readable, "a commit has it, base64"),
     Flaw("secrets", "all alike", all_alike, "different tokens: 1"),
     Flaw("netpol", "a policy less", one_policy_less, "prod: gateway → web:8080 gets through"),
@@ -241,10 +305,18 @@ FLAWS = (
     ),
     Flaw("pod-security", "denies all", lambda run: asked(run, "restricted/compliant", 403), "compliant pod"),
     Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
+    Flaw("rbac", "all of a group", everything_of_a_group, "*.apps in web"),
     Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
+    Flaw("mesh", "a field of another type", mesh_misshapen, "a field is of another type"),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
     Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),
+    Flaw(
+        "inventory",
+        "no list",
+        text("fleet.yaml", "workloads: [", "workloads: all # ["),
+        "a list of workloads",
+    ),
     Flaw("posture", "dead link", text("SECURITY.md", "](mesh/", "](mash/"), "mesh: a link to a file"),
 )
 
@@ -263,6 +335,22 @@ def _checks() -> frozenset[str]:
 def test_the_reference_loses_nothing(tmp_path: Path) -> None:
     outcomes = judged(reference(), tmp_path)
     assert {name: each.observed for name, each in outcomes.items() if each.status is not Status.PASSED} == {}
+
+
+def test_a_budget_for_the_whole_namespace_is_one_of_web(tmp_path: Path) -> None:
+    run = reference()
+    for seen in run.seen("prod", "poddisruptionbudgets", "web"):
+        seen["object"]["spec"]["selector"] = {}
+    assert judged(run, tmp_path)["scheduling"].status is Status.PASSED
+
+
+def test_a_dry_run_that_is_refused_is_a_try(tmp_path: Path) -> None:
+    """With server-side apply the engine tries all by dry run, and stops there."""
+    run = reference()
+    for event in run["audit"]:
+        if event["name"] in ("lab-exposed", "lab-unbounded"):
+            event["dry_run"] = True
+    assert judged(run, tmp_path)["gate-admission"].status is Status.PASSED
 
 
 def test_a_dry_run_before_a_deployment_is_made_makes_none(tmp_path: Path) -> None:
@@ -320,9 +408,22 @@ def test_the_picture_has_a_row_for_each_version_in_each_environment(tmp_path: Pa
     assert {f"{where} {version}" for where in ("dev", "staging", "prod") for version in ("v1", "v2")} == set(
         rows
     )
-    assert [span.states for span in rows["dev v2"].spans][-1] == ("Running",)
+    assert [span.states for span in rows["dev v2"].spans][-1] == ("ready",)
     assert (
         rows["dev v2"].spans[-1].start < rows["staging v2"].spans[-1].start < rows["prod v2"].spans[-1].start
     )
     assert any(tick.label == "released v2" for tick in panels["promotion"].marks)
     assert all(tick.t <= panel.end for panel in panels.values() for tick in (*panel.marks, *panel.writes))
+
+
+def test_everything_that_drifts_has_its_turn_and_never_two_things_of_one_object(tmp_path: Path) -> None:
+    from graders.lab2.tracks.drift import AT_ONCE
+
+    objects: dict[str, set[tuple[str, str]]] = {}
+    for mark in reference().held(tmp_path / "bundle").marks:
+        if mark.name == "drifted":
+            objects.setdefault(mark.data["case"], set()).add((mark.data["kind"], mark.data["object"]))
+    assert sorted(objects) == sorted(name for names in AT_ONCE for name in names)
+    for names in AT_ONCE:
+        changed = [each for name in names for each in objects[name]]
+        assert len(changed) == len(set(changed))

@@ -89,7 +89,9 @@ def check_dev_first(bundle: Bundle, facts: Facts) -> None:
             )
 
 
-@check("ordered", tracks=(PROMOTION,))
+@check(
+    "ordered", tracks=(PROMOTION,), hint="Let each environment wait for the one before, ready at this digest."
+)
 def check_ordered(bundle: Bundle, facts: Facts) -> None:
     """Each environment gets a release once it is ready in the one before, the last within promote."""
     story = FleetRecord(bundle, PROMOTION)
@@ -155,7 +157,7 @@ def check_unblock(bundle: Bundle, facts: Facts) -> None:
     facts["unblocked_s"] = round((ready or 0.0) - since, 1)
 
 
-@check("race", tracks=(RACE,))
+@check("race", tracks=(RACE,), hint="Promote only what is ready now: look at digest and readiness together.")
 def check_race(bundle: Bundle, facts: Facts) -> None:
     """No digest is in an environment before it was ready in the one before, even when overtaken."""
     story = FleetRecord(bundle, RACE)
@@ -186,7 +188,7 @@ def check_steady(bundle: Bundle, facts: Facts) -> None:
         facts["windows_s"] = round(until - since, 1)
 
 
-@check("rollback", tracks=(ROLLBACK,))
+@check("rollback", tracks=(ROLLBACK,), hint="The way back is a release like any other.")
 def check_rollback(bundle: Bundle, facts: Facts) -> None:
     """A reverted release is taken back in order, everywhere, and stays so."""
     story = FleetRecord(bundle, ROLLBACK)
@@ -202,9 +204,12 @@ def check_rollback(bundle: Bundle, facts: Facts) -> None:
             in_time = ready is not None and ready - since <= limit_s
             found.expect(in_time, f"{environment} back within {limit_s:.0f} s", took)
             now = story.at(environment, "deployments", NAMESPACE, until).get(WEB)
-            found.expect(
-                digest_in(now) == digest, f"{environment} stays at it", f"it is at {digest_in(now)[:19]}"
-            )
+            seen = "it is not ready" if digest_in(now) == digest else f"it is at {digest_in(now)[:19]}"
+            stays = now is not None and digest_in(now) == digest and is_ready(now)
+            found.expect(stays, f"{environment} stays ready at it", seen)
+            for stored in story.applies(environment, ready or since, until):
+                if ready and stored.digest != digest:
+                    found.miss(f"{ENGINE} stored {stored.digest[:19]}", f"{environment} stays at it")
     facts["writes"] = sum(1 for each in ENVIRONMENTS for _ in engine_writes(bundle, each, since, until))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graders.faults import BadSubmission
-from graders.lab2.engines.definitions import packed_definitions
+from graders.lab2.definitions import packed_definitions
 from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
 from graders.lab2.manifests import SETTINGS_FILE
 from graders.lab2.names import ENGINE, ENVIRONMENTS
@@ -89,10 +89,13 @@ class FluxSetup:
         """What a source or a Kustomization says that is not ready; one that only waits says nothing."""
         for resource in (_SOURCES, _KUSTOMIZATIONS):
             for each in hub.watches.everything(resource):
+                named = f"{each.get('kind', resource)} {each['metadata']['name']}"
+                if (each.get("spec") or {}).get("suspend"):
+                    return f"{named} is suspended"
                 for condition in _failures(each):
                     if condition.get("reason") != _WAITS:
                         message = str(condition.get("message"))[:400]
-                        return f"{each.get('kind', resource)} {each['metadata']['name']}: {message}"
+                        return f"{named}: {message}"
         return ""
 
 

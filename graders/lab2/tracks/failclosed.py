@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graders.kube.client import Kube
+from graders.kube.networkpolicies import matches
 from graders.kube.paths import resource_path
 from graders.lab2.attempts import Attempt, breaking, unsigned
+from graders.lab2.denials import by_a_policy
 from graders.lab2.extras import pod
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.names import INTRUDER, NAMESPACE
@@ -17,6 +19,7 @@ from graders.lab2.tracks.admission import collection_of, tried
 from graders.polling import NotYet
 
 WHERE = "prod"
+_BINDINGS = "validatingadmissionpolicybindings"
 _GOOD = "lab-good-again"
 _READ_WITHIN_S = 2.0
 """An engine that was just started serves before it has read every policy: that gap is not the learner's."""
@@ -74,7 +77,11 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
     before = {name: live.watches.objects("configmaps", NAMESPACE).get(name) for name in params}
     context.mark("taken-away", parameters=sorted(params))
     for name in params:
-        live.kube.delete(resource_path("v1", "configmaps", namespace=NAMESPACE, name=name))
+        path = resource_path("v1", "configmaps", namespace=NAMESPACE, name=name)
+        answer = live.kube.request("DELETE", path)
+        if not answer.ok and by_a_policy(answer.message):
+            context.mark("kept-by-a-policy", parameter=name, message=answer.message[:300])
+            del before[name]
     _try_all(context, "closed")
     context.mark("tried")
 
@@ -88,7 +95,7 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
     if not context.reached("the parameters to be back", back, context.promises.drift_s):
         for name, item in before.items():
             if item is not None and name not in live.watches.objects("configmaps", NAMESPACE):
-                live.kube.create(collection_of("v1", "configmaps"), _bare(item))
+                live.kube.request("POST", collection_of("v1", "configmaps"), body=_bare(item))
     context.mark("back")
 
 
@@ -121,12 +128,22 @@ def _image(context: FleetContext) -> str:
 
 def _parameters(context: FleetContext) -> set[str]:
     """Names of the ConfigMaps in the namespace of web that bindings take their parameters from."""
-    found = set()
-    for each in context.stage.declared["policies"]:
-        ref = (each.get("spec") or {}).get("paramRef") or {}
-        if ref.get("name") and ref.get("namespace", NAMESPACE) == NAMESPACE:
-            found.add(str(ref["name"]))
-    return found
+    there = context.stage.spokes[WHERE].watches.objects("configmaps", NAMESPACE)
+    bindings = context.stage.spokes[WHERE].watches.objects(_BINDINGS, "").values()
+    return {name for each in bindings for name in parameters_of(each, there)}
+
+
+def parameters_of(policy: Mapping[str, Any], there: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Those of the ConfigMaps that are there, by name, which a binding names or selects by their labels."""
+    ref = (policy.get("spec") or {}).get("paramRef") or {}
+    if ref.get("namespace", NAMESPACE) != NAMESPACE:
+        return
+    if ref.get("name"):
+        yield str(ref["name"])
+    elif isinstance(ref.get("selector"), Mapping):
+        for name, item in there.items():
+            if matches(ref["selector"], item["metadata"].get("labels") or {}):
+                yield name
 
 
 def _bare(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from graders.documents import Document, parse
 from graders.evidence.bundle import Bundle
+from graders.evidence.handedin import unmet
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.drills import LANE_OF
 from graders.lab3.handin import RecoveryTarget
-from graders.lab3.lanerecord import LaneRecord
+from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import (
     CONTROL_PLANE,
     CONTROL_PLANE_LOSS,
+    JUDGED_BY,
     NAMESPACE,
     NAMESPACE_DELETED,
     PAPERS,
     WORKLOAD,
 )
 from graders.lab3.papers.evidence import DrillEvidence, drilled
-from graders.lab3.papers.files import Papers, unmet
+from graders.lab3.papers.files import Papers
 from graders.lab3.papers.report import ReportedRecovery, read_report
-from graders.lab3.recovery.intervals import Interval
+from graders.lab3.records import Drill
+from graders.recovery.intervals import Interval
+from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE
 
 _TOLERANCE_S = 0.2
+_ALL_PROBES = tuple(spec.name for spec in (WRITE, SERVING, CAPACITY, CANARY))
 _FROM_BACKUP = (CONTROL_PLANE_LOSS, NAMESPACE_DELETED)
 
 
@@ -38,7 +43,11 @@ def check_claims(bundle: Bundle, facts: Facts) -> None:
         unmet("a report and evidence that can be read"),
         Findings("claims that evidence and measurement bear out") as found,
     ):
-        for told in read_report(handin).front.recoveries:
+        recoveries = read_report(handin).front.recoveries
+        for name in LANE_OF:
+            if name not in {each.scenario for each in recoveries}:
+                found.miss(f"the report says nothing of a recovery from {name}")
+        for told in recoveries:
             if told.scenario not in LANE_OF:
                 found.miss(f"there is no scenario {told.scenario}")
                 continue
@@ -53,20 +62,24 @@ def _agrees_with_evidence(
     data = handin.json(told.evidence)
     evidence = parse(Document(data, {}, told.evidence), DrillEvidence)
     try:
-        shown = drilled(evidence, target.rto_s)
+        there = drilled(evidence, target.rto_s)
     except (ValueError, TypeError) as error:
         raise Unmet("evidence as `kubeproof drill` writes it", f"{told.evidence}: {error}") from error
+    for probe in JUDGED_BY.get(told.scenario, _ALL_PROBES):
+        if probe not in evidence.probes:
+            found.miss(f"{told.evidence} has no probe {probe}, which {told.scenario} is judged by")
     if evidence.scenario != told.scenario:
         found.miss(f"{told.evidence} is of {evidence.scenario}, not of {told.scenario}")
     for what, claimed, measured in (
-        ("rto_s", told.rto_s, shown.rto_s),
-        ("rpo_s", told.rpo_s, shown.rpo_s),
+        ("rto_s", told.rto_s, there.rto_s),
+        ("rpo_s", told.rpo_s, there.rpo_s),
     ):
         if not _alike(claimed, measured):
             bounds = [round(measured.lower_s, 2), measured.upper_s and round(measured.upper_s, 2)]
             found.miss(f"{told.scenario}: {what} is said to be {claimed}, and the evidence says {bounds}")
-    found.equal(f"{told.scenario}: records_lost", shown.records_lost, told.records_lost)
-    met = shown.rto_s.within(target.rto_s) and shown.rpo_s.within(target.rpo_s)
+    found.equal(f"{told.scenario}: records_lost", there.records_lost, told.records_lost)
+    found.equal(f"{told.scenario}: probe_interval_s", evidence.interval_s, told.probe_interval_s)
+    met = there.rto_s.within(target.rto_s) and there.rpo_s.within(target.rpo_s)
     found.equal(f"{told.scenario}: met", met, told.met)
     if told.scenario in _FROM_BACKUP and told.backup_id not in {each.id for each in evidence.backups}:
         found.miss(f"{told.scenario}: the evidence has no backup {told.backup_id!r}")
@@ -76,7 +89,12 @@ def _agrees_with_measurement(
     bundle: Bundle, told: ReportedRecovery, target: RecoveryTarget, facts: Facts, found: Findings
 ) -> None:
     record = LaneRecord(bundle, LANE_OF[told.scenario])
-    for drill in record.drills(told.scenario):
+    drills = record.drills(told.scenario)
+    if told.met and not drills:
+        found.miss(f"{told.scenario} is said to be met, and here {record.never('no backup was sealed')}")
+    for drill in drills:
+        if told.met:
+            _loses_no_more(record, drill, target, found)
         measured = record.measured(drill).counts
         if measured is None:
             continue
@@ -87,6 +105,20 @@ def _agrees_with_measurement(
             found.miss(f"{told.scenario}: {claimed}, and here {over}")
         if told.met and measured.lower_s > target.rto_s * record.scale:
             found.miss(f"{told.scenario} is said to be met, and here it took over {measured.lower_s:.1f} s")
+        elif told.met and measured.censored:
+            run = record.restore_of(drill)
+            how = f": restore {run.how}" if run is not None else ""
+            found.miss(f"{told.scenario} is said to be met, and here it was not recovered from{how}")
+
+
+def _loses_no_more(record: LaneRecord, drill: Drill, target: RecoveryTarget, found: Findings) -> None:
+    """Who says that a target is met says that of what it may cost, too."""
+    most_s = target.rpo_s * record.scale
+    for look in record.looks(f"{drill.key}: settled"):
+        loss_s = record.restored(look).loss_s(drill)
+        if loss_s.censored or loss_s.lower_s > most_s:
+            told = f"and here {shown([loss_s])} of writes are lost"
+            found.miss(f"{drill.scenario} is said to lose at most {most_s:g} s, {told}")
 
 
 def _alike(claimed: list[float | None], measured: Interval) -> bool:

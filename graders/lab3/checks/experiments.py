@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from graders.chaos.reading import failed_actions, journal_of, met_before, why_failed
+from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check
-from graders.lab3.experimentrecord import (
-    ExperimentsRecord,
-    failed_actions,
-    journal_of,
-    met_before,
-    why_failed,
-)
+from graders.lab3.experimentrecord import ExperimentsRecord
 from graders.lab3.handin import Experiment
 from graders.lab3.names import EXPERIMENTS
-from graders.lab3.records import ExperimentRun
 
 _SICK = {
     "at-zero": "the Deployment at 0",
@@ -73,7 +68,7 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
                 found.miss(f"{each.id}: RBAC denied {event.verb} {event.resource}")
             hits = [
                 event for event in record.writes(run)
-                if event.ok and record.in_scope(event, each.scope) and record.changed(event)
+                if event.ok and record.in_scope(event, each.scope) and record.changed(event, run)
             ]  # fmt: skip
             facts[each.id.replace("-", "_")] = len(hits)
             found.expect(
@@ -145,6 +140,9 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
                     f"{each.id}: it did not pause after its first change, so it could not be aborted there",
                     hint="Let its last action have pauses.after of 3 s or more.",
                 )
+            else:
+                told = f"{each.id}: when it was to be aborted it changed nothing; {_last_words(run.said)}"
+                found.miss(told, hint="Select what is there now: names of pods are others after each run.")
             for when, words in (("whole", "a normal end"), ("aborted", "being aborted")):
                 left = record.left_behind(each, when)
                 if left:
@@ -159,8 +157,9 @@ def _has_acted(experiment: Experiment, run: ExperimentRun, found: Findings) -> N
 
 
 def _kills(event: AuditEvent) -> bool:
-    """Whether a pod is gone after it."""
-    return event.resource == "pods" and (event.verb != "patch" or event.subresource == "eviction")
+    """Whether it asks for the end of a pod."""
+    ends = event.verb in ("delete", "deletecollection") or event.subresource == "eviction"
+    return event.resource == "pods" and ends
 
 
 def _last_words(said: str) -> str:

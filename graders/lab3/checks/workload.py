@@ -7,7 +7,7 @@ from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.losses import drills_of, judge_drill, judge_rto
-from graders.lab3.names import CONTROLLER_LOSS, NODE_LOSS, POD_KILL, SERVING, UNKNOWN, WORKLOAD
+from graders.lab3.names import CONTROLLER_LOSS, LEFT, NODE_LOSS, POD_KILL, SERVING, UNKNOWN, WORKLOAD
 from graders.lab3.records import Drill
 from graders.model import Capability
 
@@ -120,6 +120,8 @@ def check_unseen_safe(bundle: Bundle, facts: Facts) -> None:
             facts[drill.phase] = str(drill.facts["fault"])
             run = record.restore_of(drill)
             if run is None or run.code != 0:
+                # Who gives up may have lost something before.
+                _nothing_lost(record, drill.phase, found, LEFT)
                 continue
             _nothing_lost(record, drill.key, found)
             late = [
@@ -167,12 +169,15 @@ def _told(drill: Drill) -> str:
     return _FAULTS.get(str(drill.facts["fault"]), str(drill.facts["fault"]))
 
 
-def _nothing_lost(record: LaneRecord, phase: str, found: Findings) -> None:
-    for when in ("restored", "settled"):
-        for look in record.looks(f"{phase}: {when}"):
-            there = record.restored(look)
-            if there.lost or there.anomalies:
-                told = ", ".join(there.anomalies[:3])
-                found.miss(
-                    f"{there.lost} operations are lost, and {len(there.anomalies)} records wrong: {told}"
-                )
+def _nothing_lost(record: LaneRecord, phase: str, found: Findings, *whens: str) -> None:
+    """Nothing that was acknowledged is missing, at each look and at one at least."""
+    looks = [look for when in whens or ("restored", "settled") for look in record.looks(f"{phase}: {when}")]
+    if not looks:
+        found.miss(f"{phase}: nobody answered for the records afterwards")
+    for look in looks:
+        there = record.restored(look)
+        if there.lost or there.anomalies:
+            told = ", ".join(there.anomalies[:3]) or "acknowledged ones"
+            found.miss(
+                f"{phase}: {there.lost} operations are lost, and {len(there.anomalies)} records wrong: {told}"
+            )

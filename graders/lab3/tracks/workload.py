@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +11,7 @@ import urllib3
 
 from graders.faults import InfraFault
 from graders.kube.paths import resource_path
-from graders.lab3.names import CONTROLLER_LOSS, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
+from graders.lab3.names import CONTROLLER_LOSS, LEFT, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
 from graders.lab3.tracks.mitigation import mitigation
 from graders.lab3.tracks.phases import first_backups
 from graders.lab3.world.lane import DrillPlan, Lane
@@ -20,6 +20,7 @@ from graders.polling import NotYet, TimedOut, wait_for
 
 PODS = resource_path("v1", "pods", namespace=SERVING)
 LOST_ZONE = "zone-a"
+"""The zone that is lost; a repetition, before which all pods may have left it, takes the one they are in."""
 _BACK_S, _GRANTED_S, _NEWER_S = 20.0, 15.0, 1.5
 _WEBHOOK = "kubeproof-fails-closed"
 _WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
@@ -36,7 +37,7 @@ def workload(lane: Lane) -> None:
     _mend(lane)
     faults = {
         POD_KILL: (lambda: _kill_half(lane), lambda: None),
-        NODE_LOSS: (lambda: _zone_gone(lane), lambda: _zone_over(lane)),
+        NODE_LOSS: (lambda: _zone_gone(lane), lambda: _zone_back(lane)),
     }
     mitigation(lane, faults)
     _mend(lane)
@@ -55,9 +56,24 @@ def _survive(lane: Lane, scenario: str, fault: Callable[[], object]) -> None:
 
 def _unseen(lane: Lane, phase: str, told: str, fault: Callable[[], object]) -> None:
     plan = DrillPlan(UNKNOWN, phase, fault, before=lambda: {"fault": told}, again=lambda: _mended(lane))
-    lane.drill(plan)
+    if not lane.drill(plan):
+        _look_at_what_is_left(lane, phase)
     if phase == "stopped":
         _mend(lane)
+
+
+def _look_at_what_is_left(lane: Lane, phase: str) -> None:
+    """Where a runbook gave up: what is lost by then is lost, whatever it says."""
+    _start_all(lane)
+    with lane.ledger.held():
+        lane.ledger_look(f"{phase}: {LEFT}")
+
+
+def _start_all(lane: Lane) -> None:
+    control = lane.setting.control
+    for name in control.components:
+        control.start(name)
+    control.wait_ready(60.0)
 
 
 def predictor_pods(lane: Lane) -> list[dict[str, Any]]:
@@ -119,29 +135,34 @@ def _evict_all(lane: Lane) -> None:
 
 
 def _lose_a_zone(lane: Lane) -> None:
-    plan = DrillPlan(
-        NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=lambda: _zone_back(lane) and _mended(lane)
-    )
-    lane.drill(plan)
+    def again() -> bool:
+        _zone_back(lane)
+        return _mended(lane)
+
+    lane.drill(DrillPlan(NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=again))
     _zone_back(lane)
     began = lane.now()
     lane.mark("zone-back", began=began, all_ready_s=_all_ready(lane, _BACK_S))
 
 
 def _zone_gone(lane: Lane) -> None:
-    lane.setting.control.kill(f"kwok-{LOST_ZONE}")
-    nodes = [node.name for node in lane.setting.nodes if node.zone == LOST_ZONE]
+    zone = zone_to_lose({node.name: node.zone for node in lane.setting.nodes}, predictor_pods(lane))
+    lane.setting.control.kill(f"kwok-{zone}")
+    nodes = [node.name for node in lane.setting.nodes if node.zone == zone]
     lane.prober.dead_nodes = frozenset(nodes)
+    lane.mark("zone-gone", zone=zone)
 
 
-def _zone_over(lane: Lane) -> None:
-    _zone_back(lane)
+def zone_to_lose(zones: Mapping[str, str], pods: Sequence[Mapping[str, Any]]) -> str:
+    """`LOST_ZONE`, unless pods are elsewhere alone; `zones` has the zone of each node."""
+    there = {zones.get(str(pod["spec"].get("nodeName", "")), "") for pod in pods}
+    return LOST_ZONE if LOST_ZONE in there else next(iter(sorted(there - {""})), LOST_ZONE)
 
 
-def _zone_back(lane: Lane) -> bool:
-    lane.setting.control.start(f"kwok-{LOST_ZONE}")
+def _zone_back(lane: Lane) -> None:
+    for zone in {node.zone for node in lane.setting.nodes}:
+        lane.setting.control.start(f"kwok-{zone}")
     lane.prober.dead_nodes = frozenset()
-    return True
 
 
 def _all_ready(lane: Lane, within_s: float) -> float | None:
@@ -206,10 +227,7 @@ def _mended(lane: Lane) -> bool:
 
 def _mend(lane: Lane) -> None:
     """What a runbook left broken is not the next drill's business."""
-    control = lane.setting.control
-    for name in control.components:
-        control.start(name)
-    control.wait_ready(60.0)
+    _start_all(lane)
     for manifest in lane.setting.manifests:
         lane.kube.apply(manifest.data)
     try:

@@ -6,39 +6,34 @@ import base64
 import contextlib
 import json
 import os
-import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from graders.clusterctl.door import ControlDoor
 from graders.clusters.kubeconfigs import certificate_kubeconfig
 from graders.controlplane import ControlPlane
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
+from graders.kube.addresses import server_address
 from graders.kube.client import Kube
 from graders.lab3.names import DR_USER
 from graders.lab3.records import ScriptRun
-from graders.lab3.world.control import ControlDoor
-from graders.model import Cluster, Submission
+from graders.lab3.world.kit import Kit
+from graders.model import Cluster
 from graders.sandbox.protocol import (
     MIB,
     ExitStatus,
-    Limits,
     Mount,
-    Sandbox,
     SandboxedProcess,
     SandboxSpec,
     View,
 )
 from graders.sandbox.relay import relayed
-from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import sandbox_spec
-from graders.tools import Tools
 
 API, ETCD, CONTROL = "api", "etcd", "control"
 _PORTS = {API: 6443, ETCD: 2379, CONTROL: 2380}
@@ -46,41 +41,6 @@ _PLACE = "/run/dr"
 _WORK, _BACKUP, _PROGRAMS = f"{_PLACE}/work", f"{_PLACE}/backup", f"{_PLACE}/bin"
 _WORK_BYTES, BACKUP_BYTES = 1024 * MIB, 256 * MIB
 _SAID_CHARS = 600
-_CTL = Path(__file__).with_name("ctlclient.py")
-
-
-@dataclass(frozen=True)
-class Kit:
-    """What every script has: the sandbox, the runtimes, the programs, and what was handed in."""
-
-    sandbox: Sandbox
-    runtime: Runtime
-    chaos: Runtime
-    hunter: Runtime
-    tools: Tools
-    submission: Submission
-    limits: Limits
-    tool_limits: Limits
-    folder: Path
-
-    @property
-    def kubectl(self) -> Path:
-        """The one that came with kubeproof."""
-        return Path(sys.executable).parent / "kubectl"
-
-    def programs(self) -> Path:
-        """A folder with kubectl, the clients of etcd and CLUSTER_CTL, to be shown to sandboxes."""
-        folder = self.folder / "programs"
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            folder.chmod(0o755)
-            for program in (self.kubectl, self.tools.path("etcdctl"), self.tools.path("etcdutl")):
-                shutil.copyfile(program.resolve(), folder / program.name)
-            head = f"#!{self.runtime.python} -ISB\n".encode()
-            (folder / "cluster-ctl").write_bytes(head + _CTL.read_bytes())
-            for path in folder.iterdir():
-                path.chmod(0o755)
-        return folder
 
 
 @dataclass(frozen=True)
@@ -119,7 +79,7 @@ class Scripts:
         """Run a script to its end, or for `timeout_s`, with the sealed backups in `backups`."""
         mount = Mount(_BACKUP, backups)
         with self._running(script, command, mount, purpose, timeout_s, stop) as (_, ended, note):
-            note("")
+            note(ended, "")
         return ended
 
     def has_replaced_data(self) -> Callable[[], bool]:
@@ -145,13 +105,15 @@ class Scripts:
                 try:
                     self._seal(process, seal_in, id)
                 except BadSubmission as error:
-                    told = Ended(None, f"what it left cannot be kept: {error.problem}")
-            note(id if told.code == 0 else "")
+                    told = Ended(None, f"left what cannot be kept: {error.problem}")
+            note(told, id if told.code == 0 else "")
         return told
 
     def _seal(self, process: SandboxedProcess, seal_in: Path, id: str) -> None:
         staged = Path(tempfile.mkdtemp(prefix="staged-", dir=self._scratch)) / id
         process.collect(_BACKUP, staged, most_bytes=BACKUP_BYTES)
+        if not any(path.is_file() and path.stat().st_size for path in staged.rglob("*")):
+            raise BadSubmission("it is empty", file="dr/backup", fix="write what is to be kept to BACKUP_DIR")
         seal(staged)
         staged.rename(seal_in / id)
 
@@ -164,7 +126,7 @@ class Scripts:
         purpose: str,
         timeout_s: float,
         stop: threading.Event | None,
-    ) -> Iterator[tuple[SandboxedProcess, Ended, Callable[[str], None]]]:
+    ) -> Iterator[tuple[SandboxedProcess, Ended, Callable[[Ended, str], None]]]:
         with self._lock:
             self._number += 1
             name = f"{self._cluster.name}-{script}-{self._number}"
@@ -184,11 +146,10 @@ class Scripts:
             code = None if stopped else status.code
             how = f"was stopped after {t_end - t:.1f} s" if stopped else str(status)
 
-            def note(backup: str) -> None:
+            def note(told: Ended, backup: str) -> None:
+                said_last, cluster = said[-_SAID_CHARS:], self._cluster.name
                 self._recording.writer.add(
-                    ScriptRun(
-                        t, t_end, script, purpose, code, how, backup, said[-_SAID_CHARS:], self._cluster.name
-                    )
+                    ScriptRun(t, t_end, script, purpose, told.code, told.how, backup, said_last, cluster)
                 )
                 self._recording.changes.notify()
 
@@ -245,7 +206,7 @@ class Scripts:
         return kubeconfig_at(identity, server)
 
     def _addresses(self) -> dict[str, tuple[str, int]]:
-        return {API: address_of(self._server), ETCD: address_of(self._control.etcd.endpoints[0])}
+        return {API: server_address(self._server), ETCD: server_address(self._control.etcd.endpoints[0])}
 
 
 def kubeconfig_at(kubeconfig: Path, server: str) -> str:
@@ -287,9 +248,3 @@ def _wait(process: SandboxedProcess, timeout_s: float, stop: threading.Event | N
             return status
         left_s -= 0.1
     return process.exit
-
-
-def address_of(url: str) -> tuple[str, int]:
-    """Host and port of a URL."""
-    parts = urlsplit(url)
-    return str(parts.hostname), int(parts.port or 443)

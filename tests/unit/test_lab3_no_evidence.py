@@ -1,0 +1,208 @@
+"""A check that has nothing to look at, or is shown something else, does not pass: what each is told then."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from graders.judging import collect_checks
+from graders.judging.run import outcome_of
+from graders.model import Outcome, Status
+from tests.unit.lab3_recording import Record, Recording, reference
+
+CP, NS, WL = "control-plane", "namespace", "workload"
+
+
+@dataclass(frozen=True)
+class Blank:
+    """A change that takes evidence away from `check`; `says` is what the learner reads then."""
+
+    check: str
+    name: str
+    mutate: Callable[[Recording], None]
+    says: str
+
+
+def file_of(recording: Recording, path: str) -> Record:
+    (found,) = (each for each in recording.parts["handedin"] if each["path"] == path)
+    return found
+
+
+def claims_nothing(recording: Recording) -> None:
+    report = file_of(recording, "report.md")
+    report["text"], changed = re.subn(
+        r"(?ms)^recoveries:\n.*?(?=^findings:)", "recoveries: []\n", report["text"]
+    )
+    assert changed
+
+
+def claims(old: str, new: str) -> Callable[[Recording], None]:
+    def mutate(recording: Recording) -> None:
+        report = file_of(recording, "report.md")
+        assert old in report["text"]
+        report["text"] = report["text"].replace(old, new, 1)
+
+    return mutate
+
+
+def evidence_without(scenario: str, probe: str) -> Callable[[Recording], None]:
+    """The probe that was the last to come back is left out of the evidence."""
+
+    def mutate(recording: Recording) -> None:
+        file = file_of(recording, f"evidence/{scenario}.json")
+        told = json.loads(file["text"])
+        del told["probes"][probe]
+        file["text"] = json.dumps(told)
+
+    return mutate
+
+
+def never_drilled(track: str, scenario: str) -> Callable[[Recording], None]:
+    def mutate(recording: Recording) -> None:
+        drills = recording.parts["drills"]
+        for each in [d for d in drills if (d["cluster"], d["scenario"]) == (track, scenario)]:
+            drills.remove(each)
+
+    return mutate
+
+
+def gives_up(track: str, purpose: str) -> Callable[[Recording], None]:
+    def mutate(recording: Recording) -> None:
+        for each in recording.parts["scriptruns"]:
+            if (each["cluster"], each["script"], each["purpose"]) == (track, "restore", purpose):
+                each.update(code=1, how="exited with code 1", t_end=each["t"] + 0.5)
+
+    return mutate
+
+
+def nobody_looked(track: str, *whens: str) -> Callable[[Recording], None]:
+    def mutate(recording: Recording) -> None:
+        looks = recording.parts["ledgerlooks"]
+        for each in [
+            look for look in looks if (look["cluster"], look["when"]) in [(track, w) for w in whens]
+        ]:
+            looks.remove(each)
+
+    return mutate
+
+
+def lost_early_ones(track: str, when: str) -> Callable[[Recording], None]:
+    """What came back is a state from long before the fault."""
+
+    def mutate(recording: Recording) -> None:
+        (look,) = (
+            each
+            for each in recording.parts["ledgerlooks"]
+            if (each["cluster"], each["when"]) == (track, when)
+        )
+        found = recording.parts["restoredrecords"]
+        for each in [
+            each
+            for each in found
+            if (each["cluster"], each["ledger"], each["t"]) == (track, look["ledger"], look["t"])
+            and int(each["seq"]) > 5
+        ]:
+            found.remove(each)
+
+    return mutate
+
+
+def run_of(recording: Recording, purpose: str, experiment: str) -> Record:
+    (found,) = (
+        each
+        for each in recording.parts["experimentruns"]
+        if (each["purpose"], each["experiment"]) == (purpose, experiment)
+    )
+    return found
+
+
+def requests_in(recording: Recording, run: Record) -> list[Record]:
+    return [
+        each
+        for each in recording.parts["audit"]
+        if ":chaos:" in each["user"] and run["t"] <= each["t"] <= run["t_end"]
+    ]
+
+
+def ends_of_pods_come_later(recording: Recording) -> None:
+    """What is killed is there for long after the experiment, and goes for another reason."""
+    run = run_of(recording, "whole", "pod-kill")
+    for each in recording.parts["objects"]:
+        going = each["type"] == "DELETED" or "deletionTimestamp" in each["object"]["metadata"]
+        if each["cluster"] == "experiments" and each["resource"] == "pods" and going and each["t"] > run["t"]:
+            each["t"] += run["t_end"] - run["t"] + 5.0
+    recording.parts["objects"].sort(key=lambda each: float(each["t"]))
+
+
+def pods_are_only_updated(recording: Recording) -> None:
+    for each in requests_in(recording, run_of(recording, "whole", "pod-kill")):
+        each["verb"] = each["verb"].replace("delete", "update")
+
+
+def acts_once_alone(recording: Recording) -> None:
+    run = run_of(recording, "aborted", "cordon")
+    for each in requests_in(recording, run):
+        recording.parts["audit"].remove(each)
+    run["aborted"] = None
+
+
+BLANKS = (
+    Blank("injects", "pods end long afterwards", ends_of_pods_come_later, "nothing in its scope was changed"),
+    Blank("injects", "pods are updated", pods_are_only_updated, "none kills pods"),
+    Blank("abort", "it acts once alone", acts_once_alone, "when it was to be aborted it changed nothing"),
+    Blank("claims", "no recovery is claimed", claims_nothing, "nothing of a recovery from pod-kill"),
+    Blank(
+        "claims",
+        "the slowest probe is left out",
+        evidence_without("control-plane-loss", "canary"),
+        "has no probe canary",
+    ),
+    Blank(
+        "claims",
+        "slots are said to be closer",
+        claims("probe_interval_s: 0.5", "probe_interval_s: 0.1"),
+        "probe_interval_s",
+    ),
+    Blank("claims", "it never came to a loss", never_drilled(CP, "control-plane-loss"), "is said to be met"),
+    Blank("claims", "restore gave up at once", gives_up(NS, "late"), "was not recovered"),
+    Blank("claims", "more was lost", lost_early_ones(WL, "controller-loss: settled"), "of writes are lost"),
+    Blank(
+        "control-plane-rpo",
+        "nobody looked in the end",
+        nobody_looked(CP, "late: settled"),
+        "nobody answered for its records",
+    ),
+    Blank(
+        "controller-loss",
+        "nobody looked",
+        nobody_looked(WL, "controller-loss: restored", "controller-loss: settled"),
+        "nobody answered for the records",
+    ),
+    Blank(
+        "unseen-safe",
+        "nobody looked",
+        nobody_looked(WL, "stopped: restored", "stopped: settled"),
+        "nobody answered for the records",
+    ),
+    Blank("unseen-safe", "restore gave up, and nobody looked", gives_up(WL, "stopped"), "nobody answered"),
+)
+
+
+def judged(check: str, recording: Recording, folder: Path) -> Outcome:
+    (info,) = (info for info in collect_checks("lab3") if info.id == check)
+    return outcome_of(info, recording.held(folder / "bundle"))
+
+
+@pytest.mark.parametrize("blank", BLANKS, ids=[f"{each.check}: {each.name}" for each in BLANKS])
+def test_without_evidence_nothing_is_earned(blank: Blank, tmp_path: Path) -> None:
+    recording = reference()
+    blank.mutate(recording)
+    outcome = judged(blank.check, recording, tmp_path)
+    assert outcome.status is Status.FAILED, outcome.detail
+    assert blank.says in outcome.observed
+    assert outcome.hint
