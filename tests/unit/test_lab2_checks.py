@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from graders.judging import collect_checks
-from graders.judging.ends import before_running
-from graders.judging.run import outcome_of
 from graders.lab2.images import digest_of
 from graders.lab2.names import SERVING
 from graders.model import Fault, Outcome, Status
+from tests.unit import flaws
+from tests.unit.flaws import assert_costs_exactly, checks_of, every, judged_alone
 from tests.unit.lab2_recording import Recording, reference
 
+LAB = "lab2"
 Mutation = Callable[[Recording], object]
 
 
-@dataclass(frozen=True)
-class Flaw:
-    """One change of the reference's record: `says` is in what the learner reads, `also` is lost, too."""
-
-    check: str
-    name: str
-    mutate: Mutation
-    says: str
-    also: tuple[str, ...] = ()
+Flaw = flaws.Flaw[Recording]
 
 
 def released(run: Recording, track: str, version: str) -> float:
@@ -323,13 +312,8 @@ FLAWS = (
 
 def judged(run: Recording, folder: Path) -> dict[str, Outcome]:
     bundle = run.held(folder / "bundle")
-    there = [info for info in collect_checks("lab2") if set(info.tracks) <= set(bundle.manifest.tracks)]
-    return {info.id: before_running(info, bundle) or outcome_of(info, bundle) for info in there}
-
-
-@cache
-def _checks() -> frozenset[str]:
-    return frozenset(info.id for info in collect_checks("lab2"))
+    tracks = set(bundle.manifest.tracks)
+    return judged_alone(bundle, [info for info in checks_of(LAB) if set(info.tracks) <= tracks])
 
 
 def test_the_reference_loses_nothing(tmp_path: Path) -> None:
@@ -362,20 +346,14 @@ def test_a_dry_run_before_a_deployment_is_made_makes_none(tmp_path: Path) -> Non
     assert judged(run, tmp_path)["installs"].status is Status.PASSED
 
 
-@pytest.mark.parametrize("flaw", FLAWS, ids=[f"{flaw.check}: {flaw.name}" for flaw in FLAWS])
+@every(FLAWS)
 def test_a_flaw_in_the_record_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
     run = reference()
-    tracks = {info.id: info.tracks for info in collect_checks("lab2")}[flaw.check]
+    tracks = {info.id: info.tracks for info in checks_of(LAB)}[flaw.check]
     if missing := set(tracks) - set(run.manifest["tracks"]):
         pytest.skip(f"the recording was made before there was a track {', '.join(sorted(missing))}")
     flaw.mutate(run)
-    outcomes = judged(run, tmp_path)
-    lost = {name for name, each in outcomes.items() if each.status is not Status.PASSED}
-    assert lost == {flaw.check, *flaw.also}
-    outcome: Any = outcomes[flaw.check]
-    assert outcome.status is Status.FAILED, outcome.detail
-    assert outcome.fault is Fault.LEARNER
-    assert flaw.says in f"{outcome.expected}\n{outcome.observed}"
+    assert_costs_exactly(flaw, judged(run, tmp_path))
 
 
 def test_a_fleet_that_never_came_up_fails_once_and_blocks_the_rest(tmp_path: Path) -> None:
@@ -397,7 +375,7 @@ def test_a_fleet_that_never_came_up_fails_once_and_blocks_the_rest(tmp_path: Pat
 
 
 def test_every_check_has_a_flaw() -> None:
-    assert {flaw.check for flaw in FLAWS} == _checks()
+    assert {flaw.check for flaw in FLAWS} == {info.id for info in checks_of(LAB)}
 
 
 def test_the_picture_has_a_row_for_each_version_in_each_environment(tmp_path: Path) -> None:
