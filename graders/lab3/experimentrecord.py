@@ -15,7 +15,6 @@ from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import EXPERIMENTS
 from graders.lab3.records import BaselineLook, ExperimentRun
 
-
 _SEEN_S = 1.0
 """How much later than a request its effect may be on record."""
 
@@ -101,15 +100,13 @@ class ExperimentsRecord(LaneRecord):
         return [each for each in self.bundle.on(self.cluster).audit if each.user == self.user]
 
     def in_scope(self, event: AuditEvent, scope: Scope) -> bool:
-        """Whether a request is about an object that the experiment may touch."""
-        if scope.nodes:
-            if event.resource == "nodes":
-                return event.name in scope.nodes
-            seen = self._seen(event) if event.resource == "pods" else None
-            return seen is not None and (seen.get("spec") or {}).get("nodeName") in scope.nodes
-        seen = self._seen(event)
-        labels = (seen.get("metadata") or {}).get("labels") or {} if seen is not None else {}
-        return event.namespace == scope.namespace and scope.labels.items() <= labels.items()
+        """Whether a request is about an object that the experiment may touch.
+
+        What it may touch stays so where the experiment takes the label away: somebody has to put it back.
+        """
+        if scope.nodes and event.resource == "nodes":
+            return event.name in scope.nodes
+        return any(_within(scope, event, each) for each in self._versions(event))
 
     def changed(self, event: AuditEvent, run: ExperimentRun) -> bool:
         """Whether a watch saw, before the run was over, that the object of a request was another, or gone.
@@ -128,12 +125,16 @@ class ExperimentsRecord(LaneRecord):
 
     def _seen(self, event: AuditEvent) -> Mapping[str, Any] | None:
         """The object of a request as it was seen last before it; else as it was seen first after it."""
-        found: Mapping[str, Any] | None = None
+        return next(reversed(self._versions(event)), None)
+
+    def _versions(self, event: AuditEvent) -> list[Mapping[str, Any]]:
+        """The object of a request as it was seen before it, the oldest first; else once, after it."""
+        found: list[Mapping[str, Any]] = []
         for each in self.bundle.on(self.cluster).watch_events:
             if (each.resource, each.namespace, each.name) == self._place(event):
-                if each.t > event.t and found is not None:
+                if each.t > event.t and found:
                     break
-                found = each.object
+                found.append(each.object)
         return found
 
     @staticmethod
@@ -192,6 +193,14 @@ def why_failed(run: ExperimentRun) -> str:
                 # One piece is a message, several are the lines of a traceback.
                 return str(told[-1]).strip()
     return ""
+
+
+def _within(scope: Scope, event: AuditEvent, seen: Mapping[str, Any]) -> bool:
+    """Whether an object as it was seen is in a scope."""
+    if scope.nodes:
+        return event.resource == "pods" and (seen.get("spec") or {}).get("nodeName") in scope.nodes
+    labels = (seen.get("metadata") or {}).get("labels") or {}
+    return event.namespace == scope.namespace and scope.labels.items() <= labels.items()
 
 
 def _held(item: Mapping[str, Any]) -> tuple[Any, ...]:

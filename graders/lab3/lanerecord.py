@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent
 from graders.faults import InfraFault, Unmet
 from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.lab3.names import (
@@ -15,6 +16,7 @@ from graders.lab3.names import (
     LENIENCE_S,
     OVER,
     OWN_PREFIX,
+    SERVING,
     STABLE_S,
     UNKNOWN,
     UNKNOWN_RTO_S,
@@ -33,7 +35,8 @@ from graders.lab3.records import (
     StarvationSample,
 )
 from graders.lab3.recovery.intervals import Interval, largest
-from graders.lab3.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec
+from graders.lab3.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec
+from graders.lab3.recovery.probes import SERVING as SERVING_PROBE
 from graders.lab3.recovery.rpo import RestoredPrefix, restored_prefix
 from graders.lab3.recovery.rto import RecoveryMeasurement, measure_recovery
 from graders.lab3.recovery.seals import run_key
@@ -43,6 +46,7 @@ from graders.lab3.recovery.voids import starved
 ACT_GRACE_S = 5.0
 _LEAD_S = 5.0
 """How long before a fault samples belong to its record."""
+_ACCOUNT = "system:serviceaccount:"
 KINDS = ("ConfigMap", "Model")
 
 
@@ -136,7 +140,7 @@ class LaneRecord:
 
     def samples(self, since: float, until: float) -> dict[ProbeSpec, list[ProbeSample]]:
         """The samples of each probe that were sent in a stretch of time."""
-        specs = [spec.scaled(self.scale) for spec in (WRITE, SERVING, CAPACITY, CANARY)]
+        specs = [spec.scaled(self.scale) for spec in (WRITE, SERVING_PROBE, CAPACITY, CANARY)]
         found: dict[str, list[ProbeSample]] = {spec.name: [] for spec in specs}
         for each in self.bundle.records(ProbeSample):
             if each.cluster == self.cluster and since <= each.t <= until and each.probe in found:
@@ -200,7 +204,7 @@ class LaneRecord:
             if call.cluster == self.cluster and call.changes and run.t <= call.t <= run.t_end:
                 yield RunbookAct(call.t, call.t_end, f"CLUSTER_CTL {' '.join(call.words)}")
         for event in self.bundle.on(self.cluster).audit:
-            mine = event.user == DR_USER and event.is_write and not event.name.startswith(OWN_PREFIX)
+            mine = _of_runbook(event) and event.is_write and not event.name.startswith(OWN_PREFIX)
             if mine and event.ok and run.t <= event.t <= run.t_end:
                 yield RunbookAct(event.t, event.t_end, f"{event.verb} {event.resource} {event.name}")
 
@@ -239,12 +243,21 @@ class LaneRecord:
             found.setdefault((each.t, each.ledger), []).append(each)
         return found
 
-    def changed_objects(self, when: str) -> list[str]:
+    def changed_objects(self, when: str, since: str = "before") -> list[str]:
         """The objects of workload/ that are not what they were before; all, where nobody could look."""
-        looks = [each for each in self.bundle.records(ObjectsLook) if each.cluster == self.cluster]
-        before = next((each.digests for each in looks if each.when == "before"), {})
-        after = next((each.digests for each in looks if each.when == when), {})
+        before, after = self.objects(since), self.objects(when)
         return sorted(path for path, digest in before.items() if after.get(path) != digest)
+
+    def objects(self, when: str) -> Mapping[str, str]:
+        """The digests of what the objects of workload/ held at a look; none, where nobody could look."""
+        looks = [each for each in self.bundle.records(ObjectsLook) if each.cluster == self.cluster]
+        return next((each.digests for each in looks if each.when == when), {})
+
+
+def _of_runbook(event: AuditEvent) -> bool:
+    """Whether a runbook asked: as itself, or as an account that it has made for what it brings back."""
+    an_account = event.user.startswith(_ACCOUNT) and not event.user.startswith(f"{_ACCOUNT}kube-system:")
+    return event.user == DR_USER or (an_account and event.namespace in (SERVING, ""))
 
 
 def shown(intervals: Sequence[Interval]) -> str:

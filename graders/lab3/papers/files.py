@@ -69,7 +69,11 @@ class Papers:
         if file is None:
             raise Unmet(f"a file {path}", "there is none", hint=f"Add {path} to the submission.")
         if file.text is None:
-            raise Unmet(f"text in {path}", "it is not UTF-8 text", hint="Save it as UTF-8 text.")
+            raise Unmet(
+                f"text in {path}",
+                f"{path} is not UTF-8 text, or is not where such files belong",
+                hint="Save it as UTF-8 text; journals and drills belong into evidence/.",
+            )
         return file.text
 
     def sha256(self, path: str) -> str:
