@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,7 +20,7 @@ from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
 
 PODS = resource_path("v1", "pods", namespace=SERVING)
-LOST_ZONE = "zone-a"
+_SIMULATOR = "kwok-"
 _BACK_S, _GRANTED_S, _NEWER_S = 20.0, 15.0, 1.5
 _WEBHOOK = "kubeproof-fails-closed"
 _WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
@@ -144,9 +145,13 @@ def _lose_a_zone(lane: Lane) -> None:
 
 
 def _zone_gone(lane: Lane) -> None:
-    lane.setting.control.kill(f"kwok-{LOST_ZONE}")
-    nodes = [node.name for node in lane.setting.nodes if node.zone == LOST_ZONE]
-    lane.prober.dead_nodes = frozenset(nodes)
+    """The zone goes in which most of its pods are: who has all of them in one has nothing left."""
+    zones = {node.name: node.zone for node in lane.setting.nodes}
+    pods_in = Counter(zones.get(str(pod["spec"].get("nodeName"))) for pod in predictor_pods(lane))
+    lost = max(dict.fromkeys(zones.values()), key=lambda zone: pods_in[zone])
+    lane.setting.control.kill(f"{_SIMULATOR}{lost}")
+    lane.prober.dead_nodes = frozenset(name for name, zone in zones.items() if zone == lost)
+    lane.mark("zone-lost", zone=lost)
 
 
 def _zone_over(lane: Lane) -> None:
@@ -154,7 +159,9 @@ def _zone_over(lane: Lane) -> None:
 
 
 def _zone_back(lane: Lane) -> bool:
-    lane.setting.control.start(f"kwok-{LOST_ZONE}")
+    for name in lane.setting.control.components:
+        if name.startswith(_SIMULATOR):
+            lane.setting.control.start(name)
     lane.prober.dead_nodes = frozenset()
     return True
 
