@@ -1,4 +1,4 @@
-"""Makes graders/lab3/config/chaos-mesh-crds.json.gz from the Go module of Chaos Mesh, without descriptions.
+"""Makes graders/chaos/chaos-mesh-crds.json.gz from the Go module of Chaos Mesh, without descriptions.
 
 Usage: python scripts/chaos_crds.py FOLDER, the folder `config/crd/bases` of the module
 github.com/chaos-mesh/chaos-mesh, as `go mod download -json` names it. Only what a specification may hold is
@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from argocd_crds import undescribed
 
-TARGET = Path(__file__).resolve().parents[1] / "graders" / "lab3" / "config" / "chaos-mesh-crds.json.gz"
+TARGET = Path(__file__).resolve().parents[1] / "graders" / "chaos" / "chaos-mesh-crds.json.gz"
 KINDS = (
     "podchaos", "networkchaos", "iochaos", "stresschaos", "dnschaos", "httpchaos", "timechaos", "kernelchaos",
     "jvmchaos", "blockchaos", "schedules", "workflows",

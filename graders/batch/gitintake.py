@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ REF = f"refs/heads/{LEARNER}"
 _SECRET = re.compile(r"^([a-z]+://)[^/@]*@")
 _ANSWERS_WITHIN_S = 60.0
 _FETCHES_WITHIN_S = 300.0
+_AT_ONCE = 8
 _SCHEMES = ("http://", "https://", "ssh://", "git://", "file://")
 _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
@@ -95,16 +97,19 @@ def hand_ins_from(
             fix=f"put {LEARNER} where the learner's id stands, such as --ref {REF}",
         )
     refs = None if LEARNER in source.url else _refs(source.url)
-    found = []
-    for learner in learners:
+
+    def of(learner: str) -> HandIn | None:
         try:
             there = refs if refs is not None else _refs(source.url_for(learner))
         except InfraFault as fault:
-            found.append(HandIn(learner, folder / learner, problem=str(fault)))
-            continue
-        if source.ref_for(learner) in there:
-            found.append(_fetched(source, learner, folder / learner, limits or SubmissionLimits()))
-    return found
+            return HandIn(learner, folder / learner, problem=str(fault))
+        if source.ref_for(learner) not in there:
+            return None
+        return _fetched(source, learner, folder / learner, limits or SubmissionLimits())
+
+    # A host that is silent keeps each of a class waiting to the limit: in turn, that is hours.
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="git") as threads:
+        return [found for found in threads.map(of, learners) if found is not None]
 
 
 def _refs(url: str) -> Collection[str]:
@@ -164,7 +169,7 @@ def _git(
             [*limit, "git", *settings, *arguments], environment=_environment(), timeout_s=timeout_s
         )
     except subprocess.TimeoutExpired as error:
-        raise InfraFault(f"{_shown(url)} did not answer within {timeout_s:.0f} s", fix=fix) from error
+        raise InfraFault(f"{_shown(url)} did not answer within {timeout_s:g} s", fix=fix) from error
     if status != 0:
         told = errors.decode("utf-8", "replace").replace(url, _shown(url)).strip().splitlines()
         said = file_name(told[-1]) if told else f"git ended with status {status}"

@@ -71,9 +71,9 @@ def _graded(lab: Lab, hand_ins: list[HandIn], jobs: int, progress: Progress) -> 
         store.enrol(Roster.of_ids(each.learner_id for each in hand_ins))
         results = Path(owned.path, "results")
         batch = Batch(lab=lab, hand_ins=hand_ins, results=results, provider="embedded", jobs=jobs)
-        busy, began = _cpu_s(), time.monotonic()
+        busy, began = processors_s(), time.monotonic()
         rows = run_batch(batch, store, progress)
-        seconds, worked = time.monotonic() - began, _cpu_s() - busy
+        seconds, worked = time.monotonic() - began, processors_s() - busy
         for row in rows:
             if row.grade is None or row.grade.percent is None:
                 raise InfraFault(f"{row.learner_id} came to no score: {row.problem}")
@@ -91,7 +91,7 @@ def _packed(place: Path, file: Path) -> int:
     return size
 
 
-def _cpu_s() -> float:
+def processors_s() -> float:
     """Seconds that the machine's processors have worked."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from graders.benchmarks.starts import spread
 from graders.course import Lab
 from graders.faults import InfraFault
+from graders.gradekey import grade_key
 from graders.gradingprocess import GradingProcesses
 from graders.interrupt import done_before_the_end
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
+from graders.selftest.recordings import Recordings
+from graders.submissions.load import digest_of
+
+_EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,20 @@ def grades_json(grades: dict[str, tuple[Grade, ...]]) -> dict[str, object]:
     }
 
 
-def _grade(lab: Lab, provider: str, progress: Progress) -> Grade:
+def record_of_reference(lab: Lab, place: Path, progress: Progress) -> Path:
+    """A record of the reference of `lab` at `place`: the self-test's, if it is of today, else a new one.
+
+    Raises:
+        InfraFault: a grade came to no score.
+    """
+    key = grade_key(lab, lab.rubric, digest_of(lab.reference), _EMBEDDED)
+    if not Recordings(lab.id).unpack(key.record, place):
+        _grade(lab, _EMBEDDED, progress, keep=place)
+    return place
+
+
+def _grade(lab: Lab, provider: str, progress: Progress, *, keep: Path | None = None) -> Grade:
+    """One grade; its record goes to `keep`, if that is named."""
     with OwnedFolder("bench", "grade") as owned, progress.task(f"grading {lab.id} on {provider}"):
         out, log = owned.path / "out", owned.path / "log.txt"
         arguments = [lab.id, str(lab.reference), "--provider", provider, "--out", str(out)]
@@ -79,4 +99,6 @@ def _grade(lab: Lab, provider: str, progress: Progress) -> Grade:
             raise InfraFault(f"a grade on {provider} left no report: {said}") from error
         if report["percent"] is None:
             raise InfraFault(f"a grade on {provider} came to no score: {report['problem']}")
+        if keep is not None:
+            shutil.move(out / "bundle", keep)
         return Grade(total_s, float(report["timing"].get("cluster_start", 0.0)), str(report["percent"]))

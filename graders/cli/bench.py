@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graders.benchmarks.classes import Throughput
     from graders.benchmarks.grades import Grade
     from graders.benchmarks.proxy import ProxyCost
+    from graders.benchmarks.secondthoughts import Errand
     from graders.benchmarks.starts import Comparison, Measure
 
 
@@ -31,6 +32,9 @@ def bench(
     class_size: Annotated[
         int, typer.Option(min=0, help="Hand-ins of the class that is graded one by one and side by side.")
     ] = 12,
+    stored: Annotated[
+        int, typer.Option(min=0, help="Learners of the class that is judged and scored again, and shown.")
+    ] = 300,
     kind: Annotated[
         bool, typer.Option(help="Measure kind too, with a Docker engine of our own if none answers.")
     ] = True,
@@ -44,11 +48,13 @@ def bench(
     (nodes Ready, default ServiceAccount, a pod scheduled) and resident memory of all processes then.
     Then whole grades of the first lab's reference, embedded and on kind. Last the fault proxy: a GET
     of a small object through it and past it, in turns, and its CPU at 50 requests a second beside that of
-    a cluster at rest with its recorders. And a class: its hand-ins one by one, then side by side.
+    a cluster at rest with its recorders. And a class: its hand-ins one by one, then side by side; and
+    a large one that is graded already: its records judged again, its points scored again, its site.
     """
     from graders.benchmarks.classes import measure_class  # noqa: PLC0415
     from graders.benchmarks.grades import grades_json, measure_grades  # noqa: PLC0415  (--help is quick)
     from graders.benchmarks.proxy import measure_proxy  # noqa: PLC0415
+    from graders.benchmarks.secondthoughts import measure_second_thoughts  # noqa: PLC0415
     from graders.benchmarks.starts import compare  # noqa: PLC0415
     from graders.course import load_course  # noqa: PLC0415
     from graders.ownership import sweep  # noqa: PLC0415
@@ -62,9 +68,11 @@ def bench(
         graded = measure_grades(lab, ["embedded", *more], grades, progress) if grades else {}
         cost = measure_proxy(runs, progress)
         ways = measure_class(lab, class_size, progress) if class_size else ()
+        errands = measure_second_thoughts(lab, stored, progress) if stored else ()
     if json_file is not None:
         measured = comparison.as_json() | {"grades": grades_json(graded), "proxy": cost.as_json()}
         measured["class"] = [way.as_json() for way in ways]
+        measured["stored"] = [errand.as_json() for errand in errands]
         json_file.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     console.print(_table(comparison))
     for other in comparison.others:
@@ -78,6 +86,8 @@ def bench(
         gain = ways[0].seconds / ways[1].seconds
         console.print(_scale_table(ways[0]))
         console.print(f"side by side is {gain:.2f} times as fast; processors were busy {ways[1].busy:.0%}")
+    if errands:
+        console.print(_errands_table(errands, stored))
 
 
 def _kind(progress: TerminalProgress, engine: contextlib.ExitStack) -> dict[str, Callable[[], Measure]]:
@@ -127,6 +137,16 @@ def _class_table(ways: Sequence[Throughput]) -> Table:
     for way in ways:
         scores = ", ".join(f"{percent} %" for percent in sorted(set(way.percents)))
         table.add_row(str(way.jobs), f"{way.seconds:.0f} s", f"{way.cpu_s:.0f} s", f"{way.busy:.0%}", scores)
+    return table
+
+
+def _errands_table(errands: Sequence[Errand], size: int) -> Table:
+    table = Table(title=f"A class of {size} that is graded already")
+    for heading in ("what", "seconds", "of processors", "meant"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for each in errands:
+        meant = f"< {each.most_s:g} s" if each.most_s else ""
+        table.add_row(each.what, f"{each.seconds:.1f} s", f"{each.cpu_s:.1f} s", meant)
     return table
 
 

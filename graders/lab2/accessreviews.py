@@ -22,14 +22,23 @@ _CLUSTER = (
     ("", "nodes"), ("", "persistentvolumes"), (_RBAC, "clusterroles"), (_RBAC, "clusterrolebindings"),
     ("apiextensions.k8s.io", "customresourcedefinitions"),
     ("certificates.k8s.io", "certificatesigningrequests"),
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"), ("storage.k8s.io", "storageclasses"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"), ("storage.k8s.io", "storageclasses"),
     ("apiregistration.k8s.io", "apiservices"),
 )  # fmt: skip
+_WAYS_IN = ("pods/exec", "pods/attach", "serviceaccounts/token")
+"""To create one of these is to be somebody else."""
+_GROUPS = (
+    "apps", "autoscaling", "batch", "networking.k8s.io", "policy", "discovery.k8s.io", _RBAC, "bitnami.com",
+    "scheduling.k8s.io", "admissionregistration.k8s.io", "policies.kyverno.io", "kyverno.io",
+    "templates.gatekeeper.sh", "constraints.gatekeeper.sh",
+)  # fmt: skip
+"""API groups beside the core, of which one rule may give everything."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One thing that a user may or may not; `name` empty means any."""
+    """One thing that a user may or may not; `name` empty means any, `resource` may be `pods/exec`."""
 
     verb: str
     group: str
@@ -39,8 +48,9 @@ class Question:
 
     def review(self, user: str) -> dict[str, Any]:
         """The SubjectAccessReview that asks it."""
-        attributes = {"verb": self.verb, "group": self.group, "resource": self.resource,
-                      "namespace": self.namespace, "name": self.name}  # fmt: skip
+        resource, _, subresource = self.resource.partition("/")
+        attributes = {"verb": self.verb, "group": self.group, "resource": resource,
+                      "subresource": subresource, "namespace": self.namespace, "name": self.name}  # fmt: skip
         spec = {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes}
         return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
 
@@ -82,6 +92,8 @@ def questions() -> Iterator[Question]:
                 yield Question(verb, group, resource, namespace)
         for verb in ("get", "list", "watch"):
             yield Question(verb, "", "secrets", namespace)
+        for resource in _WAYS_IN:
+            yield Question("create", "", resource, namespace)
     for group, resource in _CLUSTER:
         for verb in WRITES:
             yield Question(verb, group, resource)
@@ -90,9 +102,7 @@ def questions() -> Iterator[Question]:
         yield Question(verb, "", "namespaces", name=ELSEWHERE)
         for resource in ("roles", "rolebindings"):
             yield Question(verb, _RBAC, resource, NAMESPACE)
-        for namespace in (NAMESPACE, ""):
-            yield Question(verb, "*", "*", namespace)
-            yield Question(verb, "", "*", namespace)
+        yield from _everything(verb)
     for namespace in (NAMESPACE, ""):
         yield Question("*", "*", "*", namespace)
         yield Question("impersonate", "", "users", namespace)
@@ -100,3 +110,12 @@ def questions() -> Iterator[Question]:
     for verb in ("escalate", "bind"):
         yield Question(verb, _RBAC, "clusterroles")
         yield Question(verb, _RBAC, "roles", NAMESPACE)
+
+
+def _everything(verb: str) -> Iterator[Question]:
+    """Whether one rule gives all there is, or all of a group."""
+    for namespace in (NAMESPACE, ""):
+        yield Question(verb, "*", "*", namespace)
+        yield Question(verb, "", "*", namespace)
+    for group in _GROUPS:
+        yield Question(verb, group, "*", NAMESPACE)

@@ -37,6 +37,7 @@ def breaking(registry: str, image: str, namespace: str) -> list[Attempt]:
         "short-digest": f"{registry}/web@{SHORT}",
         "one-digit-more": f"{registry}0/web@{whole_digest}",
         "looks-alike": f"evil.example/{registry}/web@{whole_digest}",
+        "long-digest": f"{image}0",
     }
 
     def made(case: str, change: Change) -> Manifest:
@@ -61,8 +62,10 @@ def breaking(registry: str, image: str, namespace: str) -> list[Attempt]:
         Attempt("r2-init", "R2", made("r2-init", _init(unbounded))),
     ]
     writable = {**container(image)["securityContext"], "readOnlyRootFilesystem": False}
+    unsaid = {key: value for key, value in writable.items() if key != "readOnlyRootFilesystem"}
     found += [
         Attempt("r3-writable", "R3", made("r3-writable", _first(securityContext=writable))),
+        Attempt("r3-unsaid", "R3", made("r3-unsaid", _first(securityContext=unsaid))),
         Attempt(
             "r3-init", "R3", made("r3-init", _init({**container(image, "init"), "securityContext": writable}))
         ),
@@ -80,6 +83,11 @@ def breaking(registry: str, image: str, namespace: str) -> list[Attempt]:
         Attempt("r4-balancer", "R4", service("lab-r4-balancer", namespace=namespace, type="LoadBalancer")),
         Attempt(
             "r4-external", "R4", service("lab-r4-external", namespace=namespace, externalIPs=["203.0.113.7"])
+        ),
+        Attempt(
+            "r4-elsewhere",
+            "R4",
+            service("lab-r4-elsewhere", namespace=namespace, type="ExternalName", externalName="lab.example"),
         ),
         Attempt("r4-changed", "R4", {"spec": {"type": "NodePort"}}, "patch"),
     ]

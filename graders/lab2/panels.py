@@ -15,11 +15,13 @@ from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.images import images
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE, WEB
 from graders.lab2.records import CommandRun, Push
-from graders.reports.panels import LANES, Panel, Row, Span, Tick, panels
+from graders.reports.panels import LANES, Panel, Row, Span, Tick
 from graders.reports.text import one_line
+from graders.reports.trackpanels import panels
 
 _MOST_WRITES, _MOST_MARKS = 400, 60
 _WRITERS = (ENGINE, DRIFTER, INTRUDER)
+_COLOURS = {"ready": "running", "not ready": "pending"}
 _QUIET = frozenset({"events", "leases", "subjectaccessreviews"})
 
 
@@ -67,13 +69,12 @@ def _versions(bundle: Bundle, environment: str, start: float, end: float) -> Ite
             continue
         digest = digest_in(event.object)
         version = named.get(digest, digest[:19] or "no digest")
-        state = "Running" if is_ready(event.object) else "Pending"
+        state = "ready" if is_ready(event.object) else "not ready"
         own = spans.setdefault(version, [])
         if own and (own[-1].states, own[-1].end) == ((state,), since):
             since = own.pop().start
-        word = "ready" if state == "Running" else "not ready"
-        title = one_line(f"{environment}: {version} {word}, {since:.2f}–{stop:.2f} s", 300)
-        own.append(Span(since, stop, (state,), title))
+        title = one_line(f"{environment}: {version} {state}, {since:.2f}–{stop:.2f} s", 300)
+        own.append(Span(since, stop, (state,), title, colour=_COLOURS[state]))
     for version, own in spans.items():
         yield Row(one_line(f"{environment} {version}", 80), WEB, tuple(own))
 

@@ -6,8 +6,6 @@ ValidatingAdmissionPolicies need none: the API server itself judges by them. An 
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,18 +14,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from graders.clusters.certificates import Authority
 from graders.faults import BadSubmission
 from graders.kube.client import Kube
-from graders.lab2.gatekeeper import gatekeeper
+from graders.lab2.definitions import packed_definitions
 from graders.lab2.policykinds import kind_of
 from graders.lab2.toolsets import GATEKEEPER, KYVERNO
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
+from graders.sandbox.relay import relayed
 from graders.scenario.fleet import LiveCluster
+from graders.services.gatekeeper import WebhookServing, gatekeeper
 from graders.services.kyverno import kyverno
 from graders.tools import Toolset, ensure
-
-_CONFIG = Path(__file__).parent / "config"
 
 
 class PolicyController(Protocol):
@@ -71,18 +70,15 @@ class PolicyEngine:
     controller: Callable[[Placing], AbstractContextManager[PolicyController]]
 
 
-def _kept_definitions(file: str) -> list[Mapping[str, Any]]:
-    """Kinds as `scripts/` took them from a Go module."""
-    found: list[Mapping[str, Any]] = json.loads(gzip.decompress((_CONFIG / file).read_bytes()))
-    return found
-
-
 def _kyverno(place: Placing) -> AbstractContextManager[PolicyController]:
     return kyverno(place.owner, place.folder, place.kube, place.kubeconfig, place.program)
 
 
 def _gatekeeper(place: Placing) -> AbstractContextManager[PolicyController]:
-    return gatekeeper(place.owner, place.folder, place.kube, place.kubeconfig, place.program)
+    authority = Authority(place.folder, "gatekeeper")
+    certificates = authority.server("tls").certificate.parent
+    serving = WebhookServing(certificates, authority.path.read_bytes(), relayed)
+    return gatekeeper(place.owner, place.folder, place.kube, place.kubeconfig, place.program, serving)
 
 
 POLICY_ENGINES: Mapping[str, PolicyEngine] = {
@@ -90,14 +86,14 @@ POLICY_ENGINES: Mapping[str, PolicyEngine] = {
         "kyverno",
         "Kyverno",
         KYVERNO,
-        partial(_kept_definitions, "kyverno-crds.json.gz"),
+        partial(packed_definitions, "kyverno-crds.json.gz"),
         _kyverno,
     ),
     "gatekeeper": PolicyEngine(
         "gatekeeper",
         "Gatekeeper",
         GATEKEEPER,
-        partial(_kept_definitions, "gatekeeper-crds.json.gz"),
+        partial(packed_definitions, "gatekeeper-crds.json.gz"),
         _gatekeeper,
     ),
 }

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graders.kube.pointers import at_pointer
 from graders.lab2.names import NAMESPACE
-from graders.lab2.pointers import at_pointer
 
 Pointer = tuple[str | int, ...]
 

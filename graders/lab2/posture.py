@@ -11,14 +11,28 @@ CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pod-security": (("Namespace",), ("pod-security",)),
     "secrets": (("SealedSecret", "Secret", "Role", "ClusterRole"), ("secrets",)),
     "image-signing": (
-        ("ImageValidatingPolicy", "ClusterPolicy", "ValidatingAdmissionPolicy", "ConstraintTemplate"),
+        (
+            "ImageValidatingPolicy",
+            "NamespacedImageValidatingPolicy",
+            "ClusterPolicy",
+            "Policy",
+            "ValidatingAdmissionPolicy",
+            "ConstraintTemplate",
+        ),
         ("signing",),
     ),
     "admission-policies": (
-        ("ValidatingPolicy", "ClusterPolicy", "ValidatingAdmissionPolicy", "ConstraintTemplate"),
+        (
+            "ValidatingPolicy",
+            "NamespacedValidatingPolicy",
+            "ClusterPolicy",
+            "Policy",
+            "ValidatingAdmissionPolicy",
+            "ConstraintTemplate",
+        ),
         ("gate-admission", "gate-direct", "gate-admits", "fail-closed", "policy-review"),
     ),
-    "pipeline-gate": ((), ("gate-ci", "gate-admission")),
+    "pipeline-gate": ((), ("gate-ci", "signing", "gate-admission")),
     "engine-rights": (("Role", "ClusterRole"), ("rbac",)),
     "mesh": (
         ("PeerAuthentication", "AuthorizationPolicy", "MeshTLSAuthentication", "Server"),

@@ -61,6 +61,7 @@ def cases(registry: str, image: str) -> list[TriedCommit]:
 
     bare = {"requests": {"cpu": "10m", "memory": "16Mi"}}
     writable = {**container(image)["securityContext"], "readOnlyRootFilesystem": False}
+    unsaid = {key: value for key, value in writable.items() if key != "readOnlyRootFilesystem"}
     unbounded = {**container(image, "init"), "resources": {}}
     secret: Manifest = {
         "apiVersion": "v1",
@@ -75,7 +76,7 @@ def cases(registry: str, image: str) -> list[TriedCommit]:
         "r2-staging": ("staging", made("r2", first(resources=bare))),
         "r2-init-dev": ("dev", made("r2", lambda item: item["spec"].update(initContainers=[unbounded]))),
         "r3-prod": ("prod", made("r3", first(securityContext=writable), "Job")),
-        "r3-staging": ("staging", made("r3", first(securityContext=writable))),
+        "r3-staging": ("staging", made("r3", first(securityContext=unsaid))),
         "r4-dev": ("dev", service("lab-r4", type="NodePort")),
         "r4-prod": ("prod", service("lab-r4", externalIPs=["203.0.113.7"])),
         "secret-staging": ("staging", secret),

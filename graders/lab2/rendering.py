@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -18,6 +21,8 @@ from graders.process import run_to_end
 _TIMEOUT_S = 60.0
 _MOST_BYTES = 8 * 1024 * 1024
 _CLOSED = "http://127.0.0.1:1"
+_MISSING = re.compile(r"missing (in charts/|these dependencies)")
+"""Is in what Helm says of a chart whose dependencies it has not."""
 POLICIES, MESH = "policies", "mesh"
 
 
@@ -52,15 +57,51 @@ def folders(root: Path) -> dict[str, str]:
 
 
 def render(renderer: Renderer, root: Path, path: str) -> Rendered:
-    """Render a folder: a chart with Helm, a kustomization with kustomize, else its plain files."""
-    out = _rendered(renderer, root / path)
-    # Where the repository is on this machine helps nobody.
+    """Render a folder: a chart with Helm, a kustomization with kustomize, else its plain files.
+
+    Of a chart that is only there for others nothing comes out.
+    """
+    if renderer.helm is not None and (root / path / "Chart.yaml").is_file():
+        if _is_library(root / path / "Chart.yaml"):
+            return Rendered()
+        return _with_helm(renderer.helm, root, path, "template", "web", ".", "--namespace", "web")
+    return _clean(_rendered(renderer, root / path), root)
+
+
+def lint(renderer: Renderer, root: Path, path: str) -> str:
+    """What `helm lint` says against a folder; empty where it passes, or is no chart."""
+    if renderer.helm is None or not (root / path / "Chart.yaml").is_file():
+        return ""
+    return _with_helm(renderer.helm, root, path, "lint", "--quiet", ".").error
+
+
+def _with_helm(helm: Path, root: Path, path: str, *arguments: str) -> Rendered:
+    """What Helm makes of a chart; charts of the repository that it lacks come as Argo CD brings them."""
+    reading = arguments[0] == "template"
+    out = _run([helm, *arguments], root / path, reading=reading)
+    if not _MISSING.search(out.error):
+        return _clean(out, root)
+    with TemporaryDirectory() as place:
+        copy = Path(place) / "repository"
+        shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".git"))
+        built = _run([helm, "dependency", "build", "."], copy / path, reading=False)
+        return _clean(built if built.error else _run([helm, *arguments], copy / path, reading=reading), copy)
+
+
+def _clean(out: Rendered, root: Path) -> Rendered:
+    """The same without where the repository is on this machine, which helps nobody."""
     return replace(out, error=out.error.replace(f"{root}/", ""))
 
 
+def _is_library(chart: Path) -> bool:
+    try:
+        written = yaml.safe_load(chart.read_bytes())
+    except (yaml.YAMLError, RecursionError):
+        return False
+    return isinstance(written, dict) and written.get("type") == "library"
+
+
 def _rendered(renderer: Renderer, folder: Path) -> Rendered:
-    if renderer.helm is not None and (folder / "Chart.yaml").is_file():
-        return _run([renderer.helm, "template", "web", ".", "--namespace", "web"], folder)
     if any(
         (folder / name).is_file() for name in ("kustomization.yaml", "kustomization.yml", "Kustomization")
     ):
@@ -69,11 +110,6 @@ def _rendered(renderer: Renderer, folder: Path) -> Rendered:
     return (
         _read(b"\n---\n".join(file.read_bytes() for file in files)) if files else Rendered(error="is empty")
     )
-
-
-def lint(renderer: Renderer, folder: Path) -> str:
-    """What `helm lint` says against a chart; empty where it passes."""
-    return _run([renderer.helm, "lint", "--quiet", "."], folder, reading=False).error if renderer.helm else ""
 
 
 def _run(command: list[str | Path], folder: Path, *, reading: bool = True) -> Rendered:

@@ -9,24 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graders.lab2.pointers import at_pointer
+from graders.kube.podsecurity import is_restricted
+from graders.kube.pointers import at_pointer
 
 SIGNATURE, RESTRICTED = "signature", "restricted"
 RULES = ("R1", "R2", "R3", "R4", SIGNATURE)
-
-_VOLUMES = frozenset(
-    {
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-    }
-)
-_PROFILES = ("RuntimeDefault", "Localhost")
 
 
 def broken(item: Mapping[str, Any], registry: str, unsigned: str) -> frozenset[str]:
@@ -65,34 +52,5 @@ def _broken(item: Mapping[str, Any], registry: str, unsigned: str) -> Iterator[s
             yield "R2"
         if at_pointer(container, ("securityContext", "readOnlyRootFilesystem")) is not True:
             yield "R3"
-    if not _is_restricted(pod):
+    if not is_restricted(pod):
         yield RESTRICTED
-
-
-def _is_restricted(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod meets the standard, by the table of its controls in the reference of Kubernetes."""
-    if any(pod.get(name) for name in ("hostNetwork", "hostPID", "hostIPC")):
-        return False
-    if any(set(volume) - {"name"} - _VOLUMES for volume in pod.get("volumes") or ()):
-        return False
-    shared = pod.get("securityContext") or {}
-    containers = [
-        each for key in ("initContainers", "containers", "ephemeralContainers") for each in pod.get(key) or ()
-    ]
-    return all(_is_restricted_container(each, shared) for each in containers)
-
-
-def _is_restricted_container(container: Mapping[str, Any], shared: Mapping[str, Any]) -> bool:
-    own = container.get("securityContext") or {}
-    capabilities = own.get("capabilities") or {}
-    profile = at_pointer(own, ("seccompProfile", "type")) or at_pointer(shared, ("seccompProfile", "type"))
-    return (
-        not own.get("privileged")
-        and own.get("allowPrivilegeEscalation") is False
-        and own.get("runAsNonRoot", shared.get("runAsNonRoot")) is True
-        and own.get("runAsUser", shared.get("runAsUser")) != 0
-        and profile in _PROFILES
-        and "ALL" in (capabilities.get("drop") or ())
-        and set(capabilities.get("add") or ()) <= {"NET_BIND_SERVICE"}
-        and not any(port.get("hostPort") for port in container.get("ports") or ())
-    )

@@ -92,8 +92,10 @@ _STORIES: tuple[tuple[Track[FleetContext], ...], ...] = (
         Track(REVIEW, review.review, "the policies' own tests"),
     ),
     (Track(DRIFT, drift.drift, "somebody changes what Git declares"),),
-    (Track(PRUNE, pruning.prune, "extras that come and go"),),
-    (Track(SECRETS, secrets.replace_secrets, "new tokens through Git"),),
+    (
+        Track(PRUNE, pruning.prune, "extras that come and go"),
+        Track(SECRETS, secrets.replace_secrets, "new tokens through Git"),
+    ),
     (Track(GATED, admission.through_git, "what breaks the rules, by Git"),),
     (Track(CLOSED, failclosed.fail_closed, "policies without what they need"),),
     (Track(ROLLBACK, promotion.rollback, "the last release is taken back"),),
@@ -101,7 +103,8 @@ _STORIES: tuple[tuple[Track[FleetContext], ...], ...] = (
 )
 """In the order in which they are told; each begins with a settled fleet.
 
-Those of one row are told side by side: while nobody may write for the engine, others ask and are denied.
+Those of one row are told side by side: while nobody may write for the engine, others ask and are denied; new
+tokens do not meet the extras.
 """
 
 TRACKS = (PAPER, PREFLIGHT, *(track.name for story in _STORIES for track in story))
@@ -310,7 +313,7 @@ class _Scene:
                 hub=hub, spokes=spokes, setup=self.setup, engine=engine, manager=manager,
                 readiness=readiness, manifest=block, values=self.values, hub_objects=tuple(hub_objects),
                 declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
-                scale=scale, recording=run.recording, kustomize=self.renderer.kustomize,
+                scale=scale, recording=run.recording, renderer=self.renderer,
                 sops=self.tools.get("sops"), gitleaks=self.tools.get("gitleaks"), kinds=kinds,
                 controllers=controllers, promoter=promoter,
             )  # fmt: skip

@@ -22,6 +22,7 @@ from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.promoter import Promoter
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import Obstructed, ReleaseManager
+from graders.lab2.rendering import Renderer
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.trackmarks import TrackMarks
@@ -46,7 +47,7 @@ class Stage:
     """What Git declares for each environment, rendered, and under `policies` for all of them."""
     scale: float
     recording: Recording
-    kustomize: Path
+    renderer: Renderer
     kinds: tuple[PolicyKind, ...] = kinds_of(())
     """Of what kinds policies may be."""
     controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
@@ -59,6 +60,8 @@ class Stage:
     """Who promotes by the learner's command; None where the engine does."""
     live: list[str] = field(default_factory=lambda: ["v1"])
     """The versions that were wanted, in their order."""
+    git: threading.RLock = field(default_factory=threading.RLock)
+    """Held by the track that the release manager works for."""
     came_up: threading.Event = field(default_factory=threading.Event)
     """Set once everything was there for the first time."""
 
@@ -107,9 +110,13 @@ class FleetContext(TrackMarks):
 
     @contextmanager
     def in_git(self) -> Iterator[None]:
-        """The release manager works; where it cannot, for what the learner pushed, the track ends."""
+        """The release manager works, for one track at a time.
+
+        Where it cannot, for what the learner pushed, the track ends.
+        """
         try:
-            yield
+            with self.stage.git:
+                yield
         except Obstructed as obstructed:
             self.miss("a repository that others can commit to", str(obstructed))
 

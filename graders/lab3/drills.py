@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from graders.chaos.reading import journal_of as journal_in
 from graders.evidence.bundle import Bundle
 from graders.faults import UsageError
 from graders.lab3.experimentrecord import ExperimentsRecord
-from graders.lab3.experimentrecord import journal_of as journal_in
 from graders.lab3.handin import Lab3Manifest
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import (
@@ -27,8 +27,9 @@ from graders.lab3.names import (
     POD_KILL,
     WORKLOAD,
 )
-from graders.lab3.records import Drill, LedgerWrite, RestoredRecord, ScriptRun
-from graders.lab3.recovery.probes import SERVING
+from graders.lab3.records import Drill, ScriptRun
+from graders.recovery.probes import SERVING
+from graders.recovery.records import LedgerWrite, RestoredRecord
 
 LANE_OF = {
     POD_KILL: WORKLOAD,

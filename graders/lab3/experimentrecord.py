@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark
 from graders.faults import InfraFault, Unmet
-from graders.kube.nesting import read_json
 from graders.lab3.handin import Experiment, Scope
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import EXPERIMENTS
-from graders.lab3.records import BaselineLook, ExperimentRun
+from graders.lab3.records import BaselineLook
 
 _SEEN_S = 1.0
 """How much later than a request its effect may be on record."""
@@ -152,47 +152,6 @@ class ExperimentsRecord(LaneRecord):
         if after is None:
             raise InfraFault(f"the record does not say what {experiment.id} left behind")
         return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-
-
-def journal_of(run: ExperimentRun) -> Mapping[str, Any]:
-    """What the tool wrote of a run; empty where it wrote nothing that can be read."""
-    try:
-        found = read_json(run.journal.encode()) if run.journal else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
-
-
-def met_before(run: ExperimentRun) -> bool | None:
-    """Whether the hypothesis held when the run began; None where the journal does not say."""
-    states = journal_of(run).get("steady_states")
-    before = states.get("before") if isinstance(states, Mapping) else None
-    met = before.get("steady_state_met") if isinstance(before, Mapping) else None
-    return met if isinstance(met, bool) else None
-
-
-def failed_actions(run: ExperimentRun) -> list[str] | None:
-    """The actions of a run that did not succeed; None where there was none at all."""
-    entries = journal_of(run).get("run")
-    actions = [
-        each
-        for each in (entries if isinstance(entries, list) else ())
-        if isinstance(each, Mapping) and (each.get("activity") or {}).get("type") == "action"
-    ]
-    if not actions:
-        return None
-    return [str(each["activity"].get("name")) for each in actions if each.get("status") != "succeeded"]
-
-
-def why_failed(run: ExperimentRun) -> str:
-    """What the journal says of the first action that did not succeed."""
-    for each in journal_of(run).get("run") or ():
-        if isinstance(each, Mapping) and each.get("status") != "succeeded":
-            told = each.get("exception")
-            if isinstance(told, list) and told:
-                # One piece is a message, several are the lines of a traceback.
-                return str(told[-1]).strip()
-    return ""
 
 
 def _within(scope: Scope, event: AuditEvent, seen: Mapping[str, Any]) -> bool:

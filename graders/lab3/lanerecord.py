@@ -22,26 +22,16 @@ from graders.lab3.names import (
     UNKNOWN_RTO_S,
     WITHOUT_RESTORE,
 )
-from graders.lab3.records import (
-    ControlCall,
-    Drill,
-    LedgerKey,
-    LedgerLook,
-    LedgerWrite,
-    ObjectsLook,
-    ProbeSample,
-    RestoredRecord,
-    ScriptRun,
-    StarvationSample,
-)
-from graders.lab3.recovery.intervals import Interval, largest
-from graders.lab3.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec
-from graders.lab3.recovery.probes import SERVING as SERVING_PROBE
-from graders.lab3.recovery.rpo import RestoredPrefix, restored_prefix
-from graders.lab3.recovery.rto import RecoveryMeasurement, measure_recovery
-from graders.lab3.recovery.seals import run_key
-from graders.lab3.recovery.sightings import Episode, Injection, RunbookAct
-from graders.lab3.recovery.voids import starved
+from graders.lab3.records import ControlCall, Drill, LedgerKey, LedgerLook, ObjectsLook, ScriptRun
+from graders.recovery.intervals import Interval, largest
+from graders.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec
+from graders.recovery.probes import SERVING as SERVING_PROBE
+from graders.recovery.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
+from graders.recovery.rpo import RestoredPrefix, restored_prefix
+from graders.recovery.rto import RecoveryMeasurement, measure_recovery
+from graders.recovery.seals import run_key
+from graders.recovery.sightings import Episode, Injection, RunbookAct
+from graders.recovery.voids import starved
 
 ACT_GRACE_S = 5.0
 _LEAD_S = 5.0

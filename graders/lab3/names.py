@@ -59,6 +59,8 @@ NEIGHBOUR = "tenant-b"
 """Somebody else's namespace, with a ledger of its own."""
 RANDOM_PHASE, LATE = "random-phase", "late"
 """Where between two backups a loss comes: anywhere, and just before the next one."""
+CHAOS = "chaos"
+"""The namespace of the experiments' ServiceAccount."""
 CANARIES = "kubeproof-canary"
 """The grader's own namespace."""
 

@@ -22,9 +22,10 @@ from graders.model import GradeReport, Status
 from graders.reports.critical import Step, critical_path
 from graders.reports.disturbances import Told, explanations
 from graders.reports.overview import draw_overview
-from graders.reports.panels import Panel, panels_of
+from graders.reports.panels import Panel
 from graders.reports.text import one_line, points_text
-from graders.reports.timeline import draw
+from graders.reports.timeline import draw, legend
+from graders.reports.trackpanels import panels_of
 from graders.reports.view import view_of
 
 
@@ -47,6 +48,7 @@ class HtmlExporter:
             style=Markup(style),  # noqa: S704 - our own file
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             pictures=pictures,
+            legend=legend(picture.panel for picture in pictures),
             has_bundle=bundle is not None,
             path=path,
             overview=draw_overview(bundle, path) if bundle is not None else Markup(""),

@@ -7,12 +7,13 @@ state that is told by colour is told by a word too, in the bar where it fits and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from graders.reports.critical import Step
-from graders.reports.panels import LANES, Panel, Row, Span, Tick
+from graders.reports.panels import COLOURS, LANES, Panel, Row, Span, Tick
 
 WIDTH = 1080
 _LEFT = 168
@@ -23,9 +24,7 @@ _MARK_LANES = 4
 _LABEL = 24
 _BOLD_LABEL = 20
 _CHARACTER = 6.1
-_STATES = frozenset(
-    ("created", "running", "restarting", "suspended", "complete", "failed", "pending", "succeeded")
-)
+_MOST_WORDS = 4
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -36,12 +35,45 @@ def draw(panel: Panel, key: str, path: Sequence[Step] = ()) -> Markup:
     """
     picture = _Picture(panel, [step for step in path if step.track == panel.track])
     body = Markup("").join(picture.parts())
-    names = Markup('<title id="{0}-t">Timeline of track {1}</title><desc id="{0}-d">{2}</desc>').format(
-        key, panel.track, f"{panel.summary}, from {panel.start:.1f} s to {panel.end:.1f} s of the run."
+    names = Markup('<title id="{0}-t">Timeline of {1}</title><desc id="{0}-d">{2}</desc>').format(
+        key, panel.heading, f"{panel.summary}, from {panel.start:.1f} s to {panel.end:.1f} s of the run."
     )
     return Markup(
         '<svg class="timeline" viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-t {2}-d">{3}{4}</svg>'
     ).format(WIDTH, round(picture.y + 6), key, names, body)
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What a page has to explain: the words of each colour, and which signs there are."""
+
+    colours: tuple[tuple[str, str], ...]
+    terminating: bool
+    writes: bool
+    refusals: bool
+    processes: bool
+
+
+def legend(panels: Iterable[Panel]) -> Legend:
+    """The legend of pictures: of what is drawn in them, and of nothing else."""
+    shown = list(panels)
+    spans = [span for panel in shown for row in panel.rows for span in row.spans]
+    words: dict[str, dict[str, None]] = {}
+    for span in spans:
+        for state in span.states:
+            words.setdefault(_colour(span, state), {})[state] = None
+    return Legend(
+        tuple((colour, _told(tuple(words[colour]))) for colour in COLOURS if colour in words),
+        any(span.terminating for span in spans),
+        any(not write.failed for panel in shown for write in panel.writes),
+        any(write.failed for panel in shown for write in panel.writes),
+        any(panel.processes for panel in shown),
+    )
+
+
+def _told(words: Sequence[str]) -> str:
+    more = " / …" if len(words) > _MOST_WORDS else ""
+    return " / ".join(words[:_MOST_WORDS]) + more
 
 
 class _Picture:
@@ -140,15 +172,15 @@ class _Picture:
         x = self._x(span.start)
         width = max(self._x(span.end) - x, 1.5)
         stripe = height / len(span.states)
-        label = " + ".join(span.states)
+        label = span.label or " + ".join(span.states)
         yield Markup("<g>")
         for i, state in enumerate(span.states):
-            kind = f"bar {_class(state)}" + (" terminating" if span.terminating else "")
+            kind = f"bar {_colour(span, state)}" + (" terminating" if span.terminating else "")
             yield Markup(
                 '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2"/>'
             ).format(kind, x, self.y + i * stripe, width, stripe)
         if len(label) * 5.6 + 8 < width and not span.terminating:
-            yield _text(f"state {_class(span.states[0])}", x + 4, self.y + height / 2 + 3.4, label)
+            yield _text(f"state {_colour(span, span.states[0])}", x + 4, self.y + height / 2 + 3.4, label)
         yield Markup("{}</g>").format(_title(span.title))
 
     def _writes(self) -> Iterator[Markup]:
@@ -175,7 +207,8 @@ class _Picture:
     def _processes(self, top: float, bottom: float) -> Iterator[Markup]:
         for event in self.panel.processes:
             shape = f"M{self._x(event.t):.1f} {top:.1f}V{bottom:.1f}"
-            yield _path(f"process {_class(event.label)}", shape, event.title)
+            kind = event.label if event.label in ("started", "killed", "exited") else "other"
+            yield _path(f"process {kind}", shape, event.title)
 
 
 def _path(kind: str, shape: str, title: str = "") -> Markup:
@@ -192,10 +225,10 @@ def _title(text: str) -> Markup:
     return Markup("<title>{}</title>").format(text) if text else Markup("")
 
 
-def _class(state: str) -> str:
-    """A class name the style sheet knows; a state that somebody invented is drawn as `other`."""
-    name = re.sub(r"[^a-z]", "", state.lower())
-    return name if name in _STATES or name in ("started", "killed", "exited") else "other"
+def _colour(span: Span, state: str) -> str:
+    """A class that the style sheet knows; a state that somebody invented is drawn as `other`."""
+    name = span.colour or re.sub(r"[^a-z]", "", state.lower()).replace("succeeded", "complete")
+    return name if name in COLOURS else "other"
 
 
 def _cut(label: str, most: int = _LABEL) -> str:

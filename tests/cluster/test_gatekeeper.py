@@ -14,14 +14,14 @@ from graders.kube.client import Kube
 from graders.lab2.attempts import Attempt, breaking, near_misses
 from graders.lab2.extras import Manifest, pod, service
 from graders.lab2.fleet import install_kinds
-from graders.lab2.gatekeeper import Gatekeeper, gatekeeper
 from graders.lab2.images import digest_of
-from graders.lab2.policyengines import POLICY_ENGINES
+from graders.lab2.policyengines import POLICY_ENGINES, Placing
 from graders.lab2.rendering import Renderer, render
 from graders.lab2.toolsets import GATEKEEPER, KUSTOMIZE
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent
+from graders.services.gatekeeper import Gatekeeper
 from graders.tools import ensure
 from tests.cluster.ownprograms import needs
 from tests.cluster.proxied import World
@@ -68,10 +68,11 @@ def judge(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ju
     written.mkdir()
     with (
         OwnedFolder("services", "gatekeeper") as owner,
-        gatekeeper(owner, written, world.kube, world.cluster.kubeconfig, program) as running,
+        engine.controller(Placing(owner, written, program, world.kube, world.cluster.kubeconfig)) as running,
     ):
         running.furnish()
         running.start()
+        assert isinstance(running, Gatekeeper)
         made = Judge(running, world.kube)
         for item in sorted(rendered.objects, key=lambda each: each["kind"] != "ConstraintTemplate"):
             wait_for(lambda item=item: _applied(world.kube, dict(item)), timeout_s=WITHIN_S)  # type: ignore[misc]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from graders.batch import gitintake
 from graders.batch.gitintake import GitSource, hand_ins_from, is_git
 from graders.batch.intake import hand_ins_in
 from graders.faults import InfraFault, UsageError
@@ -150,6 +154,39 @@ def test_a_repository_of_one_that_does_not_answer_is_that_learner_s_alone(
     ada, *others = hand_ins_from(source, CLASS, tmp_path / "in")
     assert ada.problem == ""
     assert [bool(each.problem) for each in others] == [True, True]
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The URL of a host that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_host_that_takes_a_connection_and_is_silent_is_told(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gitintake, "_ANSWERS_WITHIN_S", 0.2)
+    with pytest.raises(InfraFault, match=rf"{silent}/all.git did not answer within 0.2 s\n  fix: see that"):
+        hand_ins_from(GitSource(f"{silent}/all.git"), CLASS, tmp_path / "in")
+    found = hand_ins_from(GitSource(f"{silent}/{{learner}}.git"), CLASS, tmp_path / "in")
+    assert [each.learner_id for each in found] == list(CLASS)
+    assert all(f"/{each.learner_id}.git did not answer within" in each.problem for each in found)
+
+
+def test_hosts_that_are_silent_keep_a_class_waiting_side_by_side(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Barrier(3)
+
+    def run_to_end(*_: object, **__: object) -> None:
+        # Passed only by three at once.
+        asked.wait(30.0)
+        raise subprocess.TimeoutExpired("git", 0.2)
+
+    monkeypatch.setattr(gitintake, "run_to_end", run_to_end)
+    found = hand_ins_from(GitSource(f"{silent}/{{learner}}.git"), CLASS, tmp_path / "in")
+    assert len(found) == len(CLASS) == asked.parties
 
 
 def test_a_source_that_does_not_say_whose_a_commit_is_is_refused(tmp_path: Path) -> None:

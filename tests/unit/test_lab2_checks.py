@@ -142,6 +142,35 @@ def exposed(run: Recording) -> None:
     run.again("objects", run.seen("prod", "services", "web")[0], t=t, name="lab-exposed")
 
 
+def never_tried(run: Recording) -> None:
+    names = ("lab-exposed", "lab-unbounded")
+    run.remove("audit", [e for e in run["audit"] if e["cluster"] == "staging" and e["name"] in names])
+
+
+def not_ready_for_long(run: Recording) -> None:
+    t = run.mark("rollback", "window-over")["t"] - 1
+    last = [o for o in run.seen("prod", "deployments", "web") if o["t"] < t][-1]
+    run.again("objects", last, t=t)["object"]["status"]["availableReplicas"] = 1
+    run["objects"].sort(key=lambda each: each["t"])
+
+
+def comes_back(run: Recording) -> None:
+    t = run.mark("rollback", "window-over")["t"] - 2
+    run.again("audit", run.stored("prod", "v2")[0], t=t, t_end=t)
+
+
+def a_kyverno_policy_ignores_failures(run: Recording) -> None:
+    run.manifest["block"]["policyKinds"] = {"clusterpolicies": "ClusterPolicy"}
+    spec = {"webhookConfiguration": {"failurePolicy": "Ignore"}}
+    one = run.seen("prod", "validatingadmissionpolicies", "images", "")[0]
+    run.again("objects", one, resource="clusterpolicies")["object"]["spec"] = spec
+
+
+def everything_of_a_group(run: Recording) -> None:
+    one = next(each for each in run["access"] if each["resource"] == "*")
+    run.again("access", one, group="apps", namespace="web", allowed=True)
+
+
 def tool(run: Recording, name: str, code: int) -> None:
     next(each for each in run["tools"] if each["tool"].endswith(name))["code"] = code
 
@@ -212,10 +241,13 @@ FLAWS = (
     Flaw("drift-detected", "not told of", untold, "a word on the hub about Namespace web"),
     Flaw("prune", "something else goes", over_prunes, "services web in dev untouched"),
     Flaw("rollback", "out of order", back_out_of_order, "once it is ready in dev"),
+    Flaw("rollback", "not ready for W", not_ready_for_long, "prod stays ready at it"),
+    Flaw("rollback", "goes on again", comes_back, "gitops stored sha256:"),
     Flaw("engine-loss", "staging is skipped", skips_staging, "nothing written in prod while staging"),
     Flaw("gate-direct", "a tag", lambda run: asked(run, "direct/r1-tag", 201), "r1-tag (R1) denied"),
     Flaw("gate-admits", "denies", lambda run: asked(run, "admits/headless", 422), "headless admitted"),
     Flaw("gate-admission", "stored", exposed, "no Service of type NodePort in prod"),
+    Flaw("gate-admission", "never tried", never_tried, "it tried nothing of it"),
     Flaw("gate-ci", "passes", lambda run: tool(run, "bad/r3-prod", 0), "the preflight refuses r3-prod"),
     Flaw("gate-ci", "refuses", lambda run: tool(run, "good/text", 1), "the preflight passes text"),
     Flaw(
@@ -225,7 +257,14 @@ FLAWS = (
     Flaw(
         "fail-closed", "let in", lambda run: asked(run, "closed/unsigned", 201), "unsigned (signature) denied"
     ),
-    Flaw("fail-closed", "ignores failures", ignores_failures, "failurePolicy of images is Fail"),
+    Flaw("fail-closed", "ignores failures", ignores_failures, "images is Fail"),
+    Flaw(
+        "fail-closed",
+        "Kyverno's, too",
+        a_kyverno_policy_ignores_failures,
+        "failurePolicy of ClusterPolicy images is Fail",
+        ("inventory",),
+    ),
     Flaw(
         "policy-review",
         "denied",
@@ -241,6 +280,7 @@ FLAWS = (
     ),
     Flaw("pod-security", "denies all", lambda run: asked(run, "restricted/compliant", 403), "compliant pod"),
     Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
+    Flaw("rbac", "all of a group", everything_of_a_group, "*.apps in web"),
     Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
@@ -263,6 +303,22 @@ def _checks() -> frozenset[str]:
 def test_the_reference_loses_nothing(tmp_path: Path) -> None:
     outcomes = judged(reference(), tmp_path)
     assert {name: each.observed for name, each in outcomes.items() if each.status is not Status.PASSED} == {}
+
+
+def test_a_budget_for_the_whole_namespace_is_one_of_web(tmp_path: Path) -> None:
+    run = reference()
+    for seen in run.seen("prod", "poddisruptionbudgets", "web"):
+        seen["object"]["spec"]["selector"] = {}
+    assert judged(run, tmp_path)["scheduling"].status is Status.PASSED
+
+
+def test_a_dry_run_that_is_refused_is_a_try(tmp_path: Path) -> None:
+    """With server-side apply the engine tries all by dry run, and stops there."""
+    run = reference()
+    for event in run["audit"]:
+        if event["name"] in ("lab-exposed", "lab-unbounded"):
+            event["dry_run"] = True
+    assert judged(run, tmp_path)["gate-admission"].status is Status.PASSED
 
 
 def test_a_dry_run_before_a_deployment_is_made_makes_none(tmp_path: Path) -> None:
@@ -320,9 +376,22 @@ def test_the_picture_has_a_row_for_each_version_in_each_environment(tmp_path: Pa
     assert {f"{where} {version}" for where in ("dev", "staging", "prod") for version in ("v1", "v2")} == set(
         rows
     )
-    assert [span.states for span in rows["dev v2"].spans][-1] == ("Running",)
+    assert [span.states for span in rows["dev v2"].spans][-1] == ("ready",)
     assert (
         rows["dev v2"].spans[-1].start < rows["staging v2"].spans[-1].start < rows["prod v2"].spans[-1].start
     )
     assert any(tick.label == "released v2" for tick in panels["promotion"].marks)
     assert all(tick.t <= panel.end for panel in panels.values() for tick in (*panel.marks, *panel.writes))
+
+
+def test_everything_that_drifts_has_its_turn_and_never_two_things_of_one_object(tmp_path: Path) -> None:
+    from graders.lab2.tracks.drift import AT_ONCE
+
+    objects: dict[str, set[tuple[str, str]]] = {}
+    for mark in reference().held(tmp_path / "bundle").marks:
+        if mark.name == "drifted":
+            objects.setdefault(mark.data["case"], set()).add((mark.data["kind"], mark.data["object"]))
+    assert sorted(objects) == sorted(name for names in AT_ONCE for name in names)
+    for names in AT_ONCE:
+        changed = [each for name in names for each in objects[name]]
+        assert len(changed) == len(set(changed))

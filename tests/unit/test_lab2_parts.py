@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.kube.pointers import holds
 from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
 from graders.lab2.block import ReleaseFile
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.images import digest_of, signatures
-from graders.lab2.pointers import holds
 from graders.lab2.preflight import BAD, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager

@@ -9,9 +9,9 @@ import pytest
 from graders.evidence.bundle import Bundle
 from graders.lab3.drills import LANE_OF, evidence_of
 from graders.lab3.lanerecord import LaneRecord
-from graders.lab3.panels import panels_of_drills
+from graders.lab3.panels import claimed_steps, panels_of_drills
 from graders.lab3.papers.evidence import DrillEvidence, drilled
-from graders.lab3.records import Drill
+from graders.lab3.records import Drill, ScriptRun
 from graders.reports.timeline import draw
 from tests.unit.lab3_recording import reference
 
@@ -41,11 +41,48 @@ def test_evidence_gives_the_intervals_that_were_measured(bundle: Bundle, scenari
 
 
 def test_each_drill_has_a_picture_with_its_probes_and_the_interval(bundle: Bundle) -> None:
-    made = [panel for panel in panels_of_drills(bundle) if ", " in panel.track]
+    made = [panel for panel in panels_of_drills(bundle) if panel.title]
     assert len(made) == len([each for each in bundle.records(Drill) if "mitigation" not in each.phase])
     for panel in made:
         labels = [row.label for row in panel.rows]
         assert labels[:5] == ["probe write", "probe serving", "probe capacity", "probe canary", "RTO"]
         drawn = str(draw(panel, "key"))
         assert drawn.startswith("<svg")
-        assert panel.track in drawn
+        assert panel.title in drawn
+
+
+def test_beside_each_picture_stands_what_was_claimed(bundle: Bundle) -> None:
+    for panel in panels_of_drills(bundle):
+        if panel.title:
+            about = [each.about for each in panel.comparisons]
+            assert about[0] == "recovery time (RTO)"
+            claimed = panel.comparisons[0].claimed
+            assert (claimed == "nothing") == panel.title.startswith("unknown")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step": "x", "at": 1e999}',
+        '{"step": "x", "at": 1' + "0" * 400 + "}",
+        '{"step": "x", "at": "soon"}',
+        '{"step": "x"}',
+        "[" * 100_000,
+        "{" * 100_000,
+    ],
+)
+def test_what_is_no_claim_of_a_step_is_not_drawn(line: str) -> None:
+    run = ScriptRun(10.0, 20.0, "restore", "control-plane-loss", 0, "exited with 0", said=line)
+    assert list(claimed_steps(run)) == []
+
+
+def test_a_claimed_step_is_drawn_until_the_next_one_and_within_the_run() -> None:
+    said = (
+        '{"event": "stop", "step": "etcd", "at": 500}\nnoise\n{"event": "start", "step": "etcd", "at": 9e9}'
+    )
+    run = ScriptRun(10.0, 20.0, "restore", "control-plane-loss", 0, "exited with 0", said=said)
+    (row,) = claimed_steps(run)
+    assert [(span.label, span.start, span.end) for span in row.spans] == [
+        ("stop etcd", 10.0, 20.0),
+        ("start etcd", 20.0, 20.0),
+    ]

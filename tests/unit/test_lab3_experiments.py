@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from graders.chaos.journal import ActionFailed, RunJournal, probe_entry
+from graders.chaos.pauses import ABORT_AFTER_S, Deleted, Overdue, Pauses
+from graders.chaos.reading import DEVIATED, UPHELD, VOID, experiment_in, outcomes_of
 from graders.drilling import DrillRequest, run_drill
 from graders.faults import UsageError
 from graders.judging import collect_checks
 from graders.judging.check import CheckInfo
 from graders.judging.run import outcome_of
 from graders.lab3.drills import alone, journal_of
-from graders.lab3.experiments.journal import ActionFailed, RunJournal, probe_entry
-from graders.lab3.experiments.pauses import ABORT_AFTER_S, Deleted, Overdue, Pauses
 from graders.lab3.handin import manifest_from
-from graders.lab3.papers.journals import DEVIATED, UPHELD, VOID, experiment_in, outcomes_of
 from graders.model import Outcome, Status
 from graders.paths import REPOSITORY
 from graders.progress import Silent

@@ -17,7 +17,6 @@ import pytest
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.lab3.names import CONTROLLER_LOSS, POD_KILL
-from graders.lab3.recovery.probes import ProbeSpec
 from graders.lab3.world import lane as lanes
 from graders.lab3.world import prober as probers
 from graders.lab3.world.lane import DrillPlan, Lane, LaneSetting
@@ -25,6 +24,7 @@ from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended
 from graders.lab3.world.starvation import StarvationControl
 from graders.lab3.world.turns import Turn
+from graders.recovery.probes import ProbeSpec
 
 Record = dict[str, Any]
 

@@ -13,9 +13,9 @@ import pytest
 from graders.judging import collect_checks
 from graders.judging.run import outcome_of
 from graders.lab3.lanerecord import LaneRecord
-from graders.lab3.records import LedgerWrite
-from graders.lab3.recovery.seals import run_key, seal, written
 from graders.model import Outcome, Status
+from graders.recovery.records import LedgerWrite
+from graders.recovery.seals import run_key, seal, written
 from tests.unit.lab3_recording import Record, Recording, reference
 
 CP, NS, WL = "control-plane", "namespace", "workload"

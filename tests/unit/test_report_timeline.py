@@ -9,8 +9,9 @@ import pytest
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Mark, WatchEvent
-from graders.reports.panels import ELEMENTS, ROWS, Panel, panels
-from graders.reports.timeline import draw
+from graders.reports.panels import Panel, Row, Span
+from graders.reports.timeline import draw, legend
+from graders.reports.trackpanels import ELEMENTS, ROWS, panels
 from tests.unit.synthetic_bundle import Story, make_bundle, make_manifest
 
 
@@ -160,7 +161,7 @@ def test_the_picture_is_well_formed_and_says_what_it_shows(shown: dict[str, Pane
     svg = ET.fromstring(str(draw(shown[track], "key")))
 
     assert svg.attrib["role"] == "img"
-    assert svg.findtext("title") == f"Timeline of track {track}"
+    assert svg.findtext("title") == f"Timeline of {track}"
     assert shown[track].summary in (svg.findtext("desc") or "")
     width, height = (float(n) for n in svg.attrib["viewBox"].split()[2:])
     for bar in svg.iter("rect"):
@@ -196,3 +197,23 @@ def test_marks_alone_make_a_panel_and_ones_without_room_keep_their_tick(tmp_path
 
     assert svg.count('class="mark-line"') == 40
     assert 0 < svg.count('class="mark"') < 40
+
+
+def test_the_legend_explains_what_is_drawn_and_nothing_else() -> None:
+    spans = (
+        Span(0.0, 1.0, ("Running", "Failed"), ""),
+        Span(1.0, 2.0, ("probe answers",), "", colour="complete"),
+        Span(2.0, 3.0, ("Invented",), ""),
+    )
+    panel = Panel("one", "done", "", 0.0, 3.0, (), (Row("web", "jobs", spans),), (), ())
+    made = legend([panel])
+    assert made.colours == (
+        ("running", "Running"),
+        ("complete", "probe answers"),
+        ("failed", "Failed"),
+        ("other", "Invented"),
+    )
+    assert not (made.terminating)
+    assert not (made.writes)
+    assert not (made.refusals)
+    assert not (made.processes)

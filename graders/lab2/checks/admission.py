@@ -9,6 +9,7 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
+from graders.kube.pointers import at_pointer
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
     ADMISSION,
@@ -16,6 +17,7 @@ from graders.lab2.names import (
     BAD_WORKLOAD,
     CACHE,
     CLOSED,
+    ENGINE,
     ENVIRONMENTS,
     GATED,
     NAMESPACE,
@@ -100,6 +102,14 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
     reverted = story.need("reverted").t
     with Findings() as found:
         for environment in ENVIRONMENTS:
+            # What nobody tried was not denied: a dry run that is refused is a try.
+            tried = any(
+                event.user == ENGINE and event.name in (BAD_SERVICE, BAD_WORKLOAD) and event.t >= added
+                for event in bundle.on(environment).audit
+            )
+            found.expect(
+                tried, f"{ENGINE} tries to store in {environment} what extra/ holds", "it tried nothing of it"
+            )
             services = story.seen(environment, "services", NAMESPACE)
             stored = [each for each in services if each.name == BAD_SERVICE and each.t >= added]
             found.expect(not stored, f"no Service of type NodePort in {environment}", "one was stored")
@@ -126,11 +136,17 @@ def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
     tried = _tried(bundle, "closed")
     facts["attempts"] = len(tried)
     with Findings() as found:
-        for name, policy in story.at("prod", "validatingadmissionpolicies", "", since).items():
-            written = policy["spec"].get("failurePolicy", "Fail")
-            found.equal(f"failurePolicy of {name} is", "Fail", written)
-        policies = [name for each in policy_kinds(bundle) for name in story.at("prod", each, "", since)]
+        policies = [
+            (kind, name, policy)
+            for resource, kind in policy_kinds(bundle).items()
+            for namespace in ("", NAMESPACE)
+            for name, policy in story.at("prod", resource, namespace, since).items()
+        ]
         found.expect(policies, "policies on prod", "there are none")
+        for kind, name, policy in policies:
+            for place in _FAILURE_POLICIES:
+                written = at_pointer(policy, place) or "Fail"
+                found.equal(f"failurePolicy of {kind} {name} is", "Fail", written)
         for each in tried:
             dead = killed and each.t < story.need("started").t
             away = "what judges is dead" if dead else "parameters are away"
@@ -159,6 +175,8 @@ def _found_after(bundle: Bundle, story: FleetRecord, found: Findings, facts: Fac
 
 
 _ADMITS_WITHIN_S = 20.0
+_FAILURE_POLICIES = (("spec", "failurePolicy"), ("spec", "webhookConfiguration", "failurePolicy"))
+"""Where policies say what is to happen when they cannot be asked; the second is ClusterPolicy's."""
 
 
 @check("policy-review", tracks=(REVIEW,), hint="One file for each rule that breaks nothing else.")

@@ -10,10 +10,10 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
+from graders.kube.pointers import at_pointer, holds
 from graders.lab2.deployments import digest_in
 from graders.lab2.names import DRIFT as TRACK
 from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
-from graders.lab2.pointers import at_pointer, holds
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds, told
 
 _LEEWAY_S = 30.0

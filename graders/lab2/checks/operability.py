@@ -49,7 +49,7 @@ def check_scheduling(bundle: Bundle, facts: Facts) -> None:
         fitting = [
             b
             for b in budgets.values()
-            if matches(b["spec"].get("selector") or {"matchLabels": {"": ""}}, labels)
+            if b["spec"].get("selector") is not None and matches(b["spec"]["selector"], labels)
         ]
         allowing = [b for b in fitting if (b.get("status") or {}).get("disruptionsAllowed", 0) >= 1]
         found.expect(

@@ -202,9 +202,12 @@ def check_rollback(bundle: Bundle, facts: Facts) -> None:
             in_time = ready is not None and ready - since <= limit_s
             found.expect(in_time, f"{environment} back within {limit_s:.0f} s", took)
             now = story.at(environment, "deployments", NAMESPACE, until).get(WEB)
-            found.expect(
-                digest_in(now) == digest, f"{environment} stays at it", f"it is at {digest_in(now)[:19]}"
-            )
+            seen = "it is not ready" if digest_in(now) == digest else f"it is at {digest_in(now)[:19]}"
+            stays = now is not None and digest_in(now) == digest and is_ready(now)
+            found.expect(stays, f"{environment} stays ready at it", seen)
+            for stored in story.applies(environment, ready or since, until):
+                if ready and stored.digest != digest:
+                    found.miss(f"{ENGINE} stored {stored.digest[:19]}", f"{environment} stays at it")
     facts["writes"] = sum(1 for each in ENVIRONMENTS for _ in engine_writes(bundle, each, since, until))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from graders.kube.client import Kube
-from graders.lab2.engines.definitions import packed_definitions
+from graders.lab2.definitions import packed_definitions
 from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
 from graders.lab2.manifests import engine_settings
 from graders.lab2.names import ENGINE

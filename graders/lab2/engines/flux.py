@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graders.faults import BadSubmission
-from graders.lab2.engines.definitions import packed_definitions
+from graders.lab2.definitions import packed_definitions
 from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
 from graders.lab2.manifests import SETTINGS_FILE
 from graders.lab2.names import ENGINE, ENVIRONMENTS

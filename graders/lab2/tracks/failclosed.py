@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graders.kube.client import Kube
+from graders.kube.networkpolicies import matches
 from graders.kube.paths import resource_path
 from graders.lab2.attempts import Attempt, breaking, unsigned
 from graders.lab2.extras import pod
@@ -17,6 +18,7 @@ from graders.lab2.tracks.admission import collection_of, tried
 from graders.polling import NotYet
 
 WHERE = "prod"
+_BINDINGS = "validatingadmissionpolicybindings"
 _GOOD = "lab-good-again"
 _READ_WITHIN_S = 2.0
 """An engine that was just started serves before it has read every policy: that gap is not the learner's."""
@@ -121,12 +123,22 @@ def _image(context: FleetContext) -> str:
 
 def _parameters(context: FleetContext) -> set[str]:
     """Names of the ConfigMaps in the namespace of web that bindings take their parameters from."""
-    found = set()
-    for each in context.stage.declared["policies"]:
-        ref = (each.get("spec") or {}).get("paramRef") or {}
-        if ref.get("name") and ref.get("namespace", NAMESPACE) == NAMESPACE:
-            found.add(str(ref["name"]))
-    return found
+    there = context.stage.spokes[WHERE].watches.objects("configmaps", NAMESPACE)
+    bindings = context.stage.spokes[WHERE].watches.objects(_BINDINGS, "").values()
+    return {name for each in bindings for name in parameters_of(each, there)}
+
+
+def parameters_of(policy: Mapping[str, Any], there: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Those of the ConfigMaps that are there, by name, which a binding names or selects by their labels."""
+    ref = (policy.get("spec") or {}).get("paramRef") or {}
+    if ref.get("namespace", NAMESPACE) != NAMESPACE:
+        return
+    if ref.get("name"):
+        yield str(ref["name"])
+    elif isinstance(ref.get("selector"), Mapping):
+        for name, item in there.items():
+            if matches(ref["selector"], item["metadata"].get("labels") or {}):
+                yield name
 
 
 def _bare(item: Mapping[str, Any]) -> dict[str, Any]:

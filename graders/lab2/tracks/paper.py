@@ -27,8 +27,7 @@ def paper(recording: Recording, root: Path, renderer: Renderer) -> dict[str, Ren
             error = out.error
             if nth == 1:
                 found[what] = out
-                if not error and what.startswith("chart:"):
-                    error = lint(renderer, root / folder)
+                error = error or lint(renderer, root, folder)
             record = Rendering(
                 recording.clock.now(), what, folder, nth, out.sha256, out.objects if nth == 1 else (), error
             )

@@ -8,11 +8,11 @@ import json
 import secrets as dice
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 from graders.lab2.leaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
+from graders.lab2.rendering import render
 from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
@@ -50,8 +50,9 @@ def replace_secrets(context: FleetContext) -> None:
 
     context.wait("the new tokens", arrived, context.promises.promote_s)
     context.mark("arrived")
-    _look_for(context, [*known, *fresh.values()])
-    _ask_gitleaks(context)
+    with context.in_git():
+        _look_for(context, [*known, *fresh.values()])
+        _ask_gitleaks(context)
     context.mark("end")
 
 
@@ -83,8 +84,7 @@ def _ask_gitleaks(context: FleetContext) -> None:
     stage = context.stage
     if stage.gitleaks is None:
         return
-    with context.in_git():
-        clone = stage.manager.checkout()
+    clone = stage.manager.checkout()
     report = clone.parent / "gitleaks.json"
     for leak in leaks(stage.gitleaks, clone, report, stage.manager.made[1:]):
         where = f"{leak.file[:200]}, line {leak.line}, in commit {leak.commit[:12]}"
@@ -93,8 +93,7 @@ def _ask_gitleaks(context: FleetContext) -> None:
 
 def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     stage = context.stage
-    with context.in_git():
-        clone = stage.manager.checkout()
+    clone = stage.manager.checkout()
     history = subprocess.run(
         ["git", "-C", clone, "log", "--all", "--patch", "--text", "--format=%H%n%B"],
         capture_output=True, check=True,
@@ -102,11 +101,8 @@ def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     )  # fmt: skip
     yield "a commit", history.stdout
     for environment in ENVIRONMENTS:
-        command: list[str | Path] = [stage.kustomize, "build", clone / "clusters" / environment]
-        yield (
-            f"what {environment} renders to",
-            subprocess.run(command, capture_output=True, check=False).stdout,
-        )
+        rendered = render(stage.renderer, clone, f"clusters/{environment}").objects
+        yield f"what {environment} renders to", json.dumps(rendered, ensure_ascii=False).encode()
     for resource in stage.setup.watches:
         for item in stage.hub.watches.everything(resource):
             yield f"{resource} {item['metadata']['name']} on the hub", json.dumps(item).encode()

@@ -22,8 +22,8 @@ from graders.lab3.papers.evidence import DrillEvidence, drilled
 from graders.lab3.papers.files import Papers, unmet
 from graders.lab3.papers.report import ReportedRecovery, read_report
 from graders.lab3.records import Drill
-from graders.lab3.recovery.intervals import Interval
-from graders.lab3.recovery.probes import CANARY, CAPACITY, SERVING, WRITE
+from graders.recovery.intervals import Interval
+from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE
 
 _TOLERANCE_S = 0.2
 _ALL_PROBES = tuple(spec.name for spec in (WRITE, SERVING, CAPACITY, CANARY))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from graders.chaos.reading import failed_actions, journal_of, met_before, why_failed
+from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check
-from graders.lab3.experimentrecord import (
-    ExperimentsRecord,
-    failed_actions,
-    journal_of,
-    met_before,
-    why_failed,
-)
+from graders.lab3.experimentrecord import ExperimentsRecord
 from graders.lab3.handin import Experiment
 from graders.lab3.names import EXPERIMENTS
-from graders.lab3.records import ExperimentRun
 
 _SICK = {
     "at-zero": "the Deployment at 0",

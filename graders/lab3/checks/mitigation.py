@@ -9,7 +9,7 @@ from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import MITIGATED, PAPERS, WORKLOAD
-from graders.lab3.recovery.intervals import Interval
+from graders.recovery.intervals import Interval
 
 _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
 

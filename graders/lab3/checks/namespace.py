@@ -18,8 +18,8 @@ from graders.lab3.names import (
     RANDOM_PHASE,
     SERVING,
 )
-from graders.lab3.records import LedgerWrite, StarvationSample
-from graders.lab3.recovery.voids import starved
+from graders.recovery.records import LedgerWrite, StarvationSample
+from graders.recovery.voids import starved
 
 _ANSWER_S = 1.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from graders.chaos.reading import DEVIATED, experiment_in, outcomes_of
 from graders.documents.markdown import Section, sections
 from graders.evidence.bundle import Bundle
 from graders.faults import LocatedError, Unmet
@@ -14,7 +15,6 @@ from graders.lab3.papers.audits import audit_ids
 from graders.lab3.papers.backlog import PROJECT, BacklogItem, MitigationBacklog
 from graders.lab3.papers.fields import instant
 from graders.lab3.papers.files import Papers, unmet
-from graders.lab3.papers.journals import DEVIATED, experiment_in, outcomes_of
 from graders.lab3.papers.report import (
     HEADINGS,
     FrontMatter,

@@ -10,8 +10,8 @@ from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord, Restored
 from graders.lab3.names import BACKED_UP, CONTROL_PLANE, NAMESPACE, SUPPLIED
-from graders.lab3.recovery.rpo import AnomalyKind
 from graders.model import Capability
+from graders.recovery.rpo import AnomalyKind
 
 _BAD = {
     "bad-none": "there was no backup",

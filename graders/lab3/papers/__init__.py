@@ -3,7 +3,6 @@
 files       what was handed in, as the record has it, and what is said where it cannot be read
 fields      kinds of values that papers have in common
 report      front matter and headings of the report
-journals    what a journal of an experiment says of it
 evidence    a drill on record, and the intervals that it gives
 backlog     what is to be mended, by whom, until when, and how that is seen
 """

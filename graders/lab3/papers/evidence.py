@@ -10,10 +10,10 @@ from pydantic import Field
 from graders.documents import Strict
 from graders.lab3.names import LENIENCE_S, STABLE_S
 from graders.lab3.papers.fields import Seconds, Text
-from graders.lab3.records import ProbeSample
-from graders.lab3.recovery.intervals import NOTHING, Interval, largest
-from graders.lab3.recovery.probes import CANARY, ProbeSpec
-from graders.lab3.recovery.sightings import Episode, Injection, sight
+from graders.recovery.intervals import NOTHING, Interval, largest
+from graders.recovery.probes import CANARY, ProbeSpec
+from graders.recovery.records import ProbeSample
+from graders.recovery.sightings import Episode, Injection, sight
 
 Slot = Annotated[list[float | bool | None], Field(min_length=3, max_length=3)]
 

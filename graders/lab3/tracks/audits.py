@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from graders.kube.addresses import server_address
 from graders.lab3.names import CONTROL_PLANE_PARTS
 from graders.lab3.records import CommandLine, HunterRun
 from graders.lab3.world.lane import LaneSetting
-from graders.lab3.world.scripts import address_of
 from graders.scenario.learner import ended, sandbox_spec
 
 WITHIN_S = 90.0
@@ -44,7 +44,7 @@ def _hunt(setting: LaneSetting) -> HunterRun:
     )
     spec = replace(spec, doors=tuple(_PORTS), ports=_PORTS)
     etcd = setting.control.etcd.endpoints[0]
-    servers = {"api": address_of(setting.live.kube.server), "etcd": address_of(etcd)}
+    servers = {"api": server_address(setting.live.kube.server), "etcd": server_address(etcd)}
     with ended(kit.sandbox, spec, setting.recording, WITHIN_S * setting.scale, servers) as (process, status):
         said = process.log_path.read_text(encoding="utf-8", errors="replace")
     told = [line for line in said.splitlines() if line.startswith("{")]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 
+from graders.chaos.account import account_of
+from graders.chaos.running import ExperimentRunner, Runnable, runnable
+from graders.chaos.spec import ChaosKit, RunMode
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
-from graders.lab3.experiments.baseline import KEPT, baseline
-from graders.lab3.experiments.running import ExperimentRunner, Runnable, runnable
-from graders.lab3.experiments.states import PODS, States
-from graders.lab3.experiments.way import Way
 from graders.lab3.handin import Experiment
-from graders.lab3.names import SERVING
+from graders.lab3.names import CHAOS, SERVING
 from graders.lab3.records import BaselineLook
+from graders.lab3.world.baseline import KEPT, baseline
 from graders.lab3.world.lane import LaneSetting
+from graders.lab3.world.states import PODS, States
 from graders.lab3.world.workload import apply_workload
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.submissions.manifests import load_manifests
@@ -39,19 +40,19 @@ def experiments(setting: LaneSetting) -> None:
         recording.mark(setting.track, "chaos", problem=problem)
         return
     try:
-        chaos = ExperimentRunner(setting.kit, recording, kube, live.name, setting.dice, setting.scale)
+        account = account_of(kube, CHAOS, setting.wanted.chaos.service_account)
     except ApiRefused as error:
         recording.mark(setting.track, "chaos", problem=str(error))
         return
-    recording.mark(setting.track, "chaos", problem="", user=chaos.user)
+    recording.mark(setting.track, "chaos", problem="", user=account.user)
+    chaos = ExperimentRunner(_kit(setting), recording, account, live.name, setting.dice, setting.scale)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
     for version, plural in KEPT:
         live.watches.follow(plural, resource_path(version, plural, namespace=SERVING))
     states = States(kube, setting.control, setting.scale)
-    account = setting.wanted.chaos.service_account
     for experiment in setting.wanted.chaos.experiments:
-        found = runnable(setting.kit.submission.root, experiment, account)
+        found = runnable(setting.kit.submission.root, experiment, account.name)
         recording.mark(
             setting.track,
             "experiment",
@@ -60,20 +61,37 @@ def experiments(setting: LaneSetting) -> None:
             unsupported=found.unsupported,
         )
         if found == Runnable():
-            _try(setting, chaos, states, experiment)
+            _try(setting, chaos, states, experiment, account.user)
 
 
-def _try(setting: LaneSetting, chaos: ExperimentRunner, states: States, experiment: Experiment) -> None:
+def _kit(setting: LaneSetting) -> ChaosKit:
+    kit, chaos = setting.kit, setting.wanted.chaos
+    return ChaosKit(
+        sandbox=kit.sandbox,
+        submission=kit.submission.root,
+        runtime=kit.runtime,
+        toolkit=kit.chaos,
+        programs=kit.programs(),
+        limits=kit.tool_limits,
+        folder=kit.folder,
+        settings=chaos.settings,
+        pythonpath=chaos.pythonpath,
+    )
+
+
+def _try(
+    setting: LaneSetting, chaos: ExperimentRunner, states: States, experiment: Experiment, user: str
+) -> None:
     alone_s, whole_s = _ALONE_S * setting.scale, _WHOLE_S * setting.scale
     for name, state in states.all().items():
         setting.task.update(detail=f"{experiment.id}: hypothesis, {name}")
         with state():
-            chaos.run(experiment, Way(f"hypothesis-{name}", bare=True), alone_s)
+            chaos.run(experiment, RunMode(f"hypothesis-{name}", bare=True), alone_s)
     _look(setting, experiment, "before")
     setting.task.update(detail=f"{experiment.id}: dry")
-    chaos.run(experiment, Way("dry", dry=True), whole_s)
+    chaos.run(experiment, RunMode("dry", dry=True), whole_s)
     setting.task.update(detail=f"{experiment.id}: whole")
-    chaos.run(experiment, Way("whole", continuous=True), whole_s)
+    chaos.run(experiment, RunMode("whole", continuous=True), whole_s)
     ready = states.await_ready(_READY_S)
     setting.recording.mark(setting.track, "ready-again", id=experiment.id, ready=ready)
     _look(setting, experiment, "whole")
@@ -81,8 +99,8 @@ def _try(setting: LaneSetting, chaos: ExperimentRunner, states: States, experime
     setting.task.update(detail=f"{experiment.id}: aborted")
     since = setting.recording.clock.now()
 
-    way = Way("aborted", first_write=lambda: _written(setting, chaos.user, since))
-    chaos.run(experiment, way, whole_s)
+    mode = RunMode("aborted", first_write=lambda: _written(setting, user, since))
+    chaos.run(experiment, mode, whole_s)
     _at_rest(setting, states)
     _look(setting, experiment, "aborted")
 

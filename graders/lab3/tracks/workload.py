@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,7 +19,8 @@ from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
 
 PODS = resource_path("v1", "pods", namespace=SERVING)
-_SIMULATOR = "kwok-"
+LOST_ZONE = "zone-a"
+"""The zone that is lost; a repetition, before which all pods may have left it, takes the one they are in."""
 _BACK_S, _GRANTED_S, _NEWER_S = 20.0, 15.0, 1.5
 _WEBHOOK = "kubeproof-fails-closed"
 _WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
@@ -37,7 +37,7 @@ def workload(lane: Lane) -> None:
     _mend(lane)
     faults = {
         POD_KILL: (lambda: _kill_half(lane), lambda: None),
-        NODE_LOSS: (lambda: _zone_gone(lane), lambda: _zone_over(lane)),
+        NODE_LOSS: (lambda: _zone_gone(lane), lambda: _zone_back(lane)),
     }
     mitigation(lane, faults)
     _mend(lane)
@@ -135,35 +135,34 @@ def _evict_all(lane: Lane) -> None:
 
 
 def _lose_a_zone(lane: Lane) -> None:
-    plan = DrillPlan(
-        NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=lambda: _zone_back(lane) and _mended(lane)
-    )
-    lane.drill(plan)
+    def again() -> bool:
+        _zone_back(lane)
+        return _mended(lane)
+
+    lane.drill(DrillPlan(NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=again))
     _zone_back(lane)
     began = lane.now()
     lane.mark("zone-back", began=began, all_ready_s=_all_ready(lane, _BACK_S))
 
 
 def _zone_gone(lane: Lane) -> None:
-    """The zone goes in which most of its pods are: who has all of them in one has nothing left."""
-    zones = {node.name: node.zone for node in lane.setting.nodes}
-    pods_in = Counter(zones.get(str(pod["spec"].get("nodeName"))) for pod in predictor_pods(lane))
-    lost = max(dict.fromkeys(zones.values()), key=lambda zone: pods_in[zone])
-    lane.setting.control.kill(f"{_SIMULATOR}{lost}")
-    lane.prober.dead_nodes = frozenset(name for name, zone in zones.items() if zone == lost)
-    lane.mark("zone-lost", zone=lost)
+    zone = zone_to_lose({node.name: node.zone for node in lane.setting.nodes}, predictor_pods(lane))
+    lane.setting.control.kill(f"kwok-{zone}")
+    nodes = [node.name for node in lane.setting.nodes if node.zone == zone]
+    lane.prober.dead_nodes = frozenset(nodes)
+    lane.mark("zone-gone", zone=zone)
 
 
-def _zone_over(lane: Lane) -> None:
-    _zone_back(lane)
+def zone_to_lose(zones: Mapping[str, str], pods: Sequence[Mapping[str, Any]]) -> str:
+    """`LOST_ZONE`, unless pods are elsewhere alone; `zones` has the zone of each node."""
+    there = {zones.get(str(pod["spec"].get("nodeName", "")), "") for pod in pods}
+    return LOST_ZONE if LOST_ZONE in there else next(iter(sorted(there - {""})), LOST_ZONE)
 
 
-def _zone_back(lane: Lane) -> bool:
-    for name in lane.setting.control.components:
-        if name.startswith(_SIMULATOR):
-            lane.setting.control.start(name)
+def _zone_back(lane: Lane) -> None:
+    for zone in {node.zone for node in lane.setting.nodes}:
+        lane.setting.control.start(f"kwok-{zone}")
     lane.prober.dead_nodes = frozenset()
-    return True
 
 
 def _all_ready(lane: Lane, within_s: float) -> float | None:

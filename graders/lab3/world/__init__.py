@@ -6,6 +6,8 @@ starvation  the control of the processor
 ledger      records that are written under seal, and looks at what came back
 control     CLUSTER_CTL: the door to the control plane
 scripts     dr/backup, dr/restore, dr/verify in their sandboxes
+states      healthy, and the three ways to be sick
+baseline    what an experiment must leave as it was
 backups     the schedule, and the sealed
 revisions   etcd's revision, moved ahead
 """

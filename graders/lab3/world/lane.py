@@ -28,11 +28,6 @@ from graders.lab3.names import (
     WITHOUT_RESTORE,
 )
 from graders.lab3.records import Drill, LedgerKey, ObjectsLook
-from graders.lab3.recovery.intervals import Interval, TargetVerdict, decide
-from graders.lab3.recovery.rto import measure_recovery
-from graders.lab3.recovery.seals import SECRET_BYTES, run_key
-from graders.lab3.recovery.sightings import Episode, Injection
-from graders.lab3.recovery.voids import starved
 from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
@@ -42,6 +37,11 @@ from graders.lab3.world.turns import Turn
 from graders.lab3.world.workload import apply_workload, digests
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.progress import Task
+from graders.recovery.intervals import Interval, TargetVerdict, decide
+from graders.recovery.rto import measure_recovery
+from graders.recovery.seals import SECRET_BYTES, run_key
+from graders.recovery.sightings import Episode, Injection
+from graders.recovery.voids import starved
 from graders.scenario.fleet import LiveCluster
 from graders.submissions.manifests import Manifest
 

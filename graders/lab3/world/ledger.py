@@ -15,8 +15,9 @@ from graders.faults import InfraFault
 from graders.kube.client import MERGE_PATCH, Kube
 from graders.kube.paths import resource_path
 from graders.lab3.names import LEDGER_LABEL, MODELS_GROUP, MODELS_VERSION
-from graders.lab3.records import LedgerLook, LedgerWrite, RestoredRecord
-from graders.lab3.recovery.seals import seal, written
+from graders.lab3.records import LedgerLook
+from graders.recovery.records import LedgerWrite, RestoredRecord
+from graders.recovery.seals import seal, written
 
 FIRST_RECORDS = 60
 EVERY_S = 0.5

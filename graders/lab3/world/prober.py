@@ -13,11 +13,11 @@ from graders.faults import InfraFault
 from graders.kube.client import APPLY_PATCH, Kube
 from graders.kube.paths import resource_path
 from graders.lab3.names import CANARIES, PREDICTOR, PROBE_LABEL, SERVING
-from graders.lab3.records import ProbeSample
-from graders.lab3.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec, Slots
-from graders.lab3.recovery.probes import SERVING as SERVING_PROBE
 from graders.lab3.world.workload import SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec, Slots
+from graders.recovery.probes import SERVING as SERVING_PROBE
+from graders.recovery.records import ProbeSample
 
 LEAST_ADDRESSES = 2
 _AT_ONCE = 12

@@ -13,13 +13,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from graders.clusters.kubeconfigs import certificate_kubeconfig
 from graders.controlplane import ControlPlane
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
+from graders.kube.addresses import server_address
 from graders.kube.client import Kube
 from graders.lab3.names import DR_USER
 from graders.lab3.records import ScriptRun
@@ -246,7 +246,7 @@ class Scripts:
         return kubeconfig_at(identity, server)
 
     def _addresses(self) -> dict[str, tuple[str, int]]:
-        return {API: address_of(self._server), ETCD: address_of(self._control.etcd.endpoints[0])}
+        return {API: server_address(self._server), ETCD: server_address(self._control.etcd.endpoints[0])}
 
 
 def kubeconfig_at(kubeconfig: Path, server: str) -> str:
@@ -288,9 +288,3 @@ def _wait(process: SandboxedProcess, timeout_s: float, stop: threading.Event | N
             return status
         left_s -= 0.1
     return process.exit
-
-
-def address_of(url: str) -> tuple[str, int]:
-    """Host and port of a URL."""
-    parts = urlsplit(url)
-    return str(parts.hostname), int(parts.port or 443)

@@ -7,8 +7,8 @@ import time
 
 from graders.background import BackgroundThread
 from graders.evidence.recording import Recording
-from graders.lab3.records import StarvationSample
-from graders.lab3.recovery.voids import CONTROL_EVERY_S
+from graders.recovery.records import StarvationSample
+from graders.recovery.voids import CONTROL_EVERY_S
 
 WORK_S = 0.05
 _BLOCK = bytes(1 << 20)

@@ -1,0 +1,193 @@
+"""Mesh policy, computed from manifests: who may call whom, and whether what they say is encrypted; pure.
+
+Istio by the API reference of security.istio.io: PeerAuthentication from the workload to the namespace to
+the mesh, AuthorizationPolicy with DENY before ALLOW. Linkerd by policy.linkerd.io: Server,
+AuthorizationPolicy, MeshTLSAuthentication; the default of the namespace is not among what is asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from graders.kube.networkpolicies import matches
+
+Objects = Sequence[Mapping[str, Any]]
+
+ROOT_NAMESPACE = "istio-system"
+_ISTIO, _LINKERD = "security.istio.io/", "policy.linkerd.io/"
+
+
+@dataclass(frozen=True)
+class MeshWorkload:
+    """What is called: pods of a namespace by their labels, on a port that may have names."""
+
+    namespace: str
+    labels: Mapping[str, str]
+    port: int
+    port_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MeshCaller:
+    """Who calls: a ServiceAccount; without an `account`, somebody who has no identity."""
+
+    namespace: str
+    account: str
+
+
+def mtls_modes(objects: Objects, workload: MeshWorkload) -> set[str]:
+    """Istio's effective modes of the port: one, unless two policies of one reach contradict each other."""
+    reaches: list[list[Mapping[str, Any]]] = [[], [], []]
+    for each in of_kind(objects, "PeerAuthentication", _ISTIO):
+        namespace, selector = namespace_of(each), spec_of(each).get("selector")
+        if namespace == workload.namespace and selector and matches(selector, workload.labels):
+            reaches[0].append(each)
+        elif namespace == workload.namespace and not selector:
+            reaches[1].append(each)
+        elif namespace == ROOT_NAMESPACE and not selector:
+            reaches[2].append(each)
+    for nth, policies in enumerate(reaches):
+        found = {_mode(each, workload.port if nth == 0 else None) for each in policies} - {""}
+        if found:
+            return found
+    return {"PERMISSIVE"}
+
+
+def overridden_ports(objects: Objects, workload: MeshWorkload) -> set[int]:
+    """The ports for which Istio has a mode of their own."""
+    found = set()
+    for each in of_kind(objects, "PeerAuthentication", _ISTIO):
+        if namespace_of(each) == workload.namespace and matches(
+            spec_of(each).get("selector"), workload.labels
+        ):
+            found |= {int(key) for key in spec_of(each).get("portLevelMtls") or {} if str(key).isdecimal()}
+    return found
+
+
+def istio_denies_all(objects: Objects, namespace: str) -> bool:
+    """Whether an AuthorizationPolicy of the namespace, or of the mesh, allows nothing at all."""
+    for each in of_kind(objects, "AuthorizationPolicy", _ISTIO):
+        spec = spec_of(each)
+        everywhere = namespace_of(each) in (namespace, ROOT_NAMESPACE) and not spec.get("selector")
+        if everywhere and str(spec.get("action", "ALLOW")).upper() == "ALLOW" and not spec.get("rules"):
+            return True
+    return False
+
+
+def istio_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload) -> bool:
+    """Whether Istio lets a call through."""
+    acting: dict[str, list[Mapping[str, Any]]] = {}
+    for each in of_kind(objects, "AuthorizationPolicy", _ISTIO):
+        spec, inside = spec_of(each), namespace_of(each) in (workload.namespace, ROOT_NAMESPACE)
+        if inside and matches(spec.get("selector"), workload.labels):
+            acting.setdefault(str(spec.get("action", "ALLOW")).upper(), []).append(each)
+
+    def hit(policy: Mapping[str, Any]) -> bool:
+        rules = spec_of(policy).get("rules") or ()
+        return any(_rule_hits(rule or {}, caller, workload.port) for rule in rules)
+
+    if any(hit(each) for each in acting.get("DENY", ())):
+        return False
+    allowing = acting.get("ALLOW", ())
+    return not allowing or any(hit(each) for each in allowing)
+
+
+def linkerd_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload) -> bool:
+    """Whether Linkerd lets a call through that the default of the namespace would deny."""
+    servers = [
+        each
+        for each in of_kind(objects, "Server", _LINKERD)
+        if namespace_of(each) == workload.namespace
+        and matches(spec_of(each).get("podSelector"), workload.labels)
+        and spec_of(each).get("port") in (workload.port, str(workload.port), *workload.port_names)
+    ]
+    if any(str(spec_of(each).get("accessPolicy", "deny")) != "deny" for each in servers):
+        return True
+    targets = {("Server", each["metadata"]["name"]) for each in servers} | {("Namespace", workload.namespace)}
+    for policy in of_kind(objects, "AuthorizationPolicy", _LINKERD):
+        target = spec_of(policy).get("targetRef") or {}
+        if namespace_of(policy) != workload.namespace:
+            continue
+        if (target.get("kind"), target.get("name")) in targets and all(
+            _authenticates(objects, each, caller, workload.namespace)
+            for each in spec_of(policy).get("requiredAuthenticationRefs") or ()
+        ):
+            return True
+    return False
+
+
+def of_kind(objects: Objects, kind: str, version: str) -> list[Mapping[str, Any]]:
+    """The objects of a kind whose apiVersion begins like `version`."""
+    return [
+        each
+        for each in objects
+        if each.get("kind") == kind and str(each.get("apiVersion", "")).startswith(version)
+    ]
+
+
+def spec_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Its spec; empty where it has none."""
+    return item.get("spec") or {}
+
+
+def namespace_of(item: Mapping[str, Any]) -> str:
+    """Its namespace; empty where it names none."""
+    return str(item["metadata"].get("namespace", ""))
+
+
+def _mode(policy: Mapping[str, Any], port: int | None) -> str:
+    spec = spec_of(policy)
+    ports = {str(key): value for key, value in (spec.get("portLevelMtls") or {}).items()}
+    for said in (ports.get(str(port)), spec.get("mtls")):
+        mode = str((said or {}).get("mode", "")).upper()
+        if mode not in ("", "UNSET"):
+            return mode
+    return ""
+
+
+def _rule_hits(rule: Mapping[str, Any], caller: MeshCaller, port: int) -> bool:
+    sources = [each.get("source") or {} for each in rule.get("from") or ()]
+    operations = [each.get("operation") or {} for each in rule.get("to") or ()]
+    by_source = not sources or any(_source_hits(each, caller) for each in sources)
+    return by_source and (not operations or any(_operation_hits(each, port) for each in operations))
+
+
+def _source_hits(source: Mapping[str, Any], caller: MeshCaller) -> bool:
+    namespace, account = caller.namespace, caller.account
+    principal = f"cluster.local/ns/{namespace}/sa/{account}" if account else ""
+    tried = {"principals": principal, "namespaces": namespace, "serviceAccounts": f"{namespace}/{account}"}
+    for key, value in tried.items():
+        unwanted = source.get(f"not{key[0].upper()}{key[1:]}")
+        if source.get(key) and not any(value and fnmatchcase(value, str(each)) for each in source[key]):
+            return False
+        if unwanted and any(value and fnmatchcase(value, str(each)) for each in unwanted):
+            return False
+    return True
+
+
+def _operation_hits(operation: Mapping[str, Any], port: int) -> bool:
+    ports, unwanted = operation.get("ports"), operation.get("notPorts") or ()
+    return (not ports or str(port) in map(str, ports)) and str(port) not in map(str, unwanted)
+
+
+def _authenticates(objects: Objects, ref: Mapping[str, Any], caller: MeshCaller, namespace: str) -> bool:
+    who = (caller.namespace, caller.account)
+    if ref.get("kind") == "ServiceAccount":
+        return (ref.get("namespace", namespace), ref.get("name")) == who
+    if ref.get("kind") != "MeshTLSAuthentication":
+        return True
+    identity = f"{caller.account}.{caller.namespace}.serviceaccount.identity.linkerd.cluster.local"
+    for each in of_kind(objects, "MeshTLSAuthentication", _LINKERD):
+        if each["metadata"]["name"] != ref.get("name"):
+            continue
+        if caller.account and any(
+            fnmatchcase(identity, str(i)) for i in spec_of(each).get("identities") or ()
+        ):
+            return True
+        for known in spec_of(each).get("identityRefs") or ():
+            if (known.get("namespace", namespace_of(each)), known.get("name")) == who:
+                return True
+    return False
