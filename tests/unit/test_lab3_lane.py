@@ -22,9 +22,9 @@ from graders.lab3.world import prober as probers
 from graders.lab3.world.lane import DrillPlan, Lane, LaneSetting
 from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended
-from graders.lab3.world.starvation import StarvationControl
-from graders.lab3.world.turns import Turn
 from graders.recovery.probes import ProbeSpec
+from graders.scenario.starvation import StarvationControl
+from graders.scenario.turns import Turn
 
 Record = dict[str, Any]
 
