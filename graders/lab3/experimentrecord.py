@@ -9,7 +9,7 @@ from typing import Any
 from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark
-from graders.faults import InfraFault, Unmet
+from graders.faults import InfraFault, KubeproofError, Unmet
 from graders.lab3.handin import Experiment, Scope
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import EXPERIMENTS
@@ -41,12 +41,22 @@ class ExperimentsRecord(LaneRecord):
         """The first mark of that name whose data are these.
 
         Raises:
-            InfraFault: there is none.
+            InfraFault: there is none. Unmet: for something that was handed in forbids it.
         """
         for mark in self.marks:
             if mark.name == name and data.items() <= mark.data.items():
                 return mark
-        raise InfraFault(f"the record of the experiments has no mark {name!r}")
+        raise self._missing(f"the record of the experiments has no mark {name!r}")
+
+    def _missing(self, what: str) -> KubeproofError:
+        """Whose fault it is that something is not on record."""
+        if not self.over:
+            return InfraFault(what)
+        return Unmet(
+            "experiments in all states of the workload",
+            f"the grader could not go on: {self.over}",
+            hint="See that nothing in workload/ and chaos/ forbids others to scale and patch it.",
+        )
 
     @cached_property
     def not_shown(self) -> Mapping[str, str]:
@@ -76,12 +86,12 @@ class ExperimentsRecord(LaneRecord):
         """The run of an experiment for a purpose.
 
         Raises:
-            InfraFault: there is none.
+            InfraFault: there is none. Unmet: for something that was handed in forbids it.
         """
         for each in self.bundle.records(ExperimentRun):
             if (each.experiment, each.purpose) == (experiment.id, purpose):
                 return each
-        raise InfraFault(f"the record has no run of {experiment.id} for {purpose}")
+        raise self._missing(f"the record has no run of {experiment.id} for {purpose}")
 
     def writes(self, run: ExperimentRun) -> list[AuditEvent]:
         """What the experiment changed in a run, accepted or not; reviews of its own rights are no change."""
@@ -150,7 +160,7 @@ class ExperimentsRecord(LaneRecord):
         }
         before, after = looks.get("before", {}), looks.get(when)
         if after is None:
-            raise InfraFault(f"the record does not say what {experiment.id} left behind")
+            raise self._missing(f"the record does not say what {experiment.id} left behind")
         return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 

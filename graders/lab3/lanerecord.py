@@ -91,10 +91,15 @@ class LaneRecord:
         """What submission.yaml says."""
         return manifest_from(self.bundle.manifest.block)
 
+    @property
+    def over(self) -> str:
+        """Why the lane was over before its end; empty if it was not."""
+        return next((str(mark.data["why"]) for mark in self.marks if mark.name == OVER), "")
+
     def never(self, otherwise: str) -> str:
         """Why it never came to something: what the runbook left, where the lane was over, or `otherwise`."""
-        over = next((str(mark.data["why"]) for mark in self.marks if mark.name == OVER), "")
-        why = f"after a restore nothing more could be done with the cluster: {over}" if over else otherwise
+        over = self.over
+        why = f"nothing more could be done with the cluster: {over}" if over else otherwise
         return f"it never came to that: {why}"
 
     def all_drills(self) -> list[Drill]:

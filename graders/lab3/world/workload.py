@@ -10,7 +10,14 @@ from typing import Any
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.kube.paths import resource_path
-from graders.lab3.names import CANARIES, MODELS_CRD, PREDICTOR, SERVING
+from graders.lab3.names import (
+    CANARIES,
+    MODELS_CRD,
+    MODELS_GROUP,
+    MODELS_VERSION,
+    PREDICTOR,
+    SERVING,
+)
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.submissions.manifests import Manifest
 
@@ -18,6 +25,7 @@ UP_WITHIN_S = 30.0
 SLICES = resource_path("discovery.k8s.io/v1", "endpointslices", namespace=SERVING)
 DEPLOYMENT = resource_path("apps/v1", "deployments", namespace=SERVING, name=PREDICTOR)
 _CRD = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=MODELS_CRD)
+_MODELS = resource_path(f"{MODELS_GROUP}/{MODELS_VERSION}", "models", namespace=SERVING)
 SERVICE = resource_path("v1", "services", namespace=SERVING, name=PREDICTOR)
 _MANAGED_BY, _CONTROLLER = "endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"
 _OF_SERVICE = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
@@ -59,6 +67,7 @@ def _apply(kube: Kube, manifest: Manifest, scale: float) -> str:
 def _up(kube: Kube) -> None:
     try:
         kube.get(_CRD)
+        kube.get(_MODELS, limit=1)
         selector = kube.get(SERVICE)["spec"].get("selector")
         replicas = int(kube.get(DEPLOYMENT)["spec"]["replicas"])
         ready = len(ready_addresses(kube.get(SLICES, **_OF_SERVICE)))
