@@ -71,21 +71,33 @@ def check_hub_object(data: Any, engine: str, document: Document | None = None) -
     kinds, namespace = _ENGINES[engine]
     item = data if isinstance(data, Mapping) else {}
     version, kind = str(item.get("apiVersion", "")), str(item.get("kind", ""))
-    where = (item.get("metadata") or {}).get("namespace", namespace)
+    metadata, spec = (item.get(key) or {} for key in ("metadata", "spec"))
+    where = metadata.get("namespace", namespace) if isinstance(metadata, Mapping) else namespace
+    odd = next((k for k, v in (("metadata", metadata), ("spec", spec)) if not isinstance(v, Mapping)), "")
     if not any(version.startswith(group) and kind == each for group, each in kinds):
         at: Location = ("apiVersion",)
         problem = f"{version or 'this'} {kind} is no object of {engine}"
         fix = f"hub/ holds {' and '.join(each for _, each in kinds)} alone; all else comes through the engine"
+    elif odd:
+        problem, at, fix = f"its {odd} is no mapping", (odd,), f"write the fields of {odd} under it, indented"
+    elif not _name_of(item):
+        problem, at, fix = "it has no name", ("metadata",), "write metadata.name"
     elif where != namespace:
         problem, at = f"it belongs into the namespace {namespace}, not {where!r}", ("metadata", "namespace")
         fix = f"write namespace: {namespace}, or leave it out"
-    elif misfit := _misfit(kind, item.get("spec") or {}) or elsewhere(item):
+    elif misfit := _misfit(kind, spec) or elsewhere(item):
         problem, at, fix = misfit
     else:
         return
     if document is None:
         raise BadSubmission(f"{problem} (rendered)", file=HUB_FOLDER, fix=fix)
     raise document.refusal(problem, at if at in document.lines else (), fix=fix)
+
+
+def _name_of(item: Mapping[str, Any]) -> str:
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _misfit(kind: str, spec: Mapping[str, Any]) -> Elsewhere | None:
@@ -111,7 +123,10 @@ def engine_settings(root: Path) -> dict[str, str]:
     file = root / HUB_FOLDER / SETTINGS
     if not file.is_file():
         return {}
-    (document, *_) = load_documents(file, shown_as=f"{HUB_FOLDER}/{SETTINGS}")
+    documents = load_documents(file, shown_as=SETTINGS_FILE)
+    if not documents:
+        raise BadSubmission("is empty", file=SETTINGS_FILE, fix="write a ConfigMap with data, or remove it")
+    document = documents[0]
     data = document.data.get("data") if isinstance(document.data, dict) else None
     if not isinstance(data, dict) or document.data.get("kind") != "ConfigMap":
         raise document.refusal("is no ConfigMap with data", fix="write kind: ConfigMap and data:")
@@ -138,6 +153,12 @@ def access_objects(root: Path) -> dict[str, list[dict[str, Any]]]:
             if not isinstance(data, dict) or not str(data.get("apiVersion", "")).startswith(_RBAC):
                 raise document.refusal(
                     "is no RBAC", fix="access/ holds Roles, ClusterRoles and their bindings alone"
+                )
+            if not _name_of(data) or not isinstance(data.get("kind"), str):
+                raise document.refusal("has no kind or no name", fix="write kind and metadata.name")
+            if not isinstance(data.get("subjects") or [], list):
+                raise document.refusal(
+                    "its subjects are no list", ("subjects",), fix=f"write [{{kind: User, name: {ENGINE}}}]"
                 )
             for at, subject in enumerate(data.get("subjects") or ()):
                 if not isinstance(subject, dict) or (subject.get("kind"), subject.get("name")) != (

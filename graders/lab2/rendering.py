@@ -96,7 +96,7 @@ def _clean(out: Rendered, root: Path) -> Rendered:
 def _is_library(chart: Path) -> bool:
     try:
         written = yaml.safe_load(chart.read_bytes())
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return False
     return isinstance(written, dict) and written.get("type") == "library"
 
@@ -135,7 +135,7 @@ def _read(printed: bytes) -> Rendered:
         return Rendered(error=f"it is larger than {_MOST_BYTES} bytes")
     try:
         read = [each for each in yaml.safe_load_all(printed) if each is not None]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         return Rendered(error=f"what comes out is no YAML: {str(error)[:300]}")
     for each in read:
         if not isinstance(each, dict) or not isinstance(each.get("metadata"), dict) or "kind" not in each:

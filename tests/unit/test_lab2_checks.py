@@ -218,6 +218,20 @@ def mesh(run: Recording) -> None:
     found["objects"][0]["spec"]["mtls"]["mode"] = "PERMISSIVE"
 
 
+def a_dash_too_few(run: Recording) -> None:
+    (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
+    (policy,) = (
+        o for o in found["objects"] if (o["kind"], o["metadata"]["name"]) == ("AuthorizationPolicy", "web")
+    )
+    policy["spec"]["rules"] = policy["spec"]["rules"][0]
+
+
+def no_object_at_all(run: Recording) -> None:
+    found = next(each for each in run["asked"] if each["name"].endswith("r3-writable.yaml"))
+    found |= {"code": 400, "message": "Pod in version v1 cannot be handled as a Pod"}
+    found["object"]["spec"] = "writable"
+
+
 def no_budget(run: Recording) -> None:
     run.remove("objects", run.seen("prod", "poddisruptionbudgets", "web"))
 
@@ -295,6 +309,14 @@ FLAWS = (
     Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
     Flaw("rbac", "all of a group", everything_of_a_group, "*.apps in web"),
     Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
+    Flaw("mesh", "a dash too few", a_dash_too_few, "AuthorizationPolicy web: "),
+    Flaw("policy-review", "no object", no_object_at_all, "r3-writable.yaml denied"),
+    Flaw(
+        "inventory", "a number", text("fleet.yaml", "[web/cache, web/web]", "2"), "dev: workloads as they are"
+    ),
+    Flaw(
+        "inventory", "no such day", text("fleet.yaml", "eu-west-1", "2026-13-45"), "a fleet.yaml that is YAML"
+    ),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
     Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),

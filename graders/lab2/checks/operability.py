@@ -111,7 +111,8 @@ def check_inventory(bundle: Bundle) -> None:
             found.expect(isinstance(region, str) and region, f"{environment}: a region", f"it is {region!r}")
             kept = dict(_kept(bundle, story, environment, at))
             for key in ("workloads", "policies"):
-                there, said = sorted(kept[key]), sorted(map(str, entry.get(key) or ()))
+                listed = entry.get(key)
+                there, said = sorted(kept[key]), sorted(map(str, listed if isinstance(listed, list) else ()))
                 missing, extra = sorted(set(there) - set(said)), sorted(set(said) - set(there))
                 observed = "; ".join(
                     f"{word} {', '.join(names[:5])}"
@@ -129,7 +130,7 @@ def _clusters(bundle: Bundle) -> list[Mapping[str, Any]]:
         raise Unmet("a fleet.yaml", "there is none")
     try:
         data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unmet("a fleet.yaml that is YAML", str(error)[:200]) from error
     listed = data.get("clusters") if isinstance(data, Mapping) else None
     if not isinstance(listed, list) or not all(
