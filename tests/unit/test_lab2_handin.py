@@ -111,6 +111,10 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"base/link.*symbolic link"):
             check_files(folder, block_of(folder).release)
 
+    def test_a_release_file_that_is_a_folder_is_refused(self, folder: Path) -> None:
+        with pytest.raises(BadSubmission, match=r"submission.yaml.*fleet, which is no file"):
+            check_files(folder, ReleaseFile("fleet", ("data", "digest"), "digest"))
+
     def test_a_remote_base_is_refused_with_its_line(self, folder: Path) -> None:
         file = folder / "clusters" / "dev" / "kustomization.yaml"
         file.write_text("resources:\n  - ../../base\n  - https://github.com/some/where?ref=main\n")
