@@ -1,6 +1,7 @@
 """Chaos experiments against one cluster, as a ServiceAccount of the learner's; no lab is known here.
 
 running       experiments of any format, each by what runs it; `spec` says what, with what, and how
+session       what all runs against one cluster share, and how a run is put on record
 toolkit       Chaos Toolkit in its sandbox
 resources     custom resources of Chaos Mesh and Litmus, by executors of ours
 chaosmesh     reads PodChaos, Schedule and Workflow; `crds` knows their fields

@@ -10,11 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from random import Random
 from typing import Any
 
-from graders.chaos.account import ChaosAccount
 from graders.chaos.chaosmesh import read_chaos_mesh
 from graders.chaos.commands import SandboxedCommands
 from graders.chaos.hypotheses import ALONE, CommandHypothesis, Hypothesis, ProbesHypothesis
@@ -24,15 +23,14 @@ from graders.chaos.litmus import read_litmus
 from graders.chaos.pauses import Deleted, Overdue, Pauses
 from graders.chaos.probes import LitmusProbe
 from graders.chaos.records import ExperimentRun
-from graders.chaos.spec import ChaosExperiment, ChaosKit, RunMode
+from graders.chaos.session import ChaosSession
+from graders.chaos.spec import ChaosExperiment, RunMode
 from graders.chaos.steps import ChaosStep
 from graders.documents import load_document
-from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 
 WATCHED_S = 3.0
 """For how long a resource is left after it has done what it asks for."""
-_SAID_CHARS = 2000
 
 
 @dataclass(frozen=True)
@@ -60,38 +58,24 @@ def read_resource(root: Path, experiment: ChaosExperiment, service_account: str)
 class ResourceRunner:
     """Executes custom resources on one cluster."""
 
-    def __init__(
-        self,
-        kit: ChaosKit,
-        recording: Recording,
-        cluster: str,
-        account: ChaosAccount,
-        dice: Random,
-        scale: float,
-    ) -> None:
-        self._kit = kit
-        self._recording = recording
-        self._cluster = cluster
-        self._account = account
-        self._dice = dice
-        self._scale = scale
-        self._number = 0
-        self._scratch = kit.folder / f"resources-{cluster}"
-        self._scratch.mkdir(parents=True)
-        self._kube = account.kube(self._scratch)
+    def __init__(self, session: ChaosSession) -> None:
+        self._session = session
+        self._clock = session.recording.clock
+        self._numbers = count(1)
+        self._scratch = session.scratch("resources")
+        self._kube = session.account.kube(self._scratch)
 
     def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
-        self._number += 1
-        name = f"{experiment.format}-{experiment.id}-{self._number}"
-        said: list[str] = []
-        resource = read_resource(self._kit.submission, experiment, self._account.name)
+        name = f"{experiment.format}-{experiment.id}-{next(self._numbers)}"
+        kit, account, said = self._session.kit, self._session.account, list[str]()
+        resource = read_resource(kit.submission, experiment, account.name)
         journal = RunJournal(resource.data, f"kubeproof/{experiment.format}", said.append)
-        pauses = Pauses(self._recording.clock.now, timeout_s, abort=mode.aborted)
-        commands = SandboxedCommands(self._kit, self._account, name, self._scratch)
+        pauses = Pauses(self._clock.now, timeout_s, abort=mode.aborted)
+        commands = SandboxedCommands(kit, account, name, self._scratch)
         life = _Life(resource, self._hypothesis(experiment, resource, commands), journal, pauses, mode)
-        injector = Injector(self._kube, journal, pauses, self._dice, dry=mode.dry)
-        t = self._recording.clock.now()
+        injector = Injector(self._kube, journal, pauses, self._session.dice, dry=mode.dry)
+        t = self._clock.now()
         # Whatever waits, for itself or for a probe, waits no longer than this.
         timer = threading.Timer(timeout_s, pauses.delete)
         timer.start()
@@ -99,10 +83,8 @@ class ResourceRunner:
             status = life.live(injector)
         finally:
             timer.cancel()
-        t_end = self._recording.clock.now()
+        t_end = self._clock.now()
         late = status == _LATE or pauses.late
-        text = "\n".join(said) + "\n"
-        (self._recording.writer.folder / "logs" / f"{name}.log").write_text(text, encoding="utf-8")
         run = ExperimentRun(
             t=t,
             t_end=t_end,
@@ -112,18 +94,17 @@ class ResourceRunner:
             how=f"was stopped after {t_end - t:.1f} s" if late else f"ended: {status}",
             journal=journal.text("interrupted" if late else status),
             aborted=pauses.aborted,
-            said=text[-_SAID_CHARS:],
-            cluster=self._cluster,
+            said="\n".join(said) + "\n",
         )
-        self._recording.writer.add(run)
-        return run
+        return self._session.keep(name, run)
 
     def _hypothesis(
         self, experiment: ChaosExperiment, resource: ChaosResource, commands: SandboxedCommands
     ) -> Hypothesis:
+        scale = self._session.scale
         if experiment.format == "chaosmesh":
-            return CommandHypothesis(commands, experiment.hypothesis, self._scale)
-        return ProbesHypothesis(commands, self._kube, resource.probes, self._scale)
+            return CommandHypothesis(commands, experiment.hypothesis, scale)
+        return ProbesHypothesis(commands, self._kube, resource.probes, scale)
 
 
 _LATE = "late"

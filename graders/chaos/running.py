@@ -4,34 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
-from graders.chaos.account import ChaosAccount
 from graders.chaos.records import ExperimentRun
 from graders.chaos.resources import ResourceRunner, read_resource
-from graders.chaos.spec import ChaosExperiment, ChaosKit, RunMode
+from graders.chaos.session import ChaosSession
+from graders.chaos.spec import ChaosExperiment, RunMode
 from graders.chaos.steps import NotRunHere
 from graders.chaos.toolkit import ToolkitRunner, expect_toolkit
-from graders.evidence.recording import Recording
 from graders.faults import BadSubmission
 
 TOOLKIT = "chaostoolkit"
 
 
 class ExperimentRunner:
-    """Runs experiments against one cluster, as `account`."""
+    """Runs experiments against the cluster of a session."""
 
-    def __init__(
-        self,
-        kit: ChaosKit,
-        recording: Recording,
-        account: ChaosAccount,
-        cluster: str,
-        dice: Random,
-        scale: float,
-    ) -> None:
-        self._toolkit = ToolkitRunner(kit, recording, cluster, account)
-        self._resources = ResourceRunner(kit, recording, cluster, account, dice, scale)
+    def __init__(self, session: ChaosSession) -> None:
+        self._toolkit = ToolkitRunner(session)
+        self._resources = ResourceRunner(session)
 
     def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""

@@ -8,15 +8,16 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from graders.chaos.account import API_DOOR, ChaosAccount
+from graders.chaos.account import API_DOOR
 from graders.chaos.records import ExperimentRun
-from graders.chaos.spec import ChaosExperiment, ChaosKit, RunMode
+from graders.chaos.session import ChaosSession
+from graders.chaos.spec import ChaosExperiment, RunMode
 from graders.documents import load_document
 from graders.escapes import printed_text
-from graders.evidence.recording import Recording
 from graders.faults import BadSubmission
 from graders.kube.addresses import server_address
 from graders.sandbox.protocol import MIB, Mount, SandboxedProcess, View
@@ -25,7 +26,6 @@ from graders.scenario.learner import sandbox_spec
 
 _JOURNALS, _EMPTY = "/run/chaos/journals", "/run/chaos/empty"
 _JOURNAL_BYTES = 16 * MIB
-_SAID_CHARS = 2000
 _PAUSING = "Pausing after activity"
 _LOOK_EVERY_S = 0.05
 
@@ -33,20 +33,17 @@ _LOOK_EVERY_S = 0.05
 class ToolkitRunner:
     """Runs experiments of Chaos Toolkit against one cluster."""
 
-    def __init__(self, kit: ChaosKit, recording: Recording, cluster: str, account: ChaosAccount) -> None:
-        self._kit = kit
-        self._recording = recording
-        self._cluster = cluster
-        self._account = account
-        self._number = 0
-        self._scratch = kit.folder / f"chaos-{cluster}"
-        self._scratch.mkdir(parents=True)
+    def __init__(self, session: ChaosSession) -> None:
+        self._session = session
+        self._kit, self._account = session.kit, session.account
+        self._clock = session.recording.clock
+        self._numbers = count(1)
+        self._scratch = session.scratch("chaos")
 
     def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
-        self._number += 1
-        name = f"chaos-{experiment.id}-{self._number}"
-        clock, kit = self._recording.clock, self._kit
+        name = f"chaos-{experiment.id}-{next(self._numbers)}"
+        clock, kit = self._clock, self._kit
         file, mounts = experiment.file, [Mount(_JOURNALS, writable=True, size_bytes=_JOURNAL_BYTES)]
         if mode.bare:
             file = f"{_EMPTY}/experiment.json"
@@ -78,7 +75,6 @@ class ToolkitRunner:
                 status = status or process.stop()
             t_end = clock.now()
             said = printed_text(process.log_path.read_bytes())
-            (self._recording.writer.folder / "logs" / f"{name}.log").write_text(said, encoding="utf-8")
             journal = self._journal(process)
         run = ExperimentRun(
             t=t,
@@ -89,22 +85,20 @@ class ToolkitRunner:
             how=f"was stopped after {t_end - t:.1f} s" if stopped else str(status),
             journal=journal,
             aborted=aborted[0] if aborted else None,
-            said=said[-_SAID_CHARS:],
-            cluster=self._cluster,
+            said=said,
         )
-        self._recording.writer.add(run)
-        return run
+        return self._session.keep(name, run)
 
     def _abort(
         self, process: SandboxedProcess, written: Callable[[], float | None], aborted: list[float]
     ) -> None:
         """SIGTERM, once, half a second into the first pause that begins after the first write."""
-        waiting, clock = threading.Event(), self._recording.clock
+        waiting, clock = threading.Event(), self._clock
         pauses: list[float] = []
         first: float | None = None
         while process.exit is None:
-            count = process.log_tail(400).count(_PAUSING)
-            pauses += [clock.now()] * (count - len(pauses))
+            begun = process.log_tail(400).count(_PAUSING)
+            pauses += [clock.now()] * (begun - len(pauses))
             first = first if first is not None else written()
             if first is not None and any(t > first for t in pauses):
                 waiting.wait(0.5)

@@ -56,7 +56,7 @@ def _unreadable(mesh: str, objects: Objects) -> str:
     try:
         list(mesh_problems(mesh, objects))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return str(error)[:200]
+        return f"a field is of another type: {str(error)[:200]}"
     return ""
 
 

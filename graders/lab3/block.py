@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from graders.documents import Strict, misfit
+from graders.documents.fields import Seconds
 from graders.documents.wording import quote
-from graders.lab3.handin import Chaos, Experiment, Lab3Manifest, Recovery, RecoveryTarget, Scope
+from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.lab3.names import CEILINGS
-from graders.lab3.papers.fields import Seconds
 from graders.submissions.block import LabBlock, SubmissionPath
 
 _SLUG = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -50,7 +50,7 @@ class _ScopeBlock(Strict):
     namespace: Slug | None = None
     labels: dict[Label, str] | None = None
     nodes: list[Slug] | None = None
-    most: Annotated[int, Field(ge=1, alias="max")]
+    max: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
     def _one_kind(self) -> _ScopeBlock:
@@ -150,27 +150,4 @@ class Lab3Block(LabBlock):
 
     def settled(self) -> Lab3Manifest:
         """The same as frozen dataclasses."""
-        chaos, dr = self.chaos, self.dr
-        return Lab3Manifest(
-            workload=tuple(self.workload),
-            chaos=Chaos(
-                manifests=tuple(chaos.manifests),
-                service_account=chaos.service_account,
-                experiments=tuple(_settled(each) for each in chaos.experiments),
-                settings=chaos.settings or "",
-                pythonpath=chaos.pythonpath or "",
-            ),
-            dr=Recovery(tuple(dr.backup), tuple(dr.restore), tuple(dr.verify), dr.every_s),
-            targets=tuple(RecoveryTarget(each.scenario, each.rto_s, each.rpo_s) for each in self.targets),
-        )
-
-
-def _settled(given: _ExperimentBlock) -> Experiment:
-    scope = given.scope
-    return Experiment(
-        id=given.id,
-        format=given.format,
-        file=given.file,
-        scope=Scope(scope.most, scope.namespace or "", dict(scope.labels or {}), tuple(scope.nodes or ())),
-        hypothesis=tuple(given.hypothesis or ()),
-    )
+        return manifest_from(self.model_dump(exclude_none=True))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -78,27 +80,8 @@ class Lab3Manifest:
 
 
 def manifest_from(block: Mapping[str, Any]) -> Lab3Manifest:
-    """The manifest as a bundle has it."""
-    chaos, dr = block["chaos"], block["dr"]
-    experiments = tuple(
-        Experiment(
-            id=each["id"],
-            format=each["format"],
-            file=each["file"],
-            scope=Scope(**{**each["scope"], "nodes": tuple(each["scope"]["nodes"])}),
-            hypothesis=tuple(each["hypothesis"]),
-        )
-        for each in chaos["experiments"]
-    )
-    return Lab3Manifest(
-        workload=tuple(block["workload"]),
-        chaos=Chaos(
-            tuple(chaos["manifests"]),
-            chaos["service_account"],
-            experiments,
-            chaos["settings"],
-            chaos["pythonpath"],
-        ),
-        dr=Recovery(tuple(dr["backup"]), tuple(dr["restore"]), tuple(dr["verify"]), dr["every_s"]),
-        targets=tuple(RecoveryTarget(**each) for each in block["targets"]),
-    )
+    """The manifest out of plain data, as a bundle has it; what is left out has its default."""
+    return _MANIFEST.validate_python(block)
+
+
+_MANIFEST = TypeAdapter(Lab3Manifest)

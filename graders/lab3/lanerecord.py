@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from graders.clusterctl.records import ControlCall
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.lab3.handin import Lab3Manifest, manifest_from
@@ -20,7 +21,7 @@ from graders.lab3.names import (
     UNKNOWN_RTO_S,
     WITHOUT_RESTORE,
 )
-from graders.lab3.records import ControlCall, Drill, LedgerKey, LedgerLook, ObjectsLook, ScriptRun
+from graders.lab3.records import Drill, LedgerKey, LedgerLook, ObjectsLook, ScriptRun
 from graders.recovery.intervals import Interval, largest
 from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec
 from graders.recovery.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample

@@ -24,14 +24,16 @@ from graders.lab3.tracks.experiments import experiments
 from graders.lab3.tracks.namespace import namespace
 from graders.lab3.tracks.workload import workload
 from graders.lab3.world.cluster import cluster_spec
-from graders.lab3.world.lane import Lane, LaneSetting, WorkloadMissing, open_lane
-from graders.lab3.world.scripts import Kit
-from graders.lab3.world.starvation import StarvationControl
-from graders.lab3.world.turns import Turn
+from graders.lab3.world.kit import Kit
+from graders.lab3.world.lane import Lane
+from graders.lab3.world.opening import open_lane
+from graders.lab3.world.setting import LaneSetting, WorkloadMissing
 from graders.model import Role
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.calibration import calibrate
 from graders.scenario.spec import Run
+from graders.scenario.starvation import StarvationControl
+from graders.scenario.turns import Turn
 from graders.submissions.manifests import Manifest, load_manifests
 from graders.tools import ensure
 

@@ -70,10 +70,10 @@ DR_USER = "kubeproof:dr"
 OWN_PREFIX = "dr-"
 """Objects so named belong to the runbook."""
 
-CONTROL_PLANE_PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-"""What `CLUSTER_CTL` calls by name."""
-
 NOTEBOOK = "report.ipynb"
 REPORTS = ("report.md", NOTEBOOK)
 BACKLOG, RUNBOOK = "backlog.yaml", "dr/RUNBOOK.md"
+JUDGED_FILES = (*REPORTS, BACKLOG, RUNBOOK)
+JUDGED_FOLDERS = ("evidence", "experiments", "audits", "mitigations", "workload")
+"""What of a hand-in is read for its text."""
 DRILL_SCHEMA = "kubeproof/lab3-drill/v1"

@@ -11,22 +11,6 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class HandedInFile:
-    """One file of the hand-in: `text` is what it holds, None where it is no text or nothing judges it.
-
-    It is at `path` below submission.yaml and has `size_bytes`; `sha256` is in hexadecimal.
-    """
-
-    FILE: ClassVar[str] = "handedin.jsonl"
-
-    t: float
-    path: str
-    size_bytes: int
-    sha256: str
-    text: str | None = None
-
-
-@dataclass(frozen=True)
 class ScriptRun:
     """One start of `backup`, `restore` or `verify`, from `t` to `t_end`.
 
@@ -44,21 +28,6 @@ class ScriptRun:
     how: str
     backup: str = ""
     said: str = ""
-    cluster: str = ""
-
-
-@dataclass(frozen=True)
-class ControlCall:
-    """One call of `CLUSTER_CTL`, from `t` to `t_end`; `changes` says whether it may have changed anything."""
-
-    FILE: ClassVar[str] = "controlcalls.jsonl"
-
-    t: float
-    t_end: float
-    words: tuple[str, ...]
-    code: int
-    said: str
-    changes: bool
     cluster: str = ""
 
 
@@ -140,45 +109,3 @@ class BaselineLook:
     when: str
     digests: Mapping[str, str]
     cluster: str = ""
-
-
-@dataclass(frozen=True)
-class ExecutedNotebook:
-    """The report that is a notebook, after all its cells were executed; `how` says how that ended."""
-
-    FILE: ClassVar[str] = "executednotebooks.jsonl"
-
-    t: float
-    ok: bool
-    how: str
-    text: str
-
-
-@dataclass(frozen=True)
-class CommandLine:
-    """How a process of the control plane was started, as the machine has it: the words of its command."""
-
-    FILE: ClassVar[str] = "commandlines.jsonl"
-
-    t: float
-    component: str
-    words: tuple[str, ...]
-    cluster: str = ""
-
-
-@dataclass(frozen=True)
-class HunterRun:
-    """A run of kube-hunter, from `t` to `t_end`; `text` is its report in JSON, `how` how it ended.
-
-    `skipped` is one that cannot be had: who grades without a sandbox has no network of its own for it.
-    """
-
-    FILE: ClassVar[str] = "hunterruns.jsonl"
-
-    t: float
-    t_end: float
-    ok: bool
-    how: str
-    text: str
-    cluster: str = ""
-    skipped: bool = False

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from graders.evidence.filing import record_files
 from graders.evidence.manifest import Calibration, TrackResult
-from graders.lab3 import notebooks
-from graders.lab3.handedin import record_files
 from graders.lab3.handin import Lab3Manifest
 from graders.lab3.lanes import LANES, ready_lanes
-from graders.lab3.names import NOTEBOOK, PAPERS
+from graders.lab3.names import JUDGED_FILES, JUDGED_FOLDERS, NOTEBOOK, PAPERS
 from graders.lab3.runtimes import NOTEBOOK as NOTEBOOK_LOCK
 from graders.model import Submission
+from graders.notebooks.executing import execute
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.spec import Acting, Recorded, Run
 
@@ -41,10 +41,10 @@ def prepare(run: Run) -> Iterator[Acting]:
         def act() -> Recorded:
             tracks: dict[str, TrackResult] = {}
             scale, began = 1.0, run.recording.clock.now()
-            files = tuple(each.file for each in wanted.chaos.experiments)
-            record_files(run.recording, run.submission.root, files)
+            named = tuple(each.file for each in wanted.chaos.experiments)
+            record_files(run.recording, run.submission.root, (*JUDGED_FILES, *named), JUDGED_FOLDERS)
             if kernel is not None:
-                notebooks.execute(run, kernel)
+                execute(run, kernel, NOTEBOOK)
             if PAPERS in run.selection:
                 tracks[PAPERS] = TrackResult("done", began, run.recording.clock.now())
             if lanes is not None:

@@ -17,7 +17,8 @@ from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.lab3.names import DR_USER
 from graders.lab3.tools import ETCD_TOOLS
-from graders.lab3.world.scripts import Ended, Kit, Scripts, seal
+from graders.lab3.world.kit import Kit
+from graders.lab3.world.scripts import Ended, Scripts, seal
 from graders.model import Submission
 from graders.progress import Silent
 from graders.sandbox import Limits, sandbox_named

@@ -232,6 +232,15 @@ def no_object_at_all(run: Recording) -> None:
     found["object"]["spec"] = "writable"
 
 
+def mesh_misshapen(run: Recording) -> None:
+    (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
+    found["objects"][0]["spec"]["mtls"] = "STRICT"
+
+
+def drift_refused(run: Recording) -> None:
+    run.mark("drift", "drifted")["data"] |= {"code": 403, "message": "denied by a policy of the fleet"}
+
+
 def no_budget(run: Recording) -> None:
     run.remove("objects", run.seen("prod", "poddisruptionbudgets", "web"))
 
@@ -262,8 +271,11 @@ FLAWS = (
     Flaw("race", "v6 overtakes", overtakes, "once it is ready in staging"),
     Flaw("steady", "a write in the window", writes_in_quiet, "patch deployments web/web by gitops on prod"),
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
-    Flaw("drift", "guarded", guarded_by_a_policy, "a policy lets nobody change it", ("drift-detected",)),
+    Flaw("drift", "guarded", guarded_by_a_policy, "'guard' denied request"),
     Flaw("drift", "stays as it is", stays_open, "it never was"),
+    Flaw(
+        "drift", "a policy keeps everybody off", drift_refused, "answer 403 denied by a policy of the fleet"
+    ),
     Flaw("drift-detected", "not told of", untold, "a word on the hub about Namespace web"),
     Flaw("prune", "something else goes", over_prunes, "services web in dev untouched"),
     Flaw("rollback", "out of order", back_out_of_order, "once it is ready in dev"),
@@ -312,14 +324,21 @@ FLAWS = (
     Flaw("mesh", "a dash too few", a_dash_too_few, "AuthorizationPolicy web: "),
     Flaw("policy-review", "no object", no_object_at_all, "r3-writable.yaml denied"),
     Flaw(
-        "inventory", "a number", text("fleet.yaml", "[web/cache, web/web]", "2"), "dev: workloads as they are"
+        "inventory", "a number", text("fleet.yaml", "[web/cache, web/web]", "2"), "dev: a list of workloads"
     ),
     Flaw(
         "inventory", "no such day", text("fleet.yaml", "eu-west-1", "2026-13-45"), "a fleet.yaml that is YAML"
     ),
+    Flaw("mesh", "a field of another type", mesh_misshapen, "a field is of another type"),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
     Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),
+    Flaw(
+        "inventory",
+        "no list",
+        text("fleet.yaml", "workloads: [", "workloads: all # ["),
+        "a list of workloads",
+    ),
     Flaw("posture", "dead link", text("SECURITY.md", "](mesh/", "](mash/"), "mesh: a link to a file"),
 )
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from graders.lab2.leaks import Leak, leaks
+from graders.audits.gitleaks import Leak, leaks
 from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.toolbelt import BELT, _named
 from graders.lab2.toolsets import GITLEAKS
+from graders.lab2.tracks.secrets import GITLEAKS_SETTINGS
 from graders.services.unsealer import read_private, seal
 from graders.tools import find
 
@@ -37,7 +38,7 @@ def committed(folder: Path, files: dict[str, str]) -> Path:
 
 
 def found(gitleaks: Path, folder: Path, files: dict[str, str]) -> list[Leak]:
-    return list(leaks(gitleaks, committed(folder, files), folder / "report.json"))
+    return list(leaks(gitleaks, GITLEAKS_SETTINGS, committed(folder, files), folder / "report.json"))
 
 
 def test_a_token_in_the_clear_is_found_wherever_it_is(gitleaks: Path, tmp_path: Path) -> None:
@@ -65,8 +66,8 @@ def test_sealed_and_encrypted_values_are_none(gitleaks: Path, tmp_path: Path) ->
 
 def test_a_commit_of_somebody_else_is_left_out(gitleaks: Path, tmp_path: Path) -> None:
     clone = committed(tmp_path, {"note.txt": f"{SECRET}\n"})
-    (leak,) = leaks(gitleaks, clone, tmp_path / "one.json")
-    assert list(leaks(gitleaks, clone, tmp_path / "two.json", [leak.commit])) == []
+    (leak,) = leaks(gitleaks, GITLEAKS_SETTINGS, clone, tmp_path / "one.json")
+    assert list(leaks(gitleaks, GITLEAKS_SETTINGS, clone, tmp_path / "two.json", [leak.commit])) == []
 
 
 def test_tools_are_those_that_a_hand_in_names(tmp_path: Path) -> None:

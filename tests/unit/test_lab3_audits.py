@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from graders.audits.commandlines import demand_in, flag_value
 from graders.judging import collect_checks
 from graders.judging.run import outcome_of
-from graders.lab3.papers.commandlines import demand_in, flag_value
 from graders.model import Outcome, Status
 from tests.unit.lab3_recording import Recording, reference
 

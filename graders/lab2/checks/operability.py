@@ -111,8 +111,11 @@ def check_inventory(bundle: Bundle) -> None:
             found.expect(isinstance(region, str) and region, f"{environment}: a region", f"it is {region!r}")
             kept = dict(_kept(bundle, story, environment, at))
             for key in ("workloads", "policies"):
-                listed = entry.get(key)
-                there, said = sorted(kept[key]), sorted(map(str, listed if isinstance(listed, list) else ()))
+                listed = entry.get(key) or ()
+                if not isinstance(listed, list | tuple):
+                    found.miss(f"{key} is {str(listed)[:80]!r}", f"{environment}: a list of {key}")
+                    continue
+                there, said = sorted(kept[key]), sorted(map(str, listed))
                 missing, extra = sorted(set(there) - set(said)), sorted(set(said) - set(there))
                 observed = "; ".join(
                     f"{word} {', '.join(names[:5])}"

@@ -50,9 +50,10 @@ def drift(context: FleetContext) -> None:
     cases = _by_name(context)
     for names in AT_ONCE:
         done = [
-            _change(context, drifters[environment], environment, case)
+            each
             for name in names
             for environment, case in cases.get(name, {}).items()
+            if (each := _change(context, drifters[environment], environment, case)) is not None
         ]
         if not done:
             continue
@@ -100,7 +101,8 @@ class _Done:
             self.kube.request("PATCH", case.path, body=patch, content_type=JSON_PATCH)
 
 
-def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done:
+def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done | None:
+    """Change it, and put on record what was answered; None where it is as it was."""
     live = context.stage.spokes[environment]
     before = _object(live, case)
     good = _value(before, case) if before is not None else None
@@ -115,7 +117,7 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase
         namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
         code=answer.code, message=answer.message if not answer.ok else "",
     )  # fmt: skip
-    return _Done(live, case, kube, good, before)
+    return _Done(live, case, kube, good, before) if answer.ok else None
 
 
 def _object(live: LiveCluster, case: DriftCase) -> Mapping[str, Any] | None:

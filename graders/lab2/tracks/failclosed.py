@@ -95,7 +95,7 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
     if not context.reached("the parameters to be back", back, context.promises.drift_s):
         for name, item in before.items():
             if item is not None and name not in live.watches.objects("configmaps", NAMESPACE):
-                live.kube.create(collection_of("v1", "configmaps"), _bare(item))
+                live.kube.request("POST", collection_of("v1", "configmaps"), body=_bare(item))
     context.mark("back")
 
 

@@ -8,8 +8,9 @@ import json
 import secrets as dice
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
-from graders.lab2.leaks import leaks
+from graders.audits.gitleaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
 from graders.lab2.rendering import render
@@ -17,6 +18,8 @@ from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 
+GITLEAKS_SETTINGS = Path(__file__).parents[1] / "config" / "gitleaks.toml"
+"""The lab's own, whatever the repository says of gitleaks."""
 _PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 
 
@@ -86,7 +89,7 @@ def _ask_gitleaks(context: FleetContext) -> None:
         return
     clone = stage.manager.checkout()
     report = clone.parent / "gitleaks.json"
-    for leak in leaks(stage.gitleaks, clone, report, stage.manager.made[1:]):
+    for leak in leaks(stage.gitleaks, GITLEAKS_SETTINGS, clone, report, stage.manager.made[1:]):
         where = f"{leak.file[:200]}, line {leak.line}, in commit {leak.commit[:12]}"
         stage.recording.writer.add(Exposure(context.now(), where, f"gitleaks says ({leak.rule[:60]})"))
 

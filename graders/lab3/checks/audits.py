@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from graders.evidence.bundle import Bundle
-from graders.faults import InfraFault
-from graders.judging import Facts, Findings, check
-from graders.kube.nesting import read_json, shallow
-from graders.lab3.names import AUDITS, BACKLOG, CONTROL_PLANE_PARTS, PAPERS
-from graders.lab3.papers.audits import (
+from graders.audits.commandlines import demand_in, flag_value
+from graders.audits.records import CommandLine, HunterRun
+from graders.audits.results import (
     FAIL,
-    KUBE_BENCH,
-    KUBE_HUNTER,
     PASS,
-    WAIVERS,
     WARN,
     BenchReport,
     BenchResult,
     HunterReport,
-    Waivers,
-    bench_report,
     hunter_report,
 )
+from graders.clusterctl.records import CONTROL_PLANE_PARTS
+from graders.documents.fields import instant
+from graders.evidence.bundle import Bundle
+from graders.evidence.handedin import unmet
+from graders.faults import InfraFault
+from graders.judging import Facts, Findings, check
+from graders.kube.nesting import read_json, shallow
+from graders.lab3.names import AUDITS, BACKLOG, PAPERS
+from graders.lab3.papers.audits import KUBE_BENCH, KUBE_HUNTER, WAIVERS, Waivers, handed_in_bench
 from graders.lab3.papers.backlog import MitigationBacklog
-from graders.lab3.papers.commandlines import demand_in, flag_value
-from graders.lab3.papers.fields import instant
-from graders.lab3.papers.files import Papers, unmet
+from graders.lab3.papers.files import Papers
 from graders.lab3.papers.report import read_report
-from graders.lab3.records import CommandLine, HunterRun
 from graders.model import Capability
 
 _LEAST = 15
@@ -47,7 +45,7 @@ def check_audits(bundle: Bundle, facts: Facts) -> None:
     if lacking := [each for each in CONTROL_PLANE_PARTS if each not in lines]:
         raise InfraFault(f"the record has no command line of {', '.join(lacking)}")
     with unmet("audits as the tools write them, and waivers as the lab text describes them"):
-        bench = bench_report(handin)
+        bench = handed_in_bench(handin)
         hunter = hunter_report(handin.json(KUBE_HUNTER), KUBE_HUNTER)
         with Findings("audits of the course's own cluster, each failure answered") as found:
             _agrees(bench, lines, facts, found)

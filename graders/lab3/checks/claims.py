@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graders.documents import Document, parse
 from graders.evidence.bundle import Bundle
+from graders.evidence.handedin import unmet
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.drills import LANE_OF
@@ -19,7 +20,7 @@ from graders.lab3.names import (
     WORKLOAD,
 )
 from graders.lab3.papers.evidence import DrillEvidence, drilled
-from graders.lab3.papers.files import Papers, unmet
+from graders.lab3.papers.files import Papers
 from graders.lab3.papers.report import ReportedRecovery, read_report
 from graders.lab3.records import Drill
 from graders.recovery.intervals import Interval

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from graders.documents import read_documents
 from graders.evidence.bundle import Bundle
+from graders.evidence.handedin import unmet
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import MITIGATED, PAPERS, WORKLOAD
 from graders.lab3.papers.backlog import MitigationBacklog
-from graders.lab3.papers.files import Papers, unmet
+from graders.lab3.papers.files import Papers
 from graders.recovery.intervals import Interval
 
 _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0

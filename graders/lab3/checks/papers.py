@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterable
 
 from graders.chaos.reading import DEVIATED, experiment_in, outcomes_of
+from graders.documents.fields import instant
 from graders.documents.markdown import Section, sections
 from graders.evidence.bundle import Bundle
+from graders.evidence.handedin import unmet
 from graders.faults import LocatedError, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.names import BACKLOG, CEILINGS, PAPERS, RUNBOOK, UNKNOWN
 from graders.lab3.papers.audits import audit_ids
 from graders.lab3.papers.backlog import PROJECT, BacklogItem, MitigationBacklog
-from graders.lab3.papers.fields import instant
-from graders.lab3.papers.files import Papers, unmet
+from graders.lab3.papers.files import Papers
 from graders.lab3.papers.report import (
     HEADINGS,
     FrontMatter,

@@ -1,150 +1,18 @@
-"""Results of kube-bench and kube-hunter, as the tools write them, and what the learner waives of them."""
+"""Results of audits as they were handed in, and what the learner waives of them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from graders.documents import Document, Strict, parse
-from graders.lab3.names import CONTROL_PLANE_PARTS
-from graders.lab3.papers.fields import Stamp, Text
+from graders.audits.results import BenchReport, bench_report, hunter_report
+from graders.documents import Strict
+from graders.documents.fields import Stamp, Text
 from graders.lab3.papers.files import Papers
 
 KUBE_BENCH, KUBE_HUNTER = "audits/kube-bench.json", "audits/kube-hunter.json"
 WAIVERS = "audits/waivers.yaml"
-PASS, FAIL, WARN = "PASS", "FAIL", "WARN"
-_COUNTED = {"pass": PASS, "fail": FAIL, "warn": WARN, "info": "INFO"}
-_SECTIONS = {
-    "api server": "kube-apiserver",
-    "controller manager": "kube-controller-manager",
-    "scheduler": "kube-scheduler",
-    "etcd": "etcd",
-}
-_NAMED = re.compile("|".join(sorted(CONTROL_PLANE_PARTS, key=len, reverse=True)))
-
-
-class _Written(BaseModel):
-    """What a tool writes has more in it than anybody reads."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class BenchResult(_Written):
-    """One result of kube-bench."""
-
-    number: Annotated[Text, Field(alias="test_number")]
-    asks: Annotated[str, Field(alias="test_desc")]
-    status: Literal["PASS", "FAIL", "WARN", "INFO"]
-    audit: str = ""
-    kind: Annotated[str, Field(alias="type")] = ""
-    scored: bool = True
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether the tool leaves it to people, and so says nothing of what it found."""
-        return self.status not in (PASS, FAIL) and self.kind in ("manual", "skip")
-
-
-class BenchSection(_Written):
-    """One section, such as 1.2."""
-
-    section: Text
-    title: Annotated[str, Field(alias="desc")]
-    passed: Annotated[int, Field(alias="pass")]
-    failed: Annotated[int, Field(alias="fail")]
-    warned: Annotated[int, Field(alias="warn")]
-    informed: Annotated[int, Field(alias="info")] = 0
-    results: list[BenchResult] | None
-
-    def component_of(self, result: BenchResult) -> str:
-        """The process that a result is about; empty where none is named."""
-        if named := _NAMED.search(result.audit):
-            return named.group()
-        title = self.title.lower()
-        return next((name for words, name in _SECTIONS.items() if words in title), "")
-
-
-class _Totals(_Written):
-    total_pass: int
-    total_fail: int
-    total_warn: int
-    total_info: int = 0
-
-    @property
-    def told(self) -> dict[str, int]:
-        return {
-            PASS: self.total_pass, FAIL: self.total_fail, WARN: self.total_warn, "INFO": self.total_info,
-        }  # fmt: skip
-
-
-class BenchControls(_Totals):
-    """One benchmark, such as that of the control plane."""
-
-    id: Text
-    tests: list[BenchSection] | None
-
-
-class BenchReport(_Written):
-    """What `kube-bench --json` prints."""
-
-    controls: Annotated[list[BenchControls], Field(alias="Controls", min_length=1)]
-    totals: Annotated[_Totals, Field(alias="Totals")]
-
-    def results(self) -> Iterator[tuple[str, BenchResult]]:
-        """Each result with the process that it is about."""
-        for controls in self.controls:
-            for section in controls.tests or ():
-                for result in section.results or ():
-                    yield section.component_of(result), result
-
-    def wrong_sums(self) -> Iterator[str]:
-        """Where totals do not add up, in words."""
-        whole = dict.fromkeys(_COUNTED.values(), 0)
-        for controls in self.controls:
-            part = dict.fromkeys(whole, 0)
-            for section in controls.tests or ():
-                counted: list[str] = [each.status for each in section.results or ()]
-                told = (section.passed, section.failed, section.warned, section.informed)
-                for status, number in zip(whole, told, strict=True):
-                    part[status] += counted.count(status)
-                    if counted.count(status) != number:
-                        there = counted.count(status)
-                        yield f"section {section.section} says {number} {status}, and there are {there}"
-            for status, number in controls.told.items():
-                whole[status] += part[status]
-                if part[status] != number:
-                    yield f"control {controls.id} says {number} {status}, and there are {part[status]}"
-        for status, number in self.totals.told.items():
-            if whole[status] != number:
-                yield f"Totals says {number} {status}, and there are {whole[status]}"
-
-
-class HunterService(_Written):
-    """What kube-hunter found to look at."""
-
-    service: str
-    location: str
-
-
-class HunterVulnerability(_Written):
-    """What kube-hunter found."""
-
-    vid: Text
-
-
-class HunterReport(_Written):
-    """What `kube-hunter --report json` prints."""
-
-    services: list[HunterService]
-    vulnerabilities: list[HunterVulnerability]
-
-    @property
-    def vids(self) -> frozenset[str]:
-        """The ids of what was found."""
-        return frozenset(each.vid for each in self.vulnerabilities)
 
 
 class Waiver(Strict):
@@ -163,25 +31,16 @@ class Waivers(Strict):
     waivers: list[Waiver]
 
 
-def bench_report(handin: Papers) -> BenchReport:
+def handed_in_bench(handin: Papers) -> BenchReport:
     """The results of kube-bench that were handed in; raises as `Papers.json`, or LocatedError."""
-    return parse(Document(handin.json(KUBE_BENCH), {}, KUBE_BENCH), BenchReport)
-
-
-def hunter_report(data: object, where: str) -> HunterReport:
-    """The results of kube-hunter.
-
-    Raises:
-        LocatedError: they are none.
-    """
-    return parse(Document(data, {}, where), HunterReport)
+    return bench_report(handin.json(KUBE_BENCH), KUBE_BENCH)
 
 
 def audit_ids(handin: Papers) -> frozenset[str]:
-    """The ids of all that the audits of a hand-in say anything about; raises as `bench_report`."""
+    """The ids of all that the audits of a hand-in say anything about; raises as `handed_in_bench`."""
     ids: set[str] = set()
     if KUBE_BENCH in handin.files:
-        ids |= {each.number for _, each in bench_report(handin).results()}
+        ids |= {each.number for _, each in handed_in_bench(handin).results()}
     if KUBE_HUNTER in handin.files:
         ids |= hunter_report(handin.json(KUBE_HUNTER), KUBE_HUNTER).vids
     return frozenset(ids)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from graders.documents import Strict, misfit
-from graders.lab3.papers.fields import Stamp, Text
+from graders.documents.fields import Stamp, Text
 
 PROJECT = "PROJ-304"
 

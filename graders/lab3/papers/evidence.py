@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from graders.documents import Strict
+from graders.documents.fields import Seconds, Text
 from graders.lab3.names import LENIENCE_S, STABLE_S
-from graders.lab3.papers.fields import Seconds, Text
 from graders.recovery.intervals import NOTHING, Interval, largest
 from graders.recovery.probes import CANARY, ProbeSpec
 from graders.recovery.records import ProbeSample

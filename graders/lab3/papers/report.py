@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from graders.documents import Strict, parse, read_documents
+from graders.documents import Strict, parse
 from graders.documents.document import Document
+from graders.documents.fields import Bounds, Digest, Seconds, Stamp, Text
+from graders.documents.frontmatter import FENCE, front_matter
 from graders.documents.markdown import Section, sections
 from graders.faults import Unmet
-from graders.kube.nesting import read_json, shallow
 from graders.lab3.names import NOTEBOOK, REPORTS
-from graders.lab3.papers.fields import Bounds, Digest, Seconds, Stamp, Text
 from graders.lab3.papers.files import Papers
+from graders.notebooks.reading import read_notebook
 
 HEADINGS = (
     "Summary", "Impact", "Root Causes", "Trigger", "Resolution", "Detection", "Action Items", "Lessons",
     "Timeline",
 )  # fmt: skip
-_FENCE, _TAG = "---", "front-matter"
+_TAG = "front-matter"
 
 
 class _Machine(Strict):
@@ -114,7 +115,7 @@ def read_report(handin: Papers) -> Report:
         )
     file = there[0]
     text = handin.text(file) if file != NOTEBOOK else _as_markdown(handin)
-    document, body = _front_matter(text, file)
+    document, body = front_matter(text, file)
     return Report(file, parse(document, FrontMatter), document, tuple(sections(body)))
 
 
@@ -129,48 +130,14 @@ def _as_markdown(handin: Papers) -> str:
         how = executed.how if executed is not None else "was not executed"
         raise Unmet("a notebook whose cells can be executed, without network, in 120 s", f"it {how}")
     try:
-        notebook = shallow(read_json(executed.text.encode()))
-        cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
-        front = [_printed(cell) for cell in cells if _TAG in (cell.get("metadata") or {}).get("tags", ())]
-        told = [_joined(cell["source"]) for cell in cells if cell.get("cell_type") == "markdown"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unmet("a notebook of format 4", f"{NOTEBOOK}: {error!r}") from error
+        told = read_notebook(executed.text, _TAG)
+    except ValueError as error:
+        raise Unmet("a notebook of format 4", f"{NOTEBOOK}: {error}") from error
+    front = told.tagged
     if len(front) != 1 or not front[0].strip():
         raise Unmet(
             f"one cell tagged {_TAG} that prints the front matter",
             f"there are {len(front)}, and they print {len(''.join(front))} characters",
             hint=f"Tag the cell {_TAG}, and let it print YAML.",
         )
-    body = "\n\n".join(told)
-    return f"{_FENCE}\n{front[0].strip()}\n{_FENCE}\n\n{body}\n"
-
-
-def _printed(cell: dict[str, Any]) -> str:
-    """The text that a cell printed, or showed as its value."""
-    parts = []
-    for output in cell.get("outputs") or ():
-        if output.get("output_type") == "stream" and output.get("name") == "stdout":
-            parts.append(_joined(output["text"]))
-        elif "data" in output:
-            parts.append(_joined(output["data"].get("text/plain", "")))
-    return "".join(parts)
-
-
-def _joined(text: str | list[str]) -> str:
-    """Notebooks have text in one piece, or line by line."""
-    return text if isinstance(text, str) else "".join(text)
-
-
-def _front_matter(text: str, file: str) -> tuple[Document, str]:
-    """The front matter, its lines counted from the top of the file, and the text with it blanked out."""
-    lines = text.splitlines()
-    nothing = Document(None, {}, file)
-    if not lines or lines[0].strip() != _FENCE:
-        raise nothing.refusal("has no front matter", fix="begin the file with a line ---")
-    end = next((at for at, line in enumerate(lines[1:], 1) if line.strip() == _FENCE), 0)
-    if not end:
-        raise nothing.refusal("its front matter does not end", fix="end it with a line ---")
-    found = read_documents("\n".join(["", *lines[1:end]]).encode(), shown_as=file)
-    if len(found) != 1:
-        raise nothing.refusal("its front matter is empty", fix="write what the lab text names there")
-    return found[0], "\n".join([*[""] * (end + 1), *lines[end + 1 :]])
+    return f"{FENCE}\n{front[0].strip()}\n{FENCE}\n\n{told.markdown}\n"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from graders.clusters.etcdrevisions import move_ahead
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
@@ -30,7 +31,6 @@ from graders.lab3.tracks.phases import (
 from graders.lab3.tracks.supplied import after, supplied
 from graders.lab3.world.lane import DrillPlan, Lane
 from graders.lab3.world.prober import canary
-from graders.lab3.world.revisions import move_ahead
 from graders.polling import NotYet, TimedOut, wait_for
 
 REVISIONS = 3000

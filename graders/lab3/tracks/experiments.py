@@ -6,6 +6,7 @@ import threading
 
 from graders.chaos.account import account_of
 from graders.chaos.running import ExperimentRunner, Runnable, runnable
+from graders.chaos.session import ChaosSession
 from graders.chaos.spec import ChaosKit, RunMode
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
@@ -14,7 +15,7 @@ from graders.lab3.handin import Experiment
 from graders.lab3.names import CHAOS, SERVING
 from graders.lab3.records import BaselineLook
 from graders.lab3.world.baseline import KEPT, baseline
-from graders.lab3.world.lane import LaneSetting
+from graders.lab3.world.setting import LaneSetting
 from graders.lab3.world.states import PODS, States
 from graders.lab3.world.workload import apply_workload
 from graders.polling import NotYet, TimedOut, wait_for
@@ -45,7 +46,8 @@ def experiments(setting: LaneSetting) -> None:
         recording.mark(setting.track, "chaos", problem=str(error))
         return
     recording.mark(setting.track, "chaos", problem="", user=account.user)
-    chaos = ExperimentRunner(_kit(setting), recording, account, live.name, setting.dice, setting.scale)
+    session = ChaosSession(_kit(setting), recording, account, live.name, setting.dice, setting.scale)
+    chaos = ExperimentRunner(session)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
     for version, plural in KEPT:

@@ -1,13 +1,10 @@
 """The world of a lane: what is protected, what watches it, what is written to it, what may recover it.
 
 workload    the learner's objects, and the grader's canary namespace
-prober      open-loop probes of the steady state
-starvation  the control of the processor
+prober      the probes of the steady state
 ledger      records that are written under seal, and looks at what came back
-control     CLUSTER_CTL: the door to the control plane
 scripts     dr/backup, dr/restore, dr/verify in their sandboxes
 states      healthy, and the three ways to be sick
 baseline    what an experiment must leave as it was
 backups     the schedule, and the sealed
-revisions   etcd's revision, moved ahead
 """

@@ -3,77 +3,39 @@
 from __future__ import annotations
 
 import math
-import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from random import Random
 
-from graders.clusters.provider import NodeSpec
-from graders.controlplane import ControlPlane
-from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import Kube
-from graders.lab3.handin import Lab3Manifest
 from graders.lab3.names import (
     JUDGED_BY,
     LENIENCE_S,
-    NEIGHBOUR,
     SERVING,
     STABLE_S,
     UNKNOWN,
     UNKNOWN_RTO_S,
     WITHOUT_RESTORE,
 )
-from graders.lab3.records import Drill, LedgerKey, ObjectsLook
-from graders.lab3.world.backups import Backups, BackupSchedule
+from graders.lab3.records import Drill, ObjectsLook
+from graders.lab3.world.backups import BackupSchedule
 from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
-from graders.lab3.world.scripts import Ended, Kit, Scripts
-from graders.lab3.world.starvation import StarvationControl
-from graders.lab3.world.turns import Turn
-from graders.lab3.world.workload import apply_workload, digests
+from graders.lab3.world.scripts import Ended, Scripts
+from graders.lab3.world.setting import LaneSetting
+from graders.lab3.world.workload import digests
 from graders.polling import NotYet, TimedOut, wait_for
-from graders.progress import Task
 from graders.recovery.intervals import Interval, TargetVerdict, decide
 from graders.recovery.rto import measure_recovery
-from graders.recovery.seals import SECRET_BYTES, run_key
 from graders.recovery.sightings import Episode, Injection
 from graders.recovery.voids import starved
-from graders.scenario.fleet import LiveCluster
-from graders.submissions.manifests import Manifest
 
 ALERT_AFTER_S = 1.0
 BACKUP_WAIT_S = 60.0
 _MARGIN_S = 3.0
 _LOOK_S = 3.0
-
-
-class WorkloadMissing(Exception):
-    """The workload does not come up: nothing of this lane can be shown."""
-
-
-@dataclass(frozen=True)
-class LaneSetting:
-    """What a lane is made of; `track` is what its marks say."""
-
-    track: str
-    live: LiveCluster
-    control: ControlPlane
-    recording: Recording
-    kit: Kit
-    wanted: Lab3Manifest
-    manifests: Sequence[Manifest]
-    scale: float
-    dice: Random
-    folder: Path
-    task: Task
-    turn: Turn
-    starvation: StarvationControl
-    nodes: tuple[NodeSpec, ...] = ()
-    with_neighbour: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,9 +123,8 @@ class Lane:
         """Begin a new ledger: of the old one more was written than there is."""
         self._epochs += 1
         self.ledgers.close()
-        self.ledger = self.ledgers.enter_context(
-            _ledger(self.setting, f"{SERVING}-{self._epochs}", self.key_of)
-        )
+        name = f"{SERVING}-{self._epochs}"
+        self.ledger = self.ledgers.enter_context(self.setting.new_ledger(name, self.key_of(name)))
 
     def left_so(self) -> bool:
         """Whether what fails now is what the runbook left: it ran, and the harness itself is well."""
@@ -336,64 +297,3 @@ class Lane:
         if not stable:
             self.mark("not-stable", why="a probe failed after the last moment at which recovery counts")
         return stable
-
-
-@contextmanager
-def open_lane(setting: LaneSetting) -> Iterator[Lane]:
-    """Bring the workload up, and watch and write to it while the block runs.
-
-    Raises:
-        WorkloadMissing: it does not come up; says why. InfraFault: the cluster does not answer.
-    """
-    recording, live, scale = setting.recording, setting.live, setting.scale
-    setting.task.update(detail="bringing up the workload")
-    problem = apply_workload(live.kube, setting.manifests, scale)
-    recording.mark(setting.track, "workload", problem=problem, scale=scale, cluster=live.name)
-    if problem:
-        raise WorkloadMissing(problem)
-    secret, run_id = secrets.token_bytes(SECRET_BYTES), f"{live.name}-{secrets.token_hex(8)}"
-    recording.writer.add(LedgerKey(recording.clock.now(), secret.hex(), run_id, live.name))
-
-    def key_of(ledger: str) -> bytes:
-        return run_key(secret, run_id, ledger)
-
-    replicas = _replicas(setting)
-    backups = Backups(setting.folder / f"backups-{live.name}")
-    backups.folder.mkdir(parents=True)
-    backups.folder.chmod(0o755)
-    scripts = Scripts(setting.kit, recording, live.cluster, setting.control)
-    with ExitStack() as running:
-        ledgers = running.enter_context(ExitStack())
-        ledger = ledgers.enter_context(_ledger(setting, SERVING, key_of))
-        prober = running.enter_context(
-            Prober(recording, live.kube, live.name, replicas=replicas, scale=scale)
-        )
-        schedule = running.enter_context(
-            BackupSchedule(scripts, recording, setting.wanted.dr, backups, scale)
-        )
-        neighbour = None
-        if setting.with_neighbour:
-            live.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NEIGHBOUR}})
-            neighbour = running.enter_context(_ledger(setting, NEIGHBOUR, key_of, NEIGHBOUR))
-        yield Lane(setting, prober, scripts, schedule, ledger, ledgers, key_of, neighbour)
-
-
-def _ledger(
-    setting: LaneSetting, name: str, key_of: Callable[[str], bytes], namespace: str = SERVING
-) -> RecordLedger:
-    return RecordLedger(
-        setting.recording,
-        setting.live.kube,
-        setting.live.name,
-        namespace,
-        name,
-        key_of(name),
-        models=namespace == SERVING,
-    )
-
-
-def _replicas(setting: LaneSetting) -> int:
-    deployment = next(
-        each.data for each in setting.manifests if (each.kind, each.name) == ("Deployment", "predictor")
-    )
-    return int(deployment["spec"].get("replicas", 1))

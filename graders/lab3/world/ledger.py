@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Self
 
+from graders.background import BackgroundThread
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import MERGE_PATCH, Kube
@@ -27,7 +27,7 @@ STATUS = "status"
 _ANSWER_S = 5.0
 
 
-class RecordLedger:
+class RecordLedger(BackgroundThread):
     """Writes `name` in a namespace: an operation every half second, while its block runs, unless held."""
 
     def __init__(
@@ -42,6 +42,7 @@ class RecordLedger:
         models: bool = True,
     ) -> None:
         """`models` False leaves out what is of a kind that a lab's CRD defines."""
+        super().__init__(f"ledger {name}")
         self.name = name
         self._recording = recording
         self._kube = kube
@@ -56,8 +57,6 @@ class RecordLedger:
         self._seq = {CONFIG_MAP: 0, MODEL: 0}
         self._living: list[tuple[str, str, str]] = []
         self._writing = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"ledger {name}", daemon=True)
         self.fault = ""
         self.seals: list[str] = []
         """Of all records, the newest last."""
@@ -70,14 +69,7 @@ class RecordLedger:
         """
         for _ in range(FIRST_RECORDS):
             self._operate()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(2 * _ANSWER_S)
+        return super().__enter__()
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -6,14 +6,13 @@ import base64
 import contextlib
 import json
 import os
-import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graders.clusterctl.door import ControlDoor
 from graders.clusters.kubeconfigs import certificate_kubeconfig
 from graders.controlplane import ControlPlane
 from graders.escapes import printed_text
@@ -23,22 +22,18 @@ from graders.kube.addresses import server_address
 from graders.kube.client import Kube
 from graders.lab3.names import DR_USER
 from graders.lab3.records import ScriptRun
-from graders.lab3.world.control import ControlDoor
-from graders.model import Cluster, Submission
+from graders.lab3.world.kit import Kit
+from graders.model import Cluster
 from graders.sandbox.protocol import (
     MIB,
     ExitStatus,
-    Limits,
     Mount,
-    Sandbox,
     SandboxedProcess,
     SandboxSpec,
     View,
 )
 from graders.sandbox.relay import relayed
-from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import sandbox_spec
-from graders.tools import Tools
 
 API, ETCD, CONTROL = "api", "etcd", "control"
 _PORTS = {API: 6443, ETCD: 2379, CONTROL: 2380}
@@ -46,41 +41,6 @@ _PLACE = "/run/dr"
 _WORK, _BACKUP, _PROGRAMS = f"{_PLACE}/work", f"{_PLACE}/backup", f"{_PLACE}/bin"
 _WORK_BYTES, BACKUP_BYTES = 1024 * MIB, 256 * MIB
 _SAID_CHARS = 600
-_CTL = Path(__file__).with_name("ctlclient.py")
-
-
-@dataclass(frozen=True)
-class Kit:
-    """What every script has: the sandbox, the runtimes, the programs, and what was handed in."""
-
-    sandbox: Sandbox
-    runtime: Runtime
-    chaos: Runtime
-    hunter: Runtime
-    tools: Tools
-    submission: Submission
-    limits: Limits
-    tool_limits: Limits
-    folder: Path
-
-    @property
-    def kubectl(self) -> Path:
-        """The one that came with kubeproof."""
-        return Path(sys.executable).parent / "kubectl"
-
-    def programs(self) -> Path:
-        """A folder with kubectl, the clients of etcd and CLUSTER_CTL, to be shown to sandboxes."""
-        folder = self.folder / "programs"
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            folder.chmod(0o755)
-            for program in (self.kubectl, self.tools.path("etcdctl"), self.tools.path("etcdutl")):
-                shutil.copyfile(program.resolve(), folder / program.name)
-            head = f"#!{self.runtime.python} -ISB\n".encode()
-            (folder / "cluster-ctl").write_bytes(head + _CTL.read_bytes())
-            for path in folder.iterdir():
-                path.chmod(0o755)
-        return folder
 
 
 @dataclass(frozen=True)

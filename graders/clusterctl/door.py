@@ -1,6 +1,6 @@
-"""The door to the control plane that runbooks have as CLUSTER_CTL: its server, and its grammar.
+"""The door to the control plane that learners' programs have as CLUSTER_CTL: its server, and its grammar.
 
-Whoever knocks is a learner's program. It can stop and start four processes and the simulators of nodes, and
+Whoever knocks is such a program. It can stop and start four processes and the simulators of nodes, and
 have etcd's data replaced by a folder that it sends; nothing else is understood.
 """
 
@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from graders.clusterctl.records import CONTROL_PLANE_PARTS, ControlCall
 from graders.controlplane import ControlPlane
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault, UsageError
-from graders.lab3.names import CONTROL_PLANE_PARTS
-from graders.lab3.records import ControlCall
 from graders.sandbox.protocol import MIB
 
+CLIENT = Path(__file__).with_name("ctlclient.py")
+"""What asks it out of a sandbox: a program of one file."""
 DONE, REFUSED, NOT_UNDERSTOOD = 0, 1, 2
 NODES = "nodes"
 MOST_BYTES, MOST_FILE_BYTES, MOST_FILES = 1024 * MIB, 256 * MIB, 1000

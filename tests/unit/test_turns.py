@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from graders.lab3.world.turns import Turn
+from graders.scenario.turns import Turn
 
 
 def test_one_lane_has_it_at_a_time() -> None:

@@ -1,4 +1,4 @@
-"""What gitleaks finds in the history of a repository, with the lab's own settings alone."""
+"""What gitleaks finds in the history of a repository, with settings of ours alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from graders.faults import InfraFault
 from graders.process import run_to_end
 
-_SETTINGS = Path(__file__).parent / "config" / "gitleaks.toml"
 _TIMEOUT_S = 60
 _FOUND = 3
 """The exit status that says so, which no failure has."""
@@ -27,7 +26,9 @@ class Leak:
     commit: str
 
 
-def leaks(program: Path, clone: Path, report: Path, without: Collection[str] = ()) -> Iterator[Leak]:
+def leaks(
+    program: Path, settings: Path, clone: Path, report: Path, without: Collection[str] = ()
+) -> Iterator[Leak]:
     """The findings in every commit of `clone` but those of `without`; `report` is a new file.
 
     What a repository says about gitleaks itself has no say: no settings, no ignored findings.
@@ -37,7 +38,7 @@ def leaks(program: Path, clone: Path, report: Path, without: Collection[str] = (
     """
     nowhere = report.parent / "no-such-folder"
     command: list[str | Path] = [
-        program, "git", "--config", _SETTINGS, "--gitleaks-ignore-path", nowhere, "--ignore-gitleaks-allow",
+        program, "git", "--config", settings, "--gitleaks-ignore-path", nowhere, "--ignore-gitleaks-allow",
         "--max-target-megabytes", "5", "--timeout", str(_TIMEOUT_S), "--exit-code", str(_FOUND),
         "--report-format", "json", "--report-path", report, "--redact", "--no-banner", "--log-level", "error",
         clone,

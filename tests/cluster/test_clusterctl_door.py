@@ -12,16 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from graders.clusterctl.door import CLIENT, ControlDoor
 from graders.clusters.etcddata import copy_data
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
-from graders.lab3.world import control
-from graders.lab3.world.control import ControlDoor
 from tests.cluster.controlled import WITHIN_S, Controlled, controlled
 
 pytestmark = pytest.mark.cluster
 
-CLIENT = Path(control.__file__).with_name("ctlclient.py")
 Ask = Callable[..., tuple[int, str]]
 
 

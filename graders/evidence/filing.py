@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from graders.evidence.handedin import HandedInFile
 from graders.evidence.recording import Recording
-from graders.lab3.names import BACKLOG, REPORTS, RUNBOOK
-from graders.lab3.records import HandedInFile
 
 MOST_TEXT_BYTES = 20 * 1024 * 1024
-_READ = (*REPORTS, BACKLOG, RUNBOOK)
-_READ_BELOW = ("evidence", "experiments", "audits", "mitigations", "workload")
 
 
-def record_files(recording: Recording, root: Path, named: tuple[str, ...]) -> None:
+def record_files(recording: Recording, root: Path, named: Collection[str], folders: Collection[str]) -> None:
     """Record every file below `root`: its digest, and its text where something judges that.
 
-    `named` are files that submission.yaml names beside those that have a place of their own.
+    That is so for those that are `named`, and all in some `folders`.
     """
     for path in sorted(_files(root)):
         where = path.relative_to(root).as_posix()
         raw = path.read_bytes()
-        judged = where in _READ or where in named or where.partition("/")[0] in _READ_BELOW
+        judged = where in named or where.partition("/")[0] in folders
         recording.writer.add(
             HandedInFile(
                 t=recording.clock.now(),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.lab3.world import control
-from graders.lab3.world.control import Refused, unpack
+from graders.clusterctl import door as control
+from graders.clusterctl.door import Refused, unpack
 
 
 def packed(*members: tarfile.TarInfo) -> io.BytesIO:

@@ -1,4 +1,4 @@
-"""A report that is a notebook: executed in a sandbox without network, and put on record as it is then."""
+"""Executes a notebook in a sandbox without network, and puts it on record as it is then."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from graders.faults import BadSubmission
-from graders.lab3.names import NOTEBOOK
-from graders.lab3.records import ExecutedNotebook
+from graders.notebooks.records import ExecutedNotebook
 from graders.sandbox.protocol import MIB, Mount
 from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import ended, sandbox_spec
@@ -20,8 +19,8 @@ _PROGRAM, _OUT = "/run/notebook/program", "/run/notebook/out"
 _OUT_BYTES = 16 * MIB
 
 
-def execute(run: Run, runtime: Runtime) -> None:
-    """Execute the notebook of a hand-in, and record what became of it."""
+def execute(run: Run, runtime: Runtime, file: str) -> None:
+    """Execute a notebook at the top of a submission, and record what became of it."""
     folder = run.session.folder / "notebook"
     program = folder / "program"
     program.mkdir(parents=True)
@@ -29,7 +28,7 @@ def execute(run: Run, runtime: Runtime) -> None:
         path.chmod(0o755)
     (program / _RUNNER.name).write_bytes(_RUNNER.read_bytes())
     (program / _RUNNER.name).chmod(0o644)
-    command = ("python", f"{_PROGRAM}/{_RUNNER.name}", NOTEBOOK, f"{_OUT}/{NOTEBOOK}")
+    command = ("python", f"{_PROGRAM}/{_RUNNER.name}", file, f"{_OUT}/{file}")
     spec = sandbox_spec(
         run.submission.root, runtime, "notebook", folder / "sandbox", command, run.settings.tool_limits
     )
@@ -40,7 +39,7 @@ def execute(run: Run, runtime: Runtime) -> None:
         taken = Path(tempfile.mkdtemp(dir=folder)) / "out"
         try:
             process.collect(_OUT, taken, most_bytes=_OUT_BYTES)
-            text = (taken / NOTEBOOK).read_text(encoding="utf-8", errors="replace")
+            text = (taken / file).read_text(encoding="utf-8", errors="replace")
         except (BadSubmission, OSError):
             text = ""
         said = process.log_tail(5)

@@ -1,0 +1,18 @@
+"""What an executed notebook leaves in a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class ExecutedNotebook:
+    """The report that is a notebook, after all its cells were executed; `how` says how that ended."""
+
+    FILE: ClassVar[str] = "executednotebooks.jsonl"
+
+    t: float
+    ok: bool
+    how: str
+    text: str
