@@ -267,32 +267,6 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:5"):
             hub_objects(folder, "argocd")
 
-    @pytest.mark.parametrize("text", ["metadata: x\n", "metadata: {name: x}\nspec: web\n"])
-    def test_a_field_that_is_no_mapping_is_refused_with_its_line(self, folder: Path, text: str) -> None:
-        head = "apiVersion: argoproj.io/v1alpha1\nkind: Application\n"
-        (folder / "hub" / "more.yaml").write_text(head + text)
-        with pytest.raises(BadSubmission, match=r"hub/more.yaml:[34].*is no mapping"):
-            hub_objects(folder, "argocd")
-
-    def test_what_has_no_name_is_refused(self, folder: Path) -> None:
-        text = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {generateName: x-}\n"
-        (folder / "hub" / "more.yaml").write_text(text)
-        with pytest.raises(BadSubmission, match=r"hub/more.yaml:3.*has no name"):
-            hub_objects(folder, "argocd")
-
-    @pytest.mark.parametrize(
-        ("rest", "says"),
-        [
-            ("metadata: {}\n", "no kind or no name"),
-            ("metadata: {name: x}\nsubjects: 5\n", "its subjects are no list"),
-        ],
-    )
-    def test_rights_without_a_name_or_a_list_are_refused(self, folder: Path, rest: str, says: str) -> None:
-        head = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n"
-        (folder / "access" / "dev" / "more.yaml").write_text(head + rest)
-        with pytest.raises(BadSubmission, match=says):
-            access_objects(folder)
-
     def test_settings_that_are_empty_are_refused(self, folder: Path) -> None:
         (folder / "hub" / "settings.yaml").write_text("# nothing yet\n")
         with pytest.raises(BadSubmission, match=r"hub/settings.yaml.*(is empty|no ConfigMap)"):
