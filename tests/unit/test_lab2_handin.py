@@ -251,7 +251,7 @@ class TestFolders:
         )
 
     def test_a_hub_that_makes_a_thousand_applications_is_refused(self) -> None:
-        there = {"applications": [{}] * 1000, "kustomizations": []}
+        there: dict[str, list[object]] = {"applications": [{}] * 1000, "kustomizations": []}
         check_number(lambda resource: there[resource][:100], there)
         with pytest.raises(BadSubmission, match=r"hub: makes 1000 applications or more, and 100 may be"):
             check_number(lambda resource: there[resource], ["applications"])
