@@ -20,8 +20,8 @@ from graders.faults import InfraFault, UsageError
 _PART = ".part-"
 """In the name of what is not whole yet."""
 
-_FLAT = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
-"""Schemes of places that have no folders to be made."""
+_BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""Schemes of places without folders, where nobody sees an object before it is whole."""
 
 _CLAIM = "kubeproof-place.json"
 _CLAIMED = b'{"schema": "kubeproof/place/v1"}\n'
@@ -46,7 +46,7 @@ class ObjectPlace:
                 f"--objects {printable(url)} names no place for objects",
                 fix="name a folder, file:///srv/class, or a bucket and a prefix, s3://bucket/class",
             )
-        self._folders = scheme not in _FLAT
+        self._folders = scheme not in _BUCKETS
         try:
             self._fs, self._root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
@@ -57,16 +57,15 @@ class ObjectPlace:
             ) from error
 
     def put(self, name: str, content: bytes | Path) -> None:
-        """Have an object of that name and content: under another name first, so that nobody reads half."""
+        """Have an object of that name and content; in a folder under another name until it is whole."""
         place = self._path(name)
-        part = f"{place}{_PART}{uuid.uuid4().hex}"
         with self._reached(f"writing {name}"):
-            if self._folders:
-                self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
-            if isinstance(content, Path):
-                self._fs.put_file(str(content), part)
-            else:
-                self._fs.pipe_file(part, content)
+            if not self._folders:
+                self._write(place, content)
+                return
+            part = f"{place}{_PART}{uuid.uuid4().hex}"
+            self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+            self._write(part, content)
             self._fs.mv(part, place)
 
     def has(self, name: str) -> bool:
@@ -121,6 +120,12 @@ class ObjectPlace:
                 f"{self.url} is no longer what it was: {_CLAIM} is gone, or cannot be read back",
                 fix="put it back, or mount it again, and run the same command again; nothing is lost",
             )
+
+    def _write(self, place: str, content: bytes | Path) -> None:
+        if isinstance(content, Path):
+            self._fs.put_file(str(content), place)
+        else:
+            self._fs.pipe_file(place, content)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -10,10 +10,11 @@ from typing import Any
 
 from graders.clusters.golden import golden_etcd
 from graders.clusters.provider import ClusterSpec, NodeSpec
-from graders.faults import BadSubmission, InfraFault
+from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.lab2.engines import EngineSetup
 from graders.lab2.latewatches import check_late_kinds
+from graders.lab2.manifests import ACCESS_FOLDER, refused
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAMESPACES
 from graders.lab2.policyengines import PolicyEngine, definitions_of
 from graders.lab2.policykinds import PolicyKind
@@ -74,9 +75,11 @@ def cluster_specs(
 
 
 def furnish_spoke(
-    live: LiveCluster, access: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind]
+    live: LiveCluster, access: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind], root: Path
 ) -> None:
     """Bring the namespaces and the engine's rights; follow what is evidence, policies of these kinds too.
+
+    `root` is where the rights are written.
 
     Raises:
         BadSubmission: the rights are refused, or a kind of policies cannot be told from another.
@@ -87,10 +90,8 @@ def furnish_spoke(
     for item in access:
         answer = live.kube.apply(item)
         if not answer.ok:
-            raise BadSubmission(
-                f"the API server refuses {item.get('kind')} {item['metadata'].get('name')}: {answer.message}",
-                file=f"access/{live.name}", fix="mend what it says",
-            )  # fmt: skip
+            folder = f"{ACCESS_FOLDER}/{live.name}"
+            raise refused(root, folder, item, "the API server", answer.message)
     served = {each.resource: each.path for each in kinds if not each.late}
     for resource, path in {**SPOKE_WATCHES, **served}.items():
         live.watches.follow(resource, path)

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from graders.documents import load_document
+from graders.documents import Location, load_document
 from graders.faults import BadSubmission
 from graders.lab2.block import ReleaseFile
-from graders.lab2.names import ENVIRONMENTS
+from graders.lab2.names import ENVIRONMENTS, NOTE
 
 MOST_FILES = 2000
 MOST_BYTES = 10 * 1024 * 1024
@@ -22,8 +23,29 @@ MANIFEST = "submission.yaml"
 _PLACEHOLDER = re.compile(r"\$\{(LAB_[A-Z_]+)\}")
 _PEM = re.compile(r"(?m)^([ \t]*)\$\{LAB_COSIGN_PUB\}[ \t]*$")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_READS = ("resources", "bases", "components")
-_REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@|^github\.com/|[?]ref=|\.git(/|$)")
+_READS = (
+    "resources",
+    "bases",
+    "components",
+    "crds",
+    "generators",
+    "transformers",
+    "validators",
+    "configurations",
+)
+_GENERATES = ("configMapGenerator", "secretGenerator")
+_REMOTE = re.compile(
+    r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@|^(github|gitlab|bitbucket)\.(com|org)/|[?]ref=|\.git(/|$)"
+)
+_WRITTEN = (
+    KEY_FILE,
+    NOTE,
+    *(f"clusters/{each}/extra/kustomization.yaml" for each in ENVIRONMENTS),
+    *(f"secrets/{each}/web-token.yaml" for each in ENVIRONMENTS),
+)
+"""Files of the grader's own: in their place nothing else may be."""
+_FETCHED = re.compile(r"(^|=)[a-zA-Z][a-zA-Z0-9+.-]*://")
+_INFLATES = ("helmCharts", "helmChartInflationGenerator")
 
 
 @dataclass(frozen=True)
@@ -66,6 +88,15 @@ def check_files(root: Path, release: ReleaseFile) -> None:
             f"the submission has {size_bytes} bytes, and {MOST_BYTES} may be in it", file=largest,
             fix="keep what is large out of the repository",
         )  # fmt: skip
+    for path in _WRITTEN:
+        above = next((each for each in (root / path).parents if each.is_file()), None)
+        if above is not None or (root / path).is_dir():
+            in_the_way = (above or root / path).relative_to(root).as_posix()
+            raise BadSubmission(
+                f"is in the way of {path}, which the grader writes",
+                file=in_the_way,
+                fix="give it another name",
+            )
     for environment in ENVIRONMENTS:
         if not (root / "clusters" / environment).is_dir():
             raise BadSubmission(
@@ -104,15 +135,40 @@ def _check_kustomization(path: Path, shown: str) -> None:
     document = load_document(path, shown_as=shown)
     if not isinstance(document.data, dict):
         return
+    for location, entry in _read_by(document.data):
+        if _REMOTE.search(entry) if location[0] in _READS else _FETCHED.search(entry):
+            raise document.refusal(
+                f"{entry[:100]!r} is read from elsewhere, and there is no network",
+                location,
+                fix="copy it into the submission, and name it by its path",
+            )
+    for key in _INFLATES:
+        if document.data.get(key):
+            raise document.refusal(
+                f"{key} is not done here: no engine of the lab runs kustomize with charts",
+                (key,),
+                fix="write down what the chart renders to, or with Argo CD make the environment a chart",
+            )
+
+
+def _read_by(kustomization: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """What a kustomization reads that may be an address, and where it says so."""
     for key in _READS:
-        listed = document.data.get(key) or []
-        for at, entry in enumerate(listed if isinstance(listed, list) else []):
-            if isinstance(entry, str) and "\n" not in entry and _REMOTE.search(entry):
-                raise document.refusal(
-                    f"{entry[:100]!r} is read from elsewhere, and there is no network",
-                    (key, at),
-                    fix="copy it into the submission, and name it by its path",
-                )
+        for at, entry in enumerate(_listed(kustomization.get(key))):
+            if isinstance(entry, str) and "\n" not in entry:
+                yield (key, at), entry
+    for at, patch in enumerate(_listed(kustomization.get("patches"))):
+        if isinstance(patch, dict) and isinstance(patch.get("path"), str):
+            yield ("patches", at, "path"), patch["path"]
+    for key in _GENERATES:
+        for at, made in enumerate(_listed(kustomization.get(key))):
+            for nth, file in enumerate(_listed(made.get("files")) if isinstance(made, dict) else ()):
+                if isinstance(file, str):
+                    yield (key, at, "files", nth), file
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def filled(root: Path, values: Values) -> dict[str, bytes]:
@@ -151,6 +207,18 @@ def placed(release: ReleaseFile, raw: bytes, value: str) -> bytes:
     Raises:
         BadSubmission: the file has no scalar there; says file and line.
     """
+    text, node = _place(release, raw)
+    start, end = node.start_mark.index, node.end_mark.index
+    return f'{text[:start]}"{value}"{text[end:]}'.encode()
+
+
+def written(release: ReleaseFile, raw: bytes) -> str:
+    """What the release file says at its pointer; raises as `placed` does."""
+    _, node = _place(release, raw)
+    return str(node.value)
+
+
+def _place(release: ReleaseFile, raw: bytes) -> tuple[str, yaml.ScalarNode]:
     try:
         text = raw.decode("utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -164,8 +232,7 @@ def placed(release: ReleaseFile, raw: bytes, value: str) -> bytes:
         node = _step(node, step, release)
     if not isinstance(node, yaml.ScalarNode) or "\n" in text[node.start_mark.index : node.end_mark.index]:
         raise _no_place(release, node, "is no text of one line")
-    start, end = node.start_mark.index, node.end_mark.index
-    return f'{text[:start]}"{value}"{text[end:]}'.encode()
+    return text, node
 
 
 def _step(node: yaml.Node | None, step: str, release: ReleaseFile) -> yaml.Node:

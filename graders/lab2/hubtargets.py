@@ -27,6 +27,8 @@ def elsewhere(item: Mapping[str, Any]) -> Elsewhere | None:
     """
     if item.get("kind") == "AppProject":
         return None
+    if item.get("kind") == "GitRepository":
+        return _address(("spec", "url"), (item.get("spec") or {}).get("url"))
     return next((found for at, each in _mappings(item, ()) if (found := _leads_out(at, each))), None)
 
 
@@ -35,25 +37,31 @@ def _leads_out(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
 
 
 def _repository(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
-    url = item.get("repoURL")
+    return _address((*at, "repoURL"), item.get("repoURL"))
+
+
+def _address(at: Location, url: Any) -> Elsewhere | None:
     if not isinstance(url, str) or _TEMPLATE in url or _OURS.match(url):
         return None
     return (
         f"{url[:100]!r} is not the fleet's repository, and nothing else can be reached",
-        (*at, "repoURL"),
+        at,
         "write ${LAB_GIT_URL}, and copy what is needed into the submission",
     )
 
 
 def _kubeconfig(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
-    secret = config.get("secretRef") if isinstance(config := item.get("kubeConfig"), Mapping) else None
+    if at != ("spec",) or (config := item.get("kubeConfig")) is None:
+        return None
     names = [f"{name}-kubeconfig" for name in ENVIRONMENTS]
-    if not isinstance(secret, Mapping) or secret.get("name") in names:
+    secret = config.get("secretRef") if isinstance(config, Mapping) else None
+    named = secret.get("name") if isinstance(secret, Mapping) else None
+    if named in names:
         return None
     return (
-        f"{str(secret.get('name'))[:100]!r} leads to no cluster of the fleet",
-        (*at, "kubeConfig", "secretRef", "name"),
-        f"name one of {', '.join(names)}",
+        f"{str(named)[:100]!r} leads to no cluster of the fleet" if named else "kubeConfig names no Secret",
+        (*at, "kubeConfig", *(("secretRef", "name") if named else ())),
+        f"write kubeConfig: {{secretRef: {{name: …}}}}, with one of {', '.join(names)}",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from graders.documents import Document, load_documents
 from graders.documents.document import Location
-from graders.faults import BadSubmission
+from graders.faults import BadSubmission, LocatedError
 from graders.lab2.hubtargets import Elsewhere, elsewhere
 from graders.lab2.names import ENGINE, ENVIRONMENTS
 from graders.services.gitsource import UnsupportedSource, read_source
@@ -71,12 +71,13 @@ def check_hub_object(data: Any, engine: str, document: Document | None = None) -
     kinds, namespace = _ENGINES[engine]
     item = data if isinstance(data, Mapping) else {}
     version, kind = str(item.get("apiVersion", "")), str(item.get("kind", ""))
-    where = (item.get("metadata") or {}).get("namespace", namespace)
     if not any(version.startswith(group) and kind == each for group, each in kinds):
         at: Location = ("apiVersion",)
         problem = f"{version or 'this'} {kind} is no object of {engine}"
         fix = f"hub/ holds {' and '.join(each for _, each in kinds)} alone; all else comes through the engine"
-    elif where != namespace:
+    elif misshapen := _misshapen(item):
+        problem, at, fix = misshapen
+    elif (where := item["metadata"].get("namespace", namespace)) != namespace:
         problem, at = f"it belongs into the namespace {namespace}, not {where!r}", ("metadata", "namespace")
         fix = f"write namespace: {namespace}, or leave it out"
     elif misfit := _misfit(kind, item.get("spec") or {}) or elsewhere(item):
@@ -88,6 +89,28 @@ def check_hub_object(data: Any, engine: str, document: Document | None = None) -
     raise document.refusal(problem, at if at in document.lines else (), fix=fix)
 
 
+def _misshapen(item: Mapping[str, Any]) -> Elsewhere | None:
+    """What every object has to have, before anybody can say what it is for."""
+    metadata = item.get("metadata")
+    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
+        return "it has no name", ("metadata",), "write metadata: {name: …}, the name as text"
+    if not isinstance(item.get("spec") or {}, Mapping):
+        return "its spec is no mapping", ("spec",), "write the fields of the spec below it"
+    return None
+
+
+def refused(root: Path, folder: str, item: Mapping[str, Any], who: str, message: str) -> LocatedError:
+    """What to raise when an API server takes no object of hub/ or access/, with the place of that object."""
+    named = (item.get("kind"), (item.get("metadata") or {}).get("name"))
+    problem = f"{who} refuses {named[0]} {named[1]}: {message}"
+    for document in _documents(root, folder):
+        data = document.data
+        known = isinstance(data, dict) and not _misshapen(data)
+        if known and (data.get("kind"), data["metadata"]["name"]) == named:
+            return document.refusal(problem, ("metadata",), fix="mend what it says")
+    return BadSubmission(problem, file=folder, fix="mend what it says")
+
+
 def _misfit(kind: str, spec: Mapping[str, Any]) -> Elsewhere | None:
     """What a source asks for and cannot have; where it does, and what to write."""
     if kind == "GitRepository":
@@ -95,9 +118,10 @@ def _misfit(kind: str, spec: Mapping[str, Any]) -> Elsewhere | None:
             read_source(spec)
         except UnsupportedSource as error:
             return str(error), error.at, error.fix
-    reference = spec.get("sourceRef") or {}
-    if kind == "Kustomization" and reference.get("kind") != "GitRepository":
-        problem = f"its source is of kind {reference.get('kind')!r}, and only GitRepositories are published"
+    reference = spec.get("sourceRef")
+    source = reference.get("kind") if isinstance(reference, Mapping) else reference
+    if kind == "Kustomization" and source != "GitRepository":
+        problem = f"its source is of kind {source!r}, and only GitRepositories are published"
         return problem, ("spec", "sourceRef"), "write sourceRef: {kind: GitRepository, name: …}"
     return None
 
@@ -139,7 +163,11 @@ def access_objects(root: Path) -> dict[str, list[dict[str, Any]]]:
                 raise document.refusal(
                     "is no RBAC", fix="access/ holds Roles, ClusterRoles and their bindings alone"
                 )
-            for at, subject in enumerate(data.get("subjects") or ()):
+            if misshapen := _misshapen(data):
+                problem, place, fix = misshapen
+                raise document.refusal(problem, place, fix=fix)
+            subjects = data.get("subjects") or ()
+            for at, subject in enumerate(subjects if isinstance(subjects, list | tuple) else (subjects,)):
                 if not isinstance(subject, dict) or (subject.get("kind"), subject.get("name")) != (
                     "User",
                     ENGINE,

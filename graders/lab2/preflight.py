@@ -138,8 +138,9 @@ class Preflight:
             for path, content in case.files.items():
                 (clone / path).parent.mkdir(parents=True, exist_ok=True)
                 (clone / path).write_bytes(content or b"")
-            _git(clone, "add", "--all", ".")
-            _git(clone, "commit", "--quiet", "--message", f"Add {case.name}")
+            # Whatever a .gitignore of theirs says.
+            _git(clone, "add", "--all", "--force", ".")
+            _git(clone, "commit", "--quiet", "--allow-empty", "--message", f"Add {case.name}")
             recording.writer.add(self._run(case, clone, recording))
             shutil.rmtree(clone)
 

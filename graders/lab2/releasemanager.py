@@ -11,7 +11,7 @@ from pathlib import Path
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault, KubeproofError
 from graders.lab2.block import ReleaseFile
-from graders.lab2.handin import placed
+from graders.lab2.handin import MANIFEST, placed, written
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.records import Commit
 from graders.services.gitserver import BRANCH, PUSHER, GitServer
@@ -19,6 +19,7 @@ from graders.services.gitserver import BRANCH, PUSHER, GitServer
 REPOSITORY = "fleet.git"
 NAME, ADDRESS = "Release Manager", "release-manager@lab.example"
 _TRIES = 5
+_FULL = "No space left"
 
 
 class Obstructed(KubeproofError):
@@ -49,10 +50,18 @@ class ReleaseManager:
         """Where the engine finds the repository."""
         return self._server.url(REPOSITORY)
 
+    def check_server(self) -> None:
+        """See that the Git server runs: without it nobody else hears of a commit; raises InfraFault."""
+        self._server.service.check_alive()
+
     def begin(
         self, files: Mapping[str, bytes], release: ReleaseFile, executables: Collection[str] = ()
     ) -> str:
-        """Make the first commit of the branch, with v1 released; gives it."""
+        """Make the first commit of the branch, with v1 released; gives it.
+
+        Raises:
+            BadSubmission: git does not take it, for a name or an attribute in it.
+        """
         self._clone.mkdir()
         self._git("init", "--quiet", f"--initial-branch={BRANCH}", ".")
         self._git("remote", "add", "origin", str(self._bare))
@@ -61,7 +70,16 @@ class ReleaseManager:
             self._write(path, content)
             if path in executables:
                 (self._clone / path).chmod(0o755)
-        self._commit("Begin the fleet with v1")
+        try:
+            self._commit("Begin the fleet with v1")
+        except InfraFault as error:
+            if _FULL in str(error):
+                raise
+            named = next((path for path in whole if f"'{path}'" in str(error)), MANIFEST)
+            raise BadSubmission(
+                f"git takes the submission into no repository: {' '.join(str(error).split())}", file=named,
+                fix="rename or remove what it names",
+            ) from error  # fmt: skip
         self._push()
         self.last_release = self._note("Begin the fleet with v1", "v1", *whole)
         return self.last_release
@@ -83,6 +101,20 @@ class ReleaseManager:
 
         self.last_release = self._committed(f"Release {version}", version, write)
         return self.last_release
+
+    def keep(self, version: str, release: ReleaseFile) -> None:
+        """Release a version again where somebody's commit has undone that, without throwing it away.
+
+        Raises:
+            Obstructed: as `release` does.
+        """
+        raw = self.text(release.file)
+        try:
+            undone = raw and digest_of(version) not in written(release, raw)
+        except BadSubmission:
+            undone = True
+        if undone:
+            self.release(version, release)
 
     def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
         """Commit files, None for one that goes; gives the commit.

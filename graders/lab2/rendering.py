@@ -15,11 +15,17 @@ from typing import Any
 
 import yaml
 
+from graders.boundedprograms import OUT_OF_MEMORY, bounded
+from graders.documents import DocumentLimits, read_documents
+from graders.faults import BadSubmission
 from graders.lab2.names import ENVIRONMENTS
 from graders.process import run_to_end
 
 _TIMEOUT_S = 60.0
 _MOST_BYTES = 8 * 1024 * 1024
+MOST_MEMORY_MIB = 1024
+"""A few lines of YAML can ask for all that a machine has."""
+_LIMITS = DocumentLimits(size_bytes=_MOST_BYTES, nodes=400_000)
 _CLOSED = "http://127.0.0.1:1"
 _MISSING = re.compile(r"missing (in charts/|these dependencies)")
 """Is in what Helm says of a chart whose dependencies it has not."""
@@ -42,6 +48,8 @@ class Rendered:
     sha256: str = ""
     objects: tuple[Mapping[str, Any], ...] = ()
     error: str = ""
+    excessive: bool = False
+    """Whether it took more memory, time or room than it may: nobody else should render it either."""
 
 
 def folders(root: Path) -> dict[str, str]:
@@ -120,26 +128,36 @@ def _run(command: list[str | Path], folder: Path, *, reading: bool = True) -> Re
     }  # fmt: skip
     try:
         status, printed, said = run_to_end(
-            command, environment=environment, folder=folder, timeout_s=_TIMEOUT_S
+            [*bounded(MOST_MEMORY_MIB), *command],
+            environment=environment,
+            folder=folder,
+            timeout_s=_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired:
-        return Rendered(error=f"it was not rendered within {_TIMEOUT_S:.0f} s")
+        return Rendered(error=f"it was not rendered within {_TIMEOUT_S:.0f} s", excessive=True)
     if status:
         text = (said or printed).decode("utf-8", "replace").strip()
+        if any(words in text for words in OUT_OF_MEMORY):
+            most = f"it takes more than {MOST_MEMORY_MIB} MiB of memory to render"
+            return Rendered(error=most, excessive=True)
         return Rendered(error=text[:600] or f"exit status {status}")
     return _read(printed) if reading else Rendered()
 
 
 def _read(printed: bytes) -> Rendered:
     if len(printed) > _MOST_BYTES:
-        return Rendered(error=f"it is larger than {_MOST_BYTES} bytes")
+        return Rendered(error=f"it is larger than {_MOST_BYTES} bytes", excessive=True)
     try:
-        read = [each for each in yaml.safe_load_all(printed) if each is not None]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        return Rendered(error=f"what comes out is no YAML: {str(error)[:300]}")
+        documents = read_documents(printed, shown_as="what comes out", limits=_LIMITS)
+    except BadSubmission as error:
+        return Rendered(error=f"what comes out, in line {error.line}, {error.problem}"[:400])
+    read = [each.data for each in documents if each.data is not None]
     for each in read:
         if not isinstance(each, dict) or not isinstance(each.get("metadata"), dict) or "kind" not in each:
             return Rendered(error=f"what comes out is no object: {str(each)[:200]}")
         if not each["metadata"].get("name"):
             return Rendered(error=f"a {str(each['kind'])[:100]} without a name comes out")
+        if not isinstance(each.get("spec") or {}, dict):
+            named = f"{str(each['kind'])[:100]} {str(each['metadata']['name'])[:100]}"
+            return Rendered(error=f"the spec of {named} is no mapping")
     return Rendered(hashlib.sha256(printed).hexdigest(), tuple(read))

@@ -47,7 +47,7 @@ from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.promoter import Promoter, PromotionCommand
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
-from graders.lab2.rendering import POLICIES, Rendered, Renderer, render
+from graders.lab2.rendering import POLICIES, Rendered, Renderer, folders, render
 from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.stages import write_stages
@@ -76,7 +76,7 @@ from graders.scenario.spec import Acting, Recorded, Run
 from graders.scenario.tracks import RestartGate, Track, run_tracks
 from graders.services.gitserver import GitServer, git_server
 from graders.services.ociimages import new_key, public_pem, push
-from graders.services.registry import registry
+from graders.services.registry import check_registry, registry
 from graders.services.unsealer import Unsealer, read_private
 from graders.tools import ensure
 
@@ -212,13 +212,13 @@ class _Scene:
         checkout = manager.checkout()
         began = run.recording.clock.now()
         declared = paper(run.recording, checkout, self.renderer)
-        for name in ENVIRONMENTS:
-            folder, error = f"clusters/{name}", declared[name].error
-            if error and not (checkout / folder / "Chart.yaml").is_file():
+        for name, folder in folders(checkout).items():
+            out = declared[name]
+            hopeless = name in ENVIRONMENTS and not (checkout / folder / "Chart.yaml").is_file()
+            if out.excessive or (out.error and hopeless):
+                tool = "helm template" if (checkout / folder / "Chart.yaml").is_file() else "kustomize build"
                 raise BadSubmission(
-                    f"it does not render: {error}",
-                    file=folder,
-                    fix=f"run kustomize build {folder}, and mend it",
+                    f"it does not render: {out.error}", file=folder, fix=f"run {tool} {folder}, and mend it"
                 )
         policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
         check_policies(policies, named)
@@ -232,6 +232,7 @@ class _Scene:
                 results |= live
             if beside is not None:
                 results[PREFLIGHT] = beside.result()
+        check_registry(self.values.registry)
         return Recorded(
             tracks={name: each for name, each in results.items() if name in run.selection or name == INSTALL},
             calibration=Calibration(scale, round(run.settings.deadline_s * scale, 3)),
@@ -293,7 +294,7 @@ class _Scene:
             spokes = dict(zip(ENVIRONMENTS, others, strict=True))
             scale = calibrate(spokes["dev"].kube, "default")
             for environment, live in spokes.items():
-                furnish_spoke(live, access[environment], kinds)
+                furnish_spoke(live, access[environment], kinds, checkout)
             furnish_hub(hub, self.setup, list(spokes.values()), checkout)
             controllers = running.enter_context(policy_controllers(engines, spokes, self.owner, run.progress))
             running.enter_context(LateWatches(spokes, kinds))
@@ -319,6 +320,8 @@ class _Scene:
             )  # fmt: skip
             try:
                 results = self._tell(stage)
+                # What died unseen may have kept silent where something had to come.
+                stage.check_services()
                 if promoter is not None and promoter.problem:
                     raise InfraFault(promoter.problem)
                 return scale, results

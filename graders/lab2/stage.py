@@ -75,6 +75,18 @@ class Stage:
         """The version of web that every environment should come to."""
         return self.live[-1]
 
+    def check_services(self, without: tuple[str, ...] = ()) -> None:
+        """See that engine, Git server and judges run, but on the clusters `without`; raises InfraFault."""
+        self.engine.check_alive()
+        self.manager.check_server()
+        self.check_judges(without)
+
+    def check_judges(self, without: tuple[str, ...] = ()) -> None:
+        """The same of what judges by policies alone; raises InfraFault."""
+        for name, controllers in self.controllers.items():
+            for controller in controllers if name not in without else ():
+                controller.check_alive()
+
 
 class FleetContext(TrackMarks):
     """One track's own part of the stage."""
@@ -166,6 +178,7 @@ class FleetContext(TrackMarks):
         if self.stage.promoter is not None:
             with self.in_git():
                 self.stage.manager.restore()
+                self.stage.manager.keep(self.stage.wanted, self.stage.manifest.release)
         self.wait(what, self.settled_probe(), 1.5 * self.promises.promote_s + QUIET_S)
         return self.mark("settled", version=self.stage.wanted)
 
@@ -212,9 +225,7 @@ class FleetContext(TrackMarks):
         Raises:
             InfraFault: it does not run, and nobody killed it.
         """
-        for name, controllers in self.stage.controllers.items():
-            for controller in controllers if name not in without else ():
-                controller.check_alive()
+        self.stage.check_judges(without)
 
     def blame(self, since: float, without: tuple[str, ...] = ()) -> None:
         """See that it was not the harness that something did not come.
@@ -223,8 +234,7 @@ class FleetContext(TrackMarks):
             InfraFault: it was.
         """
         stage = self.stage
-        stage.engine.check_alive()
-        self.check_judges(without)
+        stage.check_services(without)
         if stage.readiness.problem:
             raise InfraFault(stage.readiness.problem)
         for keeper in (stage.readiness, stage.promoter):

@@ -178,7 +178,7 @@ def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) 
         raise BadSubmission(
             f"command and environment take {len(message)} bytes, over {_JOB_BYTES}",
             file="submission.yaml",
-            fix="shorten operator.command or operator.environment",
+            fix="shorten the command or its environment",
         )
     supervised.run(message, START_S)
 

@@ -42,7 +42,7 @@ def why(name: str, path: str, number: int) -> str:
     if not program:
         return _missing(name)
     if os.path.isdir(program):
-        return _told("it is a folder", "name a program in operator.command")
+        return _told("it is a folder", "name a program in the command")
     head = _head(program)
     return _script(name, head) or _closed(name, number) or _elf(program, head) or _foreign(head, number)
 
@@ -50,7 +50,7 @@ def why(name: str, path: str, number: int) -> str:
 def _missing(name: str) -> str:
     if "/" in name:
         return _told(
-            "No such file or directory", "see that it is handed in, and that operator.command spells it so"
+            "No such file or directory", "see that it is handed in, and that the command spells it so"
         )
     if os.path.lexists(name):
         return _told("it is not in PATH", f"write ./{name} for the file that is handed in")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from graders.boundedprograms import write_bounded
 from graders.faults import InfraFault
 from graders.kube.client import MERGE_PATCH, Kube
 from graders.ownership import OwnedFolder
@@ -23,6 +24,7 @@ NAMESPACE = "argocd"
 _APPLICATIONS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications"
 _REFRESH = "argocd.argoproj.io/refresh"
 _READY_WITHIN_S = 90.0
+_RENDERS_WITHIN_MIB = 1024
 _NOWHERE_ELSE = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
@@ -113,9 +115,9 @@ def argocd(
     programs_folder = folder / "programs"
     for each in (programs_folder, *(folder / name for name in ("tls", "ssh", "gpg", "tmp"))):
         each.mkdir(parents=True)
-    (programs_folder / "kustomize").symlink_to(programs.kustomize)
-    if programs.helm is not None:
-        (programs_folder / "helm").symlink_to(programs.helm)
+    for name, tool in {"kustomize": programs.kustomize, "helm": programs.helm}.items():
+        if tool is not None:
+            write_bounded(programs_folder / name, tool, _RENDERS_WITHIN_MIB)
     verify = programs_folder / "git-verify-wrapper.sh"
     verify.write_text(_VERIFY, encoding="utf-8")
     verify.chmod(0o755)

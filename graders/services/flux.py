@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from graders.boundedprograms import bounded
 from graders.faults import InfraFault
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
@@ -23,6 +24,8 @@ _ANSWERS_WITHIN_S = 10.0
 _FIRST = "admissionregistration.k8s.io/ValidatingAdmissionPolicy,templates.gatekeeper.sh/ConstraintTemplate"
 """Kinds that are applied before the rest of a Kustomization: who binds a policy with parameters has to be
 allowed to read them, and an API server can say that only once the policy is there."""
+_MOST_MEMORY_MIB = 3072
+"""It renders what learners wrote in its own process, and a few lines of YAML can ask for all there is."""
 _CONCURRENT = 20
 """A Kustomization that waits for health keeps a worker busy all the while."""
 
@@ -111,7 +114,8 @@ def flux(
         kustomize = service(
             "kustomize-controller",
             [
-                controller, "--watch-all-namespaces=false", "--log-level=info", "--log-encoding=json",
+                *bounded(_MOST_MEMORY_MIB), controller,
+                "--watch-all-namespaces=false", "--log-level=info", "--log-encoding=json",
                 f"--events-addr={base}/events", f"--metrics-addr={at}:{metrics}",
                 f"--health-addr={at}:{health}", "--requeue-dependency=2s", "--http-retry=2",
                 "--no-remote-bases", "--no-cross-namespace-refs", f"--concurrent={_CONCURRENT}",

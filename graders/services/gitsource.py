@@ -61,6 +61,8 @@ def read_source(spec: Mapping[str, Any]) -> RepositorySource:
             f"spec.provider {spec['provider']} is not supported here", ("provider",), "leave out provider"
         )
     reference = spec.get("ref") or {}
+    if not isinstance(reference, Mapping):
+        raise UnsupportedSource("spec.ref is no mapping", ("ref",), "write ref: {branch: main}")
     for key in _REFERENCES:
         if reference.get(key):
             raise UnsupportedSource(

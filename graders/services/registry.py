@@ -7,11 +7,13 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from graders.faults import InfraFault
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
 from graders.services.service import Service, ServiceSpec
 
+_CONNECTS_WITHIN_S = 5.0
 _READY_WITHIN_S = 30.0
 
 
@@ -27,8 +29,8 @@ def registry(owner: OwnedFolder, folder: Path, program: Path) -> Iterator[str]:
 
         def answers() -> None:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-            except OSError as error:
+                check_registry(f"127.0.0.1:{port}")
+            except InfraFault as error:
                 raise NotYet(str(error)) from error
 
         command: list[str | Path] = [program, "registry", "serve", "--address", f"127.0.0.1:{port}"]
@@ -37,3 +39,16 @@ def registry(owner: OwnedFolder, folder: Path, program: Path) -> Iterator[str]:
             service.start()
             service.wait_ready(_READY_WITHIN_S)
             yield f"127.0.0.1:{port}"
+
+
+def check_registry(address: str) -> None:
+    """See that a registry can be reached at its address, host:port.
+
+    Raises:
+        InfraFault: it cannot.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECTS_WITHIN_S).close()
+    except OSError as error:
+        raise InfraFault(f"the image registry does not answer: {error}") from error

@@ -63,7 +63,7 @@ def load_manifests(root: Path, paths: Sequence[str], *, kubectl: Path | None = N
                     f"the submission holds over {MOST_MANIFESTS} manifests",
                     file=manifest.file,
                     line=manifest.line,
-                    fix="name only those that the operator needs",
+                    fix="name only those that are needed",
                 )
             manifests.append(manifest)
     if not manifests:

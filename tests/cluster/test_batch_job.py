@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,34 +13,16 @@ import pytest
 
 from graders.batch.distributed import EndedIndex
 from graders.batch.executor import Batch
-from graders.batch.indexedjob import CONTAINER, QUEUE_LABEL, PodOptions, indexed_job, job_name
+from graders.batch.indexedjob import QUEUE_LABEL, PodOptions, indexed_job, job_name
 from graders.batch.jobforce import JobWorkforce
 from graders.batch.plan import BatchPlan
-from graders.batch.podfates import index_of
 from graders.course import load_course
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.progress import Silent
+from tests.cluster.kubelets import NOWHERE, Kubelet, own_namespace, terminated, waiting
 
 pytestmark = pytest.mark.cluster
-
-NOWHERE = "99999"
-"""So many processors has no node: pods stay where only the test finds them."""
-
-
-def terminated(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
-    state = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
-    return {"phase": "Succeeded" if code == 0 else "Failed", "containerStatuses": [container(state)]}
-
-
-def waiting(reason: str, message: str) -> dict[str, Any]:
-    state = {"waiting": {"reason": reason, "message": message}}
-    return {"phase": "Pending", "containerStatuses": [container(state)]}
-
-
-def container(state: dict[str, Any]) -> dict[str, Any]:
-    return {"name": CONTAINER, "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": state}
-
 
 DONE = terminated(0, "Completed")
 HARNESS = terminated(3, message="kubeproof: s3://class is out of reach")
@@ -53,40 +35,10 @@ EVICTED = {
 }
 
 
-class Kubelet:
-    """Ends each pod of a Job as the script of its index says, one pod after another."""
-
-    def __init__(self, kube: Kube, namespace: str, script: Mapping[int, Sequence[dict[str, Any]]]) -> None:
-        self.kube, self.pods = kube, f"/api/v1/namespaces/{namespace}/pods"
-        self.script = {index: list(ends) for index, ends in script.items()}
-        self.seen: dict[str, int] = {}
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.1):
-            for pod in self.kube.get(self.pods)["items"]:
-                name, index = pod["metadata"]["name"], index_of(pod)
-                if name not in self.seen and self.script.get(index):
-                    self.seen[name] = index
-                    status = self.script[index].pop(0)
-                    self.kube.patch(f"{self.pods}/{name}/status", {"status": status})
-
-    def __enter__(self) -> Kubelet:
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.thread.join()
-
-
 @pytest.fixture
 def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = f"batch-{abs(hash(request.node.name)) % 10**8}"
-    kube.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
-    kube.delete(f"/api/v1/namespaces/{name}")
+    with own_namespace(kube, request.node.name) as name:
+        yield name
 
 
 @pytest.fixture

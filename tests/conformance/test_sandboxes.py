@@ -869,7 +869,7 @@ def test_an_environment_too_large_is_the_learners(start: Start) -> None:
     with pytest.raises(BadSubmission, match=r"command and environment take \d+ bytes") as raised:
         start(environment={"BIG": "x" * 300_000})
     assert "submission.yaml" in str(raised.value)
-    assert "fix: shorten operator.command or operator.environment" in str(raised.value)
+    assert "fix: shorten the command or its environment" in str(raised.value)
 
 
 def unrenderable(view: View) -> dict[str, bytes]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,11 +15,9 @@ from pathlib import Path
 import pytest
 
 from graders.batch.executor import Batch
-from graders.batch.intake import hand_ins_in
 from graders.batch.run import How, run_batch
 from graders.cli.classbook import class_of, gradebook_of
-from graders.cohort import FinalState, Roster
-from graders.course import load_course
+from graders.cohort import FinalState
 from graders.faults import InfraFault
 from graders.gradebook import GradeState
 from graders.model import Verdict
@@ -30,63 +26,23 @@ from graders.paths import REPOSITORY
 from graders.progress import Silent
 from graders.site import build_site
 from graders.store import GradeStore, NewGrade, StoredGrade, open_store
+from tests.e2e.classes import COURSE, class_of_essays, command, enrolled, essay_batch, gradebook_at, kubeproof
 from tests.unit.postgres_server import running_server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-COURSE = REPOSITORY / "tests" / "tinycourse"
-ESSAYS = COURSE / "solutions" / "essay"
 KILLS = 2
 
 
 @pytest.fixture
 def class_of_six(tmp_path: Path) -> Path:
-    """Two whole essays, one of them packed, three that lack something, and one that is none."""
-    folder = tmp_path / "submissions"
-    for learner, solution in {
-        "ada": ESSAYS / "reference",
-        "bob": COURSE / "labs" / "essay" / "starter",
-        "eve": ESSAYS / "reference",
-    }.items():
-        shutil.copytree(solution, folder / learner)
-    shutil.make_archive(str(folder / "cyd"), "zip", ESSAYS / "reference")
-    (folder / "dan").mkdir()
-    (folder / "dan" / "submission.yaml").write_text("schema: x\n")
-    (folder / "fay.zip").write_bytes(b"PK\x03\x04 and no more")
-    return folder
+    return class_of_essays(tmp_path / "submissions", whole=("ada", "eve"), begun="bob")
 
 
 @pytest.fixture
 def batch(class_of_six: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
     monkeypatch.setenv(NAMED, str(COURSE))
-    return Batch(
-        lab=load_course().find_lab("essay"),
-        hand_ins=hand_ins_in(class_of_six),
-        results=tmp_path / "results",
-        provider="embedded",
-        jobs=2,
-    )
-
-
-def enrolled(store: GradeStore, batch: Batch) -> GradeStore:
-    store.enrol(Roster.of_ids(each.learner_id for each in batch.hand_ins))
-    return store
-
-
-def command(*arguments: str | Path) -> list[str | Path]:
-    return [sys.executable, "-m", "graders", "--course", COURSE, "batch", "essay", *arguments]
-
-
-def kubeproof(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(
-        command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def gradebook(url: str | Path) -> dict[str, tuple[str, str | None]]:
-    with open_store(url, create=False) as store:
-        return {one: (f.state.value, f.points and str(f.points)) for (one, _), f in store.finals().items()}
+    return essay_batch(class_of_six, tmp_path / "results")
 
 
 def test_a_class_is_graded_and_a_second_time_nobody(class_of_six: Path, tmp_path: Path) -> None:
@@ -100,7 +56,7 @@ def test_a_class_is_graded_and_a_second_time_nobody(class_of_six: Path, tmp_path
     assert second.returncode == 0
     assert "grading" not in second.stderr
     assert sorted(tmp_path.glob("results/essay/*/*")) == made
-    assert gradebook(tmp_path / "class.db")["ada"] == ("graded", "2")
+    assert gradebook_at(tmp_path / "class.db")["ada"] == ("graded", "2")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -124,7 +80,7 @@ def killed_on_the_way(url: str, class_of_six: Path, tmp_path: Path) -> None:
     assert last.returncode == 0, last.stdout + last.stderr
     undisturbed = kubeproof(tmp_path, class_of_six, "--store", "whole.db", "--results", tmp_path / "whole")
     assert undisturbed.returncode == 0
-    assert gradebook(url) == gradebook(tmp_path / "whole.db")
+    assert gradebook_at(url) == gradebook_at(tmp_path / "whole.db")
     assert not list(tmp_path.glob("killed/essay/*/.grading"))
 
 
@@ -143,7 +99,7 @@ def test_what_belongs_to_nobody_is_told_before_anything_starts(class_of_six: Pat
     assert done.returncode == 2
     assert "fay.zip: belongs to nobody on the roster" in done.stderr
     assert not (tmp_path / "results").exists()
-    assert gradebook(tmp_path / "class.db") == {}
+    assert gradebook_at(tmp_path / "class.db") == {}
 
 
 def test_what_hangs_is_ended_and_is_not_graded_until_somebody_says_so(batch: Batch, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_batch import COURSE, ESSAYS, command, gradebook, kubeproof, until_kept
+from tests.e2e.classes import COURSE, ESSAYS, command, gradebook_at, kubeproof
+from tests.e2e.test_batch import until_kept
 from tests.unit.postgres_server import running_server
 
 pytestmark = [pytest.mark.whole_class, pytest.mark.timeout(3600)]
@@ -48,7 +49,7 @@ def undisturbed(class_of_forty: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("undisturbed")
     done = kubeproof(folder, class_of_forty)
     assert done.returncode == 0, done.stdout + done.stderr
-    return dict(gradebook(folder / "class.db"))
+    return dict(gradebook_at(folder / "class.db"))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -67,7 +68,7 @@ def test_the_gradebook_is_that_of_a_run_which_nobody_killed(
                 process.send_signal(signal.SIGKILL)
         last = kubeproof(tmp_path, *arguments)
         assert last.returncode == 0, last.stdout + last.stderr
-        found = gradebook(url)
+        found = gradebook_at(url)
     assert len(found) == LEARNERS
     assert {state for state, _ in found.values()} == {"graded", "rejected"}
     assert found == undisturbed

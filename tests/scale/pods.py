@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,21 +14,18 @@ from typing import Any
 
 from graders.batch.indexedjob import PLACE_LABEL, place_label
 from graders.clusters.engine.engine import Engine
-from graders.clusters.nodeimages.imagecache import key_of, load
-from graders.once import one_at_a_time
-from graders.paths import REPOSITORY, cache_folder
+from graders.clusters.nodeimages.imagecache import load
 from graders.polling import NotYet, wait_for
 from graders.progress import Progress
-from graders.tools.toolchain import ensure_toolchain, run_go
 from scripts.grader_image import grader_image
+from tests.e2e.classes import COURSE
 from tests.kind.machinery import Machinery, Node
+from tests.scale.pinned import program
 
-COURSE = REPOSITORY / "tests" / "tinycourse"
 NAMESPACE = "kubeproof"
 COMES_WITHIN_S = 180.0
 
 _TINY = "-tiny"
-_RUNTIME = Path(__file__).with_name("noderuntime")
 _OLDEST = (1, 2)
 """The first runc that gives a pod a user namespace."""
 
@@ -199,18 +195,9 @@ def _give_user_namespaces(worker: Node, progress: Progress) -> None:
 
 def _runc(progress: Progress) -> Path:
     """A runc that can, built of the pinned module; it needs a C compiler and libseccomp's headers."""
-    program = cache_folder() / "scale" / f"runc-{key_of([], sorted(_RUNTIME.iterdir()))}"
-    with one_at_a_time(program.with_suffix(".lock"), "runc", progress):
-        if not program.is_file():
-            environment = {
-                **{name: value for name, value in os.environ.items() if name != "GOROOT"},
-                "CGO_ENABLED": "1", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly",
-            }  # fmt: skip
-            # On its own: the node's libraries are not this machine's.
-            alone = ["-tags", "seccomp,netgo,osusergo", "-ldflags", "-s -w -extldflags -static"]
-            arguments = ["build", *alone, "-o", str(program), "github.com/opencontainers/runc"]
-            run_go(ensure_toolchain(progress), arguments, _RUNTIME, environment, lambda *_: None)
-    return program
+    # On its own: the node's libraries are not this machine's.
+    alone = ["-tags", "seccomp,netgo,osusergo", "-ldflags", "-s -w -extldflags -static"]
+    return program("noderuntime", "github.com/opencontainers/runc", progress, *alone, CGO_ENABLED="1")
 
 
 def _load(machinery: Machinery, image: str, nodes: Sequence[str]) -> None:

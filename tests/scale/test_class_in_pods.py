@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from graders.batch.plan import is_done
-from graders.cohort import FinalState
 from graders.course import PATCH, apply_patch
 from graders.model import Verdict
 from graders.paths import REPOSITORY
 from graders.polling import NotYet, wait_for
 from graders.store import open_store
-from tests.scale.pods import COURSE, Pods
+from tests.e2e.classes import COURSE, ESSAYS, gradebook_at
+from tests.scale.pods import Pods
 from tests.unit.postgres_server import running_server
 
 LAB = "phoenix"
@@ -77,11 +77,6 @@ def outcome(command: Sequence[str], told: Path) -> int:
         return ended(process, told)
 
 
-def gradebook(url: str) -> dict[str, tuple[FinalState, str]]:
-    with open_store(url) as store:
-        return {one: (final.state, str(final.points)) for (one, _), final in store.finals().items()}
-
-
 def graded_times(url: str) -> Counter[str]:
     with open_store(url) as store:
         return Counter(grade.learner_id for grade in store.grades())
@@ -104,6 +99,22 @@ def wait_until(told: Path, says: str) -> None:
             raise NotYet(told.read_text()[-2000:])
 
     wait_for(said, timeout_s=GRADED_WITHIN_S, interval_s=0.5)
+
+
+@pytest.mark.smoke
+def test_a_job_of_two_has_the_gradebook_of_this_machine(pods: Pods, tmp_path: Path) -> None:
+    told, store, local = tmp_path / "told", tmp_path / "class.db", tmp_path / "local.db"
+    folder = tmp_path / "submissions"
+    shutil.copytree(ESSAYS / "reference", folder / "ada")
+    shutil.copytree(COURSE / "labs" / "essay" / "starter", folder / "bob")
+    options = [*pods.options("two"), *SMALL]
+    command = batch(pods.course, "essay", folder, str(store), tmp_path / "results", *options)
+    assert outcome(command, told) == 0, told.read_text()
+    assert outcome(batch(pods.course, "essay", folder, str(local), tmp_path / "local"), told) == 0
+    assert gradebook_at(store) == gradebook_at(local)
+    assert gradebook_at(store)["ada"] == ("graded", "2")
+    (job,) = pods.jobs("two")
+    assert job["status"]["succeeded"] == 2
 
 
 def test_a_pod_evicted_and_a_node_stopped_lose_nothing_and_the_gradebook_is_the_local_one(
@@ -137,7 +148,7 @@ def test_a_pod_evicted_and_a_node_stopped_lose_nothing_and_the_gradebook_is_the_
                 pods.control_plane.kubectl("delete", "node", stopped.container)
                 assert ended(process, told) == 0, told.read_text()
                 assert ended(alone, told_alone) == 0, told_alone.read_text()
-        found, times = gradebook(store), graded_times(store)
+        found, times = gradebook_at(store), graded_times(store)
         again = tmp_path / "again"
         assert (
             outcome(batch(pods.course, LAB, class_of_eight, store, tmp_path / "results", *options), again)
@@ -145,7 +156,7 @@ def test_a_pod_evicted_and_a_node_stopped_lose_nothing_and_the_gradebook_is_the_
         )
         assert graded_times(store) == times
     assert not {evicted, lost} & pods.in_phase("Succeeded").keys()
-    assert found == gradebook(f"{local}.db")
+    assert found == gradebook_at(f"{local}.db")
     assert len(found) == 8
     assert len({points for _, points in found.values()}) > 1
     assert set(times.values()) == {1}

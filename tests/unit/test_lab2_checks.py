@@ -100,6 +100,12 @@ def somebody_else_repairs(run: Recording) -> None:
             event["user"] = "lab-drift" if event["t"] >= drifted["t"] else event["user"]
 
 
+def guarded_by_a_policy(run: Recording) -> None:
+    mark = run.mark("drift", "drifted", case="replicas", environment="prod")
+    said = "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'guard' denied request: no"
+    mark["data"] |= {"code": 422, "message": said}
+
+
 def stays_open(run: Recording) -> None:
     drifted = run.mark("drift", "drifted", case="network", environment="staging")
     name = drifted["data"]["object"]
@@ -189,6 +195,11 @@ def two_at_once(run: Recording) -> None:
     found["object"]["spec"]["containers"][0]["image"] = "docker.io/library/nginx"
 
 
+def refused_for_a_mistake(run: Recording) -> None:
+    found = next(each for each in run["asked"] if each["name"].endswith("r4-node-port.yaml"))
+    found["message"] = 'Service "exposed" is invalid: spec.ports[0].port: Required value'
+
+
 def readable(run: Recording) -> None:
     run["exposures"].append({"t": run.mark("secrets", "arrived")["t"], "where": "a commit", "how": "base64"})
 
@@ -205,6 +216,15 @@ def may_more(run: Recording) -> None:
 def mesh(run: Recording) -> None:
     (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
     found["objects"][0]["spec"]["mtls"]["mode"] = "PERMISSIVE"
+
+
+def mesh_misshapen(run: Recording) -> None:
+    (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
+    found["objects"][0]["spec"]["mtls"] = "STRICT"
+
+
+def drift_refused(run: Recording) -> None:
+    run.mark("drift", "drifted")["data"] |= {"code": 403, "message": "denied by a policy of the fleet"}
 
 
 def no_budget(run: Recording) -> None:
@@ -237,7 +257,11 @@ FLAWS = (
     Flaw("race", "v6 overtakes", overtakes, "once it is ready in staging"),
     Flaw("steady", "a write in the window", writes_in_quiet, "patch deployments web/web by gitops on prod"),
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
+    Flaw("drift", "guarded", guarded_by_a_policy, "a policy lets nobody change it", ("drift-detected",)),
     Flaw("drift", "stays as it is", stays_open, "it never was"),
+    Flaw(
+        "drift", "a policy keeps everybody off", drift_refused, "answer 403 denied by a policy of the fleet"
+    ),
     Flaw("drift-detected", "not told of", untold, "a word on the hub about Namespace web"),
     Flaw("prune", "something else goes", over_prunes, "services web in dev untouched"),
     Flaw("rollback", "out of order", back_out_of_order, "once it is ready in dev"),
@@ -272,6 +296,7 @@ FLAWS = (
         "admitted",
     ),
     Flaw("policy-review", "two at once", two_at_once, "breaks R3 and nothing else"),
+    Flaw("policy-review", "a mistake", refused_for_a_mistake, "r4-node-port.yaml denied"),
     Flaw("secrets", "readable", readable, "a commit has it, base64"),
     Flaw("secrets", "all alike", all_alike, "different tokens: 1"),
     Flaw("netpol", "a policy less", one_policy_less, "prod: gateway → web:8080 gets through"),
@@ -282,9 +307,16 @@ FLAWS = (
     Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
     Flaw("rbac", "all of a group", everything_of_a_group, "*.apps in web"),
     Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
+    Flaw("mesh", "a field of another type", mesh_misshapen, "a field is of another type"),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
     Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),
+    Flaw(
+        "inventory",
+        "no list",
+        text("fleet.yaml", "workloads: [", "workloads: all # ["),
+        "a list of workloads",
+    ),
     Flaw("posture", "dead link", text("SECURITY.md", "](mesh/", "](mash/"), "mesh: a link to a file"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from graders.faults import BadSubmission
 from graders.lab2.block import Lab2Block, Lab2Manifest, ReleaseFile
 from graders.lab2.handin import Values, check_files, fill, filled, placed
 from graders.lab2.images import digest_of, images
-from graders.lab2.manifests import access_objects, engine_settings, hub_objects
+from graders.lab2.manifests import access_objects, engine_settings, hub_objects, refused
 from graders.lab2.posture import posture_problems
 from graders.lab2.scenario import examine
+from graders.lab2.tracks.install import check_number
 from graders.model import Submission
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
@@ -117,6 +119,37 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"clusters/dev/kustomization.yaml:3"):
             check_files(folder, block_of(folder).release)
 
+    @pytest.mark.parametrize(
+        ("text", "line", "said"),
+        [
+            ("resources:\n  - gitlab.com/some/where//base\n", 2, "is read from elsewhere"),
+            ("patches:\n  - path: https://git.invalid/patch.yaml\n", 2, "is read from elsewhere"),
+            (
+                "configMapGenerator:\n  - name: x\n    files: [a=https://git.invalid/a?b=c]\n",
+                3,
+                "from elsewhere",
+            ),
+            ("components: [git@git.invalid:a/b]\n", 1, "is read from elsewhere"),
+            ("helmCharts:\n  - {name: x, repo: https://charts.invalid}\n", 1, "helmCharts is not done here"),
+        ],
+    )
+    def test_whatever_a_kustomization_would_fetch_is_refused(
+        self, folder: Path, text: str, line: int, said: str
+    ) -> None:
+        (folder / "clusters" / "dev" / "kustomization.yaml").write_text(text)
+        with pytest.raises(BadSubmission, match=rf"clusters/dev/kustomization.yaml:{line}: .*{said}"):
+            check_files(folder, block_of(folder).release)
+
+    def test_a_folder_where_the_key_is_to_be_is_refused(self, folder: Path) -> None:
+        (folder / "keys" / "cosign.pub").mkdir(parents=True)
+        with pytest.raises(BadSubmission, match=r"keys/cosign.pub: is in the way of keys/cosign.pub"):
+            check_files(folder, block_of(folder).release)
+
+    def test_a_file_where_the_grader_needs_a_folder_is_refused(self, folder: Path) -> None:
+        (folder / "docs").write_text("Nothing.")
+        with pytest.raises(BadSubmission, match=r"docs: is in the way of docs/note.txt"):
+            check_files(folder, block_of(folder).release)
+
     def test_an_environment_without_a_folder_is_refused(self, folder: Path) -> None:
         shutil.rmtree(folder / "clusters" / "prod")
         with pytest.raises(BadSubmission, match=r"clusters/prod.*there is no such folder"):
@@ -154,7 +187,12 @@ class TestFolders:
 
     @pytest.mark.parametrize(
         ("old", "new"),
-        [("dev-kubeconfig", "argocd-secret"), ("targetNamespace: web", "targetNamespace: kube-system")],
+        [
+            ("dev-kubeconfig", "argocd-secret"),
+            ("targetNamespace: web", "targetNamespace: kube-system"),
+            ("{secretRef: {name: dev-kubeconfig}}", "{configMapRef: {name: dev-kubeconfig}}"),
+            ("{secretRef: {name: dev-kubeconfig}}", "dev-kubeconfig"),
+        ],
     )
     def test_a_kustomization_that_leads_out_of_the_fleet_is_refused(
         self, folder: Path, old: str, new: str
@@ -173,6 +211,47 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:[67]"):
             hub_objects(folder, "flux")
 
+    def test_a_source_that_is_another_repository_is_refused(self, folder: Path) -> None:
+        text = (
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: x}\nspec:\n"
+            "  interval: 5s\n  url: https://git.invalid/x.git\n"
+        )
+        (folder / "hub" / "fleet.yaml").write_text(text)
+        with pytest.raises(BadSubmission, match=r"hub/fleet.yaml:6: .*is not the fleet's repository"):
+            hub_objects(folder, "flux")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("metadata: {name: x}", "metadata: x", "it has no name"),
+            ("metadata: {name: x}", "metadata: {}", "it has no name"),
+            ("metadata: {name: x}", "metadata: {name: 7}", "it has no name"),
+            ("spec: {interval: 5s, ref: {branch: main}}", "spec: hello", "its spec is no mapping"),
+            ("{branch: main}", "main", "spec.ref is no mapping"),
+        ],
+    )
+    def test_an_object_of_another_shape_is_refused(self, folder: Path, old: str, new: str, said: str) -> None:
+        text = (
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: x}\n"
+            "spec: {interval: 5s, ref: {branch: main}}\n"
+        )
+        (folder / "hub" / "fleet.yaml").write_text(text.replace(old, new))
+        with pytest.raises(BadSubmission, match=rf"hub/fleet.yaml:\d: {said}"):
+            hub_objects(folder, "flux")
+
+    def test_what_an_api_server_refuses_is_said_with_its_place(self, folder: Path) -> None:
+        (item, *_) = hub_objects(folder, "argocd")
+        error = refused(folder, "hub", item, "the hub", "spec.project is missing")
+        assert re.fullmatch(
+            r"hub/\w+.yaml:\d+: the hub refuses \w+ \w+: spec.project .*", str(error).split("\n")[0]
+        )
+
+    def test_a_hub_that_makes_a_thousand_applications_is_refused(self) -> None:
+        there = {"applications": [{}] * 1000, "kustomizations": []}
+        check_number(lambda resource: there[resource][:100], there)
+        with pytest.raises(BadSubmission, match=r"hub: makes 1000 applications or more, and 100 may be"):
+            check_number(lambda resource: there[resource], ["applications"])
+
     def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
         (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:1.*no object of argocd"):
@@ -188,6 +267,15 @@ class TestFolders:
         file = folder / "access" / "dev" / "rbac.yaml"
         file.write_text(file.read_text().replace("kind: User, name: gitops", "kind: User, name: me"))
         with pytest.raises(BadSubmission, match=r"access/dev/rbac.yaml:\d+.*somebody else"):
+            access_objects(folder)
+
+    @pytest.mark.parametrize(
+        "text", ["kind: Role\n", "kind: Role\nmetadata: x\n", "kind: Role\nsubjects: 5\n"]
+    )
+    def test_rights_without_a_name_are_refused(self, folder: Path, text: str) -> None:
+        file = folder / "access" / "dev" / "rbac.yaml"
+        file.write_text(f"apiVersion: rbac.authorization.k8s.io/v1\n{text}")
+        with pytest.raises(BadSubmission, match=r"access/dev/rbac.yaml:\d: it has no name"):
             access_objects(folder)
 
     def test_settings_are_about_health_and_differences_alone(self, folder: Path) -> None:

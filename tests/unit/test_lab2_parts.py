@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.faults import BadSubmission
 from graders.kube.pointers import holds
 from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
 from graders.lab2.block import ReleaseFile
@@ -23,7 +25,7 @@ from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.images import digest_of, signatures
 from graders.lab2.preflight import BAD, cases, releases
 from graders.lab2.readiness import Readiness
-from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
+from graders.lab2.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.lab2.rulebook import RESTRICTED, SIGNATURE, broken
 from graders.lab2.stages import write_stages
 from graders.ownership import OwnedFolder
@@ -162,6 +164,49 @@ def test_the_release_manager_releases_changes_and_takes_back(tmp_path: Path) -> 
         assert server.commits(REPOSITORY)[-1] == first
         assert len(server.commits(REPOSITORY)) == 5
         assert (manager.checkout() / "ci/run").stat().st_mode & 0o100
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("base/.GIT/config", b"x"),
+        ("base/git~1/config", b"x"),
+        (".gitattributes", b"* working-tree-encoding=UTF-16\n"),
+    ],
+)
+def test_what_git_does_not_take_is_the_learner_s(path: str, content: bytes, tmp_path: Path) -> None:
+    release = ReleaseFile("release.yaml", ("digest",), "digest")
+    with (
+        BundleWriter(tmp_path / "bundle") as writer,
+        OwnedFolder("services", "lab2-test") as owner,
+        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
+    ):
+        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
+        with pytest.raises(
+            BadSubmission, match=rf"{re.escape(path)}: (?s:git takes .*fix: rename or remove)"
+        ):
+            manager.begin({"release.yaml": b"digest: none\n", path: content}, release)
+
+
+def test_a_release_that_somebody_undid_is_released_again(tmp_path: Path) -> None:
+    release = ReleaseFile("release.yaml", ("digest",), "digest")
+    with (
+        BundleWriter(tmp_path / "bundle") as writer,
+        OwnedFolder("services", "lab2-test") as owner,
+        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
+    ):
+        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
+        first = f"digest: {digest_of('v1')}\n".encode()
+        manager.begin({"release.yaml": first}, release)
+        manager.release("v2", release)
+        manager.keep("v2", release)
+        assert len(manager.made) == 2
+        manager.change("Undo it", {"release.yaml": first})
+        manager.keep("v2", release)
+        assert digest_of("v2").encode() in manager.text("release.yaml")
+        manager.change("Spoil it", {"release.yaml": b"nothing\n"})
+        with pytest.raises(Obstructed, match="not as it was handed in"):
+            manager.keep("v2", release)
 
 
 def test_of_a_set_of_words_those_that_git_declares_have_to_be_back() -> None:

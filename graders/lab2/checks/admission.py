@@ -10,6 +10,7 @@ from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.kube.pointers import at_pointer
+from graders.lab2.denials import by_a_policy
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
     ADMISSION,
@@ -191,7 +192,7 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
             admitted = 200 <= each.code < 300
             good = "/pass/" in each.name
             word = "admitted" if good else "denied"
-            in_order = admitted if good else _denied(each)
+            in_order = admitted if good else _denied(each) and by_a_policy(each.message)
             found.expect(in_order, f"{each.name} {word}", f"answer {each.code} {each.message[:200]}")
             if not good and isinstance(each.object, Mapping):
                 breaks = broken(each.object, registry, unsigned)

@@ -17,6 +17,7 @@ from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRU
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds, told
 
 _LEEWAY_S = 30.0
+_UNJUDGED = "failed calling webhook"
 
 
 @check("drift", tracks=(TRACK,), hint="Switch self-heal on, and ignore no field.")
@@ -25,7 +26,13 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
     story = FleetRecord(bundle, TRACK)
     slowest = 0.0
     with Findings() as found:
-        drifted = _drifted(story)
+        drifted, refused = _drifted(story)
+        for mark in refused:
+            found.miss(
+                f"answer {mark.data['code']} {str(mark.data['message'])[:200]}",
+                f"{_what(mark)} changed by an administrator, to come back",
+                hint="No policy may stand in the way of lab-drift, who is an administrator of the cluster.",
+            )
         facts["changes"] = len(drifted)
         for mark in drifted:
             what, environment = _what(mark), str(mark.data["environment"])
@@ -53,10 +60,12 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
 def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
     """Within drift something on the hub names the kind and the name of what was changed."""
     story = FleetRecord(bundle, TRACK)
-    drifted, targets = _drifted(story), _targets(bundle)
+    targets = _targets(bundle)
     with Findings(
         hint="Watch the spokes' objects: a comparison that ignores a field tells nothing."
     ) as found:
+        drifted, _ = _drifted(story)
+        found.expect(drifted, "something of what Git declares changed", "no change was let in")
         for mark in drifted:
             until = mark.t + story.limits.drift_s
             told_of = any(tells_of(each, mark.data, targets) for each in _hub_objects(bundle, mark.t, until))
@@ -132,12 +141,19 @@ def check_engine_loss(bundle: Bundle, facts: Facts) -> None:
             found.expect(len(made) <= 1, f"one ReplicaSet for v7 in {environment}", f"there are {len(made)}")
 
 
-def _drifted(story: FleetRecord) -> list[Mark]:
+def _drifted(story: FleetRecord) -> tuple[list[Mark], list[Mark]]:
+    """What was changed, and what was not because the fleet's own policies refuse it, or it is not there."""
     story.need("drifted")
+    changed, refused = list[Mark](), list[Mark]()
     for mark in story.all("drifted"):
-        if not 200 <= int(mark.data["code"]) < 300:
-            raise InfraFault(f"{_what(mark)} could not be changed: {mark.data['message']}")
-    return story.all("drifted")
+        code, message = int(mark.data["code"]), str(mark.data["message"])
+        if 200 <= code < 300:
+            changed.append(mark)
+        elif 400 <= code < 500 or _UNJUDGED in message:
+            refused.append(mark)
+        else:
+            raise InfraFault(f"{_what(mark)} could not be changed: {message}")
+    return changed, refused
 
 
 def _what(mark: Mark) -> str:

@@ -19,7 +19,11 @@ ZONE = "topology.kubernetes.io/zone"
 LEAST_REPLICAS = 3
 
 
-@check("scheduling", tracks=(INSTALL,))
+@check(
+    "scheduling",
+    tracks=(INSTALL,),
+    hint="Look at Deployment, budget and class as the overlay of prod renders.",
+)
 def check_scheduling(bundle: Bundle, facts: Facts) -> None:
     """Web of production is spread, may be disrupted one pod at a time, and says how it feels."""
     story = FleetRecord(bundle, INSTALL)
@@ -90,7 +94,9 @@ def check_renders(bundle: Bundle, facts: Facts) -> None:
             )
 
 
-@check("inventory", tracks=(INSTALL, PAPER))
+@check(
+    "inventory", tracks=(INSTALL, PAPER), hint="List in fleet.yaml what the overlays and policies/ render to."
+)
 def check_inventory(bundle: Bundle) -> None:
     """fleet.yaml lists each cluster with what the engine keeps there, and nothing else."""
     story = FleetRecord(bundle, INSTALL)
@@ -105,7 +111,11 @@ def check_inventory(bundle: Bundle) -> None:
             found.expect(isinstance(region, str) and region, f"{environment}: a region", f"it is {region!r}")
             kept = dict(_kept(bundle, story, environment, at))
             for key in ("workloads", "policies"):
-                there, said = sorted(kept[key]), sorted(map(str, entry.get(key) or ()))
+                listed = entry.get(key) or ()
+                if not isinstance(listed, list | tuple):
+                    found.miss(f"{key} is {str(listed)[:80]!r}", f"{environment}: a list of {key}")
+                    continue
+                there, said = sorted(kept[key]), sorted(map(str, listed))
                 missing, extra = sorted(set(there) - set(said)), sorted(set(said) - set(there))
                 observed = "; ".join(
                     f"{word} {', '.join(names[:5])}"

@@ -89,7 +89,9 @@ def check_dev_first(bundle: Bundle, facts: Facts) -> None:
             )
 
 
-@check("ordered", tracks=(PROMOTION,))
+@check(
+    "ordered", tracks=(PROMOTION,), hint="Let each environment wait for the one before, ready at this digest."
+)
 def check_ordered(bundle: Bundle, facts: Facts) -> None:
     """Each environment gets a release once it is ready in the one before, the last within promote."""
     story = FleetRecord(bundle, PROMOTION)
@@ -155,7 +157,7 @@ def check_unblock(bundle: Bundle, facts: Facts) -> None:
     facts["unblocked_s"] = round((ready or 0.0) - since, 1)
 
 
-@check("race", tracks=(RACE,))
+@check("race", tracks=(RACE,), hint="Promote only what is ready now: look at digest and readiness together.")
 def check_race(bundle: Bundle, facts: Facts) -> None:
     """No digest is in an environment before it was ready in the one before, even when overtaken."""
     story = FleetRecord(bundle, RACE)
@@ -186,7 +188,7 @@ def check_steady(bundle: Bundle, facts: Facts) -> None:
         facts["windows_s"] = round(until - since, 1)
 
 
-@check("rollback", tracks=(ROLLBACK,))
+@check("rollback", tracks=(ROLLBACK,), hint="The way back is a release like any other.")
 def check_rollback(bundle: Bundle, facts: Facts) -> None:
     """A reverted release is taken back in order, everywhere, and stays so."""
     story = FleetRecord(bundle, ROLLBACK)

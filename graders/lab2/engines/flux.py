@@ -89,10 +89,13 @@ class FluxSetup:
         """What a source or a Kustomization says that is not ready; one that only waits says nothing."""
         for resource in (_SOURCES, _KUSTOMIZATIONS):
             for each in hub.watches.everything(resource):
+                named = f"{each.get('kind', resource)} {each['metadata']['name']}"
+                if (each.get("spec") or {}).get("suspend"):
+                    return f"{named} is suspended"
                 for condition in _failures(each):
                     if condition.get("reason") != _WAITS:
                         message = str(condition.get("message"))[:400]
-                        return f"{each.get('kind', resource)} {each['metadata']['name']}: {message}"
+                        return f"{named}: {message}"
         return ""
 
 

@@ -124,7 +124,8 @@ def through_git(context: FleetContext) -> None:
         for live in stage.spokes.values():
             for resource, name in (("deployments", BAD_WORKLOAD), ("services", BAD_SERVICE)):
                 version = "apps/v1" if resource == "deployments" else "v1"
-                live.kube.delete(resource_path(version, resource, namespace=NAMESPACE, name=name))
+                path = resource_path(version, resource, namespace=NAMESPACE, name=name)
+                live.kube.request("DELETE", path)
 
 
 def _was_tried(context: FleetContext) -> None:

@@ -50,9 +50,10 @@ def drift(context: FleetContext) -> None:
     cases = _by_name(context)
     for names in AT_ONCE:
         done = [
-            _change(context, drifters[environment], environment, case)
+            each
             for name in names
             for environment, case in cases.get(name, {}).items()
+            if (each := _change(context, drifters[environment], environment, case)) is not None
         ]
         if not done:
             continue
@@ -100,7 +101,8 @@ class _Done:
             self.kube.request("PATCH", case.path, body=patch, content_type=JSON_PATCH)
 
 
-def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done:
+def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done | None:
+    """Change it, and put on record what was answered; None where it is as it was."""
     live = context.stage.spokes[environment]
     before = _object(live, case)
     good = _value(before, case) if before is not None else None
@@ -115,7 +117,7 @@ def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase
         namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
         code=answer.code, message=answer.message if not answer.ok else "",
     )  # fmt: skip
-    return _Done(live, case, kube, good, before)
+    return _Done(live, case, kube, good, before) if answer.ok else None
 
 
 def _object(live: LiveCluster, case: DriftCase) -> Mapping[str, Any] | None:
@@ -140,12 +142,14 @@ def _declared(context: FleetContext, environment: str) -> list[Mapping[str, Any]
     there = {
         kind: list(watches.objects(resource, namespace).values()) for kind, resource, namespace in _CHANGED
     }
-    policies: Sequence[Mapping[str, Any]] = stage.declared["policies"] or [
-        {"apiVersion": kind.api_version, "kind": kind.kind, **item}
+    kept = [
+        {"apiVersion": kind.api_version, **item, "kind": kind.kind}
         for kind in stage.kinds
         for item in watches.objects(kind.resource, NAMESPACE if kind.namespaced else "").values()
     ]
-    return [*declared_or_there(stage.declared[environment], there), *policies]
+    names = {(str(item["kind"]), str(item["metadata"]["name"])) for item in kept}
+    policies = [p for p in stage.declared["policies"] if (p.get("kind"), p["metadata"]["name"]) in names]
+    return [*declared_or_there(stage.declared[environment], there), *(policies or kept)]
 
 
 _CHANGED = (
@@ -159,8 +163,15 @@ def declared_or_there(
 ) -> Iterator[Mapping[str, Any]]:
     """What an environment renders to; of what it leaves to the engine's own objects, what there is of a kind.
 
-    A chart may render only with the values of its Application, and an Application may label the namespace.
+    A chart may render only with the values of its Application, its objects may be called after the release
+    that the Application makes of it, and an Application may label the namespace.
     """
+    names = {kind: {str(item["metadata"]["name"]) for item in items} for kind, items in there.items()}
+    rendered = [
+        item
+        for item in rendered
+        if str(item.get("kind")) not in names or item["metadata"]["name"] in names[str(item["kind"])]
+    ]
     yield from rendered
     kinds = {str(item.get("kind")) for item in rendered}
     labelled = any(item.get("kind") == "Namespace" and ENFORCE in _labels(item) for item in rendered)

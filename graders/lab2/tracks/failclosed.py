@@ -9,6 +9,7 @@ from graders.kube.client import Kube
 from graders.kube.networkpolicies import matches
 from graders.kube.paths import resource_path
 from graders.lab2.attempts import Attempt, breaking, unsigned
+from graders.lab2.denials import by_a_policy
 from graders.lab2.extras import pod
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.names import INTRUDER, NAMESPACE
@@ -76,7 +77,11 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
     before = {name: live.watches.objects("configmaps", NAMESPACE).get(name) for name in params}
     context.mark("taken-away", parameters=sorted(params))
     for name in params:
-        live.kube.delete(resource_path("v1", "configmaps", namespace=NAMESPACE, name=name))
+        path = resource_path("v1", "configmaps", namespace=NAMESPACE, name=name)
+        answer = live.kube.request("DELETE", path)
+        if not answer.ok and by_a_policy(answer.message):
+            context.mark("kept-by-a-policy", parameter=name, message=answer.message[:300])
+            del before[name]
     _try_all(context, "closed")
     context.mark("tried")
 
@@ -90,7 +95,7 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
     if not context.reached("the parameters to be back", back, context.promises.drift_s):
         for name, item in before.items():
             if item is not None and name not in live.watches.objects("configmaps", NAMESPACE):
-                live.kube.create(collection_of("v1", "configmaps"), _bare(item))
+                live.kube.request("POST", collection_of("v1", "configmaps"), body=_bare(item))
     context.mark("back")
 
 

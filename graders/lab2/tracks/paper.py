@@ -20,10 +20,12 @@ def paper(recording: Recording, root: Path, renderer: Renderer) -> dict[str, Ren
         if path.is_file() and not name.startswith(".git/"):
             text = path.read_text("utf-8", "replace") if name in _KEPT else _kinds(path)
             recording.writer.add(RepositoryFile(recording.clock.now(), name, text[:_MOST_CHARS]))
-    found = {}
+    found: dict[str, Rendered] = {}
     for what, folder in folders(root).items():
         for nth in (1, 2):
-            out = render(renderer, root, folder)
+            before = found.get(what)
+            # What failed once says so; it may have taken its time.
+            out = before if before is not None and before.error else render(renderer, root, folder)
             error = out.error
             if nth == 1:
                 found[what] = out

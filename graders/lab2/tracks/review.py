@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import yaml
-
+from graders.documents import read_documents
+from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused, Kube
 from graders.lab2.names import INTRUDER, NAMESPACE
 from graders.lab2.records import Asked
@@ -25,12 +25,12 @@ def review(context: FleetContext) -> None:
         for file in sorted((root / folder).glob("*.y*ml"))[:_MOST_TESTS]:
             name = file.relative_to(root).as_posix()
             try:
-                (item,) = [each for each in yaml.safe_load_all(file.read_bytes()) if each]
+                (item,) = [each.data for each in read_documents(file.read_bytes(), shown_as=name)]
                 item = {**item, "metadata": {"namespace": NAMESPACE, **item["metadata"]}}
                 path = kube.path_for(item, collection=True)
                 answer = kube.request("POST", path, query={"dryRun": "All"}, body=item)
                 code, message = answer.code, answer.message if not answer.ok else ""
-            except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, ApiRefused) as error:
+            except (BadSubmission, ValueError, TypeError, KeyError, AttributeError, ApiRefused) as error:
                 item, code, message = None, 0, f"it holds no single object: {error}"
             context.stage.recording.writer.add(
                 Asked(
