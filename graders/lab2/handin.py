@@ -88,12 +88,12 @@ def check_files(root: Path, release: ReleaseFile) -> None:
             f"the submission has {size_bytes} bytes, and {MOST_BYTES} may be in it", file=largest,
             fix="keep what is large out of the repository",
         )  # fmt: skip
-    for path in _WRITTEN:
-        above = next((each for each in (root / path).parents if each.is_file()), None)
-        if above is not None or (root / path).is_dir():
-            in_the_way = (above or root / path).relative_to(root).as_posix()
+    for own in _WRITTEN:
+        above = next((each for each in (root / own).parents if each.is_file()), None)
+        if above is not None or (root / own).is_dir():
+            in_the_way = (above or root / own).relative_to(root).as_posix()
             raise BadSubmission(
-                f"is in the way of {path}, which the grader writes",
+                f"is in the way of {own}, which the grader writes",
                 file=in_the_way,
                 fix="give it another name",
             )
