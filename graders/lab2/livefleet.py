@@ -12,6 +12,7 @@ from graders.lab2 import manifests
 from graders.lab2.engines import EngineSpec, GitOpsEngine
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.latewatches import LateWatches
+from graders.lab2.layout import POLICIES
 from graders.lab2.names import (
     ENVIRONMENTS,
     NAMESPACE,
@@ -22,13 +23,13 @@ from graders.lab2.prepared import PreparedRun
 from graders.lab2.promoter import Promoter, PromotionCommand
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import ReleaseManager
-from graders.lab2.rendering import POLICIES, Rendered, render
 from graders.lab2.schedule import run_schedule
 from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import Stage
 from graders.scenario.calibration import calibrate
 from graders.scenario.fleet import LiveCluster
 from graders.services.unsealer import Unsealer, read_private
+from graders.submissions.rendering import Rendered, render
 
 _KEPT_LOG_BYTES = 4 * 1024 * 1024
 

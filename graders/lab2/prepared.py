@@ -8,12 +8,12 @@ from pathlib import Path
 
 from graders.lab2.engines import EngineSetup
 from graders.lab2.handin import Values
-from graders.lab2.rendering import Renderer
 from graders.lab2.toolroom import ToolRoom
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime
 from graders.scenario.spec import Run
 from graders.services.gitserver import GitServer
+from graders.submissions.rendering import Renderer
 
 
 @dataclass(frozen=True)

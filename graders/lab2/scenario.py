@@ -16,6 +16,7 @@ from graders.lab2.fleet import cluster_specs
 from graders.lab2.handin import Values, check_files, check_program, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
+from graders.lab2.layout import POLICIES, folders
 from graders.lab2.livefleet import run_fleet
 from graders.lab2.names import (
     ENGINE,
@@ -31,7 +32,6 @@ from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.prepared import PreparedRun
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
-from graders.lab2.rendering import POLICIES, Rendered, Renderer, folders
 from graders.lab2.schedule import SCHEDULE
 from graders.lab2.stages import write_stages
 from graders.lab2.toolbelt import tools_named
@@ -44,6 +44,7 @@ from graders.scenario.spec import Acting, Recorded, Run
 from graders.services.gitserver import git_server
 from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import check_registry, registry
+from graders.submissions.rendering import Rendered, Renderer
 from graders.tools import ensure
 
 TRACKS = (PAPER, PREFLIGHT, *(track.name for row in SCHEDULE for track in row))

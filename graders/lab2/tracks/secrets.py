@@ -12,11 +12,11 @@ from pathlib import Path
 from graders.audits.gitleaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
-from graders.lab2.rendering import render
 from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.services.gitcommands import run_git
+from graders.submissions.rendering import render
 
 GITLEAKS_SETTINGS = Path(__file__).parents[1] / "config" / "gitleaks.toml"
 """The lab's own, whatever the repository says of gitleaks."""
