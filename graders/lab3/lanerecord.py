@@ -25,13 +25,13 @@ from graders.lab3.names import (
 )
 from graders.lab3.records import Drill, LedgerKey, LedgerLook, ObjectsLook, ScriptRun
 from graders.recovery.intervals import Interval, largest
+from graders.recovery.outages import Episode, Injection, RunbookAct
 from graders.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec
 from graders.recovery.probes import SERVING as SERVING_PROBE
 from graders.recovery.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
 from graders.recovery.rpo import RestoredPrefix, restored_prefix
 from graders.recovery.rto import RecoveryMeasurement, measure_recovery
 from graders.recovery.seals import run_key
-from graders.recovery.sightings import Episode, Injection, RunbookAct
 from graders.recovery.voids import starved
 
 ACT_GRACE_S = 5.0

@@ -85,7 +85,7 @@ def _why_late(record: LaneRecord, drill: Drill, measured: RecoveryMeasurement) -
 
 def _failed_last(drill: Drill, measured: RecoveryMeasurement) -> str:
     """Which probe was the last to fail, and why."""
-    bad = [(each.last_bad, each.spec.name) for each in measured.sightings if each.last_bad is not None]
+    bad = [(each.last_bad, each.spec.name) for each in measured.outages if each.last_bad is not None]
     if not bad:
         return ""
     sample, name = max(bad, key=lambda each: each[0].t)

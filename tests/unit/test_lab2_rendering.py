@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graders.boundedprograms import write_bounded
-from graders.lab2.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
+from graders.submissions.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
 
 NOTHING = Renderer(Path("/bin/false"), None)
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"

@@ -28,8 +28,8 @@ from graders.lab3.world.setting import LaneSetting
 from graders.lab3.world.workload import digests
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.recovery.intervals import Interval, TargetVerdict, decide
+from graders.recovery.outages import Episode, Injection
 from graders.recovery.rto import measure_recovery
-from graders.recovery.sightings import Episode, Injection
 from graders.recovery.voids import starved
 
 ALERT_AFTER_S = 1.0

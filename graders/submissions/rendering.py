@@ -1,4 +1,4 @@
-"""What Git declares, rendered by the grader with the programs that the engine has, and no network."""
+"""Charts and kustomizations of a learner's, rendered by Helm and kustomize themselves, without network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import yaml
 from graders.boundedprograms import OUT_OF_MEMORY, bounded
 from graders.documents import DocumentLimits, read_documents
 from graders.faults import BadSubmission
-from graders.lab2.names import ENVIRONMENTS
 from graders.process import run_to_end
 
 _TIMEOUT_S = 60.0
@@ -29,7 +28,6 @@ _LIMITS = DocumentLimits(size_bytes=_MOST_BYTES, nodes=400_000)
 _CLOSED = "http://127.0.0.1:1"
 _MISSING = re.compile(r"missing (in charts/|these dependencies)")
 """Is in what Helm says of a chart whose dependencies it has not."""
-POLICIES, MESH = "policies", "mesh"
 
 
 @dataclass(frozen=True)
@@ -50,18 +48,6 @@ class Rendered:
     error: str = ""
     excessive: bool = False
     """Whether it took more memory, time or room than it may: nobody else should render it either."""
-
-
-def folders(root: Path) -> dict[str, str]:
-    """What is rendered of a repository: name and folder. Environments, policies and mesh, and each chart."""
-    found = {name: f"clusters/{name}" for name in ENVIRONMENTS}
-    found |= {name: name for name in (POLICIES, MESH) if (root / name).is_dir()}
-    for chart in sorted(root.rglob("Chart.yaml")):
-        path = chart.parent.relative_to(root).as_posix()
-        within = any((above / "Chart.yaml").is_file() for above in chart.parent.parents if above != root)
-        if path not in found.values() and not within:
-            found[f"chart:{path}"] = path
-    return found
 
 
 def render(renderer: Renderer, root: Path, path: str) -> Rendered:
@@ -104,7 +90,7 @@ def _clean(out: Rendered, root: Path) -> Rendered:
 def _is_library(chart: Path) -> bool:
     try:
         written = yaml.safe_load(chart.read_bytes())
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return False
     return isinstance(written, dict) and written.get("type") == "library"
 
