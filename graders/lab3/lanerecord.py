@@ -97,9 +97,16 @@ class LaneRecord:
         return next((str(mark.data["why"]) for mark in self.marks if mark.name == OVER), "")
 
     def never(self, otherwise: str) -> str:
-        """Why it never came to something: what the runbook left, where the lane was over, or `otherwise`."""
-        over = self.over
-        why = f"nothing more could be done with the cluster: {over}" if over else otherwise
+        """Why it never came to something: what the runbook left, where the lane was over, or `otherwise`.
+
+        Raises:
+            InfraFault: the machine was too busy in the last drill for the runbook to be blamed.
+        """
+        drills = self.all_drills()
+        busy = "; ".join(self.measured(drills[-1]).voids) if drills and not self.over else ""
+        if busy:
+            raise InfraFault(f"it never came to that, for {drills[-1].key} is void: {busy}")
+        why = f"nothing more could be done with the cluster: {self.over}" if self.over else otherwise
         return f"it never came to that: {why}"
 
     def all_drills(self) -> list[Drill]:

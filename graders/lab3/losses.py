@@ -97,7 +97,8 @@ def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
     """All phases of a scenario recovered with no more lost than its target allows, and nothing else amiss.
 
     Raises:
-        Unmet: more was lost, or what came back never was.
+        Unmet: more was lost, or what came back never was. InfraFault: nothing came back, and the machine was
+            too busy.
     """
     record = LaneRecord(bundle, track)
     target_s = record.manifest.target(scenario).rpo_s * record.scale
@@ -107,6 +108,8 @@ def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
             looks = [
                 each for when in ("restored", "settled") for each in record.looks(f"{drill.key}: {when}")
             ]
+            if not looks and (voids := record.measured(drill).voids):
+                raise InfraFault(f"{drill.key}: {'; '.join(voids)}")
             if not looks:
                 found.miss(f"{_IN_WORDS[phase]}: restore did not end with 0, so nothing is known to be back")
             elif looks[-1].when != f"{drill.key}: settled":

@@ -308,3 +308,30 @@ def test_what_accounts_of_a_runbook_do_it_does(user: str, counts: bool, tmp_path
     record = LaneRecord(recording.held(tmp_path / "bundle"), NS)
     (drill,) = (each for each in record.drills("namespace-deleted") if each.phase == "late")
     assert ("patch configmaps theirs" in [act.what for act in record.acts_of(drill)]) is counts
+
+
+def starves(recording: Recording) -> None:
+    """The processor's control is late in all of its slots."""
+    for each in recording.parts["starvation"]:
+        each["t_end"] += 1.0
+
+
+@pytest.mark.parametrize("check", ["namespace-rpo", "backup-causality", "resumable", "namespace-neighbours"])
+def test_a_machine_that_is_too_busy_costs_nothing_that_it_kept_from_coming(
+    check: str, tmp_path: Path
+) -> None:
+    recording = reference()
+    drills = recording.parts["drills"]
+    for each in [d for d in drills if d["cluster"] == NS and d["phase"] != "random-phase"]:
+        drills.remove(each)
+    gives_up(NS, "random-phase")(recording)
+    nobody_looked(NS, "random-phase: restored", "random-phase: settled")(recording)
+    marks = recording.parts["marks"]
+    for each in [mark for mark in marks if mark["track"] == NS and mark["name"] in ("given", "resumed")]:
+        marks.remove(each)
+    assert judged(check, recording, tmp_path / "well").status is Status.FAILED
+    starves(recording)
+    outcome = judged(check, recording, tmp_path / "busy")
+    assert outcome.status is Status.ERROR
+    assert outcome.fault is not None
+    assert "the processor was starved" in outcome.detail
