@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 # The record of a run is very many small objects: to look for cycles in it takes longer than to read it.
 gc.set_threshold(200_000, 20, 20)
 
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no search for cycles has to go through it again."""
+    gc.freeze()
+
+
 # How long an example of a property takes says nothing of it, on a machine that has other things to do.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

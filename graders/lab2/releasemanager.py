@@ -77,9 +77,10 @@ class ReleaseManager:
         except InfraFault as error:
             if _FULL in str(error):
                 raise
+            said = " ".join(str(error).partition(" failed: ")[2].split())
             named = next((path for path in whole if f"'{path}'" in str(error)), MANIFEST)
             raise BadSubmission(
-                f"git takes the submission into no repository: {' '.join(str(error).split())}", file=named,
+                f"git takes the submission into no repository: {said}", file=named,
                 fix="rename or remove what it names",
             ) from error  # fmt: skip
         self._push()

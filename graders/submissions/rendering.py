@@ -90,7 +90,7 @@ def _clean(out: Rendered, root: Path) -> Rendered:
 def _is_library(chart: Path) -> bool:
     try:
         written = yaml.safe_load(chart.read_bytes())
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return False
     return isinstance(written, dict) and written.get("type") == "library"
 

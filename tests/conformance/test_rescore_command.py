@@ -179,6 +179,20 @@ def test_second_thoughts_from_first_to_last(essays: Class) -> None:
     )
 
 
+def test_a_roster_with_a_mistake_is_taken_in_by_nobody(essays: Class, tmp_path: Path) -> None:
+    """It names file, line and fix, and the class stays as it was."""
+    roster = tmp_path / "roster.csv"
+    roster.write_text("learner_id,extension:essay\nzoe,\nada,2026-02-30\n")
+    with open_store(essays.store, create=False) as store:
+        before = store.roster(everybody=True)
+    ran = essays.here("enrol", essays.store, "--roster", roster)
+    assert isinstance(ran.exception, UsageError)
+    assert str(ran.exception).startswith(f'{roster}:3: extension:essay: "2026-02-30" is no date')
+    assert "fix: write a date" in str(ran.exception)
+    with open_store(essays.store, create=False) as store:
+        assert store.roster(everybody=True) == before
+
+
 BY = ("--author", "a", "--reason", "b")
 OVERRIDE = ("override", "STORE", "ada", "essay")
 

@@ -1,36 +1,19 @@
-"""What a flaw in the record must cost: exactly its check, in words a learner can use."""
+"""What a flaw in the record of lab 1 must cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from graders.evidence.bundle import Bundle
-from graders.judging import collect_checks
-from graders.judging.ends import before_running
-from graders.judging.run import outcome_of
-from graders.model import Fault, Outcome, Status
-from tests.unit.lab1_recording import Mutation, reference
+from graders.model import Outcome
+from tests.unit import flaws
+from tests.unit.flaws import assert_costs_exactly, checks_of, every, judged_alone
+from tests.unit.lab1_recording import Mutation, Recording, reference
+
+__all__ = ["LAB", "Flaw", "assert_costs", "every", "judged", "outcomes_of"]
 
 LAB = "lab1"
-
-
-@dataclass(frozen=True)
-class Flaw:
-    """One change of the reference's record: `says` is in what the learner reads, `also` is lost, too."""
-
-    check: str
-    name: str
-    mutate: Mutation
-    says: str
-    also: tuple[str, ...] = ()
-
-
-def every(flaws: tuple[Flaw, ...]) -> pytest.MarkDecorator:
-    """Parametrise a test by flaws."""
-    return pytest.mark.parametrize("flaw", flaws, ids=[f"{flaw.check}: {flaw.name}" for flaw in flaws])
+Flaw = flaws.Flaw[Recording]
 
 
 def outcomes_of(mutate: Mutation, folder: Path) -> dict[str, Outcome]:
@@ -42,20 +25,9 @@ def outcomes_of(mutate: Mutation, folder: Path) -> dict[str, Outcome]:
 
 def judged(bundle: Bundle) -> dict[str, Outcome]:
     """What each check says of a bundle by itself, whatever became of those that it requires."""
-    return {info.id: before_running(info, bundle) or outcome_of(info, bundle) for info in collect_checks(LAB)}
+    return judged_alone(bundle, checks_of(LAB))
 
 
 def assert_costs(flaw: Flaw, folder: Path) -> None:
     """The flaw loses its check, those in `also`, and no other; the words name it."""
-    outcomes = outcomes_of(flaw.mutate, folder)
-    kept = (Status.PASSED, Status.UNSUPPORTED)
-    lost = {name for name, outcome in outcomes.items() if outcome.status not in kept}
-    assert lost == {flaw.check, *flaw.also}, f"lost {', '.join(sorted(lost)) or 'nothing'}"
-    outcome = outcomes[flaw.check]
-    assert outcome.status is Status.FAILED, outcome.detail
-    assert outcome.fault is Fault.LEARNER
-    said = f"expected {outcome.expected}\nobserved {outcome.observed}"
-    assert flaw.says in said, said
-    assert outcome.expected, said
-    assert outcome.observed, said
-    assert outcome.hint, said
+    assert_costs_exactly(flaw, outcomes_of(flaw.mutate, folder))

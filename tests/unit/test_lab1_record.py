@@ -321,13 +321,13 @@ def _job_parts() -> list[tuple[Any, ...]]:
     return list(found)
 
 
-JOB_PARTS = _job_parts()
+JOB_PARTS = st.deferred(lambda: st.sampled_from(_job_parts()))
 
 
 @SLOW
 @given(data=st.data())
 def test_whatever_stands_in_a_job_is_never_a_bug_of_ours(data: st.DataObject, whole: Bundle) -> None:
-    path = data.draw(st.sampled_from(JOB_PARTS))
+    path = data.draw(JOB_PARTS)
     junk, drop = data.draw(JUNK), data.draw(st.booleans())
     only = data.draw(st.integers(1, 4))
     sightings = []
@@ -433,7 +433,7 @@ def _crd_paths() -> list[tuple[Any, ...]]:
 
 
 @SLOW
-@given(place=st.sampled_from(_crd_paths()), junk=JUNK, drop=st.booleans())
+@given(place=st.deferred(lambda: st.sampled_from(_crd_paths())), junk=JUNK, drop=st.booleans())
 def test_whatever_the_learners_crd_lets_through_is_never_a_bug_of_ours(
     place: tuple[Any, ...], junk: Any, drop: bool, whole: Bundle
 ) -> None:

@@ -5,32 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from graders.evidence.bundle import Bundle
-from graders.judging import collect_checks
-from graders.judging.ends import before_running
-from graders.judging.run import outcome_of
 from graders.lab3.names import DR_USER
 from graders.model import Outcome, Status
+from tests.unit import flaws
+from tests.unit.flaws import assert_costs_exactly, checks_of, every, judged_alone
 from tests.unit.lab3_recording import ARCHIVE, Record, Recording, reference
 
 LAB = "lab3"
 CHAOS = "system:serviceaccount:chaos:chaos-runner"
 
 
-@dataclass(frozen=True)
-class Flaw:
-    """One change of the reference's record: `says` is what the learner reads, `also` what else it costs."""
-
-    check: str
-    name: str
-    mutate: Callable[[Recording], None]
-    says: str
-    also: frozenset[str] = frozenset()
+Flaw = flaws.Flaw[Recording]
 
 
 def run_of(recording: Recording, cluster: str, script: str, purpose: str) -> Record:
@@ -267,7 +257,7 @@ FLAWS = (
 
 def outcomes_of(bundle: Bundle) -> dict[str, Outcome]:
     """What each check says by itself."""
-    return {info.id: before_running(info, bundle) or outcome_of(info, bundle) for info in collect_checks(LAB)}
+    return judged_alone(bundle, checks_of(LAB))
 
 
 @pytest.fixture(autouse=True)
@@ -285,18 +275,13 @@ def test_the_reference_loses_nothing(tmp_path: Path) -> None:
     assert lost == {}
 
 
-@pytest.mark.parametrize("flaw", FLAWS, ids=[f"{flaw.check}: {flaw.name}" for flaw in FLAWS])
+@every(FLAWS)
 def test_a_flaw_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
     recording = reference()
     flaw.mutate(recording)
     outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
-    kept = (Status.PASSED, Status.UNSUPPORTED)
-    lost = {name for name, outcome in outcomes.items() if outcome.status not in kept}
-    assert lost == {flaw.check, *flaw.also}, outcomes[flaw.check]
-    outcome = outcomes[flaw.check]
-    assert outcome.status is Status.FAILED, outcome.detail
-    assert flaw.says in outcome.observed
-    assert outcome.hint
+    assert_costs_exactly(flaw, outcomes)
+    assert outcomes[flaw.check].hint
 
 
 def test_a_lane_that_the_runbook_ended_costs_what_never_came(tmp_path: Path) -> None:

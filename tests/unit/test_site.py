@@ -6,13 +6,14 @@ import base64
 import dataclasses
 import hashlib
 import re
+import resource
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from graders.faults import UsageError
+from graders.faults import InfraFault, UsageError
 from graders.gradebook import GradebookModel, GradeState
 from graders.model import Fault, Status
 from graders.site import ClassModel, LabSources, SlowWait, build_site
@@ -261,6 +262,22 @@ def test_a_store_that_fails_in_the_middle_leaves_the_earlier_site(tmp_path: Path
 
     assert (tmp_path / "site" / "index.html").stat().st_mtime_ns == before
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_disk_that_fills_leaves_the_earlier_site(tmp_path: Path) -> None:
+    plain = dataclasses.replace(small(), sources={})
+    build_site(plain, tmp_path / "site")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    large = dataclasses.replace(plain, report=lambda lab, who: "x" * 2**21)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    try:
+        with pytest.raises(InfraFault, match="this machine failed"):
+            build_site(large, tmp_path / "site")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "A", "a.b", "", "é", "a" * 300, "con\0", "\ud800"])

@@ -28,7 +28,7 @@ from graders.lab3.tracks.phases import (
     first_backups,
     more_backups,
 )
-from graders.lab3.tracks.supplied import after, supplied
+from graders.lab3.tracks.supplied import after, change_live, supplied
 from graders.lab3.world.lane import DrillPlan, Lane
 from graders.lab3.world.prober import canary
 from graders.polling import NotYet, TimedOut, wait_for
@@ -70,7 +70,7 @@ def control_plane(lane: Lane) -> None:
         recovered=lambda: _look_as_a_client(lane, str(seen["listed"])),
         again=lambda: anew(lane, _far_and_late),
     )
-    if lane.drill(late) and anew(lane, await_random_phase):
+    if lane.drill(late) and anew(lane, await_random_phase, change_live):
         replaced = after(lane.scripts.has_replaced_data())
         supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), replaced, bad=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from graders.kube.paths import resource_path
 from graders.lab3.names import DR_USER, LATE, MODELS_CRD, NAMESPACE_DELETED, RANDOM_PHASE, SERVING
 from graders.lab3.tracks.phases import anew, await_late, await_random_phase, first_backups
-from graders.lab3.tracks.supplied import after, supplied, written_in_namespace
+from graders.lab3.tracks.supplied import after, change_live, supplied, written_in_namespace
 from graders.lab3.world.lane import DrillPlan, Lane
 
 _NAMESPACE = resource_path("v1", "namespaces", name=SERVING)
@@ -21,7 +21,7 @@ def namespace(lane: Lane) -> None:
     await_random_phase(lane)
     if not _drill(lane, RANDOM_PHASE, await_random_phase) or not anew(lane, await_late):
         return
-    if _drill(lane, LATE, await_late) and anew(lane, await_random_phase):
+    if _drill(lane, LATE, await_late) and anew(lane, await_random_phase, change_live):
         begun = after(written_in_namespace(lane, DR_USER))
         supplied(lane, NAMESPACE_DELETED, lambda: _delete(lane), begun, bad=False)
 
