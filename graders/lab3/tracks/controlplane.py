@@ -29,7 +29,8 @@ from graders.lab3.tracks.phases import (
     more_backups,
 )
 from graders.lab3.tracks.supplied import after, change_live, supplied
-from graders.lab3.world.lane import DrillPlan, Lane
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
 from graders.lab3.world.prober import canary
 from graders.polling import NotYet, TimedOut, wait_for
 
@@ -49,7 +50,7 @@ def control_plane(lane: Lane) -> None:
     plan = DrillPlan(
         CONTROL_PLANE_LOSS, RANDOM_PHASE, lambda: _lose(lane), again=lambda: anew(lane, await_random_phase)
     )
-    if not lane.drill(plan):
+    if not drill(lane, plan):
         return
     _restore_again(lane)
     _try_verify(lane)
@@ -70,7 +71,7 @@ def control_plane(lane: Lane) -> None:
         recovered=lambda: _look_as_a_client(lane, str(seen["listed"])),
         again=lambda: anew(lane, _far_and_late),
     )
-    if lane.drill(late) and anew(lane, await_random_phase, change_live):
+    if drill(lane, late) and anew(lane, await_random_phase, change_live):
         replaced = after(lane.scripts.has_replaced_data())
         supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), replaced, bad=True)
 
