@@ -17,11 +17,14 @@ import pytest
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.lab3.names import CONTROLLER_LOSS, POD_KILL
+from graders.lab3.world import drilling
 from graders.lab3.world import lane as lanes
 from graders.lab3.world import prober as probers
-from graders.lab3.world.lane import DrillPlan, Lane, LaneSetting
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
 from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Ended
+from graders.lab3.world.setting import LaneSetting
 from graders.recovery.probes import ProbeSpec
 from graders.scenario.starvation import StarvationControl
 from graders.scenario.turns import Turn
@@ -60,7 +63,8 @@ def at_rest() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "STABLE_S", STABLE_S)
-    monkeypatch.setattr(lanes, "ALERT_AFTER_S", 0.05)
+    monkeypatch.setattr(drilling, "STABLE_S", STABLE_S)
+    monkeypatch.setattr(drilling, "ALERT_AFTER_S", 0.05)
     monkeypatch.setattr(probers, "CANARY", ProbeSpec("canary", 0.1, LIMIT_S))
 
 
@@ -68,9 +72,9 @@ def drilled(scenario: str, folder: Path) -> tuple[float, Record]:
     """When the restore had ended, and what is on record of the drill."""
     with BundleWriter(folder / "bundle") as writer:
         lane = unprobed(Recording(writer), folder)
-        assert lane.drill(DrillPlan(scenario, scenario, lambda: None))
-    (drill,) = map(json.loads, (folder / "bundle" / "drills.jsonl").read_text().splitlines())
-    return lane.restored, drill
+        assert drill(lane, DrillPlan(scenario, scenario, lambda: None))
+    (written,) = map(json.loads, (folder / "bundle" / "drills.jsonl").read_text().splitlines())
+    return lane.restored, written
 
 
 def unprobed(recording: Recording, folder: Path) -> Unprobed:

@@ -28,7 +28,7 @@ from graders.lab2.names import (
     WEB,
 )
 from graders.lab2.reading import FleetRecord, policy_kinds
-from graders.lab2.records import Asked
+from graders.lab2.records import AttemptAnswer
 from graders.lab2.rulebook import RULES, broken
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
@@ -248,7 +248,7 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
                 found.expect(run.code not in (0, None), f"the preflight refuses {name}", seen)
 
 
-def _denied(each: Asked) -> bool:
+def _denied(each: AttemptAnswer) -> bool:
     """Whether an attempt was refused, or could not be judged and was refused for that."""
     return each.code in _REFUSED or (each.code == _UNJUDGED and "failed calling webhook" in each.message)
 
@@ -258,15 +258,15 @@ def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:
     return [each for each in bundle.tools if each.tool.startswith(wanted)]
 
 
-def _tried(bundle: Bundle, group: str) -> list[Asked]:
-    found = [each for each in bundle.records(Asked) if each.case.startswith(f"{group}/")]
+def _tried(bundle: Bundle, group: str) -> list[AttemptAnswer]:
+    found = [each for each in bundle.records(AttemptAnswer) if each.case.startswith(f"{group}/")]
     if not found and group != "review":
         # Nothing that was tried proves nothing; only tests of their own may learners have none.
         raise InfraFault(f"the record has no attempts {group!r}")
     return found
 
 
-def _pods(story: FleetRecord, asked: Asked, until: float) -> bool:
+def _pods(story: FleetRecord, asked: AttemptAnswer, until: float) -> bool:
     """Whether a pod of a workload was ever stored: its pods are labelled with its name."""
     return any(
         event.t <= until and _label(event.object) == asked.name

@@ -25,7 +25,7 @@ from graders.lab2.names import (
 )
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
-from graders.lab2.records import Asked, Exposure, Rendering, RepositoryFile, SecretSeen
+from graders.lab2.records import AttemptAnswer, Exposure, Rendering, RepositoryFile, SecretSeen
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
@@ -109,7 +109,7 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
     """Each environment enforces *restricted* in web: what breaks one control is denied, the rest admitted."""
     story = FleetRecord(bundle, ADMISSION)
     looked = story.need("looked").t
-    tried = [each for each in bundle.records(Asked) if each.case.startswith("restricted/")]
+    tried = [each for each in bundle.records(AttemptAnswer) if each.case.startswith("restricted/")]
     if not tried:
         raise InfraFault("the record has no attempts 'restricted'")
     facts["pods_tried"] = len(tried)

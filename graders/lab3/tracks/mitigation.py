@@ -9,7 +9,8 @@ from graders.documents import load_document, parse
 from graders.faults import BadSubmission, InfraFault
 from graders.lab3.names import BACKLOG, MITIGABLE, MITIGATED
 from graders.lab3.papers.backlog import BacklogItem, MitigationBacklog
-from graders.lab3.world.lane import DrillPlan, Lane
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
 from graders.lab3.world.workload import DEPLOYMENT
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.submissions.manifests import Manifest, load_manifests
@@ -47,8 +48,9 @@ def mitigation(lane: Lane, faults: dict[str, tuple[Callable[[], None], Callable[
             return
         there = [each.data for each in lane.setting.manifests]
         others = [f"{each.file}:{each.line}" for each in manifests if each.data not in there]
-        lane.drill(
-            DrillPlan(scenario, f"mitigation-{part}", fault, again=lambda: _over(lane, over), cut_s=CUT_S)
+        drill(
+            lane,
+            DrillPlan(scenario, f"mitigation-{part}", fault, again=lambda: _over(lane, over), cut_s=CUT_S),
         )
         over()
         _rolled_out(lane)
