@@ -157,6 +157,9 @@ def _read(printed: bytes) -> Rendered:
             return Rendered(error=f"what comes out is no object: {str(each)[:200]}")
         if not each["metadata"].get("name"):
             return Rendered(error=f"a {str(each['kind'])[:100]} without a name comes out")
+        if not isinstance(each["metadata"]["name"], str):
+            name = str(each["metadata"]["name"])[:100]
+            return Rendered(error=f"a {str(each['kind'])[:100]} comes out whose name {name} is no text")
         if not isinstance(each.get("spec") or {}, dict):
             named = f"{str(each['kind'])[:100]} {str(each['metadata']['name'])[:100]}"
             return Rendered(error=f"the spec of {named} is no mapping")
