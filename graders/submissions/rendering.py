@@ -138,12 +138,20 @@ def _read(printed: bytes) -> Rendered:
     except BadSubmission as error:
         return Rendered(error=f"what comes out, in line {error.line}, {error.problem}"[:400])
     read = [each.data for each in documents if each.data is not None]
-    for each in read:
-        if not isinstance(each, dict) or not isinstance(each.get("metadata"), dict) or "kind" not in each:
-            return Rendered(error=f"what comes out is no object: {str(each)[:200]}")
-        if not each["metadata"].get("name"):
-            return Rendered(error=f"a {str(each['kind'])[:100]} without a name comes out")
-        if not isinstance(each.get("spec") or {}, dict):
-            named = f"{str(each['kind'])[:100]} {str(each['metadata']['name'])[:100]}"
-            return Rendered(error=f"the spec of {named} is no mapping")
+    if problem := next(filter(None, map(_no_object, read)), ""):
+        return Rendered(error=problem)
     return Rendered(hashlib.sha256(printed).hexdigest(), tuple(read))
+
+
+def _no_object(item: Any) -> str:
+    """Why what came out cannot be an object; empty where it can."""
+    if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict) or "kind" not in item:
+        return f"what comes out is no object: {str(item)[:200]}"
+    kind, name = str(item["kind"])[:100], item["metadata"].get("name")
+    if not name:
+        return f"a {kind} without a name comes out"
+    if not isinstance(name, str):
+        return f"a {kind} comes out whose name {str(name)[:100]} is no text"
+    return (
+        "" if isinstance(item.get("spec") or {}, dict) else f"the spec of {kind} {name[:100]} is no mapping"
+    )

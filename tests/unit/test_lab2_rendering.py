@@ -49,8 +49,9 @@ def test_a_date_is_text_as_for_an_api_server(tmp_path: Path) -> None:
         ("a: [b\n", "is not valid YAML"),
         ("- a\n", "is no object"),
         ("kind: X\nmetadata: {}\n", "without a name"),
+        ("kind: X\nmetadata: {name: [x]}\n", "whose name ['x'] is no text"),
     ],
-    ids=["bomb", "cycle", "set", "spec", "yaml", "list", "nameless"],
+    ids=["bomb", "cycle", "set", "spec", "yaml", "list", "nameless", "names"],
 )
 def test_what_is_no_plain_object_is_said(text: str, says: str, tmp_path: Path) -> None:
     out = plain(tmp_path, text)
