@@ -226,6 +226,11 @@ def mesh_misshapen(run: Recording) -> None:
     found["objects"][0]["spec"]["mtls"] = "STRICT"
 
 
+def undone(run: Recording) -> None:
+    (made,) = (each for each in run["commits"] if each["release"] == "v6")
+    run["commits"].append({**made, "t": made["t"] + 200, "sha": "another"})
+
+
 def drift_refused(run: Recording) -> None:
     run.mark("drift", "drifted")["data"] |= {"code": 403, "message": "denied by a policy of the fleet"}
 
@@ -257,6 +262,7 @@ FLAWS = (
     Flaw("ordered", "two ReplicaSets", two_replica_sets, "there are 2"),
     Flaw("health-gate", "v3 goes on", broken_in_staging, "no v3 in staging"),
     Flaw("unblock", "never", never_unblocked, "prod-ready within 9.0 s"),
+    Flaw("race", "a release is undone", undone, "a push undid it"),
     Flaw("race", "v6 overtakes", overtakes, "once it is ready in staging"),
     Flaw("steady", "a write in the window", writes_in_quiet, "patch deployments web/web by gitops on prod"),
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 from graders.evidence.bundle import Bundle
@@ -240,6 +241,14 @@ def _nothing_thrown_away(bundle: Bundle, found: Findings) -> None:
             "every commit of the release manager stays on main",
             f"a forced push at {push.t:.1f} s threw away {lost}",
             hint="Push without force; fetch and build on what is there when the push is refused.",
+        )
+    released = Counter(commit.subject for commit in bundle.records(Commit) if commit.release)
+    for subject, times in released.items():
+        found.expect(
+            times == 1,
+            f"what {subject!r} was about stays on main",
+            "a push undid it, and the release manager committed it again",
+            hint="A merge that keeps one's own files loses what came in meanwhile: begin anew from there.",
         )
 
 
