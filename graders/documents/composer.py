@@ -140,6 +140,8 @@ class Composer:
             self.lines[(*frame.location, "<<")] = line
             return _MERGE
         key = self._scalar(event)
+        if self.limits.plain_keys and isinstance(key, int | float):
+            key = str(key).lower() if isinstance(key, bool) else str(key)
         if not isinstance(key, str):
             fix = f'write it in quotes: "{printable(event.value)}"'
             raise self._refuse(

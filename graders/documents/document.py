@@ -14,13 +14,17 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class DocumentLimits:
-    """What a file may cost; `nodes` counts what aliases stand for as well."""
+    """What a file may cost; `nodes` counts what aliases stand for as well.
+
+    With `plain_keys` a key that is a number or a truth becomes text, as it does on the way to an API server.
+    """
 
     size_bytes: int = 1024 * 1024
     depth: int = 64
     nodes: int = 100_000
     aliases: int = 100
     documents: int = 1000
+    plain_keys: bool = False
 
 
 @dataclass(frozen=True)

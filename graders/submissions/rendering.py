@@ -24,7 +24,7 @@ _TIMEOUT_S = 60.0
 _MOST_BYTES = 8 * 1024 * 1024
 MOST_MEMORY_MIB = 1024
 """A few lines of YAML can ask for all that a machine has."""
-_LIMITS = DocumentLimits(size_bytes=_MOST_BYTES, nodes=400_000)
+_LIMITS = DocumentLimits(size_bytes=_MOST_BYTES, nodes=400_000, plain_keys=True)
 _CLOSED = "http://127.0.0.1:1"
 _MISSING = re.compile(r"missing (in charts/|these dependencies)")
 """Is in what Helm says of a chart whose dependencies it has not."""

@@ -39,6 +39,13 @@ def test_a_date_is_text_as_for_an_api_server(tmp_path: Path) -> None:
     assert json.loads(json.dumps(out.objects))[0]["metadata"]["annotations"] == {"since": "2024-05-01"}
 
 
+def test_a_key_that_is_a_number_is_text_as_for_an_api_server(tmp_path: Path) -> None:
+    """So Istio's reference writes the ports of portLevelMtls."""
+    out = plain(tmp_path, "kind: X\nmetadata: {name: x}\nspec: {8080: {mode: STRICT}, true: 1}\n")
+    assert out.error == ""
+    assert out.objects[0]["spec"] == {"8080": {"mode": "STRICT"}, "true": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
