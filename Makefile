@@ -22,7 +22,7 @@ LINTED := graders tests scripts
 SPREAD := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-scale image test-interop selftest bench lint lint-workflows dist docs-site lock clean
+.PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-action test-scale image test-interop selftest bench lint lint-workflows dist docs-site lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ test-kind: $(READY) ## Real nodes and pods: the kind provider, in-cluster runs (
 
 test-class: $(READY) ## A class of forty, killed ten times on the way, on SQLite and on PostgreSQL
 	$(PYTEST) tests/e2e/test_whole_class.py -m whole_class
+
+test-action: $(READY) ## The action's steps as written, on a fresh clone, with what passes and what does not of each lab
+	$(PYTEST) tests/e2e/test_action_on_a_clone.py -m action
 
 test-scale: $(READY) ## A class graded elsewhere, by workers and in pods: one killed, a node stopped, the place gone
 	@sh scripts/kind-needs.sh scale

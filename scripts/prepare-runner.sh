@@ -1,5 +1,10 @@
 #!/bin/sh
-# Makes a CI runner ready for the sandbox: bubblewrap, and user namespaces for it. Changes nothing that is there.
+# Makes a CI runner ready: bubblewrap, user namespaces for it, and what a lab needs of the system. Changes nothing
+# that is there.
+#
+#     sh scripts/prepare-runner.sh [LAB [COURSE]]
+#
+# graders/LAB/system-packages.txt, here or in another course's folder, has a line PROGRAM:PACKAGE for each need.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -10,8 +15,17 @@ root() {
 }
 
 packages=
-command -v bwrap >/dev/null 2>&1 || packages="$packages bubblewrap"
-command -v setpriv >/dev/null 2>&1 || packages="$packages util-linux"
+need() {
+    command -v "$1" >/dev/null 2>&1 || packages="$packages $2"
+}
+need bwrap bubblewrap
+need setpriv util-linux
+for lab in ${1:+"$1" "lab$1"}; do
+    for root in "${0%/*}/.." ${2:+"$2"}; do
+        list=$root/graders/$lab/system-packages.txt
+        [ ! -f "$list" ] || while IFS=: read -r program package; do need "$program" "$package"; done <"$list"
+    done
+done
 if [ -n "$packages" ]; then
     say "installing$packages"
     # shellcheck disable=SC2086

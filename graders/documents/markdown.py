@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-_STEPS = frozenset({"list_item_open", "fence", "code_block"})
+_CODE = frozenset({"fence", "code_block"})
+_COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Section:
     """A heading and what stands below it, up to the next heading of its rank or a higher one.
 
-    `line` counts from 1. `has_steps` says whether a list or code stands there.
+    `line` counts from 1. `has_steps` says whether a list or code stands there, and says anything.
     """
 
     title: str
@@ -27,8 +28,8 @@ class Section:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing stands there but headings."""
-        lines = (line.strip() for line in self.body.splitlines())
+        """Whether nothing stands there but headings, and comments that nobody sees."""
+        lines = (line.strip() for line in _COMMENT.sub("", self.body).splitlines())
         return not any(line and not line.startswith("#") for line in lines)
 
     def names(self, words: str) -> bool:
@@ -57,14 +58,24 @@ def _section(tokens: Sequence[Token], heads: Sequence[int], number: int, lines: 
     begin_line, body_line = tokens[at].map or [0, 1]
     end_line = (tokens[end].map or [len(lines)])[0] if end < len(tokens) else len(lines)
     within = tokens[at + 3 : end]
-    inline = any(child.type == "code_inline" for token in within for child in token.children or ())
     return Section(
         title=tokens[at + 1].content.strip(),
         level=level,
         line=begin_line + 1,
         body="\n".join(lines[body_line:end_line]),
-        has_steps=inline or any(token.type in _STEPS for token in within),
+        has_steps=_has_steps(within),
     )
+
+
+def _has_steps(within: Sequence[Token]) -> bool:
+    """Whether there is code, or an item of a list, with something in it."""
+    depth = 0
+    for token in within:
+        depth += (token.type == "list_item_open") - (token.type == "list_item_close")
+        command = token.type in _CODE or any(child.type == "code_inline" for child in token.children or ())
+        if token.content.strip() and (command or (depth and token.type == "inline")):
+            return True
+    return False
 
 
 def _plain(text: str) -> str:

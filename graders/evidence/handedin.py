@@ -74,7 +74,11 @@ class HandedInFiles:
         if file is None:
             raise Unmet(f"a file {path}", "there is none", hint=f"Add {path} to the submission.")
         if file.text is None:
-            raise Unmet(f"text in {path}", "it is not UTF-8 text", hint="Save it as UTF-8 text.")
+            raise Unmet(
+                f"text in {path}",
+                f"{path} is not UTF-8 text, or is not where such files belong",
+                hint="Save it as UTF-8 text, in the folder that the lab text names.",
+            )
         return file.text
 
     def sha256(self, path: str) -> str:

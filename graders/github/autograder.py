@@ -35,11 +35,11 @@ def main() -> int:
     place = Path(tempfile.mkdtemp(prefix="kubeproof-", dir=os.environ.get("RUNNER_TEMP") or None))
     source = _unpacked(HERE / SOURCE, str(settings["sha256"]), place / "source")
     install: tuple[list[str | Path], ...] = (
-        ["sh", source / "scripts" / "prepare-runner.sh"],
-        ["make", f"--directory={source}", "--no-print-directory", "setup"],
+        ["sh", source / "scripts" / "prepare-runner.sh", settings["lab"], source / settings["course"]],
+        ["make", f"--directory={source}", "--no-print-directory", "setup", f"args={settings['lab']}"],
     )
     for command in install:
-        if subprocess.run(command, check=False).returncode:
+        if subprocess.run(command, check=False, env={**os.environ, **_course(settings, source)}).returncode:
             print("::error title=kubeproof::it could not be installed; this is no zero", flush=True)
             return 3
     out = place / "out"

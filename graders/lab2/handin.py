@@ -103,9 +103,14 @@ def check_files(root: Path, release: ReleaseFile) -> None:
                 "there is no such folder", file=f"clusters/{environment}",
                 fix="put the kustomization or the chart of that environment there",
             )  # fmt: skip
-    for path in files:
-        if path.name in _KUSTOMIZATIONS:
-            _check_kustomization(path, path.relative_to(root).as_posix())
+    for file in files:
+        if file.name in _KUSTOMIZATIONS:
+            _check_kustomization(file, file.relative_to(root).as_posix())
+    if not (root / release.file).is_file():
+        raise BadSubmission(
+            f"release.file leads to {release.file}, which is no file", file=MANIFEST,
+            fix="name the file in which the digest of the release stands",
+        )  # fmt: skip
     placed(release, (root / release.file).read_bytes(), "sha256:0")
 
 

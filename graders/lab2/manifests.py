@@ -135,7 +135,10 @@ def engine_settings(root: Path) -> dict[str, str]:
     file = root / HUB_FOLDER / SETTINGS
     if not file.is_file():
         return {}
-    (document, *_) = load_documents(file, shown_as=f"{HUB_FOLDER}/{SETTINGS}")
+    documents = load_documents(file, shown_as=SETTINGS_FILE)
+    if not documents:
+        raise BadSubmission("is empty", file=SETTINGS_FILE, fix="write a ConfigMap with data, or remove it")
+    document = documents[0]
     data = document.data.get("data") if isinstance(document.data, dict) else None
     if not isinstance(data, dict) or document.data.get("kind") != "ConfigMap":
         raise document.refusal("is no ConfigMap with data", fix="write kind: ConfigMap and data:")

@@ -39,6 +39,27 @@ def mesh_problems(mesh: str, objects: Objects) -> Iterator[tuple[str, str]]:
     yield from (_istio(objects) if mesh == "istio" else _linkerd(objects))
 
 
+def misshapen(mesh: str, objects: Objects) -> str:
+    """Which manifest has a field that is of another type than any reader of it expects; empty where none has.
+
+    A dash or a key too few makes one, and nobody has asked an API server what it says of these manifests.
+    """
+    if not (problem := _unreadable(mesh, objects)):
+        return ""
+    for each in objects:
+        if own := _unreadable(mesh, [each]):
+            return f"{each['kind']} {each['metadata']['name']}: {own}"
+    return problem
+
+
+def _unreadable(mesh: str, objects: Objects) -> str:
+    try:
+        list(mesh_problems(mesh, objects))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return f"a field is of another type: {str(error)[:200]}"
+    return ""
+
+
 def _workload(name: str, port: int | None = None) -> MeshWorkload:
     labels = {"app.kubernetes.io/name": name}
     return MeshWorkload(NAMESPACE, labels, _PORTS[name] if port is None else port, _NAMES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
-from graders.faults import InfraFault
 from graders.lab2.attempts import Change
 from graders.lab2.block import ReleaseFile
 from graders.lab2.extras import Manifest, config_map, container, extra_files, pod, service, workload_of
@@ -21,6 +19,7 @@ from graders.lab2.images import NOT_OURS, WEB, digest_of
 from graders.lab2.toolroom import ToolRoom
 from graders.sandbox.protocol import Limits
 from graders.sandbox.relay import relayed
+from graders.services.gitcommands import git_identity, run_git
 
 GOOD, BAD = "good", "bad"
 SIGNED, NOT_SIGNED = "signed", "not-signed"
@@ -37,6 +36,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 """The registry is reached at its own address, which is led through once the sandbox is there."""
 _MOST_OUTPUT = 4000
+_DEVELOPER = git_identity("Developer", "developer@lab.example")
 
 
 @dataclass(frozen=True)
@@ -165,15 +165,4 @@ class Preflight:
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    identity = {"GIT_AUTHOR_NAME": "Developer", "GIT_AUTHOR_EMAIL": "developer@lab.example"}
-    identity |= {"GIT_COMMITTER_NAME": "Developer", "GIT_COMMITTER_EMAIL": "developer@lab.example"}
-    done = subprocess.run(
-        ["git", "-c", "core.hooksPath=/dev/null", "-C", folder, *arguments],
-        capture_output=True, check=False,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1",
-             "GIT_CONFIG_GLOBAL": "/dev/null", **identity},
-    )  # fmt: skip
-    if done.returncode:
-        raise InfraFault(
-            f"git {arguments[0]} failed: {done.stderr.decode('utf-8', 'replace').strip()[-300:]}"
-        )
+    run_git(folder, *arguments, identity=_DEVELOPER)

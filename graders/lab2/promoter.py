@@ -29,6 +29,7 @@ from graders.lab2.toolroom import ToolRoom
 from graders.sandbox.protocol import ExitStatus, Limits, SandboxedProcess
 from graders.sandbox.relay import relayed
 from graders.scenario.fleet import LiveCluster
+from graders.services.gitcommands import git_identity
 from graders.services.gitserver import GitServer
 
 EVERY_S = 5.0
@@ -38,11 +39,7 @@ _ANSWERS_WITHIN_S = 3.0
 _MOST_OUTPUT = 2000
 _MOST_LOGGED = 4 * 1024 * 1024
 _DEPLOYMENT = resource_path("apps/v1", "deployments", namespace=NAMESPACE, name=WEB)
-_IDENTITY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "Promotion"), ("EMAIL", "promotion@lab.example"))
-}
+_IDENTITY = git_identity("Promotion", "promotion@lab.example")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Push:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AttemptAnswer:
     """One attempt against a spoke, by a named user: what was tried, and the answer to it.
 
     `case` names the attempt, `rule` what it breaks (empty: nothing); `dry_run` attempts store nothing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +13,13 @@ from graders.lab2.block import ReleaseFile
 from graders.lab2.handin import MANIFEST, placed, written
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.records import Commit
-from graders.services.gitserver import BRANCH, PUSHER, GitServer
+from graders.services.gitcommands import git_identity, run_git
+from graders.services.githttp import PUSHER
+from graders.services.gitserver import BRANCH, GitServer
 
 REPOSITORY = "fleet.git"
-NAME, ADDRESS = "Release Manager", "release-manager@lab.example"
+_IDENTITY = git_identity("Release Manager", "release-manager@lab.example")
+_SETTINGS = ("gc.auto=0", "core.symlinks=false")
 _TRIES = 5
 _FULL = "No space left"
 
@@ -75,9 +77,10 @@ class ReleaseManager:
         except InfraFault as error:
             if _FULL in str(error):
                 raise
+            said = " ".join(str(error).partition(" failed: ")[2].split())
             named = next((path for path in whole if f"'{path}'" in str(error)), MANIFEST)
             raise BadSubmission(
-                f"git takes the submission into no repository: {' '.join(str(error).split())}", file=named,
+                f"git takes the submission into no repository: {said}", file=named,
                 fix="rename or remove what it names",
             ) from error  # fmt: skip
         self._push()
@@ -249,18 +252,5 @@ class ReleaseManager:
         return sha
 
     def _git(self, *arguments: str) -> str:
-        identity = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
-                    for what, value in (("NAME", NAME), ("EMAIL", ADDRESS))}  # fmt: skip
-        done = subprocess.run(
-            ["git", "-C", self._clone, "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0",
-             "-c", "core.symlinks=false", *arguments],
-            capture_output=True, check=False,
-            env={
-                "PATH": "/usr/bin:/bin", "HOME": str(self._clone), "GIT_CONFIG_NOSYSTEM": "1",
-                "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0", **identity,
-            },
-        )  # fmt: skip
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip()[-400:]
-            raise InfraFault(f"git {arguments[0]} of the release manager failed: {said}")
-        return done.stdout.decode("utf-8", "replace")
+        printed = run_git(self._clone, *arguments, identity=_IDENTITY, settings=_SETTINGS)
+        return printed.decode("utf-8", "replace")

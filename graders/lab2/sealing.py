@@ -25,7 +25,7 @@ def is_sops(written: bytes) -> bool:
     """Whether a file is one that SOPS has encrypted."""
     try:
         return any("sops" in each for each in yaml.safe_load_all(written) if isinstance(each, dict))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return False
 
 

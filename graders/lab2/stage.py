@@ -22,10 +22,10 @@ from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.promoter import Promoter
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import Obstructed, ReleaseManager
-from graders.lab2.rendering import Renderer
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.trackmarks import TrackMarks
+from graders.submissions.rendering import Renderer
 
 T = TypeVar("T")
 

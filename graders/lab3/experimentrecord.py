@@ -9,7 +9,7 @@ from typing import Any
 from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark
-from graders.faults import InfraFault, Unmet
+from graders.faults import InfraFault, KubeproofError, Unmet
 from graders.lab3.handin import Experiment, Scope
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import EXPERIMENTS
@@ -41,12 +41,22 @@ class ExperimentsRecord(LaneRecord):
         """The first mark of that name whose data are these.
 
         Raises:
-            InfraFault: there is none.
+            InfraFault: there is none. Unmet: for something that was handed in forbids it.
         """
         for mark in self.marks:
             if mark.name == name and data.items() <= mark.data.items():
                 return mark
-        raise InfraFault(f"the record of the experiments has no mark {name!r}")
+        raise self._missing(f"the record of the experiments has no mark {name!r}")
+
+    def _missing(self, what: str) -> KubeproofError:
+        """Whose fault it is that something is not on record."""
+        if not self.over:
+            return InfraFault(what)
+        return Unmet(
+            "experiments in all states of the workload",
+            f"the grader could not go on: {self.over}",
+            hint="See that nothing in workload/ and chaos/ forbids others to scale and patch it.",
+        )
 
     @cached_property
     def not_shown(self) -> Mapping[str, str]:
@@ -76,12 +86,12 @@ class ExperimentsRecord(LaneRecord):
         """The run of an experiment for a purpose.
 
         Raises:
-            InfraFault: there is none.
+            InfraFault: there is none. Unmet: for something that was handed in forbids it.
         """
         for each in self.bundle.records(ExperimentRun):
             if (each.experiment, each.purpose) == (experiment.id, purpose):
                 return each
-        raise InfraFault(f"the record has no run of {experiment.id} for {purpose}")
+        raise self._missing(f"the record has no run of {experiment.id} for {purpose}")
 
     def writes(self, run: ExperimentRun) -> list[AuditEvent]:
         """What the experiment changed in a run, accepted or not; reviews of its own rights are no change."""
@@ -100,15 +110,13 @@ class ExperimentsRecord(LaneRecord):
         return [each for each in self.bundle.on(self.cluster).audit if each.user == self.user]
 
     def in_scope(self, event: AuditEvent, scope: Scope) -> bool:
-        """Whether a request is about an object that the experiment may touch."""
-        if scope.nodes:
-            if event.resource == "nodes":
-                return event.name in scope.nodes
-            seen = self._seen(event) if event.resource == "pods" else None
-            return seen is not None and (seen.get("spec") or {}).get("nodeName") in scope.nodes
-        seen = self._seen(event)
-        labels = (seen.get("metadata") or {}).get("labels") or {} if seen is not None else {}
-        return event.namespace == scope.namespace and scope.labels.items() <= labels.items()
+        """Whether a request is about an object that the experiment may touch.
+
+        What it may touch stays so where the experiment takes the label away: somebody has to put it back.
+        """
+        if scope.nodes and event.resource == "nodes":
+            return event.name in scope.nodes
+        return any(_within(scope, event, each) for each in self._versions(event))
 
     def changed(self, event: AuditEvent, run: ExperimentRun) -> bool:
         """Whether a watch saw, before the run was over, that the object of a request was another, or gone.
@@ -127,12 +135,16 @@ class ExperimentsRecord(LaneRecord):
 
     def _seen(self, event: AuditEvent) -> Mapping[str, Any] | None:
         """The object of a request as it was seen last before it; else as it was seen first after it."""
-        found: Mapping[str, Any] | None = None
+        return next(reversed(self._versions(event)), None)
+
+    def _versions(self, event: AuditEvent) -> list[Mapping[str, Any]]:
+        """The object of a request as it was seen before it, the oldest first; else once, after it."""
+        found: list[Mapping[str, Any]] = []
         for each in self.bundle.on(self.cluster).watch_events:
             if (each.resource, each.namespace, each.name) == self._place(event):
-                if each.t > event.t and found is not None:
+                if each.t > event.t and found:
                     break
-                found = each.object
+                found.append(each.object)
         return found
 
     @staticmethod
@@ -148,8 +160,16 @@ class ExperimentsRecord(LaneRecord):
         }
         before, after = looks.get("before", {}), looks.get(when)
         if after is None:
-            raise InfraFault(f"the record does not say what {experiment.id} left behind")
+            raise self._missing(f"the record does not say what {experiment.id} left behind")
         return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+def _within(scope: Scope, event: AuditEvent, seen: Mapping[str, Any]) -> bool:
+    """Whether an object as it was seen is in a scope."""
+    if scope.nodes:
+        return event.resource == "pods" and (seen.get("spec") or {}).get("nodeName") in scope.nodes
+    labels = (seen.get("metadata") or {}).get("labels") or {}
+    return event.namespace == scope.namespace and scope.labels.items() <= labels.items()
 
 
 def _held(item: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from graders.clusterctl.records import ControlCall
 from graders.evidence.bundle import Bundle
+from graders.evidence.records import AuditEvent
 from graders.faults import InfraFault, Unmet
 from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.lab3.names import (
@@ -16,6 +17,7 @@ from graders.lab3.names import (
     LENIENCE_S,
     OVER,
     OWN_PREFIX,
+    SERVING,
     STABLE_S,
     UNKNOWN,
     UNKNOWN_RTO_S,
@@ -23,17 +25,19 @@ from graders.lab3.names import (
 )
 from graders.lab3.records import Drill, LedgerKey, LedgerLook, ObjectsLook, ScriptRun
 from graders.recovery.intervals import Interval, largest
-from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec
+from graders.recovery.outages import Episode, Injection, RunbookAct
+from graders.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec
+from graders.recovery.probes import SERVING as SERVING_PROBE
 from graders.recovery.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
 from graders.recovery.rpo import RestoredPrefix, restored_prefix
 from graders.recovery.rto import RecoveryMeasurement, measure_recovery
 from graders.recovery.seals import run_key
-from graders.recovery.sightings import Episode, Injection, RunbookAct
 from graders.recovery.voids import starved
 
 ACT_GRACE_S = 5.0
 _LEAD_S = 5.0
 """How long before a fault samples belong to its record."""
+_ACCOUNT = "system:serviceaccount:"
 KINDS = ("ConfigMap", "Model")
 
 
@@ -87,10 +91,22 @@ class LaneRecord:
         """What submission.yaml says."""
         return manifest_from(self.bundle.manifest.block)
 
+    @property
+    def over(self) -> str:
+        """Why the lane was over before its end; empty if it was not."""
+        return next((str(mark.data["why"]) for mark in self.marks if mark.name == OVER), "")
+
     def never(self, otherwise: str) -> str:
-        """Why it never came to something: what the runbook left, where the lane was over, or `otherwise`."""
-        over = next((str(mark.data["why"]) for mark in self.marks if mark.name == OVER), "")
-        why = f"after a restore nothing more could be done with the cluster: {over}" if over else otherwise
+        """Why it never came to something: what the runbook left, where the lane was over, or `otherwise`.
+
+        Raises:
+            InfraFault: the machine was too busy in the last drill for the runbook to be blamed.
+        """
+        drills = self.all_drills()
+        busy = "; ".join(self.measured(drills[-1]).voids) if drills and not self.over else ""
+        if busy:
+            raise InfraFault(f"it never came to that, for {drills[-1].key} is void: {busy}")
+        why = f"nothing more could be done with the cluster: {self.over}" if self.over else otherwise
         return f"it never came to that: {why}"
 
     def all_drills(self) -> list[Drill]:
@@ -127,7 +143,7 @@ class LaneRecord:
 
     def samples(self, since: float, until: float) -> dict[ProbeSpec, list[ProbeSample]]:
         """The samples of each probe that were sent in a stretch of time."""
-        specs = [spec.scaled(self.scale) for spec in (WRITE, SERVING, CAPACITY, CANARY)]
+        specs = [spec.scaled(self.scale) for spec in (WRITE, SERVING_PROBE, CAPACITY, CANARY)]
         found: dict[str, list[ProbeSample]] = {spec.name: [] for spec in specs}
         for each in self.bundle.records(ProbeSample):
             if each.cluster == self.cluster and since <= each.t <= until and each.probe in found:
@@ -191,7 +207,7 @@ class LaneRecord:
             if call.cluster == self.cluster and call.changes and run.t <= call.t <= run.t_end:
                 yield RunbookAct(call.t, call.t_end, f"CLUSTER_CTL {' '.join(call.words)}")
         for event in self.bundle.on(self.cluster).audit:
-            mine = event.user == DR_USER and event.is_write and not event.name.startswith(OWN_PREFIX)
+            mine = _of_runbook(event) and event.is_write and not event.name.startswith(OWN_PREFIX)
             if mine and event.ok and run.t <= event.t <= run.t_end:
                 yield RunbookAct(event.t, event.t_end, f"{event.verb} {event.resource} {event.name}")
 
@@ -230,12 +246,21 @@ class LaneRecord:
             found.setdefault((each.t, each.ledger), []).append(each)
         return found
 
-    def changed_objects(self, when: str) -> list[str]:
+    def changed_objects(self, when: str, since: str = "before") -> list[str]:
         """The objects of workload/ that are not what they were before; all, where nobody could look."""
-        looks = [each for each in self.bundle.records(ObjectsLook) if each.cluster == self.cluster]
-        before = next((each.digests for each in looks if each.when == "before"), {})
-        after = next((each.digests for each in looks if each.when == when), {})
+        before, after = self.objects(since), self.objects(when)
         return sorted(path for path, digest in before.items() if after.get(path) != digest)
+
+    def objects(self, when: str) -> Mapping[str, str]:
+        """The digests of what the objects of workload/ held at a look; none, where nobody could look."""
+        looks = [each for each in self.bundle.records(ObjectsLook) if each.cluster == self.cluster]
+        return next((each.digests for each in looks if each.when == when), {})
+
+
+def _of_runbook(event: AuditEvent) -> bool:
+    """Whether a runbook asked: as itself, or as an account that it has made for what it brings back."""
+    an_account = event.user.startswith(_ACCOUNT) and not event.user.startswith(f"{_ACCOUNT}kube-system:")
+    return event.user == DR_USER or (an_account and event.namespace in (SERVING, ""))
 
 
 def shown(intervals: Sequence[Interval]) -> str:

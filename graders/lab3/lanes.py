@@ -26,6 +26,7 @@ from graders.lab3.tracks.workload import workload
 from graders.lab3.world.cluster import cluster_spec
 from graders.lab3.world.kit import Kit
 from graders.lab3.world.lane import Lane
+from graders.lab3.world.ledger import LedgerRefused
 from graders.lab3.world.opening import open_lane
 from graders.lab3.world.setting import LaneSetting, WorkloadMissing
 from graders.model import Role
@@ -44,7 +45,8 @@ AT_ONCE = 2
 def _recovering(what: Callable[[Lane], None]) -> Callable[[LaneSetting], None]:
     """A lane that is watched, written to and backed up while `what` is done.
 
-    Where the runbook leaves a cluster with which nothing more can be done, the lane is over.
+    Where the runbook leaves a cluster with which nothing more can be done, or something that was handed in
+    forbids it, the lane is over.
     """
 
     def act(setting: LaneSetting) -> None:
@@ -52,7 +54,7 @@ def _recovering(what: Callable[[Lane], None]) -> Callable[[LaneSetting], None]:
             try:
                 what(lane)
             except (InfraFault, ApiRefused) as error:
-                if not lane.left_so():
+                if not isinstance(error, LedgerRefused) and not lane.left_so():
                     raise
                 lane.mark(OVER, why=str(error)[:500])
 

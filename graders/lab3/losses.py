@@ -8,7 +8,9 @@ from graders.judging import Facts, Findings
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import CONTROLLER_LOSS, LATE, NODE_LOSS, POD_KILL, RANDOM_PHASE, WITHOUT_RESTORE
 from graders.lab3.records import Drill
-from graders.recovery.intervals import Interval, TargetVerdict, decide
+from graders.recovery.intervals import TargetVerdict, decide
+from graders.recovery.rto import RecoveryMeasurement
+from graders.reports.text import one_line
 
 _PHASES = (RANDOM_PHASE, LATE)
 _IN_WORDS = {
@@ -71,21 +73,32 @@ def judge_drill(record: LaneRecord, drills: list[Drill], facts: Facts) -> str:
     if verdict in (TargetVerdict.UNGRADED, TargetVerdict.REPEAT):
         voids = "; ".join(void for each in measured for void in each.voids)
         raise InfraFault(f"{last.phase}: {voids or 'the target lies within what was measured'}")
-    return _why_late(record, last, measured[-1].rto_s) if verdict is TargetVerdict.MISSED else ""
+    return _why_late(record, last, measured[-1]) if verdict is TargetVerdict.MISSED else ""
 
 
-def _why_late(record: LaneRecord, drill: Drill, rto_s: Interval) -> str:
+def _why_late(record: LaneRecord, drill: Drill, measured: RecoveryMeasurement) -> str:
     run = record.restore_of(drill)
     if drill.scenario not in WITHOUT_RESTORE and (run is None or run.code != 0):
         return f"restore {run.how if run is not None else 'was not started'}"
-    return f"it took {shown([rto_s])}"
+    return f"it took {shown([measured.rto_s])}{_failed_last(drill, measured)}"
+
+
+def _failed_last(drill: Drill, measured: RecoveryMeasurement) -> str:
+    """Which probe was the last to fail, and why."""
+    bad = [(each.last_bad, each.spec.name) for each in measured.outages if each.last_bad is not None]
+    if not bad:
+        return ""
+    sample, name = max(bad, key=lambda each: each[0].t)
+    why = f": {one_line(sample.error)[:160]}" if sample.error else ""
+    return f"; the last to fail, {sample.t - drill.t_end:.1f} s after the fault, was probe {name}{why}"
 
 
 def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
     """All phases of a scenario recovered with no more lost than its target allows, and nothing else amiss.
 
     Raises:
-        Unmet: more was lost, or what came back never was.
+        Unmet: more was lost, or what came back never was. InfraFault: nothing came back, and the machine was
+            too busy.
     """
     record = LaneRecord(bundle, track)
     target_s = record.manifest.target(scenario).rpo_s * record.scale
@@ -95,6 +108,8 @@ def judge_rpo(bundle: Bundle, facts: Facts, track: str, scenario: str) -> None:
             looks = [
                 each for when in ("restored", "settled") for each in record.looks(f"{drill.key}: {when}")
             ]
+            if not looks and (voids := record.measured(drill).voids):
+                raise InfraFault(f"{drill.key}: {'; '.join(voids)}")
             if not looks:
                 found.miss(f"{_IN_WORDS[phase]}: restore did not end with 0, so nothing is known to be back")
             elif looks[-1].when != f"{drill.key}: settled":

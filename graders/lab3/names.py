@@ -46,6 +46,8 @@ PAPERS, CONTROL_PLANE, NAMESPACE = "papers", "control-plane", "namespace"
 WORKLOAD, EXPERIMENTS, AUDITS = "workload", "experiments", "audits"
 """Tracks: one a lane, and what needs no cluster."""
 
+BACKED_UP, SUPPLIED = "backed-up", "supplied"
+"""When workload/ is looked at: as the backup that is supplied alone has it, and as it came back."""
 LEFT = "left"
 """When a ledger is looked at that a runbook gave up on, once all processes run again."""
 OVER = "over"

@@ -5,7 +5,7 @@ Everything here is a pure function of `records`: nothing probes, waits or writes
     records      what probes, a processor's control and a ledger leave in a bundle
     probes       open-loop slots, and what counts as a failure
     intervals    an interval of seconds, censored or not, and what repeated ones say of a target
-    sightings    what one probe saw of a fault: brackets, outage, RTO
+    outages    what one probe saw of a fault: brackets, outage, RTO
     voids        why a measurement is none: late slots, a starved processor, a dead process
     rto          all probes of one fault together
     seals        HMACs that bind a ledger's records to their run, place and time

@@ -13,9 +13,9 @@ from itertools import pairwise
 
 from graders.faults import InfraFault
 from graders.recovery.intervals import NOTHING, Interval
+from graders.recovery.outages import CLOCK_ERROR_S, Injection
 from graders.recovery.records import LedgerWrite, RestoredRecord
 from graders.recovery.seals import genuine
-from graders.recovery.sightings import CLOCK_ERROR_S, Injection
 
 Place = tuple[str, str]
 """A record's object and the part of it."""

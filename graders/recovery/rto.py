@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graders.recovery.intervals import Interval, largest
+from graders.recovery.outages import Episode, ProbeOutage, RunbookAct, probe_outage
 from graders.recovery.probes import ProbeSpec
 from graders.recovery.records import ProbeSample, StarvationSample
-from graders.recovery.sightings import Episode, RunbookAct, Sighting, sight
 from graders.recovery.voids import stalled, starved
 
 Probes = Mapping[ProbeSpec, Sequence[ProbeSample]]
@@ -26,14 +26,14 @@ class RecoveryMeasurement:
 
     rto_s: Interval
     recovered: float | None
-    sightings: tuple[Sighting, ...]
+    outages: tuple[ProbeOutage, ...]
     behind: RunbookAct | None
     voids: tuple[str, ...]
 
     @property
     def failed_probes(self) -> tuple[str, ...]:
         """The probes that saw the outage."""
-        return tuple(each.spec.name for each in self.sightings if each.first_bad is not None)
+        return tuple(each.spec.name for each in self.outages if each.first_bad is not None)
 
     @property
     def counts(self) -> Interval | None:
@@ -67,15 +67,15 @@ def measure_recovery(
     Raises:
         ValueError: there are no probes.
     """
-    sightings, behind = _sight_all(episode, probes)
-    answered = [each.recovered for each in sightings if each.recovered is not None]
-    complete = episode.restored and len(answered) == len(sightings)
+    outages, behind = _outages(episode, probes)
+    answered = [each.recovered for each in outages if each.recovered is not None]
+    complete = episode.restored and len(answered) == len(outages)
     recovered = max(answered) if complete else None
-    rto_s = largest(each.rto_s for each in sightings)
+    rto_s = largest(each.rto_s for each in outages)
     if not episode.restored:
         watched_s = min(episode.deadline_s, episode.ended - episode.injection.t0b)
         rto_s = Interval(max(rto_s.lower_s, watched_s), None)
-    found = RecoveryMeasurement(rto_s, recovered, sightings, behind, ())
+    found = RecoveryMeasurement(rto_s, recovered, outages, behind, ())
     voids = [
         *_instrument(episode, probes, control, found),
         *(f"{name} died" for name in dead),
@@ -84,18 +84,18 @@ def measure_recovery(
     return replace(found, voids=tuple(voids))
 
 
-def _sight_all(episode: Episode, probes: Probes) -> tuple[tuple[Sighting, ...], RunbookAct | None]:
+def _outages(episode: Episode, probes: Probes) -> tuple[tuple[ProbeOutage, ...], RunbookAct | None]:
     """What every probe saw, and the act that their recoveries had to move behind."""
-    sightings = tuple(sight(spec, samples, episode) for spec, samples in probes.items())
-    answered = [each.recovered for each in sightings if each.recovered is not None]
-    if len(answered) < len(sightings):
-        return sightings, None
+    outages = tuple(probe_outage(spec, samples, episode) for spec, samples in probes.items())
+    answered = [each.recovered for each in outages if each.recovered is not None]
+    if len(answered) < len(outages):
+        return outages, None
     latest = max(answered) + episode.act_grace_s
     late = [act for act in episode.acts if act.t > latest]
     if not late:
-        return sightings, None
+        return outages, None
     behind = max(late, key=lambda act: act.t_end)
-    return tuple(sight(spec, samples, episode, behind) for spec, samples in probes.items()), behind
+    return tuple(probe_outage(spec, samples, episode, behind) for spec, samples in probes.items()), behind
 
 
 def _instrument(
@@ -113,7 +113,7 @@ def _instrument(
     if episode.restored and found.recovered is None:
         wrong += [
             f"the record of probe {each.spec.name} ends before it could show a recovery"
-            for each in found.sightings
+            for each in found.outages
             if each.recovery is None and (each.cut_short or episode.ended < episode.due)
         ]
     return [each for each in wrong if each]

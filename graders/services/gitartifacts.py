@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from graders.services.gitcommands import git_environment
 from graders.services.gitsource import RepositorySource
 
 IGNORE_FILE = ".sourceignore"
@@ -114,10 +115,7 @@ class ArtifactStore:
         return self._git(f"--git-dir={self._mirror}", *arguments)
 
     def _git(self, *arguments: str, folder: Path | None = None, **more: str) -> bytes:
-        environment = {
-            "PATH": "/usr/bin:/bin", "HOME": str(self._folder), "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0", **more,
-        }  # fmt: skip
+        environment = {**git_environment(self._folder), **more}
         try:
             done = subprocess.run(
                 ["git", *arguments], capture_output=True, check=False, env=environment,

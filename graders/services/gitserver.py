@@ -8,10 +8,7 @@ branch. A push can be held until somebody else's commit is in.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -19,22 +16,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import web
-
 from graders.faults import InfraFault
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
+from graders.services import githttp
+from graders.services.gitcommands import git_environment, run_git
+from graders.services.githttp import HELD, HOLD, MOST_PUSHED_BYTES
 from graders.services.service import Service, ServiceSpec
 
 BRANCH = "main"
-MOST_PUSHED_BYTES = 64 * 1024 * 1024
-MOST_KEPT_BYTES = 256 * 1024 * 1024
-"""A repository that is larger takes no push any more."""
-PUSHER = "somebody"
-"""Whose name the log of a branch has for what came over HTTP."""
 _READY_WITHIN_S = 15.0
-_CHUNK_BYTES = 64 * 1024
 _SETTINGS = {
     "http.receivepack": "true",
     "receive.fsckObjects": "true",
@@ -43,9 +35,6 @@ _SETTINGS = {
     "core.logAllRefUpdates": "true",
     "gc.auto": "0",
 }
-_PUSHING = "git-receive-pack"
-_HOLD, _HELD = "hold-the-next-push", "a-push-is-held"
-_LOOKS_EVERY_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -76,16 +65,16 @@ class GitServer:
 
     def hold_next_push(self) -> None:
         """Let the next push over HTTP wait, before it is told where the branch is, until `let_push`."""
-        (self.root.parent / _HOLD).touch()
+        (self.root.parent / HOLD).touch()
 
     @property
     def push_is_held(self) -> bool:
         """Whether one waits."""
-        return (self.root.parent / _HELD).exists()
+        return (self.root.parent / HELD).exists()
 
     def let_push(self) -> None:
         """Let the push that waits go on, and hold no other."""
-        for name in (_HOLD, _HELD):
+        for name in (HOLD, HELD):
             (self.root.parent / name).unlink(missing_ok=True)
 
     def moves(self, repository: str) -> tuple[BranchMove, ...]:
@@ -123,25 +112,17 @@ class GitServer:
         Raises:
             InfraFault: git cannot make it.
         """
-        where = self.root / repository
-        commands: tuple[list[str | Path], ...] = (
-            ["clone", "--quiet", "--branch", BRANCH, where, folder],
-            ["-C", folder, "remote", "set-url", "origin", self.url(repository)],
-        )
-        for arguments in commands:
-            done = subprocess.run(
-                ["git", "-c", "core.hooksPath=/dev/null", *arguments],
-                capture_output=True, check=False, env=_environment(self.root),
-            )  # fmt: skip
-            if done.returncode:
-                said = done.stderr.decode("utf-8", "replace").strip()[-300:]
-                raise InfraFault(f"git cannot clone {repository}: {said}")
+        try:
+            run_git(self.root, "clone", "--quiet", "--branch", BRANCH, self.root / repository, folder)
+            run_git(folder, "remote", "set-url", "origin", self.url(repository))
+        except InfraFault as error:
+            raise InfraFault(f"git cannot clone {repository}: {error.problem}") from error
 
     def _git(self, repository: str, *arguments: str) -> bytes | None:
         """What git prints about a repository; None where it fails."""
         done = subprocess.run(
             ["git", "-C", self.root / repository, *arguments],
-            capture_output=True, check=False, env=_environment(self.root),
+            capture_output=True, check=False, env=git_environment(self.root),
         )  # fmt: skip
         return done.stdout if done.returncode == 0 else None
 
@@ -169,7 +150,7 @@ def git_server(owner: OwnedFolder, folder: Path, repositories: Sequence[str]) ->
                 raise NotYet(str(error)) from error
 
         # The package is where this module is, whatever the folder: it is started by its own path.
-        command = [sys.executable, "-P", "-m", __name__, str(root), str(port)]
+        command = [sys.executable, "-P", "-m", githttp.__name__, str(root), str(port)]
         package = str(Path(__file__).resolve().parents[2])
         spec = ServiceSpec(
             "git server", command, folder, folder / "git-server.log", {"PYTHONPATH": package}, ready=answers
@@ -187,124 +168,8 @@ def _move(line: str) -> BranchMove:
 
 
 def _create(root: Path, name: str) -> None:
-    environment = _environment(root)
+    environment = git_environment(root)
     made = ["git", "-C", str(root), "init", "--quiet", "--bare", f"--initial-branch={BRANCH}", name]
     subprocess.run(made, check=True, env=environment)
     for key, value in _SETTINGS.items():
         subprocess.run(["git", "--git-dir", root / name, "config", key, value], check=True, env=environment)
-
-
-def _environment(root: Path) -> dict[str, str]:
-    """Nothing of the user's configuration has a say."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(root),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
-
-
-class _Backend:
-    """Runs `git http-backend` for each request."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """One request, its body and its answer streamed."""
-        if request.query.get("service") == _PUSHING:
-            await self._wait_while_held(request)
-        if request.path.endswith(_PUSHING) and _size_bytes(self._root) > MOST_KEPT_BYTES:
-            said = f"the repository has grown to over {MOST_KEPT_BYTES} bytes, and takes no more"
-            return web.Response(status=413, text=said)
-        process = await asyncio.create_subprocess_exec(
-            "git", "http-backend",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=self._variables(request),
-        )  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
-        feeding = asyncio.create_task(_feed(request, process.stdin))
-        try:
-            status, headers = await _head(process.stdout)
-            response = web.StreamResponse(status=status, headers=headers)
-            await response.prepare(request)
-            while data := await process.stdout.read(_CHUNK_BYTES):
-                await response.write(data)
-            await response.write_eof()
-            return response
-        finally:
-            feeding.cancel()
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-    async def _wait_while_held(self, request: web.Request) -> None:
-        """The first push that comes to it takes the hold, and waits until it is taken away."""
-        held = self._root.parent / _HELD
-        try:
-            (self._root.parent / _HOLD).rename(held)
-        except FileNotFoundError:
-            return
-        while held.exists() and request.transport is not None:
-            await asyncio.sleep(_LOOKS_EVERY_S)
-
-    def _variables(self, request: web.Request) -> dict[str, str]:
-        return {
-            **_environment(self._root),
-            "GIT_PROJECT_ROOT": str(self._root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
-            "REQUEST_METHOD": request.method,
-            "PATH_INFO": request.path,
-            "QUERY_STRING": request.query_string,
-            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
-            "REMOTE_USER": PUSHER,
-            "REMOTE_ADDR": "127.0.0.1",
-        }
-
-
-def _size_bytes(folder: Path) -> int:
-    """What the files below a folder take; some may go meanwhile."""
-    size = 0
-    for above, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                size += os.lstat(os.path.join(above, name)).st_size  # noqa: PTH118
-    return size
-
-
-async def _feed(request: web.Request, stdin: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        async for data in request.content.iter_chunked(_CHUNK_BYTES):
-            stdin.write(data)
-            await stdin.drain()
-        stdin.close()
-
-
-async def _head(stdout: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    """Status and headers of a CGI answer; 502 where there is none."""
-    status, headers = 200, {}
-    while (line := (await stdout.readline()).decode("latin-1")).strip():
-        name, _, value = line.partition(":")
-        if name.lower() == "status":
-            status = int(value.split()[0])
-        else:
-            headers[name.strip()] = value.strip()
-    return (status, headers) if headers else (502, {})
-
-
-def main() -> None:
-    """Serve a folder of repositories on a loopback port until ended."""
-    arguments = argparse.ArgumentParser(description="A Git server on loopback.")
-    arguments.add_argument("root", type=Path)
-    arguments.add_argument("port", type=int)
-    given = arguments.parse_args()
-    app = web.Application(client_max_size=MOST_PUSHED_BYTES)
-    app.router.add_route("*", "/{path:.*}", _Backend(given.root).answer)
-    os.umask(0o077)
-    web.run_app(app, host="127.0.0.1", port=given.port, print=lambda *_: None, access_log=None)
-
-
-if __name__ == "__main__":
-    main()

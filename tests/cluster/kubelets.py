@@ -15,7 +15,7 @@ from typing import Any
 from graders.batch.indexedjob import CONTAINER
 from graders.batch.podfates import index_of
 from graders.kube.client import Kube
-from graders.paths import REPOSITORY
+from tests.e2e.classes import python_path
 
 NOWHERE = "99999"
 """So many processors has no node: pods stay where only a stand-in finds them."""
@@ -109,14 +109,13 @@ class ProcessKubelet(Kubelet):
         for source in grader.get("envFrom", ()):
             secret = self.kube.get(f"{self.secrets}/{source['secretRef']['name']}")
             given |= {key: b64decode(value).decode() for key, value in secret["data"].items()}
-        path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
         # Of this machine only what an image has: its programs, where they are kept, and the provider.
         ours = {name: os.environ[name] for name in OF_AN_IMAGE if name in os.environ}
         command = [sys.executable, "-m", "graders", "--course", str(self.course), *grader["args"]]
         with (self.folder / f"{name}.log").open("wb") as told:
             self.at_work[name] = subprocess.Popen(
                 command,
-                env={**given, **ours, "PYTHONPATH": path, "TMPDIR": str(alone)},
+                env={**given, **ours, "PYTHONPATH": python_path(), "TMPDIR": str(alone)},
                 stdout=told,
                 stderr=told,
             )

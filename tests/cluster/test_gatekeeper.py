@@ -16,12 +16,12 @@ from graders.lab2.extras import Manifest, pod, service
 from graders.lab2.fleet import install_kinds
 from graders.lab2.images import digest_of
 from graders.lab2.policyengines import POLICY_ENGINES, Placing
-from graders.lab2.rendering import Renderer, render
 from graders.lab2.toolsets import GATEKEEPER, KUSTOMIZE
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent
 from graders.services.gatekeeper import Gatekeeper
+from graders.submissions.rendering import Renderer, render
 from graders.tools import ensure
 from tests.cluster.ownprograms import needs
 from tests.cluster.proxied import World

@@ -16,6 +16,7 @@ import pytest
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.lab3.names import DR_USER
+from graders.lab3.records import ScriptRun
 from graders.lab3.tools import ETCD_TOOLS
 from graders.lab3.world.kit import Kit
 from graders.lab3.world.scripts import Ended, Scripts, seal
@@ -146,6 +147,32 @@ def test_a_backup_of_two_gigabytes_does_not_exist(runbook: Runbook) -> None:
         assert sealed == []
     # The control: what fits is sealed.
     assert runbook.back_up('echo state >"$BACKUP_DIR/state"') == (Ended(0, "exited with code 0"), ["state"])
+
+
+def test_what_cannot_be_kept_is_no_backup_and_the_record_says_why(
+    runbook: Runbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[object] = []
+    monkeypatch.setattr(BundleWriter, "add", lambda _, record: kept.append(record))
+    for script, why in (
+        ("true", "it is empty"),
+        ('mkdir "$BACKUP_DIR/a"; : >"$BACKUP_DIR/a/b"', "it is empty"),
+        ('cd "$BACKUP_DIR"; for i in $(seq 9); do truncate -s 250M $i; done', "more than 268435456 bytes"),
+    ):
+        ended, sealed = runbook.back_up(script)
+        assert (ended.code, sealed) == (None, []), script
+        assert "left what cannot be kept" in ended.how
+        assert why in ended.how
+        (run,) = (each for each in kept if isinstance(each, ScriptRun))
+        assert (run.code, run.how, run.backup) == (None, ended.how, "")
+        kept.clear()
+
+
+def test_whoever_kills_all_he_sees_kills_himself(runbook: Runbook, world: Controlled) -> None:
+    ended = runbook.run("kill -9 -1; for each in /proc/[0-9]*; do kill -STOP ${each##*/}; done", 20.0)
+    assert ended.code != 0
+    assert all(world.control.alive(name) for name in world.control.components)
+    assert runbook.run("kubectl get --raw /readyz").code == 0
 
 
 def test_links_are_no_backup(runbook: Runbook) -> None:

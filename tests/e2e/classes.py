@@ -57,10 +57,15 @@ def command(*arguments: str | Path) -> list[str | Path]:
 
 def kubeproof(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """That command, run to its end in `folder`."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     return subprocess.run(
         command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def python_path() -> str:
+    """Where a process of a test finds this checkout, and after it what this process was given besides."""
+    return os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
 
 
 def gradebook(store: GradeStore) -> dict[str, tuple[str, str | None]]:

@@ -15,10 +15,9 @@ from graders.batch.executor import Batch
 from graders.batch.objects import ObjectPlace
 from graders.batch.plan import BatchPlan
 from graders.batch.run import BatchRow, run_batch
-from graders.paths import REPOSITORY
 from graders.progress import Progress, Silent
 from graders.store import GradeStore, open_store
-from tests.e2e.classes import COURSE, enrolled, gradebook
+from tests.e2e.classes import COURSE, enrolled, gradebook, python_path
 
 EXITS = "worker exits"
 TRIES = 3
@@ -66,13 +65,12 @@ class Processes:
 
 def worker(url: str, plan: str, index: int, told: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """A worker of that index, at work; `told` is where it says so."""
-    path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "graders", "--course", COURSE),
             *("batch-worker", "--objects", url, "--plan", plan),
         ],
-        env={**os.environ, "PYTHONPATH": path, "JOB_COMPLETION_INDEX": str(index)},
+        env={**os.environ, "PYTHONPATH": python_path(), "JOB_COMPLETION_INDEX": str(index)},
         stdout=subprocess.DEVNULL, stderr=told,
     )  # fmt: skip
 

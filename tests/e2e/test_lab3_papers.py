@@ -18,8 +18,8 @@ import pytest
 from graders.course import load_course
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
-from graders.lab3 import notebooks
 from graders.lab3.runtimes import NOTEBOOK
+from graders.notebooks import executing
 from graders.paths import REPOSITORY
 from graders.progress import Silent
 from graders.sandbox import Limits, sandbox_named
@@ -87,7 +87,7 @@ def test_a_report_may_be_a_notebook(tmp_path: Path) -> None:
 
 
 def test_a_notebook_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notebooks, "WITHIN_S", 3.0)
+    monkeypatch.setattr(executing, "WITHIN_S", 3.0)
     seconds = "123454321"
     hanging = f"import subprocess; subprocess.run(['sleep', '{seconds}'])"
     root = as_notebook(tmp_path, hanging)
@@ -99,7 +99,7 @@ def test_a_notebook_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monk
             sandbox=sandbox_named("bubblewrap"),
             recording=Recording(writer),
         )
-        notebooks.execute(cast(Run, run), ensure_runtime(Silent(), lock=NOTEBOOK))
+        executing.execute(cast(Run, run), ensure_runtime(Silent(), lock=NOTEBOOK), "report.ipynb")
     executed = json.loads((tmp_path / "bundle" / "executednotebooks.jsonl").read_text(encoding="utf-8"))
     assert not executed["ok"]
     assert "was stopped by the grader" in executed["how"]

@@ -10,28 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from graders.clusters.engine.engine import Engine
-from graders.clusters.kind.binary import ensure_kind
-from graders.clusters.nodeimages.image import ensure_base_images, ensure_node_image
+from graders.clusters.nodeimages.image import ensure_base_images
 from graders.progress import Silent
-from tests.kind.machinery import Machinery, Node
+from tests.kind.machinery import Machinery, Node, machinery_of, mark_all_below
 
-HERE = Path(__file__).parent
 FIRST_BUILD_S = 3600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.kind)
-            item.add_marker(pytest.mark.timeout(FIRST_BUILD_S))
+    mark_all_below(Path(__file__).parent, items, pytest.mark.kind, pytest.mark.timeout(FIRST_BUILD_S))
 
 
 @pytest.fixture(scope="session")
 def machinery(docker_host: str) -> Machinery:
-    return Machinery(
-        Engine(docker_host), ensure_kind(Silent()), ensure_node_image(docker_host, Silent(), offline=None)
-    )
+    return machinery_of(docker_host)
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from graders.clusters.engine.engine import Engine
+from graders.clusters.kind.binary import ensure_kind
+from graders.clusters.nodeimages.image import ensure_node_image
 from graders.polling import NotYet, wait_for
+from graders.progress import Silent
 
 COMMAND_S = 300.0
 READY_WITHIN_S = 120.0
@@ -73,6 +78,22 @@ class Machinery:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+def machinery_of(docker_host: str) -> Machinery:
+    """What that engine makes clusters with; a node image that is not there is built."""
+    told = Silent()
+    return Machinery(
+        Engine(docker_host), ensure_kind(told), ensure_node_image(docker_host, told, offline=None)
+    )
+
+
+def mark_all_below(folder: Path, items: Iterable[pytest.Item], *marks: pytest.MarkDecorator) -> None:
+    """Give the marks to whatever tests of the folder are among the items."""
+    for item in items:
+        if folder in item.path.parents:
+            for mark in marks:
+                item.add_marker(mark)
 
 
 def pods(node: Node, *where: str) -> dict[str, bool]:

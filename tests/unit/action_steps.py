@@ -44,6 +44,7 @@ class Job:
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     printed: dict[str, str] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
+    step_within_s: float = 600.0
 
     def __post_init__(self) -> None:
         for name in ("workspace", "temp", "home", "files"):
@@ -94,7 +95,7 @@ class Job:
             cwd=self.workspace,
             env={**self._environment(output), **{k: self._filled(v) for k, v in step.get("env", {}).items()}},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=600, check=False,
+            text=True, timeout=self.step_within_s, check=False,
         )  # fmt: skip
         self.printed[name] = done.stdout
         self.codes[name] = done.returncode

@@ -24,7 +24,7 @@ from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
 from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.images import digest_of
 from graders.lab2.records import (
-    Asked,
+    AttemptAnswer,
     CommandRun,
     Commit,
     Exposure,
@@ -41,7 +41,7 @@ CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
 Record = dict[str, Any]
 
 KINDS = (
-    Mark, AuditEvent, WatchEvent, RepositoryFile, Rendering, Commit, Asked, AccessAnswer, ToolRun,
+    Mark, AuditEvent, WatchEvent, RepositoryFile, Rendering, Commit, AttemptAnswer, AccessAnswer, ToolRun,
     SecretSeen, Exposure, CommandRun, Push,
 )  # fmt: skip
 PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from graders.recovery.outages import Injection
 from graders.recovery.probes import ProbeSpec, Slots
 from graders.recovery.records import ProbeSample, StarvationSample
-from graders.recovery.sightings import Injection
 from graders.recovery.voids import CONTROL_EVERY_S
 
 Stretch = tuple[float, float]

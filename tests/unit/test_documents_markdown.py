@@ -44,7 +44,16 @@ def test_a_heading_in_code_is_none_and_headings_alone_are_no_text() -> None:
 
 @pytest.mark.parametrize(
     ("body", "steps"),
-    [("Look at it.", False), ("- Look.", True), ("Type `status`.", True), ("```\nstatus\n```", True)],
+    [
+        ("Look at it.", False),
+        ("- Look.", True),
+        ("1. Look.\n   - Closer.", True),
+        ("Type `status`.", True),
+        ("```\nstatus\n```", True),
+        # Nobody can follow what says nothing.
+        ("-\n-\n\nWords.", False),
+        ("```\n\n```", False),
+    ],
 )
 def test_lists_and_code_are_steps(body: str, steps: bool) -> None:
     (found,) = sections(f"# Title\n\n{body}\n")
@@ -55,3 +64,12 @@ def test_hyphens_and_blanks_name_the_same() -> None:
     (found,) = sections("# The `control-plane loss`\n")
     assert found.names("control-plane-loss")
     assert not found.names("node-loss")
+
+
+@pytest.mark.parametrize("body", ["<!-- to be written -->", "<!-- to\nbe\n\nwritten -->", "### Below", ""])
+def test_what_nobody_sees_is_no_text(body: str) -> None:
+    assert sections(f"# Title\n\n{body}\n")[0].is_empty
+
+
+def test_words_beside_a_comment_are_text() -> None:
+    assert not sections("# Title\n\n<!-- a note --> Some words.\n")[0].is_empty

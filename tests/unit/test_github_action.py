@@ -252,11 +252,19 @@ def test_programs_are_cached_by_the_digest_of_all_locks(job: Job) -> None:
     assert job.step(STEPS[0]) == 0
     assert job.outputs["inputs"]["lock"] == lock_digest()
     restore, keep = named("Restore the programs"), named("Keep the programs")
-    assert "steps.inputs.outputs.lock" in restore["with"]["key"]
+    for part in ("steps.inputs.outputs.lock", "inputs.lab", "inputs.provider"):
+        assert part in restore["with"]["key"]
     assert keep["with"]["key"] == f"${{{{ steps.{restore['id']}.outputs.cache-primary-key }}}}"
     assert keep["with"]["path"] == restore["with"]["path"]
     # A low score must not keep the cache from being kept, nor learner code be anywhere near it.
     assert STEPS.index(keep) < STEPS.index(named("Grade"))
+
+
+def test_programs_of_the_lab_are_there_before_they_are_kept() -> None:
+    """What is built by the grading itself would be built by every grading."""
+    install = named("Install kubeproof and its programs")
+    assert install["env"]["args"] == "${{ inputs.lab }}"
+    assert STEPS.index(install) < STEPS.index(named("Keep the programs"))
 
 
 def test_other_actions_are_pinned_by_digest_with_their_version() -> None:

@@ -207,6 +207,20 @@ def mesh(run: Recording) -> None:
     found["objects"][0]["spec"]["mtls"]["mode"] = "PERMISSIVE"
 
 
+def a_dash_too_few(run: Recording) -> None:
+    (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
+    (policy,) = (
+        o for o in found["objects"] if (o["kind"], o["metadata"]["name"]) == ("AuthorizationPolicy", "web")
+    )
+    policy["spec"]["rules"] = policy["spec"]["rules"][0]
+
+
+def no_object_at_all(run: Recording) -> None:
+    found = next(each for each in run["asked"] if each["name"].endswith("r3-writable.yaml"))
+    found |= {"code": 400, "message": "Pod in version v1 cannot be handled as a Pod"}
+    found["object"]["spec"] = "writable"
+
+
 def mesh_misshapen(run: Recording) -> None:
     (found,) = (each for each in run["renderings"] if each["what"] == "mesh" and each["nth"] == 1)
     found["objects"][0]["spec"]["mtls"] = "STRICT"
@@ -246,7 +260,7 @@ FLAWS = (
     Flaw("race", "v6 overtakes", overtakes, "once it is ready in staging"),
     Flaw("steady", "a write in the window", writes_in_quiet, "patch deployments web/web by gitops on prod"),
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
-    Flaw("drift", "guarded", guarded_by_a_policy, "a policy lets nobody change it", ("drift-detected",)),
+    Flaw("drift", "guarded", guarded_by_a_policy, "'guard' denied request"),
     Flaw("drift", "stays as it is", stays_open, "it never was"),
     Flaw(
         "drift", "a policy keeps everybody off", drift_refused, "answer 403 denied by a policy of the fleet"
@@ -296,6 +310,14 @@ FLAWS = (
     Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
     Flaw("rbac", "all of a group", everything_of_a_group, "*.apps in web"),
     Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
+    Flaw("mesh", "a dash too few", a_dash_too_few, "AuthorizationPolicy web: "),
+    Flaw("policy-review", "no object", no_object_at_all, "r3-writable.yaml denied"),
+    Flaw(
+        "inventory", "a number", text("fleet.yaml", "[web/cache, web/web]", "2"), "dev: a list of workloads"
+    ),
+    Flaw(
+        "inventory", "no such day", text("fleet.yaml", "eu-west-1", "2026-13-45"), "a fleet.yaml that is YAML"
+    ),
     Flaw("mesh", "a field of another type", mesh_misshapen, "a field is of another type"),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from graders.lab2.accessreviews import questions
-from graders.lab2.rendering import Renderer, lint, render
 from graders.lab2.toolsets import HELM
 from graders.lab2.tracks.drift import ENFORCE, cases_of, declared_or_there
 from graders.lab2.tracks.failclosed import parameters_of
+from graders.submissions.rendering import Renderer, lint, render
 from graders.tools import find
 
 _LABELLED: dict[str, Any] = {"metadata": {"name": "web", "labels": {ENFORCE: "restricted"}}}

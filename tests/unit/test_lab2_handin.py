@@ -113,6 +113,10 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"base/link.*symbolic link"):
             check_files(folder, block_of(folder).release)
 
+    def test_a_release_file_that_is_a_folder_is_refused(self, folder: Path) -> None:
+        with pytest.raises(BadSubmission, match=r"submission.yaml.*fleet, which is no file"):
+            check_files(folder, ReleaseFile("fleet", ("data", "digest"), "digest"))
+
     def test_a_remote_base_is_refused_with_its_line(self, folder: Path) -> None:
         file = folder / "clusters" / "dev" / "kustomization.yaml"
         file.write_text("resources:\n  - ../../base\n  - https://github.com/some/where?ref=main\n")
@@ -247,7 +251,7 @@ class TestFolders:
         )
 
     def test_a_hub_that_makes_a_thousand_applications_is_refused(self) -> None:
-        there = {"applications": [{}] * 1000, "kustomizations": []}
+        there: dict[str, list[object]] = {"applications": [{}] * 1000, "kustomizations": []}
         check_number(lambda resource: there[resource][:100], there)
         with pytest.raises(BadSubmission, match=r"hub: makes 1000 applications or more, and 100 may be"):
             check_number(lambda resource: there[resource], ["applications"])
@@ -262,6 +266,11 @@ class TestFolders:
         (folder / "hub" / "more.yaml").write_text(text)
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:5"):
             hub_objects(folder, "argocd")
+
+    def test_settings_that_are_empty_are_refused(self, folder: Path) -> None:
+        (folder / "hub" / "settings.yaml").write_text("# nothing yet\n")
+        with pytest.raises(BadSubmission, match=r"hub/settings.yaml.*(is empty|no ConfigMap)"):
+            engine_settings(folder)
 
     def test_rights_are_the_engine_s_alone(self, folder: Path) -> None:
         file = folder / "access" / "dev" / "rbac.yaml"

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
-from graders.faults import BadSubmission
+from graders.faults import BadSubmission, InfraFault
 from graders.kube.pointers import holds
 from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
 from graders.lab2.block import ReleaseFile
@@ -29,8 +29,10 @@ from graders.lab2.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.lab2.rulebook import RESTRICTED, SIGNATURE, broken
 from graders.lab2.stages import write_stages
 from graders.ownership import OwnedFolder
+from graders.ports import held_ports
 from graders.services.gitserver import git_server
 from graders.services.ociimages import new_key
+from graders.services.registry import check_registry
 
 REGISTRY = "127.0.0.1:5000"
 IMAGE = f"{REGISTRY}/web@{digest_of('v1')}"
@@ -186,6 +188,21 @@ def test_what_git_does_not_take_is_the_learner_s(path: str, content: bytes, tmp_
             BadSubmission, match=rf"{re.escape(path)}: (?s:git takes .*fix: rename or remove)"
         ):
             manager.begin({"release.yaml": b"digest: none\n", path: content}, release)
+
+
+def test_a_git_server_or_a_registry_that_died_is_our_fault(tmp_path: Path) -> None:
+    with (
+        BundleWriter(tmp_path / "bundle") as writer,
+        OwnedFolder("services", "lab2-test") as owner,
+        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
+    ):
+        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
+        manager.check_server()
+        server.service.kill()
+        with pytest.raises(InfraFault, match="git server"):
+            manager.check_server()
+    with held_ports(1) as (port,), pytest.raises(InfraFault, match="the image registry does not answer"):
+        check_registry(f"127.0.0.1:{port}")
 
 
 def test_a_release_that_somebody_undid_is_released_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graders.boundedprograms import write_bounded
-from graders.lab2.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
+from graders.submissions.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
 
 NOTHING = Renderer(Path("/bin/false"), None)
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"
@@ -49,8 +49,9 @@ def test_a_date_is_text_as_for_an_api_server(tmp_path: Path) -> None:
         ("a: [b\n", "is not valid YAML"),
         ("- a\n", "is no object"),
         ("kind: X\nmetadata: {}\n", "without a name"),
+        ("kind: X\nmetadata: {name: [x]}\n", "whose name ['x'] is no text"),
     ],
-    ids=["bomb", "cycle", "set", "spec", "yaml", "list", "nameless"],
+    ids=["bomb", "cycle", "set", "spec", "yaml", "list", "nameless", "names"],
 )
 def test_what_is_no_plain_object_is_said(text: str, says: str, tmp_path: Path) -> None:
     out = plain(tmp_path, text)

@@ -12,7 +12,10 @@ import pytest
 
 from graders.judging import collect_checks
 from graders.judging.run import outcome_of
+from graders.lab3.lanerecord import LaneRecord
 from graders.model import Outcome, Status
+from graders.recovery.records import LedgerWrite
+from graders.recovery.seals import run_key, seal, written
 from tests.unit.lab3_recording import Record, Recording, reference
 
 CP, NS, WL = "control-plane", "namespace", "workload"
@@ -151,7 +154,81 @@ def acts_once_alone(recording: Recording) -> None:
     run["aborted"] = None
 
 
+def of_git(recording: Recording) -> None:
+    """An object of workload/ came back as its file has it, and had been changed in the cluster since."""
+    looks = recording.parts["objectslooks"]
+    before = next(each for each in looks if (each["cluster"], each["when"]) == (NS, "before"))
+    path = next(each for each in before["digests"] if "/configmaps/" in each)
+    t = float(looks[-1]["t"])
+    changed = {**before["digests"], path: "changed in the cluster"}
+    looks[:] = [each for each in looks if each["when"] not in ("backed-up", "supplied")]
+    looks += [
+        {**before, "t": t, "when": "backed-up", "digests": changed},
+        {**before, "t": t, "when": "supplied"},
+    ]
+
+
+def deleted_ones_are_back(recording: Recording) -> None:
+    """A record that had been deleted before the backup was made is there."""
+    (look,) = (
+        each for each in recording.parts["ledgerlooks"] if (each["cluster"], each["when"]) == (CP, "supplied")
+    )
+    writes = [
+        each
+        for each in recording.parts["ledgerwrites"]
+        if (each["cluster"], each["ledger"], each["kind"]) == (CP, look["ledger"], "ConfigMap")
+    ]
+    gone = min(
+        (each for each in writes if each["verb"] == "delete" and each["t_end"]), key=lambda each: each["seq"]
+    )
+    made = next(each for each in writes if (each["verb"], each["name"]) == ("create", gone["name"]))
+    found = recording.parts["restoredrecords"]
+    key = next(each for each in recording.parts["ledgerkeys"] if each["cluster"] == CP)
+    write = LedgerWrite(**made)
+    sealed = seal(run_key(bytes.fromhex(key["secret"]), key["run_id"], look["ledger"]), write)
+    like = next(each for each in found if (each["t"], each["kind"]) == (look["t"], "ConfigMap"))
+    found.append(
+        {**like, "name": made["name"], "seq": str(made["seq"]), "written": written(write), "seal": sealed}
+        | {"owner": ""}
+    )
+
+
+def never_ends(purpose: str) -> Callable[[Recording], None]:
+    def mutate(recording: Recording) -> None:
+        (run,) = (
+            each
+            for each in recording.parts["scriptruns"]
+            if (each["cluster"], each["script"], each["purpose"]) == (CP, "restore", purpose)
+        )
+        run.update(code=None, how="was stopped after 75.0 s")
+
+    return mutate
+
+
+def mitigation(**data: object) -> Callable[[Recording], None]:
+    def mutate(recording: Recording) -> None:
+        for mark in recording.parts["marks"]:
+            if (mark["track"], mark["name"]) == (WL, "mitigation"):
+                mark["data"].update(data)
+
+    return mutate
+
+
 BLANKS = (
+    Blank("backup-causality", "of Git", of_git, "was changed in the cluster before the backup was made"),
+    Blank("backup-causality", "a deleted one is back", deleted_ones_are_back, "resurrected"),
+    Blank("bad-backup", "it waits for a better one", never_ends("bad-cut"), "it has to end by itself"),
+    Blank(
+        "bad-backup", "it waits for the newest", never_ends("bad-newest-forged"), "it has to end by itself"
+    ),
+    Blank("mitigation", "no number is expected", mitigation(to="nan"), "which is no number of seconds"),
+    Blank("mitigation", "all is expected", mitigation(to="inf"), "which is no number of seconds"),
+    Blank(
+        "mitigation",
+        "another thing runs",
+        mitigation(others=["mitigations/tolerations/after/predictor.json:1"]),
+        "predictor.json:1 is not what workload/ has",
+    ),
     Blank("injects", "pods end long afterwards", ends_of_pods_come_later, "nothing in its scope was changed"),
     Blank("injects", "pods are updated", pods_are_only_updated, "none kills pods"),
     Blank("abort", "it acts once alone", acts_once_alone, "when it was to be aborted it changed nothing"),
@@ -206,3 +283,55 @@ def test_without_evidence_nothing_is_earned(blank: Blank, tmp_path: Path) -> Non
     assert outcome.status is Status.FAILED, outcome.detail
     assert blank.says in outcome.observed
     assert outcome.hint
+
+
+@pytest.mark.parametrize(
+    ("user", "counts"),
+    [
+        ("kubeproof:dr", True),
+        ("system:serviceaccount:default:dr-helper", True),
+        ("system:serviceaccount:kube-system:namespace-controller", False),
+        ("kubeproof-grader", False),
+    ],
+)
+def test_what_accounts_of_a_runbook_do_it_does(user: str, counts: bool, tmp_path: Path) -> None:
+    recording = reference()
+    (run,) = (
+        each
+        for each in recording.parts["scriptruns"]
+        if (each["cluster"], each["script"], each["purpose"]) == (NS, "restore", "late")
+    )
+    like = next(each for each in recording.parts["audit"] if each["cluster"] == NS)
+    event = {**like, "user": user, "verb": "patch", "code": 200, "t": run["t_end"] - 0.2}
+    event |= {"t_end": run["t_end"] - 0.1, "resource": "configmaps", "namespace": "serving", "name": "theirs"}
+    recording.parts["audit"].append(event)
+    record = LaneRecord(recording.held(tmp_path / "bundle"), NS)
+    (drill,) = (each for each in record.drills("namespace-deleted") if each.phase == "late")
+    assert ("patch configmaps theirs" in [act.what for act in record.acts_of(drill)]) is counts
+
+
+def starves(recording: Recording) -> None:
+    """The processor's control is late in all of its slots."""
+    for each in recording.parts["starvation"]:
+        each["t_end"] += 1.0
+
+
+@pytest.mark.parametrize("check", ["namespace-rpo", "backup-causality", "resumable", "namespace-neighbours"])
+def test_a_machine_that_is_too_busy_costs_nothing_that_it_kept_from_coming(
+    check: str, tmp_path: Path
+) -> None:
+    recording = reference()
+    drills = recording.parts["drills"]
+    for each in [d for d in drills if d["cluster"] == NS and d["phase"] != "random-phase"]:
+        drills.remove(each)
+    gives_up(NS, "random-phase")(recording)
+    nobody_looked(NS, "random-phase: restored", "random-phase: settled")(recording)
+    marks = recording.parts["marks"]
+    for each in [mark for mark in marks if mark["track"] == NS and mark["name"] in ("given", "resumed")]:
+        marks.remove(each)
+    assert judged(check, recording, tmp_path / "well").status is Status.FAILED
+    starves(recording)
+    outcome = judged(check, recording, tmp_path / "busy")
+    assert outcome.status is Status.ERROR
+    assert outcome.fault is not None
+    assert "the processor was starved" in outcome.detail

@@ -33,9 +33,9 @@ class Runner:
         (self.programs / name).write_text(f'{start}\necho "{name} $*" >> {self.log}\n{body}')
         (self.programs / name).chmod(0o755)
 
-    def prepare(self) -> subprocess.CompletedProcess[str]:
+    def prepare(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.programs / "sh", SCRIPT],
+            [self.programs / "sh", SCRIPT, *arguments],
             env={"PATH": os.fspath(self.programs)}, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -53,6 +53,20 @@ def test_a_runner_that_has_all_is_left_as_it_is(runner: Runner) -> None:
         runner.has(name)
     assert runner.prepare().returncode == 0
     assert runner.started("apt-get") == runner.started("sysctl") == []
+
+
+@pytest.mark.parametrize("lab", ["essay", "2"], ids=["of-another-course", "by-number"])
+def test_what_a_lab_needs_of_the_system_is_installed(lab: str, runner: Runner, tmp_path: Path) -> None:
+    for name in ("bwrap", "setpriv", "redis-server", "apt-get"):
+        runner.has(name)
+    needs = tmp_path / "course" / "graders" / "essay" / "system-packages.txt"
+    needs.parent.mkdir(parents=True)
+    needs.write_text("pen:pencils\n")
+    if lab != "essay":
+        (runner.programs / "redis-server").unlink()
+    assert runner.prepare(lab, tmp_path / "course").returncode == 0
+    (installed,) = (line for line in runner.started("apt-get") if "install" in line)
+    assert installed.split()[-1] == ("pencils" if lab == "essay" else "redis-server")
 
 
 def test_what_is_missing_is_installed(runner: Runner) -> None:

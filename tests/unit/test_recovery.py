@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.records import Record
 from graders.recovery.intervals import NOTHING, Interval, TargetVerdict, decide, largest
+from graders.recovery.outages import Episode, Injection, ProbeOutage, RunbookAct, probe_outage
 from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE, ProbeSpec, Slots
 from graders.recovery.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
 from graders.recovery.rto import RecoveryMeasurement, measure_recovery
-from graders.recovery.sightings import Episode, Injection, RunbookAct, Sighting, sight
 from tests.unit.outages import Machine, Outages, Stretch, controlled, probed
 from tests.unit.synthetic_bundle import make_manifest
 
@@ -34,8 +34,8 @@ def samples(*away: Stretch, spec: ProbeSpec = SERVING, until: float = UNTIL) -> 
     return probed(spec, Outages(FAULT, away), QUIET, Random(1), until=until)
 
 
-def seen(*away: Stretch, terms: Episode | None = None) -> Sighting:
-    return sight(SERVING, samples(*away), terms or episode())
+def seen(*away: Stretch, terms: Episode | None = None) -> ProbeOutage:
+    return probe_outage(SERVING, samples(*away), terms or episode())
 
 
 def measured(*away: Stretch, terms: Episode | None = None, **others: str) -> RecoveryMeasurement:
@@ -149,7 +149,7 @@ def test_an_answer_that_is_sent_before_the_deadline_counts_and_one_after_does_no
 def test_only_a_record_of_all_of_w_shows_a_recovery() -> None:
     """The fault at 10.1, back for the slot at 15.5, so W is over at 25.5, and a gap may be 1 s."""
     for until, shown in ((25.0, True), (24.5, False)):
-        found = sight(SERVING, samples((FAULT, 15.2), until=until), episode())
+        found = probe_outage(SERVING, samples((FAULT, 15.2), until=until), episode())
         assert (found.recovery is not None, found.cut_short) == (shown, not shown)
 
 
@@ -160,7 +160,7 @@ def test_w_begins_with_the_answer_of_a_request_that_was_held() -> None:
         return ProbeSample(float(slot), slot + (1.9 if slot == 12 else 0.1), "canary", slot, float(slot), ok)
 
     slots = [sample(slot, ok=slot not in (11, 23)) for slot in range(9, 40)]
-    found = sight(CANARY, slots, episode())
+    found = probe_outage(CANARY, slots, episode())
     assert found.recovery is not None
     assert found.recovery.slot == 24
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from graders.faults import InfraFault
 from graders.recovery.intervals import NOTHING, Interval
+from graders.recovery.outages import Injection
 from graders.recovery.records import LedgerWrite, RestoredRecord
 from graders.recovery.rpo import Anomaly, AnomalyKind, restored_prefix
 from graders.recovery.seals import genuine, run_key, seal, written
-from graders.recovery.sightings import Injection
 
 SECRET = bytes(range(32))
 KEY = run_key(SECRET, "20300101-000000-abcdef", "serving")

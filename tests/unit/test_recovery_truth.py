@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graders.recovery.outages import Episode, ProbeOutage, probe_outage
 from graders.recovery.probes import CANARY, CAPACITY, SERVING, ProbeSpec
 from graders.recovery.rto import RecoveryMeasurement, measure_recovery
-from graders.recovery.sightings import Episode, Sighting, sight
 from tests.unit.outages import Machine, Outages, Stretch, bracketed, controlled, probed
 
 CASES = 10_000
@@ -31,7 +31,7 @@ class Case:
     truth: Outages
     machine: Machine
     episode: Episode
-    seen: Sighting
+    seen: ProbeOutage
 
     @property
     def held(self) -> bool:
@@ -85,7 +85,7 @@ def cases(number: int, spec: ProbeSpec = SERVING, seed: int = SEED) -> Iterator[
             injection, deadline_s=40.0, ended=over, stable_s=stable_s, clock_error_s=machine.clock_error_s
         )
         samples = probed(spec, truth, machine, rng, until=over)
-        yield Case(truth, machine, episode, sight(spec, samples, episode))
+        yield Case(truth, machine, episode, probe_outage(spec, samples, episode))
 
 
 @pytest.mark.parametrize(("spec", "number"), [(SERVING, CASES), (CANARY, CASES // 5)])
@@ -108,7 +108,7 @@ def test_an_outage_shorter_than_a_slot_that_begins_late_is_right_or_unseen() -> 
         begin = rng.uniform(2.5, 5.0)
         truth = Outages(2.0, ((begin, begin + rng.uniform(0.2, 0.7)),))
         episode = Episode(bracketed(truth, machine, rng), 40.0, 12.0, stable_s=3.0)
-        found = sight(SERVING, probed(SERVING, truth, machine, rng, until=12.0), episode)
+        found = probe_outage(SERVING, probed(SERVING, truth, machine, rng, until=12.0), episode)
         if found.first_bad is not None:
             seen += 1
             outside += not found.rto_s.holds(truth.rto_s)
@@ -157,7 +157,7 @@ def test_an_outage_of_any_length_at_any_phase_of_the_slots(
     truth = Outages(5.0 + phase_s, ((begin, begin + length_s),))
     episode = Episode(bracketed(truth, machine, rng), 75.0, 55.0, clock_error_s=0.001)
 
-    seen = sight(spec, probed(spec, truth, machine, rng, until=55.0), episode)
+    seen = probe_outage(spec, probed(spec, truth, machine, rng, until=55.0), episode)
 
     assert seen.rto_s.holds(truth.rto_s)
     assert seen.outage_s.holds(length_s)
@@ -172,7 +172,7 @@ def test_an_outage_without_length_leaves_an_interval_from_nothing(hang_share: fl
     truth = Outages(5.2, ((5.2, 5.2),))
     machine = Machine(jitter_s=0.0, request_s=0.01, slow_share=0.0, hang_share=hang_share)
     episode = Episode(bracketed(truth, machine, Random(1), 0.0), 40.0, 30.0)
-    seen = sight(SERVING, probed(SERVING, truth, machine, Random(1)), episode)
+    seen = probe_outage(SERVING, probed(SERVING, truth, machine, Random(1)), episode)
     assert (seen.first_bad, seen.rto_s.lower_s, seen.outage_s.lower_s) == (None, 0.0, 0.0)
     assert seen.rto_s.upper_s == pytest.approx(0.3, abs=0.05)
 
@@ -180,7 +180,7 @@ def test_an_outage_without_length_leaves_an_interval_from_nothing(hang_share: fl
 def test_an_outage_from_before_the_first_slot_has_no_known_length() -> None:
     truth = Outages(0.1, ((0.1, 4.3),))
     episode = Episode(bracketed(truth, QUIET, Random(1), 0.0), 40.0, 30.0)
-    seen = sight(SERVING, probed(SERVING, truth, QUIET, Random(1), begin=0.5), episode)
+    seen = probe_outage(SERVING, probed(SERVING, truth, QUIET, Random(1), begin=0.5), episode)
     assert seen.rto_s.holds(4.2)
     assert (seen.last_good, seen.outage_s.upper_s) == (None, None)
 
@@ -188,7 +188,7 @@ def test_an_outage_from_before_the_first_slot_has_no_known_length() -> None:
 def test_an_outage_in_the_last_slot_is_censored() -> None:
     truth = Outages(29.8, ((29.8, 31.0),))
     episode = Episode(bracketed(truth, QUIET, Random(1), 0.0), 40.0, 30.0)
-    seen = sight(SERVING, probed(SERVING, truth, QUIET, Random(1)), episode)
+    seen = probe_outage(SERVING, probed(SERVING, truth, QUIET, Random(1)), episode)
     assert (seen.recovery, seen.rto_s.upper_s, seen.outage_s.upper_s) == (None, None, None)
     assert seen.rto_s.lower_s == pytest.approx(0.2, abs=0.01)
 

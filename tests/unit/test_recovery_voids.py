@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graders.recovery.outages import Episode, Injection
 from graders.recovery.probes import CANARY, SERVING, ProbeSpec
 from graders.recovery.records import ProbeSample, StarvationSample
 from graders.recovery.rto import RecoveryMeasurement, measure_recovery
-from graders.recovery.sightings import Episode, Injection
 from graders.recovery.voids import stalled, starved
 from tests.unit.outages import Machine, Outages, Stretch, controlled, probed
 

@@ -3,6 +3,7 @@
 import resource
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,19 +49,21 @@ def test_a_stale_staff_log_goes_when_there_is_nothing_to_tell(tmp_path: Path) ->
     assert not (tmp_path / "staff.log").exists()
 
 
-@pytest.fixture
+@contextmanager
 def almost_full() -> Iterator[None]:
-    """No file can grow past 100 bytes, as on a file system without room."""
+    """No file can grow past 100 bytes, as on a file system without room; a log of pytest's neither."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, almost_full: None) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("old")
 
-    with pytest.raises(InfraFault, match="fix: free some space"):
+    with pytest.raises(InfraFault, match="fix: free some space"), almost_full():
         write_reports(ungraded(), None, tmp_path, ["json"])
 
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]

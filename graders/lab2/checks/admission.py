@@ -21,13 +21,14 @@ from graders.lab2.names import (
     ENGINE,
     ENVIRONMENTS,
     GATED,
+    HUB,
     NAMESPACE,
     PREFLIGHT,
     REVIEW,
     WEB,
 )
 from graders.lab2.reading import FleetRecord, policy_kinds
-from graders.lab2.records import Asked
+from graders.lab2.records import AttemptAnswer
 from graders.lab2.rulebook import RULES, broken
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
@@ -109,7 +110,9 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
                 for event in bundle.on(environment).audit
             )
             found.expect(
-                tried, f"{ENGINE} tries to store in {environment} what extra/ holds", "it tried nothing of it"
+                tried or _waits_in_line(bundle, environment, added, looked),
+                f"{ENGINE} tries to store in {environment} what extra/ holds",
+                "it tried nothing of it",
             )
             services = story.seen(environment, "services", NAMESPACE)
             stored = [each for each in services if each.name == BAD_SERVICE and each.t >= added]
@@ -126,6 +129,20 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
                 found.expect(ready, f"{name} in {environment} stays ready", "it is not")
         end = story.need("end").t
         facts["settled_after_s"] = round(end - reverted, 1)
+
+
+def _waits_in_line(bundle: Bundle, environment: str, since: float, until: float) -> bool:
+    """Whether a Kustomization of an environment waited for another: the refusal there keeps it off."""
+    for event in bundle.on(HUB).watch_events:
+        if event.resource == "kustomizations" and since <= event.t <= until:
+            target = at_pointer(event.object, ("spec", "kubeConfig", "secretRef", "name"))
+            conditions = at_pointer(event.object, ("status", "conditions")) or ()
+            if target == f"{environment}-kubeconfig" and any(c.get("reason") == _WAITS for c in conditions):
+                return True
+    return False
+
+
+_WAITS = "DependencyNotReady"
 
 
 @check("fail-closed", tracks=(CLOSED,), hint="failurePolicy: Fail, and parameterNotFoundAction: Deny.")
@@ -194,7 +211,8 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
             word = "admitted" if good else "denied"
             in_order = admitted if good else _denied(each) and by_a_policy(each.message)
             found.expect(in_order, f"{each.name} {word}", f"answer {each.code} {each.message[:200]}")
-            if not good and isinstance(each.object, Mapping):
+            # What no policy came to see may be no object of its kind at all.
+            if not good and in_order and isinstance(each.object, Mapping):
                 breaks = broken(each.object, registry, unsigned)
                 covered |= breaks if len(breaks) == 1 else set()
         for rule in RULES:
@@ -230,7 +248,7 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
                 found.expect(run.code not in (0, None), f"the preflight refuses {name}", seen)
 
 
-def _denied(each: Asked) -> bool:
+def _denied(each: AttemptAnswer) -> bool:
     """Whether an attempt was refused, or could not be judged and was refused for that."""
     return each.code in _REFUSED or (each.code == _UNJUDGED and "failed calling webhook" in each.message)
 
@@ -240,15 +258,15 @@ def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:
     return [each for each in bundle.tools if each.tool.startswith(wanted)]
 
 
-def _tried(bundle: Bundle, group: str) -> list[Asked]:
-    found = [each for each in bundle.records(Asked) if each.case.startswith(f"{group}/")]
+def _tried(bundle: Bundle, group: str) -> list[AttemptAnswer]:
+    found = [each for each in bundle.records(AttemptAnswer) if each.case.startswith(f"{group}/")]
     if not found and group != "review":
         # Nothing that was tried proves nothing; only tests of their own may learners have none.
         raise InfraFault(f"the record has no attempts {group!r}")
     return found
 
 
-def _pods(story: FleetRecord, asked: Asked, until: float) -> bool:
+def _pods(story: FleetRecord, asked: AttemptAnswer, until: float) -> bool:
     """Whether a pod of a workload was ever stored: its pods are labelled with its name."""
     return any(
         event.t <= until and _label(event.object) == asked.name

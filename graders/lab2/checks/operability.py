@@ -133,7 +133,7 @@ def _clusters(bundle: Bundle) -> list[Mapping[str, Any]]:
         raise Unmet("a fleet.yaml", "there is none")
     try:
         data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unmet("a fleet.yaml that is YAML", str(error)[:200]) from error
     listed = data.get("clusters") if isinstance(data, Mapping) else None
     if not isinstance(listed, list) or not all(

@@ -10,7 +10,7 @@ from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import Outside, Pod, Port, allowed
 from graders.lab2.accessreviews import AccessAnswer
-from graders.lab2.mesh import mesh_problems
+from graders.lab2.mesh import mesh_problems, misshapen
 from graders.lab2.names import (
     ADMISSION,
     CACHE,
@@ -25,7 +25,7 @@ from graders.lab2.names import (
 )
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
-from graders.lab2.records import Asked, Exposure, Rendering, RepositoryFile, SecretSeen
+from graders.lab2.records import AttemptAnswer, Exposure, Rendering, RepositoryFile, SecretSeen
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
@@ -109,7 +109,7 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
     """Each environment enforces *restricted* in web: what breaks one control is denied, the rest admitted."""
     story = FleetRecord(bundle, ADMISSION)
     looked = story.need("looked").t
-    tried = [each for each in bundle.records(Asked) if each.case.startswith("restricted/")]
+    tried = [each for each in bundle.records(AttemptAnswer) if each.case.startswith("restricted/")]
     if not tried:
         raise InfraFault("the record has no attempts 'restricted'")
     facts["pods_tried"] = len(tried)
@@ -183,15 +183,11 @@ def check_mesh(bundle: Bundle) -> None:
         if error:
             found.miss(error[:300], "the manifests of a mesh in mesh/")
             return
-        try:
-            problems = list(mesh_problems(str(bundle.manifest.block.get("mesh", "")), objects))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            # Nobody's API server has looked at them.
-            found.miss(
-                f"a field is of another type: {error}", "manifests as the mesh's API reference has them"
-            )
+        mesh = str(bundle.manifest.block.get("mesh", ""))
+        if odd := misshapen(mesh, objects):
+            found.miss(odd, "fields in mesh/ of the types that the reference of the mesh gives them")
             return
-        for expected, observed in problems:
+        for expected, observed in mesh_problems(mesh, objects):
             found.miss(observed, expected)
 
 

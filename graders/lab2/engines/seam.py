@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from graders.lab2.rendering import Renderer
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
+from graders.submissions.rendering import Renderer
 
 
 class GitOpsEngine(Protocol):

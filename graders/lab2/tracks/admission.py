@@ -12,7 +12,7 @@ from graders.lab2.attempts import Attempt, against_restricted, breaking, near_mi
 from graders.lab2.extras import Manifest, deployment, extra_files, pod, service, without_extras
 from graders.lab2.images import NOT_OURS, WEB, digest_of
 from graders.lab2.names import BAD_SERVICE, BAD_WORKLOAD, ELSEWHERE, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE
-from graders.lab2.records import Asked
+from graders.lab2.records import AttemptAnswer
 from graders.lab2.stage import FleetContext
 from graders.lab2.tracks.drift import STRATEGIC
 from graders.polling import NotYet
@@ -65,7 +65,7 @@ def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tu
         kind = str(attempt.object.get("kind", ""))
         name = str((attempt.object.get("metadata") or {}).get("name", GOOD))
         context.stage.recording.writer.add(
-            Asked(
+            AttemptAnswer(
                 context.now(), environment, context.track, f"{group}/{attempt.case}", attempt.rule, INTRUDER,
                 kind, namespace, name, answer.code, answer.message if not answer.ok else "",
             )

@@ -13,7 +13,7 @@ from graders.lab2.denials import by_a_policy
 from graders.lab2.extras import pod
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.names import INTRUDER, NAMESPACE
-from graders.lab2.records import Asked
+from graders.lab2.records import AttemptAnswer
 from graders.lab2.stage import FleetContext
 from graders.lab2.tracks.admission import collection_of, tried
 from graders.polling import NotYet
@@ -114,7 +114,7 @@ def _try_all(context: FleetContext, group: str) -> None:
         if answer.ok:
             kube.request("DELETE", path, query={"gracePeriodSeconds": 0})
         stage.recording.writer.add(
-            Asked(
+            AttemptAnswer(
                 context.now(), WHERE, context.track, f"{group}/{attempt.case}", attempt.rule, INTRUDER,
                 attempt.object["kind"], NAMESPACE, attempt.object["metadata"]["name"], answer.code,
                 answer.message[:500] if not answer.ok else "",

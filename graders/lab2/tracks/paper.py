@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from graders.evidence.recording import Recording
+from graders.lab2.layout import folders
 from graders.lab2.records import Rendering, RepositoryFile
-from graders.lab2.rendering import Rendered, Renderer, folders, lint, render
+from graders.submissions.rendering import Rendered, Renderer, lint, render
 
 _KEPT = ("fleet.yaml", "SECURITY.md")
 _MOST_CHARS = 200_000

@@ -6,7 +6,7 @@ from graders.documents import read_documents
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused, Kube
 from graders.lab2.names import INTRUDER, NAMESPACE
-from graders.lab2.records import Asked
+from graders.lab2.records import AttemptAnswer
 from graders.lab2.stage import FleetContext
 
 TESTS = ("policies/tests/pass", "policies/tests/fail")
@@ -33,7 +33,7 @@ def review(context: FleetContext) -> None:
             except (BadSubmission, ValueError, TypeError, KeyError, AttributeError, ApiRefused) as error:
                 item, code, message = None, 0, f"it holds no single object: {error}"
             context.stage.recording.writer.add(
-                Asked(
+                AttemptAnswer(
                     context.now(), _WHERE, context.track, f"review/{name}", "", INTRUDER,
                     str((item or {}).get("kind", "")), NAMESPACE, name, code, message[:500], dry_run=True,
                     object=item,

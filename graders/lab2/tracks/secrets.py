@@ -6,17 +6,17 @@ import base64
 import hashlib
 import json
 import secrets as dice
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from graders.audits.gitleaks import leaks
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
-from graders.lab2.rendering import render
 from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
+from graders.services.gitcommands import run_git
+from graders.submissions.rendering import render
 
 GITLEAKS_SETTINGS = Path(__file__).parents[1] / "config" / "gitleaks.toml"
 """The lab's own, whatever the repository says of gitleaks."""
@@ -97,12 +97,7 @@ def _ask_gitleaks(context: FleetContext) -> None:
 def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
     stage = context.stage
     clone = stage.manager.checkout()
-    history = subprocess.run(
-        ["git", "-C", clone, "log", "--all", "--patch", "--text", "--format=%H%n%B"],
-        capture_output=True, check=True,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(clone), "GIT_CONFIG_NOSYSTEM": "1"},
-    )  # fmt: skip
-    yield "a commit", history.stdout
+    yield "a commit", run_git(clone, "log", "--all", "--patch", "--text", "--format=%H%n%B")
     for environment in ENVIRONMENTS:
         rendered = render(stage.renderer, clone, f"clusters/{environment}").objects
         yield f"what {environment} renders to", json.dumps(rendered, ensure_ascii=False).encode()

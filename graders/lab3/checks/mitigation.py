@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
-from graders.documents import read_documents
 from graders.evidence.bundle import Bundle
-from graders.evidence.handedin import unmet
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import MITIGATED, PAPERS, WORKLOAD
-from graders.lab3.papers.backlog import MitigationBacklog
-from graders.lab3.papers.files import Papers
 from graders.recovery.intervals import Interval
 
 _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
@@ -25,7 +21,7 @@ _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
 )
 def check_mitigation(bundle: Bundle, facts: Facts) -> None:
     """The first mitigation that is done makes the recovery faster, and as fast as you expect."""
-    record, handin = LaneRecord(bundle, WORKLOAD), Papers(bundle)
+    record = LaneRecord(bundle, WORKLOAD)
     mark = next((mark.data for mark in record.marks if mark.name == "mitigation"), None)
     if mark is None:
         raise InfraFault("the record says nothing of a mitigation")
@@ -36,24 +32,22 @@ def check_mitigation(bundle: Bundle, facts: Facts) -> None:
     with Findings("a recovery that is faster by it, and as fast as expected") as found:
         if after.upper_s is None or before.lower_s <= after.upper_s + _BETTER_BY_S:
             found.miss(f"without it recovery took {shown([before])}, with it {shown([after])}")
-        try:
-            expected_s = float(mark["to"])
-        except ValueError:
+        expected_s = _seconds(str(mark["to"]))
+        if expected_s is None:
             found.miss(f"item {mark['item']} expects {mark['to']!r}, which is no number of seconds")
-        else:
-            most_s = (expected_s + _OFF_BY_S) * record.scale
-            if after.upper_s is None or after.upper_s > most_s:
-                found.miss(f"item {mark['item']} expects {expected_s:g} s, and it took {shown([after])}")
-        with unmet("manifests that can be read"):
-            item = next(
-                each
-                for each in handin.read("backlog.yaml", MitigationBacklog).items
-                if each.id == mark["item"]
-            )
-            workload = list(_documents(handin, "workload"))
-            for path, each in _documents(handin, f"{item.mitigation}/{MITIGATED[1]}"):
-                if each not in [data for _, data in workload]:
-                    found.miss(f"{path} is not what workload/ has")
+        elif after.upper_s is None or after.upper_s > (expected_s + _OFF_BY_S) * record.scale:
+            found.miss(f"item {mark['item']} expects {expected_s:g} s, and it took {shown([after])}")
+        for place in mark.get("others", ()):
+            found.miss(f"{place} is not what workload/ has", hint="Hand in what was tried as what runs.")
+
+
+def _seconds(told: str) -> float | None:
+    """A number of seconds in words; None where it is none that anything could be held against."""
+    try:
+        found = float(told)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found >= 0 else None
 
 
 def _measured(record: LaneRecord, part: str) -> Interval:
@@ -64,10 +58,3 @@ def _measured(record: LaneRecord, part: str) -> Interval:
     if counted.counts is None:
         raise InfraFault(f"the drill {part} the mitigation is void: {'; '.join(counted.voids)}")
     return counted.counts
-
-
-def _documents(handin: Papers, folder: str) -> Iterator[tuple[str, object]]:
-    for path in handin.below(folder):
-        if path.endswith((".yaml", ".yml")):
-            for each in read_documents(handin.text(path).encode(), shown_as=path):
-                yield path, each.data

@@ -9,14 +9,16 @@ from graders.evidence.records import Mark
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord, Restored
-from graders.lab3.names import CONTROL_PLANE, NAMESPACE
+from graders.lab3.names import BACKED_UP, CONTROL_PLANE, NAMESPACE, SUPPLIED
 from graders.model import Capability
+from graders.recovery.rpo import AnomalyKind
 
 _BAD = {
     "bad-none": "there was no backup",
     "bad-cut": "the files of the backup ended in the middle",
     "bad-forged": "the backup was changed after it was made",
 }
+_BY_ITSELF = "it has to end by itself, and say no"
 _ANOTHER = "what is there is another state than that of the backup"
 _IN_WORDS = {CONTROL_PLANE: "the control plane lost", NAMESPACE: "the namespace deleted"}
 
@@ -33,13 +35,20 @@ def check_backup_causality(bundle: Bundle, facts: Facts) -> None:
         for track in (CONTROL_PLANE, NAMESPACE):
             record = LaneRecord(bundle, track)
             given = _mark(record, "given").data
-            looks = record.looks("supplied")
+            looks = record.looks(SUPPLIED)
             found.expect(looks, "records to be there", f"{_IN_WORDS[track]}: nobody answers for them")
             for look in looks:
                 there = record.restored(look)
                 facts[f"{track.replace('-', '_')}_lost"] = there.lost
                 if not _made_in(there, given):
                     found.miss(f"{_IN_WORDS[track]}: {_ANOTHER}")
+                elif strange := _strange(there):
+                    found.miss(f"{_IN_WORDS[track]}: the backup has nothing of {strange}")
+            for path in _otherwise(record):
+                found.miss(
+                    f"{_IN_WORDS[track]}: {path} was changed in the cluster before the backup was made, and "
+                    "what is there is not what the backup holds"
+                )
 
 
 @check(
@@ -78,8 +87,11 @@ def check_bad_backup(bundle: Bundle, facts: Facts) -> None:
             run = record.run("restore", purpose)
             facts[purpose.replace("-", "_")] = run.code
             found.expect(run.code != 0, "not 0", f"restore ended with 0, though {told}")
+            found.expect(run.code is not None, "an end", f"restore {run.how}, where {told}: {_BY_ITSELF}")
         run = record.run("restore", "bad-newest-forged")
         facts["bad_newest_forged"] = run.code
+        if run.code is None:
+            found.miss(f"restore {run.how}, where the newest backup was forged: {_BY_ITSELF}")
         if run.code == 0:
             older = _mark(record, "supplied").data["older"]
             for look in record.looks("bad-newest-forged"):
@@ -92,6 +104,18 @@ def _not_of(there: Restored, backup: Mapping[str, float]) -> str:
     if there.anomalies:
         return f"{len(there.anomalies)} records are in no state that was: {there.anomalies[0]}"
     return "" if _made_in(there, backup) else _ANOTHER
+
+
+def _strange(there: Restored) -> str:
+    """What is there and in no state of the ledger; a restore in two goes may leave something out."""
+    wrong = [each for kind in there.kinds for each in kind.anomalies if each.kind is not AnomalyKind.HOLE]
+    return ", ".join(map(str, wrong[:3]))
+
+
+def _otherwise(record: LaneRecord) -> list[str]:
+    """The objects of workload/ that are there, and not as they were when the backup was made."""
+    there = record.objects(SUPPLIED)
+    return [path for path in record.changed_objects(SUPPLIED, BACKED_UP) if there.get(path)]
 
 
 def _made_in(there: Restored, backup: Mapping[str, float]) -> bool:

@@ -11,9 +11,9 @@ from graders.documents import Strict
 from graders.documents.fields import Seconds, Text
 from graders.lab3.names import LENIENCE_S, STABLE_S
 from graders.recovery.intervals import NOTHING, Interval, largest
+from graders.recovery.outages import Episode, Injection, probe_outage
 from graders.recovery.probes import CANARY, ProbeSpec
 from graders.recovery.records import ProbeSample
-from graders.recovery.sightings import Episode, Injection, sight
 
 Slot = Annotated[list[float | bool | None], Field(min_length=3, max_length=3)]
 
@@ -67,11 +67,11 @@ def drilled(evidence: DrillEvidence, target_s: float) -> Drilled:
     ended = max((float(slot[0] or 0.0) for slots in evidence.probes.values() for slot in slots), default=t0b)
     restored = evidence.restore is None or evidence.restore.exit == 0
     episode = Episode(Injection(t0a, t0b), target_s + LENIENCE_S, ended, STABLE_S, restored=restored)
-    sightings = []
+    outages = []
     for name, slots in evidence.probes.items():
         spec = CANARY if name == CANARY.name else ProbeSpec(name, every_s=evidence.interval_s)
-        sightings.append(sight(spec, _samples(name, slots), episode))
-    rto_s = largest(each.rto_s for each in sightings)
+        outages.append(probe_outage(spec, _samples(name, slots), episode))
+    rto_s = largest(each.rto_s for each in outages)
     if not restored:
         rto_s = Interval(rto_s.lower_s, None)
     acked = sorted((t, int(number)) for number, t in evidence.ledger.acked.items())

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from graders.clusters.etcdrevisions import move_ahead
 from graders.faults import InfraFault
-from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.lab3.names import (
-    CANARIES,
     CONTROL_PLANE_LOSS,
     LATE,
     PREDICTOR,
-    PROBE_LABEL,
     RANDOM_PHASE,
     SERVING,
 )
+from graders.lab3.tracks.clientview import CONFIG_MAPS, look_as_a_client
 from graders.lab3.tracks.phases import (
     anew,
     await_late,
@@ -28,17 +24,13 @@ from graders.lab3.tracks.phases import (
     first_backups,
     more_backups,
 )
-from graders.lab3.tracks.supplied import after, supplied
-from graders.lab3.world.lane import DrillPlan, Lane
-from graders.lab3.world.prober import canary
+from graders.lab3.tracks.supplied import after, change_live, supplied
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
 from graders.polling import NotYet, TimedOut, wait_for
 
 REVISIONS = 3000
 _MOVE_S, _MOST_MOVES = 3.0, 3
-_CONFIG_MAPS = resource_path("v1", "configmaps", namespace=SERVING)
-_OWN_CONFIG_MAPS = resource_path("v1", "configmaps", namespace=CANARIES)
-_DEPLOYMENTS = resource_path("apps/v1", "deployments", namespace=CANARIES)
-_WATCH_S, _DEPLOYMENT_S, _GARBAGE_S = 5.0, 5.0, 10.0
 
 
 def control_plane(lane: Lane) -> None:
@@ -49,7 +41,7 @@ def control_plane(lane: Lane) -> None:
     plan = DrillPlan(
         CONTROL_PLANE_LOSS, RANDOM_PHASE, lambda: _lose(lane), again=lambda: anew(lane, await_random_phase)
     )
-    if not lane.drill(plan):
+    if not drill(lane, plan):
         return
     _restore_again(lane)
     _try_verify(lane)
@@ -59,7 +51,7 @@ def control_plane(lane: Lane) -> None:
     seen: dict[str, object] = {}
 
     def before() -> dict[str, object]:
-        seen["listed"] = str(lane.kube.get(_CONFIG_MAPS, limit=1)["metadata"]["resourceVersion"])
+        seen["listed"] = str(lane.kube.get(CONFIG_MAPS, limit=1)["metadata"]["resourceVersion"])
         return dict(seen)
 
     late = DrillPlan(
@@ -67,10 +59,10 @@ def control_plane(lane: Lane) -> None:
         LATE,
         lambda: _lose(lane),
         before=before,
-        recovered=lambda: _look_as_a_client(lane, str(seen["listed"])),
+        recovered=lambda: look_as_a_client(lane, str(seen["listed"])),
         again=lambda: anew(lane, _far_and_late),
     )
-    if lane.drill(late) and anew(lane, await_random_phase):
+    if drill(lane, late) and anew(lane, await_random_phase, change_live):
         replaced = after(lane.scripts.has_replaced_data())
         supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), replaced, bad=True)
 
@@ -170,93 +162,3 @@ def _until(probe: Any, timeout_s: float) -> None:
         wait_for(probe, timeout_s=timeout_s, interval_s=0.1)
     except TimedOut as mismatch:
         raise InfraFault(f"what was broken to try verify did not mend: {mismatch}") from mismatch
-
-
-def _look_as_a_client(lane: Lane, listed: str) -> None:
-    """What a client sees that lived through the loss: its list, its watch, and what controllers do."""
-    scale = lane.setting.scale
-    try:
-        after = str(lane.kube.get(_CONFIG_MAPS, limit=1)["metadata"]["resourceVersion"])
-        watch = _resumed(lane, listed, _WATCH_S * scale)
-        deployment_s = _deployment(lane, 3 * _DEPLOYMENT_S * scale)
-        garbage_s = _garbage(lane, 2 * _GARBAGE_S * scale)
-    except (InfraFault, ApiRefused) as error:
-        lane.mark("client", problem=str(error))
-        return
-    lane.mark(
-        "client", problem="", listed=int(listed), after=int(after), watch=watch,
-        deployment_s=deployment_s, garbage_s=garbage_s,
-    )  # fmt: skip
-
-
-def _resumed(lane: Lane, version: str, within_s: float) -> str:
-    """What a watch resumed at `version` is told: `gone` (410), `write`, or nothing: `silent`."""
-    told = threading.Event()
-    name, found = "probe-resumed", ["silent"]
-
-    def watch() -> None:
-        try:
-            for event in lane.kube.watch(_CONFIG_MAPS, version, idle_s=within_s):
-                item = event.get("object") or {}
-                if event.get("type") == "ERROR":
-                    found[0] = "gone" if item.get("code") == 410 else f"error {item.get('code')}"
-                    break
-                if (item.get("metadata") or {}).get("name") == name:
-                    found[0] = "write"
-                    break
-        except ApiRefused as error:
-            found[0] = "gone" if error.answer.code == 410 else f"refused {error.answer.code}"
-        except InfraFault:
-            return
-        told.set()
-
-    threading.Thread(target=watch, name="resumed watch", daemon=True).start()
-    # The watch should be open before there is news.
-    told.wait(0.5)
-    body = {"metadata": {"name": name, "labels": {PROBE_LABEL: "watch"}}, "data": {"at": str(time.time())}}
-    if not told.is_set():
-        lane.kube.create(_CONFIG_MAPS, body)
-        told.wait(within_s)
-    return found[0]
-
-
-def _deployment(lane: Lane, within_s: float) -> float | None:
-    """Seconds until a new Deployment is ready; None: not in time."""
-    name = "client-deployment"
-    began = lane.now()
-    lane.kube.create(_DEPLOYMENTS, canary(name))
-
-    def ready() -> None:
-        if not lane.kube.get(f"{_DEPLOYMENTS}/{name}").get("status", {}).get("readyReplicas"):
-            raise NotYet("it is not ready")
-
-    return _took(lane, ready, began, within_s)
-
-
-def _garbage(lane: Lane, within_s: float) -> float | None:
-    """Seconds until what a deleted owner owned is gone; None: not in time."""
-    owner = lane.kube.create(_OWN_CONFIG_MAPS, {"metadata": {"name": "client-owner"}})
-    reference = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "name": "client-owner",
-        "uid": owner["metadata"]["uid"],
-    }
-    body = {"metadata": {"name": "client-owned", "ownerReferences": [reference]}}
-    lane.kube.create(_OWN_CONFIG_MAPS, body)
-    began = lane.now()
-    lane.kube.delete(f"{_OWN_CONFIG_MAPS}/client-owner")
-
-    def gone() -> None:
-        if lane.kube.find(f"{_OWN_CONFIG_MAPS}/client-owned") is not None:
-            raise NotYet("it is still there")
-
-    return _took(lane, gone, began, within_s)
-
-
-def _took(lane: Lane, probe: Any, began: float, within_s: float) -> float | None:
-    try:
-        wait_for(probe, timeout_s=within_s, interval_s=0.05)
-    except TimedOut:
-        return None
-    return round(lane.now() - began, 3)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from graders.documents import load_document, parse
 from graders.faults import BadSubmission, InfraFault
 from graders.lab3.names import BACKLOG, MITIGABLE, MITIGATED
 from graders.lab3.papers.backlog import BacklogItem, MitigationBacklog
-from graders.lab3.world.lane import DrillPlan, Lane
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
 from graders.lab3.world.workload import DEPLOYMENT
 from graders.polling import NotYet, TimedOut, wait_for
-from graders.submissions.manifests import load_manifests
+from graders.submissions.manifests import Manifest, load_manifests
 
 CUT_S = 30.0
 """For how long it is watched; what is not over by then is over later than that."""
@@ -34,17 +35,27 @@ def mitigation(lane: Lane, faults: dict[str, tuple[Callable[[], None], Callable[
         return
     scenario = next(name for kind, name in item.verify_by.named if kind == "scenario")
     fault, over = faults[scenario]
+    others: list[str] = []
     for part in MITIGATED:
         lane.tell(f"mitigation {item.id}, {part}")
-        if problem := _apply(lane, root, f"{item.mitigation}/{part}"):
+        try:
+            manifests = load_manifests(root, (f"{item.mitigation}/{part}",), kubectl=lane.setting.kit.kubectl)
+        except (BadSubmission, OSError) as error:
+            lane.mark("mitigation", problem=str(error))
+            return
+        if problem := _apply(lane, manifests):
             lane.mark("mitigation", problem=problem)
             return
-        lane.drill(
-            DrillPlan(scenario, f"mitigation-{part}", fault, again=lambda: _over(lane, over), cut_s=CUT_S)
+        there = [each.data for each in lane.setting.manifests]
+        others = [f"{each.file}:{each.line}" for each in manifests if each.data not in there]
+        drill(
+            lane,
+            DrillPlan(scenario, f"mitigation-{part}", fault, again=lambda: _over(lane, over), cut_s=CUT_S),
         )
         over()
         _rolled_out(lane)
-    lane.mark("mitigation", problem="", item=item.id, scenario=scenario, to=str(item.expected.after))
+    to = str(item.expected.after)
+    lane.mark("mitigation", problem="", item=item.id, scenario=scenario, to=to, others=others)
 
 
 def _over(lane: Lane, over: Callable[[], None]) -> bool:
@@ -62,12 +73,8 @@ def _first(root: Path) -> BacklogItem | None:
     return None
 
 
-def _apply(lane: Lane, root: Path, folder: str) -> str:
-    """Apply a folder of manifests, and wait until the predictor is as they say; why that cannot be."""
-    try:
-        manifests = load_manifests(root, (folder,), kubectl=lane.setting.kit.kubectl)
-    except (BadSubmission, OSError) as error:
-        return str(error)
+def _apply(lane: Lane, manifests: Sequence[Manifest]) -> str:
+    """Apply manifests, and wait until the predictor is as they say; why that cannot be."""
     for manifest in manifests:
         answer = lane.kube.apply(manifest.data)
         if not answer.ok:
@@ -75,7 +82,7 @@ def _apply(lane: Lane, root: Path, folder: str) -> str:
     try:
         _rolled_out(lane)
     except InfraFault as error:
-        return f"{folder}: {error.problem}"
+        return f"{manifests[0].file}: {error.problem}"
     return ""
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from graders.kube.paths import resource_path
 from graders.lab3.names import DR_USER, LATE, MODELS_CRD, NAMESPACE_DELETED, RANDOM_PHASE, SERVING
 from graders.lab3.tracks.phases import anew, await_late, await_random_phase, first_backups
-from graders.lab3.tracks.supplied import after, supplied, written_in_namespace
-from graders.lab3.world.lane import DrillPlan, Lane
+from graders.lab3.tracks.supplied import after, change_live, supplied, written_in_namespace
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
 
 _NAMESPACE = resource_path("v1", "namespaces", name=SERVING)
 _CRD = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=MODELS_CRD)
@@ -21,14 +22,14 @@ def namespace(lane: Lane) -> None:
     await_random_phase(lane)
     if not _drill(lane, RANDOM_PHASE, await_random_phase) or not anew(lane, await_late):
         return
-    if _drill(lane, LATE, await_late) and anew(lane, await_random_phase):
+    if _drill(lane, LATE, await_late) and anew(lane, await_random_phase, change_live):
         begun = after(written_in_namespace(lane, DR_USER))
         supplied(lane, NAMESPACE_DELETED, lambda: _delete(lane), begun, bad=False)
 
 
 def _drill(lane: Lane, phase: str, moment: Callable[[Lane], None]) -> bool:
     plan = DrillPlan(NAMESPACE_DELETED, phase, lambda: _delete(lane), again=lambda: anew(lane, moment))
-    recovered = lane.drill(plan)
+    recovered = drill(lane, plan)
     if lane.neighbour is not None:
         with lane.neighbour.held():
             lane.neighbour.look(f"{phase}: neighbour")

@@ -29,9 +29,12 @@ def more_backups(lane: Lane) -> bool:
     return made
 
 
-def anew(lane: Lane, moment: Callable[[Lane], None]) -> bool:
+def anew(
+    lane: Lane, moment: Callable[[Lane], None], prepare: Callable[[Lane], None] = lambda _: None
+) -> bool:
     """Begin a new ledger, have it backed up, and wait for a moment; whether backups were sealed."""
     lane.next_ledger()
+    prepare(lane)
     if not more_backups(lane):
         return False
     moment(lane)

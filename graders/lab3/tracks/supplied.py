@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-from graders.lab3.names import LENIENCE_S, SERVING
+from graders.kube.client import ApiRefused
+from graders.lab3.names import BACKED_UP, LENIENCE_S, SERVING, SUPPLIED
 from graders.lab3.world.backups import Sealed
 from graders.lab3.world.forging import cut, forge
 from graders.lab3.world.lane import Lane
@@ -17,26 +20,43 @@ from graders.lab3.world.scripts import Ended, seal
 Killing = Callable[[threading.Event], None]
 """Sets the event when the runbook is to be killed; runs in a thread of its own until then."""
 
-_BAD_S = 25.0
 _KILLED_AFTER_S = 0.2
+_LIVE_KEY = "kubeproof.dev-changed-live"
+
+
+def change_live(lane: Lane) -> None:
+    """Change something of workload/ in the cluster: from now on the files in Git say something else."""
+    for kind in ("ConfigMap", "Secret"):
+        for manifest in lane.setting.manifests:
+            if (manifest.kind, manifest.data["metadata"].get("namespace")) != (kind, SERVING):
+                continue
+            # What is immutable stays as it is.
+            with suppress(ApiRefused):
+                value = base64.b64encode(token_hex(8).encode()).decode()
+                lane.kube.patch(lane.kube.path_for(manifest.data), {"data": {_LIVE_KEY: value}})
+                return
 
 
 def supplied(lane: Lane, scenario: str, lose: Callable[[], None], killing: Killing, *, bad: bool) -> None:
-    """Lose it once more. With `bad`, supply what no restore may be made of first."""
+    """Lose it once more. With `bad`, supply what no restore may be made of first.
+
+    It is the older one that is supplied alone: whoever has a copy elsewhere has one of the newest.
+    """
     older, newest = lane.schedule.backups.sealed[-2:]
     with lane.schedule.halted(), lane.ledger.held():
+        lane.look_at_objects(BACKED_UP)
         lane.mark("supplied", older=_told(older), newest=_told(newest), ledger=lane.ledger.name)
         lose()
         if bad:
             _bad(lane, scenario, lose, older, newest)
-        given = lane.setting.dice.choice((older, newest))
         folder = _folder(lane, "only")
-        _supply(folder, lane.schedule.backups.folder / given.id)
+        _supply(folder, lane.schedule.backups.folder / older.id)
         if not _in_two_goes(lane, scenario, folder, killing):
             lose()
             _in_one_go(lane, scenario, folder)
-        lane.mark("given", **_told(given))
-        lane.ledger_look("supplied")
+        lane.mark("given", **_told(older))
+        lane.ledger_look(SUPPLIED)
+        lane.look_at_objects(SUPPLIED)
 
 
 def _bad(lane: Lane, scenario: str, lose: Callable[[], None], older: Sealed, newest: Sealed) -> None:
@@ -49,7 +69,7 @@ def _bad(lane: Lane, scenario: str, lose: Callable[[], None], older: Sealed, new
     lane.mark("forged", how=how)
     for name, folder in folders.items():
         lane.tell(f"a bad backup: {name}")
-        ended = _restore(lane, scenario, f"bad-{name}", folder, _BAD_S)
+        ended = _restore(lane, scenario, f"bad-{name}", folder, lane.rto_s(scenario) + LENIENCE_S)
         if ended.code == 0:
             _stable(lane)
             lane.ledger_look(f"bad-{name}")

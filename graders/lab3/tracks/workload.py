@@ -14,7 +14,8 @@ from graders.kube.paths import resource_path
 from graders.lab3.names import CONTROLLER_LOSS, LEFT, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
 from graders.lab3.tracks.mitigation import mitigation
 from graders.lab3.tracks.phases import first_backups
-from graders.lab3.world.lane import DrillPlan, Lane
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
 from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
 
@@ -50,13 +51,13 @@ def workload(lane: Lane) -> None:
 
 
 def _survive(lane: Lane, scenario: str, fault: Callable[[], object]) -> None:
-    lane.drill(DrillPlan(scenario, scenario, fault, again=lambda: _mended(lane)))
+    drill(lane, DrillPlan(scenario, scenario, fault, again=lambda: _mended(lane)))
     _mend(lane)
 
 
 def _unseen(lane: Lane, phase: str, told: str, fault: Callable[[], object]) -> None:
     plan = DrillPlan(UNKNOWN, phase, fault, before=lambda: {"fault": told}, again=lambda: _mended(lane))
-    if not lane.drill(plan):
+    if not drill(lane, plan):
         _look_at_what_is_left(lane, phase)
     if phase == "stopped":
         _mend(lane)
@@ -139,7 +140,7 @@ def _lose_a_zone(lane: Lane) -> None:
         _zone_back(lane)
         return _mended(lane)
 
-    lane.drill(DrillPlan(NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=again))
+    drill(lane, DrillPlan(NODE_LOSS, NODE_LOSS, lambda: _zone_gone(lane), again=again))
     _zone_back(lane)
     began = lane.now()
     lane.mark("zone-back", began=began, all_ready_s=_all_ready(lane, _BACK_S))

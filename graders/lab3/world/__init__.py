@@ -1,5 +1,6 @@
 """The world of a lane: what is protected, what watches it, what is written to it, what may recover it.
 
+lane        a lane that is open; `setting` is what it is made of, `opening` opens it, `drilling` breaks it
 workload    the learner's objects, and the grader's canary namespace
 prober      the probes of the steady state
 ledger      records that are written under seal, and looks at what came back

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.lab3.names import (
-    JUDGED_BY,
     LENIENCE_S,
     SERVING,
     STABLE_S,
     UNKNOWN,
     UNKNOWN_RTO_S,
-    WITHOUT_RESTORE,
 )
-from graders.lab3.records import Drill, ObjectsLook
+from graders.lab3.records import ObjectsLook
 from graders.lab3.world.backups import BackupSchedule
 from graders.lab3.world.ledger import RecordLedger
 from graders.lab3.world.prober import Prober
@@ -27,33 +24,10 @@ from graders.lab3.world.scripts import Ended, Scripts
 from graders.lab3.world.setting import LaneSetting
 from graders.lab3.world.workload import digests
 from graders.polling import NotYet, TimedOut, wait_for
-from graders.recovery.intervals import Interval, TargetVerdict, decide
-from graders.recovery.rto import measure_recovery
-from graders.recovery.sightings import Episode, Injection
 from graders.recovery.voids import starved
 
-ALERT_AFTER_S = 1.0
 BACKUP_WAIT_S = 60.0
-_MARGIN_S = 3.0
 _LOOK_S = 3.0
-
-
-@dataclass(frozen=True)
-class DrillPlan:
-    """What to break, and what is done around it.
-
-    `before` is called just before the fault, and gives facts for its record; `recovered` as soon as restore
-    has ended with 0; `again` has things as they were, or says that it cannot. `cut_s` is for how
-    long a recovery is waited for; else it is for longer than its target.
-    """
-
-    scenario: str
-    phase: str
-    fault: Callable[[], object]
-    before: Callable[[], dict[str, object]] = dict
-    recovered: Callable[[], None] = lambda: None
-    again: Callable[[], bool] = lambda: False
-    cut_s: float | None = None
 
 
 @dataclass
@@ -153,111 +127,9 @@ class Lane:
             backups=self.schedule.backups.folder,
         )
 
-    def drill(self, plan: DrillPlan) -> bool:
-        """Break it, have it restored where that is for the learner's script, watch; whether all is well then.
-
-        Writes and backups rest from the fault on, and no other lane is measured until steady state. A drill
-        that decides nothing is done again, once or twice, if `again` can have things as they were.
-        """
-        measured: list[Interval | None] = []
-        # What is cut has no target: whatever was measured of it decides.
-        target_s = math.inf if plan.cut_s else self.rto_s(plan.scenario) * self.setting.scale
-        while True:
-            attempt = len(measured) + 1
-            stable = self._drill_once(plan, attempt, measured)
-            undecided = len(measured) == attempt and decide(measured, target_s) is TargetVerdict.REPEAT
-            if not undecided or not plan.again():
-                return stable
-
-    def _drill_once(self, plan: DrillPlan, attempt: int, measured: list[Interval | None]) -> bool:
-        """Do it once; whether all is stable then. Where restore gives up, nothing is measured."""
-        scenario, names = plan.scenario, JUDGED_BY.get(plan.scenario, ())
-        patience_s = (plan.cut_s or self.rto_s(scenario) + LENIENCE_S) * self.setting.scale
-        key = plan.phase if attempt == 1 else f"{plan.phase}-{attempt}"
-        restored, stable, turn = True, False, self.setting.turn
-        with turn, self.schedule.halted(), self.ledger.held():
-            facts = plan.before()
-            self.tell(f"{scenario}, {key}")
-            t0a = self.now()
-            plan.fault()
-            t0b = since = self.now()
-            if scenario not in WITHOUT_RESTORE:
-                self.wait_until(t0b + ALERT_AFTER_S)
-                restored = self.restore(scenario, key, t0b + patience_s - self.now()).code == 0
-                # What it did last may be what a recovery has to come after: W is watched from there on, too.
-                since = self.now()
-            if restored:
-                plan.recovered()
-                until = t0b + patience_s + STABLE_S * self.setting.scale + _MARGIN_S
-                # A kind that a CRD defines is served a moment later than all others.
-                if self._quiet(t0b, t0b + patience_s, names):
-                    turn.give()
-                    self.ledger_look(f"{key}: restored")
-                stable = self.await_stable(until, *names, since=since, due=t0b + patience_s)
-            turn.give()
-            drill = self._drill(plan, attempt, (t0a, t0b), facts)
-            self.setting.recording.writer.add(drill)
-            if restored and scenario not in WITHOUT_RESTORE:
-                self.verify(key)
-            if restored:
-                self.ledger_look(f"{key}: settled")
-                self.look_at_objects(f"{key}: settled")
-                measured.append(self._counts(drill, names))
-        return stable
-
     def rto_s(self, scenario: str) -> float:
         """Within how many seconds a scenario is to be over, on a machine that keeps up."""
         return UNKNOWN_RTO_S if scenario == UNKNOWN else self.setting.wanted.target(scenario).rto_s
-
-    def _counts(self, drill: Drill, names: Sequence[str]) -> Interval | None:
-        """What a drill measured, None if it is void: whether to do it again hangs on that."""
-        scale = self.setting.scale
-        cut_s = drill.facts.get("cut_s")
-        patience_s = cut_s if isinstance(cut_s, float) else self.rto_s(drill.scenario) + LENIENCE_S
-        episode = Episode(
-            Injection(drill.t, drill.t_end),
-            deadline_s=patience_s * scale,
-            ended=drill.watched,
-            stable_s=STABLE_S * scale,
-        )
-        samples = self.prober.samples(drill.t - LENIENCE_S, drill.watched, *names)
-        found = measure_recovery(episode, samples, self.setting.starvation.samples, dead=drill.dead)
-        if found.voids:
-            self.mark("void", phase=drill.key, why="; ".join(found.voids))
-        return found.counts
-
-    def _drill(
-        self, plan: DrillPlan, attempt: int, injected: tuple[float, float], facts: dict[str, object]
-    ) -> Drill:
-        sealed = self.schedule.backups.sealed
-        newest: dict[str, object] = {}
-        if sealed:
-            newest = {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended}
-        dead = [] if self.setting.starvation.alive else ["the control of the processor"]
-        return Drill(
-            t=injected[0],
-            t_end=injected[1],
-            watched=self.now(),
-            scenario=plan.scenario,
-            phase=plan.phase,
-            attempt=attempt,
-            ledger=self.ledger.name,
-            dead=(*self.prober.dead, *dead),
-            facts={**facts, **newest, **({"cut_s": plan.cut_s} if plan.cut_s else {})},
-            cluster=self.name,
-        )
-
-    def _quiet(self, since: float, until: float, names: Sequence[str]) -> bool:
-        """Wait for the first moment of steady state; whether it comes."""
-        try:
-            wait_for(
-                lambda: self.prober.quiet_for(0.0, *names, since=since),
-                timeout_s=max(0.1, until - self.now()),
-                interval_s=0.05,
-            )
-        except TimedOut:
-            return False
-        return True
 
     def ledger_look(self, when: str) -> None:
         """Look at the ledger; where nobody answers for a while, nothing of it is on record."""

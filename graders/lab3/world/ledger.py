@@ -25,6 +25,12 @@ MODEL_EVERY, DELETE_EVERY = 4, 10
 CONFIG_MAP, MODEL = "ConfigMap", "Model"
 STATUS = "status"
 _ANSWER_S = 5.0
+_NOT_YET = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
+"""What an API server says that has too much to do, or has just started."""
+
+
+class LedgerRefused(InfraFault):
+    """The API server answers, and does not take a record: something in the cluster forbids it."""
 
 
 class RecordLedger(BackgroundThread):
@@ -65,7 +71,7 @@ class RecordLedger(BackgroundThread):
         """Write the first records at once, then go on in time.
 
         Raises:
-            InfraFault: the API server does not take them.
+            LedgerRefused: the API server does not take them. InfraFault: it does not answer.
         """
         for _ in range(FIRST_RECORDS):
             self._operate()
@@ -193,7 +199,9 @@ class RecordLedger(BackgroundThread):
             t_end = self._recording.clock.now() if acknowledged else None
             self._recording.writer.add(replace(write, t_end=t_end))
         if not answer.ok:
-            raise InfraFault(f"the ledger was refused: {method} {path}: {answer.code} {answer.message}")
+            forbidden = answer.code in range(400, 500) and answer.code not in _NOT_YET
+            why = f"the ledger was refused: {method} {path}: {answer.code} {answer.message}"
+            raise LedgerRefused(why) if forbidden else InfraFault(why)
         return answer.body
 
     def _metadata(self, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from graders.lab3.names import NEIGHBOUR, SERVING
 from graders.lab3.records import LedgerKey
 from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.lane import Lane
+from graders.lab3.world.ledger import LedgerRefused
 from graders.lab3.world.prober import Prober
 from graders.lab3.world.scripts import Scripts
 from graders.lab3.world.setting import LaneSetting, WorkloadMissing
@@ -26,24 +27,27 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
     """
     recording, live, scale = setting.recording, setting.live, setting.scale
     setting.task.update(detail="bringing up the workload")
-    problem = apply_workload(live.kube, setting.manifests, scale)
-    recording.mark(setting.track, "workload", problem=problem, scale=scale, cluster=live.name)
-    if problem:
-        raise WorkloadMissing(problem)
     secret, run_id = secrets.token_bytes(SECRET_BYTES), f"{live.name}-{secrets.token_hex(8)}"
     recording.writer.add(LedgerKey(recording.clock.now(), secret.hex(), run_id, live.name))
 
     def key_of(ledger: str) -> bytes:
         return run_key(secret, run_id, ledger)
 
-    replicas = _replicas(setting)
-    backups = Backups(setting.folder / f"backups-{live.name}")
-    backups.folder.mkdir(parents=True)
-    backups.folder.chmod(0o755)
-    scripts = Scripts(setting.kit, recording, live.cluster, setting.control)
     with ExitStack() as running:
         ledgers = running.enter_context(ExitStack())
-        ledger = ledgers.enter_context(setting.new_ledger(SERVING, key_of(SERVING)))
+        problem = apply_workload(live.kube, setting.manifests, scale)
+        try:
+            ledger = None if problem else ledgers.enter_context(setting.new_ledger(SERVING, key_of(SERVING)))
+        except LedgerRefused as refused:
+            ledger, problem = None, f"beside it nobody else can write: {refused.problem}"
+        recording.mark(setting.track, "workload", problem=problem, scale=scale, cluster=live.name)
+        if ledger is None:
+            raise WorkloadMissing(problem)
+        replicas = _replicas(setting)
+        backups = Backups(setting.folder / f"backups-{live.name}")
+        backups.folder.mkdir(parents=True)
+        backups.folder.chmod(0o755)
+        scripts = Scripts(setting.kit, recording, live.cluster, setting.control)
         prober = running.enter_context(
             Prober(recording, live.kube, live.name, replicas=replicas, scale=scale)
         )

@@ -13,12 +13,11 @@ from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.kube.paths import resource_path
 from graders.lab3.names import PREDICTOR, SERVING
-from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
+from graders.lab3.world.workload import DEPLOYMENT, SERVICE, SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
 
 HEALTHY, AT_ZERO, NO_MATCH, UNREADY = "healthy", "at-zero", "no-match", "unready"
 PODS = resource_path("v1", "pods", namespace=SERVING)
-_SERVICE = resource_path("v1", "services", namespace=SERVING, name=PREDICTOR)
 _STRATEGIC = "application/strategic-merge-patch+json"
 _WITHIN_S = 30.0
 
@@ -59,12 +58,12 @@ class States:
 
     @contextmanager
     def _no_match(self) -> Iterator[None]:
-        selector = self.kube.get(_SERVICE)["spec"]["selector"]
+        selector = self.kube.get(SERVICE)["spec"]["selector"]
         nothing = {**dict.fromkeys(selector), "kubeproof.dev/nothing": "matches"}
-        self.kube.patch(_SERVICE, {"spec": {"selector": nothing}})
+        self.kube.patch(SERVICE, {"spec": {"selector": nothing}})
         self._until(lambda: self._addresses() == 0, "no address")
         yield
-        self.kube.patch(_SERVICE, {"spec": {"selector": {"kubeproof.dev/nothing": None, **selector}}})
+        self.kube.patch(SERVICE, {"spec": {"selector": {"kubeproof.dev/nothing": None, **selector}}})
         self._until(lambda: self._addresses() >= self._replicas(), "all replicas ready")
 
     @contextmanager

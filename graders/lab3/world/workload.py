@@ -10,7 +10,14 @@ from typing import Any
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.kube.paths import resource_path
-from graders.lab3.names import CANARIES, MODELS_CRD, PREDICTOR, SERVING
+from graders.lab3.names import (
+    CANARIES,
+    MODELS_CRD,
+    MODELS_GROUP,
+    MODELS_VERSION,
+    PREDICTOR,
+    SERVING,
+)
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.submissions.manifests import Manifest
 
@@ -18,6 +25,9 @@ UP_WITHIN_S = 30.0
 SLICES = resource_path("discovery.k8s.io/v1", "endpointslices", namespace=SERVING)
 DEPLOYMENT = resource_path("apps/v1", "deployments", namespace=SERVING, name=PREDICTOR)
 _CRD = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=MODELS_CRD)
+_MODELS = resource_path(f"{MODELS_GROUP}/{MODELS_VERSION}", "models", namespace=SERVING)
+SERVICE = resource_path("v1", "services", namespace=SERVING, name=PREDICTOR)
+_MANAGED_BY, _CONTROLLER = "endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"
 _OF_SERVICE = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
 
 
@@ -57,10 +67,14 @@ def _apply(kube: Kube, manifest: Manifest, scale: float) -> str:
 def _up(kube: Kube) -> None:
     try:
         kube.get(_CRD)
+        kube.get(_MODELS, limit=1)
+        selector = kube.get(SERVICE)["spec"].get("selector")
         replicas = int(kube.get(DEPLOYMENT)["spec"]["replicas"])
         ready = len(ready_addresses(kube.get(SLICES, **_OF_SERVICE)))
     except ApiRefused as error:
         raise NotYet(f"the workload has no such object: {error}") from error
+    if not selector:
+        raise NotYet(f"Service {PREDICTOR} has no selector, so that its addresses are those of no pods")
     if not 2 <= replicas <= 8:
         raise NotYet(f"Deployment {PREDICTOR} has {replicas} replicas, where 2 to 8 are asked for")
     if ready < replicas:
@@ -68,10 +82,14 @@ def _up(kube: Kube) -> None:
 
 
 def ready_addresses(slices: Mapping[str, Any], dead_nodes: frozenset[str] = frozenset()) -> set[str]:
-    """The ready addresses in a list of EndpointSlices, but those on nodes that are dead."""
+    """The ready addresses in a list of EndpointSlices, but those on nodes that are dead.
+
+    Slices that somebody else than the cluster's own controller wrote say whatever he likes.
+    """
     return {
         str(address)
         for each in slices["items"]
+        if (each["metadata"].get("labels") or {}).get(_MANAGED_BY) == _CONTROLLER
         for endpoint in each.get("endpoints") or ()
         if (endpoint.get("conditions") or {}).get("ready") and endpoint.get("nodeName") not in dead_nodes
         for address in endpoint.get("addresses") or ()

@@ -72,7 +72,7 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ProbeOutage:
     """The samples of one probe that bracket an outage: the last good and the first bad, the last bad and R.
 
     `first_bad` None: no slot failed. `recovery` None: R is not on record; `cut_short` then says that there
@@ -97,7 +97,7 @@ class Sighting:
 
     @property
     def rto_s(self) -> Interval:
-        """From the fault to the recovery, see `sight`."""
+        """From the fault to the recovery, see `probe_outage`."""
         injection = self.episode.injection
         away = [each.t for each in (self.last_bad, self.behind) if each is not None]
         lower = max(0.0, max(away) - injection.t0b - self._error_s) if away else 0.0
@@ -126,9 +126,9 @@ class Sighting:
         return 2 * self.episode.clock_error_s
 
 
-def sight(
+def probe_outage(
     spec: ProbeSpec, samples: Sequence[ProbeSample], episode: Episode, behind: RunbookAct | None = None
-) -> Sighting:
+) -> ProbeOutage:
     """What a probe saw of a fault. `behind` is an act of the runbook that recovery can't precede.
 
     R is the first success sent after a failure sent after t0a, and after `behind`, such that no failure was
@@ -156,7 +156,7 @@ def sight(
     recovery = candidate if covered else None
     until = episode.due if recovery is None else recovery.t
     last_bad = next((each for each in reversed(failures) if each.t <= until), None)
-    return Sighting(
+    return ProbeOutage(
         spec=spec,
         episode=episode,
         behind=behind,

@@ -1,4 +1,4 @@
-"""What Git declares, rendered by the grader with the programs that the engine has, and no network."""
+"""Charts and kustomizations of a learner's, rendered by Helm and kustomize themselves, without network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import yaml
 from graders.boundedprograms import OUT_OF_MEMORY, bounded
 from graders.documents import DocumentLimits, read_documents
 from graders.faults import BadSubmission
-from graders.lab2.names import ENVIRONMENTS
 from graders.process import run_to_end
 
 _TIMEOUT_S = 60.0
@@ -29,7 +28,6 @@ _LIMITS = DocumentLimits(size_bytes=_MOST_BYTES, nodes=400_000)
 _CLOSED = "http://127.0.0.1:1"
 _MISSING = re.compile(r"missing (in charts/|these dependencies)")
 """Is in what Helm says of a chart whose dependencies it has not."""
-POLICIES, MESH = "policies", "mesh"
 
 
 @dataclass(frozen=True)
@@ -50,18 +48,6 @@ class Rendered:
     error: str = ""
     excessive: bool = False
     """Whether it took more memory, time or room than it may: nobody else should render it either."""
-
-
-def folders(root: Path) -> dict[str, str]:
-    """What is rendered of a repository: name and folder. Environments, policies and mesh, and each chart."""
-    found = {name: f"clusters/{name}" for name in ENVIRONMENTS}
-    found |= {name: name for name in (POLICIES, MESH) if (root / name).is_dir()}
-    for chart in sorted(root.rglob("Chart.yaml")):
-        path = chart.parent.relative_to(root).as_posix()
-        within = any((above / "Chart.yaml").is_file() for above in chart.parent.parents if above != root)
-        if path not in found.values() and not within:
-            found[f"chart:{path}"] = path
-    return found
 
 
 def render(renderer: Renderer, root: Path, path: str) -> Rendered:
@@ -104,7 +90,7 @@ def _clean(out: Rendered, root: Path) -> Rendered:
 def _is_library(chart: Path) -> bool:
     try:
         written = yaml.safe_load(chart.read_bytes())
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return False
     return isinstance(written, dict) and written.get("type") == "library"
 
@@ -152,12 +138,20 @@ def _read(printed: bytes) -> Rendered:
     except BadSubmission as error:
         return Rendered(error=f"what comes out, in line {error.line}, {error.problem}"[:400])
     read = [each.data for each in documents if each.data is not None]
-    for each in read:
-        if not isinstance(each, dict) or not isinstance(each.get("metadata"), dict) or "kind" not in each:
-            return Rendered(error=f"what comes out is no object: {str(each)[:200]}")
-        if not each["metadata"].get("name"):
-            return Rendered(error=f"a {str(each['kind'])[:100]} without a name comes out")
-        if not isinstance(each.get("spec") or {}, dict):
-            named = f"{str(each['kind'])[:100]} {str(each['metadata']['name'])[:100]}"
-            return Rendered(error=f"the spec of {named} is no mapping")
+    if problem := next(filter(None, map(_no_object, read)), ""):
+        return Rendered(error=problem)
     return Rendered(hashlib.sha256(printed).hexdigest(), tuple(read))
+
+
+def _no_object(item: Any) -> str:
+    """Why what came out cannot be an object; empty where it can."""
+    if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict) or "kind" not in item:
+        return f"what comes out is no object: {str(item)[:200]}"
+    kind, name = str(item["kind"])[:100], item["metadata"].get("name")
+    if not name:
+        return f"a {kind} without a name comes out"
+    if not isinstance(name, str):
+        return f"a {kind} comes out whose name {str(name)[:100]} is no text"
+    return (
+        "" if isinstance(item.get("spec") or {}, dict) else f"the spec of {kind} {name[:100]} is no mapping"
+    )

@@ -1,0 +1,121 @@
+"""For how long a drill is watched: its record has to show what a recovery is, whatever came last."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from graders.evidence.bundle import BundleWriter
+from graders.evidence.recording import Recording
+from graders.lab3.names import CONTROLLER_LOSS, POD_KILL
+from graders.lab3.world import drilling
+from graders.lab3.world import lane as lanes
+from graders.lab3.world import prober as probers
+from graders.lab3.world.drilling import DrillPlan, drill
+from graders.lab3.world.lane import Lane
+from graders.lab3.world.prober import Prober
+from graders.lab3.world.scripts import Ended
+from graders.lab3.world.setting import LaneSetting
+from graders.recovery.probes import ProbeSpec
+from graders.scenario.starvation import StarvationControl
+from graders.scenario.turns import Turn
+
+Record = dict[str, Any]
+
+STABLE_S, RESTORE_S, LIMIT_S = 0.4, 0.6, 0.1
+
+
+@dataclass
+class Unprobed(Lane):
+    """A lane whose probes never fail, on no cluster; its restore takes a while, and ends with 0."""
+
+    restored: float = 0.0
+
+    def restore(self, scenario: str, purpose: str, timeout_s: float) -> Ended:
+        threading.Event().wait(RESTORE_S)
+        self.restored = self.now()
+        return Ended(0, "exited with code 0")
+
+    def verify(self, purpose: str) -> Ended:
+        return Ended(0, "exited with code 0")
+
+    def ledger_look(self, when: str) -> None:
+        self.mark("look", when=when)
+
+    def look_at_objects(self, when: str) -> None:
+        self.mark("look", when=when)
+
+
+@contextmanager
+def at_rest() -> Iterator[None]:
+    yield
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "STABLE_S", STABLE_S)
+    monkeypatch.setattr(drilling, "STABLE_S", STABLE_S)
+    monkeypatch.setattr(drilling, "ALERT_AFTER_S", 0.05)
+    monkeypatch.setattr(probers, "CANARY", ProbeSpec("canary", 0.1, LIMIT_S))
+
+
+def drilled(scenario: str, folder: Path) -> tuple[float, Record]:
+    """When the restore had ended, and what is on record of the drill."""
+    with BundleWriter(folder / "bundle") as writer:
+        lane = unprobed(Recording(writer), folder)
+        assert drill(lane, DrillPlan(scenario, scenario, lambda: None))
+    (written,) = map(json.loads, (folder / "bundle" / "drills.jsonl").read_text().splitlines())
+    return lane.restored, written
+
+
+def unprobed(recording: Recording, folder: Path) -> Unprobed:
+    unused: Any = SimpleNamespace(name="none", get=None)
+    wanted = SimpleNamespace(target=lambda _: SimpleNamespace(rto_s=30.0))
+    setting = LaneSetting(
+        track="workload",
+        live=unused,
+        control=unused,
+        recording=recording,
+        kit=unused,
+        wanted=cast(Any, wanted),
+        manifests=(),
+        scale=1.0,
+        dice=Random(0),
+        folder=folder,
+        task=cast(Any, SimpleNamespace(update=lambda detail: None)),
+        turn=Turn(),
+        starvation=StarvationControl(recording),
+    )
+    schedule = SimpleNamespace(halted=at_rest, backups=SimpleNamespace(sealed=[]))
+    ledger = SimpleNamespace(held=at_rest, name="serving")
+    return Unprobed(
+        setting=setting,
+        prober=Prober(recording, unused, "none", replicas=2, scale=1.0),
+        scripts=unused,
+        schedule=cast(Any, schedule),
+        ledger=cast(Any, ledger),
+        ledgers=cast(Any, None),
+        key_of=lambda _: b"",
+    )
+
+
+def test_w_is_watched_from_the_end_of_the_restore(tmp_path: Path) -> None:
+    # What a runbook did last may be what its recovery comes after: that has to be seen for W, too.
+    restored, drill = drilled(CONTROLLER_LOSS, tmp_path)
+    assert restored - drill["t_end"] > STABLE_S + LIMIT_S
+    assert drill["watched"] - restored >= STABLE_S + LIMIT_S
+
+
+def test_what_needs_no_restore_is_watched_from_the_fault_on(tmp_path: Path) -> None:
+    restored, drill = drilled(POD_KILL, tmp_path)
+    assert restored == 0.0
+    assert drill["watched"] - drill["t_end"] >= STABLE_S + LIMIT_S
