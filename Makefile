@@ -80,7 +80,7 @@ test-interop: $(READY) ## Gradebooks read back by nbgrader and pandas, in a virt
 selftest: $(READY) ## Grade the reference, the starter and every flawed solution of a lab: lab=1
 	@$(KUBEPROOF) selftest -- "$$GIVEN_LAB"
 
-bench: $(READY) ## Measure the start of a cluster, beside kwokctl's, and what the fault proxy costs
+bench: $(READY) ## Measure clusters, grades, the fault proxy, a class, and a graded class of 300 judged again
 	@$(KUBEPROOF) bench
 
 lint: $(READY) ## ruff, mypy, import-linter

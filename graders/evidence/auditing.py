@@ -80,7 +80,7 @@ class AuditRecorder:
                 kept = self._cluster_writes.setdefault(event.user, [])
                 if len(kept) < MOST_CLUSTER_WRITES:
                     kept.append(replace(event, request=None, response=None))
-        self._recording.changes.notify()
+        self._recording.changes.notify(event.namespace)
 
     def last_write(self, user: str, namespace: str) -> float | None:
         """When `user` last wrote in `namespace` (accepted or not, leases and events aside)."""

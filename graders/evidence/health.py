@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import threading
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -83,6 +84,9 @@ class ApiHealth(_Sampler[HealthSample]):
         self.cluster = cluster
         self._path = resource_path("v1", "namespaces", name=namespace)
         self._kube = kube
+        self._adding = threading.Lock()
+        self._taken: list[float] = []
+        """What `_taken_until` gives of each sample: waits that ask often add up nothing twice."""
 
     def sickness(self, since: float) -> str:
         """What was wrong with the API server since time `since`, where nobody disturbs it; else empty."""
@@ -101,15 +105,23 @@ class ApiHealth(_Sampler[HealthSample]):
 
         None while it answers promptly; nine tenths of the time while an answer takes ten times as long.
         """
-        samples = list(self._samples)
-        first = bisect.bisect_right(samples, since, key=lambda sample: sample.t)
-        taken = 0.0
-        for number in range(first, len(samples)):
-            sample = samples[number]
-            before = samples[number - 1].t if number else since
-            prompt = 0.0 if sample.read_s is None else min(1.0, PROMPT_READ_S / max(sample.read_s, 1e-6))
-            taken += (sample.t - max(since, before)) * (1.0 - prompt)
-        return taken
+        with self._adding:
+            for number in range(len(self._taken), len(self._samples)):
+                self._taken.append(self._taken_until(number))
+            known = len(self._taken)
+            first = bisect.bisect_right(self._samples, since, hi=known, key=lambda sample: sample.t)
+            if first == known:
+                return 0.0
+            before = max(since, self._samples[first - 1].t) if first else since
+            of_first = (self._samples[first].t - before) * _share_taken(self._samples[first])
+            return of_first + self._taken[-1] - self._taken[first]
+
+    def _taken_until(self, number: int) -> float:
+        """Seconds that the API server took from the first sample to that one."""
+        if number == 0:
+            return 0.0
+        sample, before = self._samples[number], self._samples[number - 1]
+        return self._taken[number - 1] + (sample.t - before.t) * _share_taken(sample)
 
     def read_s(self) -> float:
         """Seconds one trivial read of the API server takes just now; without end if it does not answer."""
@@ -125,6 +137,11 @@ class ApiHealth(_Sampler[HealthSample]):
             error = fault.problem
         took = None if error else round(time.monotonic() - started, 6)
         return HealthSample(self._recording.clock.now(), took, error, self.cluster)
+
+
+def _share_taken(sample: HealthSample) -> float:
+    """Which part of the time that ended with a sample the API server took: all where it did not answer."""
+    return 1.0 if sample.read_s is None else 1.0 - min(1.0, PROMPT_READ_S / max(sample.read_s, 1e-6))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -43,28 +43,35 @@ class Clock:
 class ChangeNotifier:
     """Tells scenario waits that something was recorded; each listener has an event of its own.
 
-    What is recorded within `TOGETHER_S` is told once: in a busy run a thousand records a second would else
-    wake thirty waits each, which takes more of the processor than to record them.
+    What is recorded within `TOGETHER_S` is told once, and to those alone whom it may concern: in a busy run a
+    thousand records a second would else wake thirty waits each, which takes more of the processor than to
+    record them.
     """
 
     TOGETHER_S = 0.02
 
     def __init__(self) -> None:
-        self._listeners: set[threading.Event] = set()
+        self._listeners: dict[threading.Event, frozenset[str]] = {}
         self._lock = threading.Lock()
+        self._where: set[str] = set()
         self._recorded = threading.Event()
         self._teller: threading.Thread | None = None
 
-    def notify(self) -> None:
-        """Wake every listener, in `TOGETHER_S` at the latest."""
-        self._recorded.set()
+    def notify(self, namespace: str = "") -> None:
+        """Wake every listener that `namespace` may concern, in `TOGETHER_S` at the latest; none: all."""
+        with self._lock:
+            self._where.add(namespace)
+            self._recorded.set()
 
     @contextlib.contextmanager
-    def listener(self) -> Iterator[threading.Event]:
-        """An event that is set after every change while the block runs."""
+    def listener(self, elsewhere: Iterable[str] = ()) -> Iterator[threading.Event]:
+        """An event that is set after every change while the block runs, but for those in `elsewhere`.
+
+        Namespaces in `elsewhere` concern somebody else; whoever looks at one all the same looks by itself.
+        """
         event = threading.Event()
         with self._lock:
-            self._listeners.add(event)
+            self._listeners[event] = frozenset(elsewhere)
             if self._teller is None:
                 self._teller = threading.Thread(target=self._tell, name="change-notifier", daemon=True)
                 self._teller.start()
@@ -72,17 +79,19 @@ class ChangeNotifier:
             yield event
         finally:
             with self._lock:
-                self._listeners.discard(event)
+                del self._listeners[event]
 
     def _tell(self) -> None:
         """Tell as long as anybody listens."""
         while True:
             self._recorded.wait(1.0)
             if self._recorded.is_set():
-                self._recorded.clear()
                 with self._lock:
-                    for listener in self._listeners:
-                        listener.set()
+                    self._recorded.clear()
+                    where, self._where = self._where, set()
+                    for listener, elsewhere in self._listeners.items():
+                        if not where <= elsewhere:
+                            listener.set()
                 time.sleep(self.TOGETHER_S)
             with self._lock:
                 if not self._listeners:

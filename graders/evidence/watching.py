@@ -46,7 +46,8 @@ class WatchRecorder:
         self._recording = recording
         self._kube = kube
         self._paths = dict(paths)
-        self._objects: dict[str, dict[tuple[str, str], Object]] = {name: {} for name in paths}
+        self._objects: dict[str, dict[str, dict[str, Object]]] = {name: {} for name in paths}
+        """By resource, namespace and name: many waits ask for those of one namespace, again and again."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._broken: dict[str, str] = {}
@@ -85,12 +86,12 @@ class WatchRecorder:
     def objects(self, resource: str, namespace: str) -> dict[str, Object]:
         """The present objects of a namespace, by name."""
         with self._lock:
-            return {n: o for (ns, n), o in self._objects.get(resource, {}).items() if ns == namespace}
+            return dict(self._objects.get(resource, {}).get(namespace, {}))
 
     def everything(self, resource: str) -> list[Object]:
         """The present objects of all namespaces."""
         with self._lock:
-            return list(self._objects.get(resource, {}).values())
+            return [item for each in self._objects.get(resource, {}).values() for item in each.values()]
 
     def _follow_new(self, resource: str, path: str) -> None:
         self._versions[resource] = self._list(resource, path)
@@ -178,7 +179,11 @@ class WatchRecorder:
         """Take the present state as events, DELETED for what vanished meanwhile."""
         listing = self._kube.get(path)
         with self._lock:
-            known = dict(self._objects[resource])
+            known = {
+                (space, name): item
+                for space, each in self._objects[resource].items()
+                for name, item in each.items()
+            }
         seen = set()
         for item in listing["items"]:
             key = _key(item)
@@ -197,13 +202,14 @@ class WatchRecorder:
         item["metadata"].pop("managedFields", None)
         namespace, name = _key(item)
         with self._lock:
+            there = self._objects[resource].setdefault(namespace, {})
             if kind == "DELETED":
-                self._objects[resource].pop((namespace, name), None)
+                there.pop(name, None)
             else:
-                self._objects[resource][namespace, name] = item
+                there[name] = item
         now = self._recording.clock.now()
         self._recording.writer.add(WatchEvent(now, kind, resource, namespace, name, item, self.cluster))
-        self._recording.changes.notify()
+        self._recording.changes.notify(namespace)
 
 
 def _key(item: Mapping[str, Any]) -> tuple[str, str]:

@@ -182,7 +182,7 @@ class TrackContext(TrackMarks, Generic[E]):
     ) -> T:
         """Wait, and go on for as long as the machine is to blame for."""
         left_s = deadline.limit_s
-        with self.env.recording.changes.listener() as bell:
+        with self.env.recording.changes.listener(self.env.elsewhere(self.track)) as bell:
             while True:
                 try:
                     found = wait_for(probe, timeout_s=left_s, interval_s=interval_s, wake=bell)

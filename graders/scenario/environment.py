@@ -86,10 +86,12 @@ class Environment:
 
     def usage(self, track: str) -> ApiUsage:
         """What all processes asked for: writes in the namespaces of `track`, the rest anywhere."""
-        mine = [name for key, name in list(self.namespaces.items()) if key.partition("/")[0] == track]
-        return ApiUsage(
-            {name: self.proxy.writes_in(name) for name in mine}, self.proxy.churn, self.proxy.requests
-        )
+        mine = {name: self.proxy.writes_in(name) for name in self._of(track)}
+        return ApiUsage(mine, self.proxy.churn, self.proxy.requests)
+
+    def elsewhere(self, track: str) -> frozenset[str]:
+        """The namespaces that other tracks act in."""
+        return frozenset(list(self.namespaces.values())) - self._of(track)
 
     def process_fault(self) -> Exception | None:
         """What kept a process from being started; the harness's trouble, not the learner's."""
@@ -98,3 +100,8 @@ class Environment:
     def ends_since(self, t: float) -> str:
         """How often the first process ended by itself since time `t`, and how last; empty if it did not."""
         return self.processes[0].ends_since(t) if self.processes else ""
+
+    def _of(self, track: str) -> frozenset[str]:
+        """The namespaces of a track and its parts."""
+        there = list(self.namespaces.items())
+        return frozenset(name for key, name in there if key.partition("/")[0] == track)

@@ -8,7 +8,7 @@ Tokens are Pygments'.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import PurePosixPath
@@ -27,6 +27,9 @@ LARGEST = 1_000_000
 _HASH_COMMENTS = (".py", ".sh", ".rego")
 LONGEST = 1_000
 """Characters of one line; longer ones are no person's."""
+
+KEPT = 16_000
+"""Characters of the longest file whose tokens are kept for the next submission that has the same."""
 
 SOURCES = frozenset((".py", ".go", ".rs", ".js", ".ts", ".sh", ".rego"))
 """Files that are compared: programs, in languages whose lexers keep to a time that grows with the text.
@@ -65,7 +68,7 @@ def gram_hashes(path: str, text: str) -> list[int]:
     return _hashes(_tokens(path, text[:LARGEST]))
 
 
-def _hashes(tokens: list[tuple[int, int]]) -> list[int]:
+def _hashes(tokens: Sequence[tuple[int, int]]) -> list[int]:
     """Of numbers alone, so that they are the same in every process."""
     numbers = [number for number, _ in tokens]
     return [hash(tuple(numbers[i : i + GRAM])) for i in range(len(numbers) - GRAM + 1)]
@@ -88,12 +91,22 @@ def _winnowed(hashes: list[int]) -> Iterator[int]:
             yield best
 
 
-def _tokens(path: str, text: str) -> list[tuple[int, int]]:
+def _tokens(path: str, text: str) -> Sequence[tuple[int, int]]:
     """What counts of a text as numbers that are equal where it is, and the lines."""
+    return _kept(path, text) if len(text) <= KEPT else _read(path, text)
+
+
+@lru_cache(maxsize=256)
+def _kept(path: str, text: str) -> Sequence[tuple[int, int]]:
+    """As `_tokens`: what a course hands out is in many submissions as it was, and is read once."""
+    return _read(path, text)
+
+
+def _read(path: str, text: str) -> Sequence[tuple[int, int]]:
     try:
         lexer: Lexer = get_lexer_for_filename(path, stripnl=False, ensurenl=False)
     except ClassNotFound:
-        return []
+        return ()
     # Lexers take time that grows with the square of a run of blank lines, and of a line's length.
     lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip() and len(line) <= LONGEST]
     # An end for comments that have none: else each one that is opened is looked for through all that follows.

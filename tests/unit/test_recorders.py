@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graders.evidence.auditing import AuditRecorder, parse_audit
 from graders.evidence.bundle import Bundle, BundleWriter
@@ -116,6 +118,20 @@ def test_who_stopped_listening_hears_nothing() -> None:
         changes.notify()
         assert other.wait(10)
     assert not bell.is_set()
+
+
+def test_what_happens_elsewhere_wakes_nobody_whom_it_does_not_concern() -> None:
+    changes = ChangeNotifier()
+    with changes.listener(elsewhere=("b", "c")) as bell, changes.listener() as all_of_it:
+        changes.notify("b")
+        assert all_of_it.wait(10)
+        assert not bell.is_set()
+        changes.notify("c")
+        changes.notify("a")
+        assert bell.wait(10)
+        bell.clear()
+        changes.notify()
+        assert bell.wait(10)
 
 
 def test_a_mark_is_kept_with_its_time_and_data(recording: Recording) -> None:
@@ -585,6 +601,32 @@ def test_what_the_api_server_took_from_who_asks_it(
     before = HealthSample(9.0, 2.0, "")
     samples = [HealthSample(10.0 + n, answer, "") for n, answer in enumerate([2.0, *answers])]
     assert api_of(recording, before, *samples).slow_s(10.0) == pytest.approx(slow_s)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 3.0), st.none() | st.floats(0.0, 5.0)), max_size=8),
+    st.lists(st.floats(-1.0, 20.0), min_size=1, max_size=4),
+)
+def test_what_it_took_is_the_sum_of_the_samples_whenever_it_is_asked(
+    taken: list[tuple[float, float | None]], asked: list[float]
+) -> None:
+    health, t = api_of(None), 0.0  # type: ignore[arg-type]
+    for passed, read_s in taken:
+        t += passed
+        health._samples.append(HealthSample(t, read_s))
+        for since in asked:
+            assert health.slow_s(since) == pytest.approx(_added_up(health._samples, since))
+
+
+def _added_up(samples: list[HealthSample], since: float) -> float:
+    """One sample after another."""
+    found, before = 0.0, since
+    for sample in samples:
+        prompt = 0.0 if sample.read_s is None else min(1.0, 0.01 / max(sample.read_s, 1e-6))
+        if sample.t > since:
+            found += (sample.t - max(since, before)) * (1.0 - prompt)
+        before = sample.t
+    return found
 
 
 def test_no_sample_at_all_is_a_sickness(recording: Recording) -> None:
