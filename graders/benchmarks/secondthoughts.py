@@ -43,7 +43,7 @@ _SCRAPES = "scrapes.jsonl"
 
 
 @dataclass(frozen=True)
-class Errand:
+class TimedCommand:
     """One command over the store of a class: its seconds, those of all processors meanwhile, and the bar."""
 
     what: str
@@ -61,7 +61,7 @@ class Errand:
         }
 
 
-def measure_second_thoughts(lab: Lab, size: int, progress: Progress) -> tuple[Errand, ...]:
+def measure_second_thoughts(lab: Lab, size: int, progress: Progress) -> tuple[TimedCommand, ...]:
     """Run `kubeproof rescore` and `kubeproof site` on a class of `size`, each learner with a record.
 
     They are copies of a record of the reference, each with other scrapes of its metrics cut out: judging one
@@ -86,7 +86,7 @@ def measure_second_thoughts(lab: Lab, size: int, progress: Progress) -> tuple[Er
         with progress.task(f"making the site of {size}"):
             handed_in = f"{lab.id}={folder / 'submissions'}"
             site = ("site", "class.db", "--out", "site", "--submissions", handed_in)
-            found.append(_errand("site, from the store", _kubeproof(*site), folder))
+            found.append(_timed("site, from the store", _kubeproof(*site), folder))
         browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
         if browser is not None:
             with progress.task("opening its first page"):
@@ -167,29 +167,29 @@ def _scored_by(lab: Lab, store: GradeStore) -> Sequence[NewGrade]:
     ]
 
 
-def _rescored(folder: Path, told: str, what: str, most_s: float) -> Errand:
-    errand = _errand(what, _kubeproof("rescore", "class.db", "--yes"), folder)
+def _rescored(folder: Path, told: str, what: str, most_s: float) -> TimedCommand:
+    timed = _timed(what, _kubeproof("rescore", "class.db", "--yes"), folder)
     said = (folder / "said.txt").read_text("utf-8", "replace")
     if told not in said or "UNGRADED" in said or not said.rstrip().endswith("written"):
         raise InfraFault(f"the class was not {told}: {said[-500:]}")
-    return dataclasses.replace(errand, most_s=most_s)
+    return dataclasses.replace(timed, most_s=most_s)
 
 
 def _kubeproof(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "graders", *arguments]
 
 
-def _opened(browser: str, page: Path, folder: Path) -> Errand:
+def _opened(browser: str, page: Path, folder: Path) -> TimedCommand:
     """Start a browser with a page, until all of the page is there."""
     command = [
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND",
         f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    _errand("a first start of the browser", [*command[:-1], "about:blank"], folder)
-    return _errand("site, its first page in Chromium", command, folder)
+    _timed("a first start of the browser", [*command[:-1], "about:blank"], folder)
+    return _timed("site, its first page in Chromium", command, folder)
 
 
-def _errand(what: str, command: Sequence[str], folder: Path) -> Errand:
+def _timed(what: str, command: Sequence[str], folder: Path) -> TimedCommand:
     """Run a command in `folder`; what it prints is in `said.txt` there.
 
     Raises:
@@ -204,4 +204,4 @@ def _errand(what: str, command: Sequence[str], folder: Path) -> Errand:
     if ended.returncode != 0:
         text = (folder / "said.txt").read_text("utf-8", "replace")
         raise InfraFault(f"{' '.join(command)} ended with {ended.returncode}: {text[-500:]}")
-    return Errand(what, seconds, worked)
+    return TimedCommand(what, seconds, worked)

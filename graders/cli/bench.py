@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graders.benchmarks.classes import Throughput
     from graders.benchmarks.grades import Grade
     from graders.benchmarks.proxy import ProxyCost
-    from graders.benchmarks.secondthoughts import Errand
+    from graders.benchmarks.secondthoughts import TimedCommand
     from graders.benchmarks.starts import Comparison, Measure
 
 
@@ -140,7 +140,7 @@ def _class_table(ways: Sequence[Throughput]) -> Table:
     return table
 
 
-def _errands_table(errands: Sequence[Errand], size: int) -> Table:
+def _errands_table(errands: Sequence[TimedCommand], size: int) -> Table:
     table = Table(title=f"A class of {size} that is graded already")
     for heading in ("what", "seconds", "of processors", "meant"):
         table.add_column(heading, justify="left" if heading == "what" else "right")

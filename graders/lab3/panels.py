@@ -22,7 +22,7 @@ from graders.lab3.records import Drill, ScriptRun
 from graders.recovery.intervals import Interval
 from graders.recovery.probes import ProbeSpec
 from graders.recovery.records import ProbeSample
-from graders.reports.panels import Comparison, Panel, Row, Span, Tick
+from graders.reports.panels import MeasuredClaim, Panel, Row, Span, Tick
 from graders.reports.text import one_line
 from graders.reports.trackpanels import panels
 
@@ -152,20 +152,20 @@ def _loss(record: LaneRecord, drill: Drill) -> Iterator[Row]:
 
 def _comparisons(
     record: LaneRecord, drill: Drill, rto_s: Interval, told: ReportedRecovery | None
-) -> Iterator[Comparison]:
+) -> Iterator[MeasuredClaim]:
     """What the report claims of this scenario, what was measured here, and what is lost by name."""
     target = f", target {record.rto_s(drill.scenario) * record.scale:g} s"
     claimed = _bounds(told.rto_s) if told else "nothing"
-    yield Comparison("recovery time (RTO)", claimed, shown([rto_s]) + target)
+    yield MeasuredClaim("recovery time (RTO)", claimed, shown([rto_s]) + target)
     for look in record.looks(f"{drill.key}: settled"):
         there = record.restored(look)
         claimed = f"{told.records_lost}, {_bounds(told.rpo_s)}" if told else "nothing"
         measured = f"{there.lost}, {shown([there.loss_s(drill)])}"
-        yield Comparison("acknowledged operations lost (RPO)", claimed, measured)
+        yield MeasuredClaim("acknowledged operations lost (RPO)", claimed, measured)
         names = [f"{each.verb} {each.name}" for kind in there.kinds for each in kind.lost]
         if names:
             more = f" and {len(names) - _MOST_LOST} more" if len(names) > _MOST_LOST else ""
-            yield Comparison("which are", "", ", ".join(names[:_MOST_LOST]) + more)
+            yield MeasuredClaim("which are", "", ", ".join(names[:_MOST_LOST]) + more)
 
 
 def _bounds(claimed: Sequence[float | None]) -> str:

@@ -52,7 +52,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MeasuredClaim:
     """Something that the learner claims, beside what was measured."""
 
     about: str
@@ -78,7 +78,7 @@ class Panel:
     processes: tuple[Tick, ...]
     hidden: int = 0
     title: str = ""
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[MeasuredClaim, ...] = ()
 
     @property
     def heading(self) -> str:
