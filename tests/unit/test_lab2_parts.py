@@ -21,6 +21,7 @@ from graders.faults import BadSubmission, InfraFault
 from graders.kube.pointers import holds
 from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
 from graders.lab2.block import ReleaseFile
+from graders.lab2.engines.argocd import complaint_of
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.images import digest_of, signatures
 from graders.lab2.preflight import BAD, cases, releases
@@ -234,3 +235,15 @@ def test_of_a_set_of_words_those_that_git_declares_have_to_be_back() -> None:
     assert not holds([{}, {"from": []}], [{"from": []}])
     assert not holds(["Deny"], [])
     assert not holds(4, 3)
+
+
+def test_argo_cd_complains_of_what_failed_though_it_tries_again() -> None:
+    failed = {"kind": "ConfigMap", "name": "x", "status": "SyncFailed", "message": "it is invalid"}
+    operation = {
+        "phase": "Running",
+        "message": "Retrying operation with latest revisions. Attempt #7",
+        "syncResult": {"resources": [{"kind": "Secret", "name": "y", "status": "Synced"}, failed]},
+    }
+    item = {"metadata": {"name": "policies-dev"}, "status": {"operationState": operation}}
+    assert complaint_of(item) == "Application policies-dev: ConfigMap x: it is invalid"
+    assert complaint_of({"metadata": {"name": "new"}}) == ""

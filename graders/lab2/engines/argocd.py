@@ -102,15 +102,22 @@ class ArgoCDSetup:
 
     def complaint(self, hub: LiveCluster) -> str:
         """What an Application says is wrong with it, or with its last sync."""
-        for each in hub.watches.everything("applications"):
-            status = each.get("status") or {}
-            words = [str(condition.get("message")) for condition in status.get("conditions") or ()]
-            operation = status.get("operationState") or {}
-            if operation.get("phase") in ("Failed", "Error"):
-                words.append(str(operation.get("message")))
-            if words:
-                return f"Application {each['metadata']['name']}: {words[0][:400]}"
-        return ""
+        found = (complaint_of(each) for each in hub.watches.everything("applications"))
+        return next((each for each in found if each), "")
+
+
+def complaint_of(application: Mapping[str, Any]) -> str:
+    """What one Application says; empty where it says nothing."""
+    status = application.get("status") or {}
+    words = [str(condition.get("message")) for condition in status.get("conditions") or ()]
+    operation = status.get("operationState") or {}
+    # One that is tried again and again says so and no more; why, is with what it was about.
+    for result in (operation.get("syncResult") or {}).get("resources") or ():
+        if result.get("status") == "SyncFailed":
+            words.append(f"{result.get('kind')} {result.get('name')}: {result.get('message')}")
+    if operation.get("phase") in ("Failed", "Error"):
+        words.append(str(operation.get("message")))
+    return f"Application {application['metadata']['name']}: {words[0][:400]}" if words else ""
 
 
 def _inventory_entry(spoke: LiveCluster) -> dict[str, str]:

@@ -38,22 +38,24 @@ def install(context: FleetContext) -> None:
         answer = stage.hub.kube.apply({**item, "metadata": metadata})
         if not answer.ok:
             raise refused(stage.manager.checkout(), HUB_FOLDER, item, "the hub", answer.message)
+    complaints = [""]
     limit_s, began = context.promises.promote_s + INSTALLED_WITHIN_S, context.now()
-    context.wait(SERVING, lambda: _told(context, _serving), limit_s)
+    context.wait(SERVING, lambda: _told(context, _serving, complaints), limit_s)
     stage.came_up.set()
     left_s = max(1.0, limit_s - (context.now() - began) / stage.scale)
-    if context.reached("everything on every spoke", lambda: _told(context, _complete), left_s):
+    if context.reached("everything on every spoke", lambda: _told(context, _complete, complaints), left_s):
         context.mark("installed")
     context.settle()
 
 
-def _told(context: FleetContext, probe: Callable[[FleetContext], None]) -> None:
-    """As `probe`, with what the engine itself says of it."""
+def _told(context: FleetContext, probe: Callable[[FleetContext], None], complaints: list[str]) -> None:
+    """As `probe`, with what the engine itself says of it, or said last: between two tries it says nothing."""
     check_number(context.stage.hub.watches.everything, context.stage.setup.watches)
     try:
         probe(context)
     except NotYet as mismatch:
-        said = context.stage.setup.complaint(context.stage.hub)
+        said = context.stage.setup.complaint(context.stage.hub) or complaints[-1]
+        complaints[:] = [said]
         raise NotYet(f"{mismatch}; {said}" if said else str(mismatch)) from mismatch
 
 
