@@ -35,6 +35,7 @@ def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait,
         watch_turn=threading.Lock(),
         scheduled=Scheduled,
         usage=lambda track: ApiUsage({}, 0),
+        elsewhere=lambda track: frozenset(),
         answers_slow_s=lambda: 0.0,
     )
     gate = RestartGate(members, acts.keys() - members, lambda: None)
