@@ -14,6 +14,7 @@ from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.lab3.names import (
     DR_USER,
     JUDGED_BY,
+    LEDGER_SALT,
     LENIENCE_S,
     OVER,
     OWN_PREFIX,
@@ -221,7 +222,7 @@ class LaneRecord:
         keys = [each for each in self.bundle.records(LedgerKey) if each.cluster == self.cluster]
         if not keys:
             raise InfraFault("the record has no key of the ledger")
-        key = run_key(bytes.fromhex(keys[0].secret), keys[0].run_id, look.ledger)
+        key = run_key(LEDGER_SALT, bytes.fromhex(keys[0].secret), keys[0].run_id, look.ledger)
         kinds = []
         for kind in KINDS:
             of_kind = (look.ledger, kind)

@@ -79,3 +79,6 @@ JUDGED_FILES = (*REPORTS, BACKLOG, RUNBOOK)
 JUDGED_FOLDERS = ("evidence", "experiments", "audits", "mitigations", "workload")
 """What of a hand-in is read for its text."""
 DRILL_SCHEMA = "kubeproof/lab3-drill/v1"
+
+LEDGER_SALT = b"kubeproof/lab3-ledger/v1"
+"""As it was first written: under another one no recorded ledger is genuine any more."""

@@ -12,22 +12,20 @@ import json
 
 from graders.recovery.records import LedgerWrite, RestoredRecord
 
-SALT = b"kubeproof/lab3-ledger/v1"
-"""As it was first written: under another one no recorded ledger is genuine any more."""
 SECRET_BYTES = 32
 
 
-def run_key(secret: bytes, run_id: str, ledger: str) -> bytes:
+def run_key(salt: bytes, secret: bytes, run_id: str, ledger: str) -> bytes:
     """The key of one ledger of one run: HKDF-SHA256 of RFC 5869, one block long.
 
-    `secret` is random and of this run; a seed that can be guessed is none.
+    `salt` says whose ledgers they are. `secret` is random and of this run; a guessable seed is none.
 
     Raises:
         ValueError: it has fewer than `SECRET_BYTES` bytes.
     """
     if len(secret) < SECRET_BYTES:
         raise ValueError(f"the secret of a ledger has {len(secret)} bytes, which is under {SECRET_BYTES}")
-    pseudorandom = hmac.digest(SALT, secret, hashlib.sha256)
+    pseudorandom = hmac.digest(salt, secret, hashlib.sha256)
     return hmac.digest(pseudorandom, _message(run_id, ledger) + b"\x01", hashlib.sha256)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-OF_THEIR_OWN = ("whole_class", "scale")
+OF_THEIR_OWN = ("whole_class", "scale", "action")
 """Markers of tests that have a stage of their own."""
 
 

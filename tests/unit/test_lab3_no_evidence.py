@@ -13,6 +13,7 @@ import pytest
 from graders.judging import collect_checks
 from graders.judging.run import outcome_of
 from graders.lab3.lanerecord import LaneRecord
+from graders.lab3.names import LEDGER_SALT
 from graders.model import Outcome, Status
 from graders.recovery.records import LedgerWrite
 from graders.recovery.seals import run_key, seal, written
@@ -185,7 +186,7 @@ def deleted_ones_are_back(recording: Recording) -> None:
     found = recording.parts["restoredrecords"]
     key = next(each for each in recording.parts["ledgerkeys"] if each["cluster"] == CP)
     write = LedgerWrite(**made)
-    sealed = seal(run_key(bytes.fromhex(key["secret"]), key["run_id"], look["ledger"]), write)
+    sealed = seal(run_key(LEDGER_SALT, bytes.fromhex(key["secret"]), key["run_id"], look["ledger"]), write)
     like = next(each for each in found if (each["t"], each["kind"]) == (look["t"], "ConfigMap"))
     found.append(
         {**like, "name": made["name"], "seq": str(made["seq"]), "written": written(write), "seal": sealed}

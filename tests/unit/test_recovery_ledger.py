@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graders.faults import InfraFault
+from graders.lab3.names import LEDGER_SALT
 from graders.recovery.intervals import NOTHING, Interval
 from graders.recovery.outages import Injection
 from graders.recovery.records import LedgerWrite, RestoredRecord
@@ -19,7 +20,7 @@ from graders.recovery.rpo import Anomaly, AnomalyKind, restored_prefix
 from graders.recovery.seals import genuine, run_key, seal, written
 
 SECRET = bytes(range(32))
-KEY = run_key(SECRET, "20300101-000000-abcdef", "serving")
+KEY = run_key(LEDGER_SALT, SECRET, "20300101-000000-abcdef", "serving")
 
 
 @functools.cache
@@ -131,9 +132,9 @@ def test_a_forged_record_is_not_genuine(forge: Callable[[RestoredRecord], Restor
 @pytest.mark.parametrize(
     "key",
     [
-        run_key(SECRET, "20300101-000000-abcdef", "tenant-b"),
-        run_key(SECRET, "20300101-000000-abcdee", "serving"),
-        run_key(SECRET[::-1], "20300101-000000-abcdef", "serving"),
+        run_key(LEDGER_SALT, SECRET, "20300101-000000-abcdef", "tenant-b"),
+        run_key(LEDGER_SALT, SECRET, "20300101-000000-abcdee", "serving"),
+        run_key(LEDGER_SALT, SECRET[::-1], "20300101-000000-abcdef", "serving"),
     ],
     ids=["another ledger", "another run", "another secret"],
 )
@@ -168,7 +169,7 @@ def test_the_key_is_that_of_the_rfc() -> None:
 
 def test_a_secret_that_can_be_guessed_is_refused() -> None:
     with pytest.raises(ValueError, match="the secret of a ledger has 7 bytes, which is under 32"):
-        run_key(b"guessed", "run", "serving")
+        run_key(LEDGER_SALT, b"guessed", "run", "serving")
 
 
 # The prefix

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from graders.lab3.names import NEIGHBOUR, SERVING
+from graders.lab3.names import LEDGER_SALT, NEIGHBOUR, SERVING
 from graders.lab3.records import LedgerKey
 from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.lane import Lane
@@ -31,7 +31,7 @@ def open_lane(setting: LaneSetting) -> Iterator[Lane]:
     recording.writer.add(LedgerKey(recording.clock.now(), secret.hex(), run_id, live.name))
 
     def key_of(ledger: str) -> bytes:
-        return run_key(secret, run_id, ledger)
+        return run_key(LEDGER_SALT, secret, run_id, ledger)
 
     with ExitStack() as running:
         ledgers = running.enter_context(ExitStack())
