@@ -1,8 +1,24 @@
-"""Whether a refusal of an API server was a policy's: its own, an engine's, or *restricted*; pure."""
+"""Whether an API server refused, and whether a policy did: its own, an engine's, or *restricted*; pure."""
 
 from __future__ import annotations
 
-_WORDS = ("is forbidden", "denied the request", "denied request", "failed calling webhook")
+from graders.faults import InfraFault
+
+_UNJUDGED = "failed calling webhook"
+_WORDS = ("is forbidden", "denied the request", "denied request", _UNJUDGED)
+_REFUSED, _FAILED = range(400, 500), 500
+_BUSY = frozenset({408, 429})
+
+
+def refused(code: int, message: str) -> bool:
+    """Whether an answer is a refusal, or says that nobody could judge and it is refused for that.
+
+    Raises:
+        InfraFault: the API server was too busy to say.
+    """
+    if code in _BUSY:
+        raise InfraFault(f"an API server was too busy to judge: {code} {message}")
+    return code in _REFUSED or (code == _FAILED and _UNJUDGED in message)
 
 
 def by_a_policy(message: str) -> bool:

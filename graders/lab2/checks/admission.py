@@ -10,7 +10,7 @@ from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.kube.pointers import at_pointer
-from graders.lab2.denials import by_a_policy
+from graders.lab2.denials import by_a_policy, refused
 from graders.lab2.deployments import is_ready
 from graders.lab2.names import (
     ADMISSION,
@@ -32,7 +32,6 @@ from graders.lab2.records import AttemptAnswer
 from graders.lab2.rulebook import RULES, broken
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
-_REFUSED, _UNJUDGED = range(400, 500), 500
 
 
 @check("gate-ci", tracks=(PREFLIGHT,), hint="Render every environment, and look at what comes out.")
@@ -250,7 +249,7 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
 
 def _denied(each: AttemptAnswer) -> bool:
     """Whether an attempt was refused, or could not be judged and was refused for that."""
-    return each.code in _REFUSED or (each.code == _UNJUDGED and "failed calling webhook" in each.message)
+    return refused(each.code, each.message)
 
 
 def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:

@@ -11,13 +11,13 @@ from graders.evidence.records import Mark
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.pointers import at_pointer, holds
+from graders.lab2.denials import refused
 from graders.lab2.deployments import digest_in
 from graders.lab2.names import DRIFT as TRACK
 from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds, told
 
 _LEEWAY_S = 30.0
-_UNJUDGED = "failed calling webhook"
 
 
 @check("drift", tracks=(TRACK,), hint="Switch self-heal on, and ignore no field.")
@@ -26,8 +26,8 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
     story = FleetRecord(bundle, TRACK)
     slowest = 0.0
     with Findings() as found:
-        drifted, refused = _drifted(story)
-        for mark in refused:
+        drifted, kept = _drifted(story)
+        for mark in kept:
             found.miss(
                 f"answer {mark.data['code']} {str(mark.data['message'])[:200]}",
                 f"{_what(mark)} changed by an administrator, to come back",
@@ -144,16 +144,16 @@ def check_engine_loss(bundle: Bundle, facts: Facts) -> None:
 def _drifted(story: FleetRecord) -> tuple[list[Mark], list[Mark]]:
     """What was changed, and what was not because the fleet's own policies refuse it, or it is not there."""
     story.need("drifted")
-    changed, refused = list[Mark](), list[Mark]()
+    changed, kept = list[Mark](), list[Mark]()
     for mark in story.all("drifted"):
         code, message = int(mark.data["code"]), str(mark.data["message"])
         if 200 <= code < 300:
             changed.append(mark)
-        elif 400 <= code < 500 or _UNJUDGED in message:
-            refused.append(mark)
+        elif refused(code, message):
+            kept.append(mark)
         else:
             raise InfraFault(f"{_what(mark)} could not be changed: {message}")
-    return changed, refused
+    return changed, kept
 
 
 def _what(mark: Mark) -> str:
