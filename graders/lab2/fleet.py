@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from graders.admission.engines import PolicyEngine, definitions_of
+from graders.admission.kinds import PolicyKind
+from graders.admission.latewatches import check_late_kinds
+from graders.clusters.definitions import install_kinds
 from graders.clusters.golden import golden_etcd
 from graders.clusters.provider import ClusterSpec, NodeSpec
-from graders.faults import InfraFault
-from graders.kube.client import ApiRefused, Kube
 from graders.lab2.engines import EngineSetup
-from graders.lab2.latewatches import check_late_kinds
+from graders.lab2.layout import POLICIES
 from graders.lab2.manifests import ACCESS_FOLDER, refused
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAMESPACES
-from graders.lab2.policyengines import PolicyEngine, definitions_of
-from graders.lab2.policykinds import PolicyKind
-from graders.polling import NotYet, await_ready
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
 from graders.services.unsealer import DEFINITION
@@ -26,7 +25,6 @@ from graders.services.unsealer import DEFINITION
 _CONFIG = Path(__file__).parent / "config"
 AUDIT_POLICY = _CONFIG / "audit-policy.yaml"
 _ADMINISTRATORS = ("system:masters",)
-_ESTABLISHED_WITHIN_S = 60.0
 
 SPOKE_WATCHES: Mapping[str, str] = {
     "deployments": "/apis/apps/v1/deployments",
@@ -84,7 +82,7 @@ def furnish_spoke(
     Raises:
         BadSubmission: the rights are refused, or a kind of policies cannot be told from another.
     """
-    check_late_kinds(kinds, SPOKE_WATCHES)
+    check_late_kinds(kinds, SPOKE_WATCHES, POLICIES)
     for namespace in NAMESPACES:
         live.kube.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     for item in access:
@@ -102,25 +100,3 @@ def furnish_hub(live: LiveCluster, setup: EngineSetup, spokes: Sequence[LiveClus
     setup.furnish(live, spokes, root)
     for resource, path in setup.watches.items():
         live.watches.follow(resource, path)
-
-
-def install_kinds(kube: Kube, definitions: Sequence[Mapping[str, Any]]) -> None:
-    """Create CustomResourceDefinitions, and wait until they are served.
-
-    Raises:
-        InfraFault: they are not.
-    """
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    for each in definitions:
-        kube.create(path, each)
-
-    def established() -> None:
-        for item in kube.get(path)["items"]:
-            conditions = (item.get("status") or {}).get("conditions") or ()
-            if not any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
-                raise NotYet(f"{item['metadata']['name']} is not established")
-
-    try:
-        await_ready("the kinds of the fleet", established, _ESTABLISHED_WITHIN_S)
-    except ApiRefused as error:
-        raise InfraFault(f"the kinds of the fleet cannot be installed: {error}") from error

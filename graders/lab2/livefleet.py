@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from graders.admission.engines import engines_named, policy_controllers
+from graders.admission.kinds import PolicyKind
+from graders.admission.latewatches import LateWatches
 from graders.evidence.manifest import TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
 from graders.lab2.engines import EngineSpec, GitOpsEngine
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
-from graders.lab2.latewatches import LateWatches
 from graders.lab2.layout import POLICIES
 from graders.lab2.names import (
     ENVIRONMENTS,
     NAMESPACE,
 )
-from graders.lab2.policyengines import engines_named, policy_controllers
-from graders.lab2.policykinds import PolicyKind
 from graders.lab2.prepared import PreparedRun
 from graders.lab2.promoter import Promoter, PromotionCommand
 from graders.lab2.readiness import Readiness
@@ -59,7 +59,9 @@ def run_fleet(
         for environment, live in spokes.items():
             furnish_spoke(live, access[environment], kinds, checkout)
         furnish_hub(hub, prepared.setup, list(spokes.values()), checkout)
-        controllers = running.enter_context(policy_controllers(engines, spokes, owner, run.progress))
+        controllers = running.enter_context(
+            policy_controllers(prepared.policy_programs, spokes, owner, run.progress)
+        )
         running.enter_context(LateWatches(spokes, kinds))
         folder, url = owner.path / "engine", prepared.values.git_url
         spec = EngineSpec(owner, folder, hub, prepared.program, prepared.renderer, url)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from graders.admission.engines import POLICY_ENGINES
+from graders.admission.kinds import kind_of
 from graders.documents import Document, load_documents
 from graders.documents.document import Location
 from graders.faults import BadSubmission, LocatedError
@@ -149,6 +151,23 @@ def engine_settings(root: Path) -> dict[str, str]:
                 fix=f"only texts under {CUSTOMIZATIONS}.… are taken over",
             )  # fmt: skip
     return dict(data)
+
+
+def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """See that what Git declares are policies of engines that the submission names, or of the API server.
+
+    Raises:
+        BadSubmission: one is not, and no spoke would know its kind.
+    """
+    for item in declared:
+        kind = kind_of(item)
+        if kind is not None and kind.engine in POLICY_ENGINES and kind.engine not in names:
+            title = POLICY_ENGINES[kind.engine].title
+            raise BadSubmission(
+                f"policies/ has the {kind.kind} {item['metadata']['name']}, which is {title}'s, and"
+                f" policyEngines names {', '.join(names)}",
+                file="submission.yaml", fix=f"add {kind.engine} to policyEngines, or take the policy out",
+            )  # fmt: skip
 
 
 def access_objects(root: Path) -> dict[str, list[dict[str, Any]]]:

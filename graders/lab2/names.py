@@ -12,6 +12,8 @@ WEB, CACHE = "web", "cache"
 NAMESPACE = "web"
 NAMESPACES = (NAMESPACE, "gateway", "dev-tools", "lab-elsewhere")
 ELSEWHERE = "lab-elsewhere"
+FOREIGN_NAMESPACES = (ELSEWHERE, "kube-system", "gateway")
+"""Namespaces that are not the engine's to write in."""
 
 ENGINE = "gitops"
 INTRUDER, DRIFTER = "lab-intruder", "lab-drift"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from graders.evidence.bundle import Bundle
 from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Mark
-from graders.lab2.deployments import digest_in, is_ready
+from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.images import images
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE, WEB
 from graders.lab2.records import CommandRun, Push
@@ -67,7 +67,7 @@ def _versions(bundle: Bundle, environment: str, start: float, end: float) -> Ite
         since, stop = max(event.t, start), min(until, end)
         if stop <= since or event.type == "DELETED":
             continue
-        digest = digest_in(event.object)
+        digest = digest_in(event.object, WEB)
         version = named.get(digest, digest[:19] or "no digest")
         state = "ready" if is_ready(event.object) else "not ready"
         own = spans.setdefault(version, [])

@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from graders.admission.attempts import Change, in_first_container, with_init_container
+from graders.admission.specimens import Manifest, config_map, container, pod, service, workload_of
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
-from graders.lab2.attempts import Change
+from graders.lab2.attempts import BARE, writable_roots
 from graders.lab2.block import ReleaseFile
-from graders.lab2.extras import Manifest, config_map, container, extra_files, pod, service, workload_of
+from graders.lab2.extras import extra_files
 from graders.lab2.handin import placed
 from graders.lab2.images import NOT_OURS, WEB, digest_of
+from graders.lab2.names import NAMESPACE
 from graders.lab2.toolroom import ToolRoom
 from graders.sandbox.protocol import Limits
 from graders.sandbox.relay import relayed
@@ -52,41 +55,39 @@ def cases(registry: str, image: str) -> list[TriedCommit]:
     """Each rule broken in some environment, each environment more than once; and what breaks none."""
 
     def made(name: str, change: Change, kind: str = "Deployment") -> Manifest:
-        item = pod(f"lab-{name}", image)
+        item = pod(f"lab-{name}", image, NAMESPACE)
         change(item)
         return workload_of(kind, item)
 
-    def first(**fields: object) -> Change:
-        return lambda item: item["spec"]["containers"][0].update(fields)
+    def exposed(name: str, **spec: object) -> Manifest:
+        return service(f"lab-{name}", namespace=NAMESPACE, **spec)
 
-    bare = {"requests": {"cpu": "10m", "memory": "16Mi"}}
-    writable = {**container(image)["securityContext"], "readOnlyRootFilesystem": False}
-    unsaid = {key: value for key, value in writable.items() if key != "readOnlyRootFilesystem"}
+    writable, unsaid = writable_roots(image)
     unbounded = {**container(image, "init"), "resources": {}}
     secret: Manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "lab-secret", "namespace": "web"},
+        "metadata": {"name": "lab-secret", "namespace": NAMESPACE},
         "stringData": {"token": "correct horse battery staple"},
     }
     alike = f"{registry}0/web@{image.rpartition('@')[2]}"
     bad = {
-        "r1-dev": ("dev", made("r1", first(image="docker.io/library/nginx:1.27"))),
-        "r1-prod": ("prod", made("r1", first(image=alike), "StatefulSet")),
-        "r2-staging": ("staging", made("r2", first(resources=bare))),
-        "r2-init-dev": ("dev", made("r2", lambda item: item["spec"].update(initContainers=[unbounded]))),
-        "r3-prod": ("prod", made("r3", first(securityContext=writable), "Job")),
-        "r3-staging": ("staging", made("r3", first(securityContext=unsaid))),
-        "r4-dev": ("dev", service("lab-r4", type="NodePort")),
-        "r4-prod": ("prod", service("lab-r4", externalIPs=["203.0.113.7"])),
+        "r1-dev": ("dev", made("r1", in_first_container(image="docker.io/library/nginx:1.27"))),
+        "r1-prod": ("prod", made("r1", in_first_container(image=alike), "StatefulSet")),
+        "r2-staging": ("staging", made("r2", in_first_container(resources=BARE))),
+        "r2-init-dev": ("dev", made("r2", with_init_container(unbounded))),
+        "r3-prod": ("prod", made("r3", in_first_container(securityContext=writable), "Job")),
+        "r3-staging": ("staging", made("r3", in_first_container(securityContext=unsaid))),
+        "r4-dev": ("dev", exposed("r4", type="NodePort")),
+        "r4-prod": ("prod", exposed("r4", externalIPs=["203.0.113.7"])),
         "secret-staging": ("staging", secret),
     }
-    two = pod("lab-two", image)
+    two = pod("lab-two", image, NAMESPACE)
     two["spec"]["containers"].append(container(image, "side"))
     good = {
-        "map-dev": ("dev", config_map("lab-map")),
-        "deployment-staging": ("staging", workload_of("Deployment", pod("lab-fine", image))),
-        "headless-prod": ("prod", service("lab-headless", clusterIP="None")),
+        "map-dev": ("dev", config_map("lab-map", NAMESPACE)),
+        "deployment-staging": ("staging", workload_of("Deployment", pod("lab-fine", image, NAMESPACE))),
+        "headless-prod": ("prod", exposed("headless", clusterIP="None")),
         "two-containers-dev": ("dev", workload_of("Deployment", two)),
     }
     found = [

@@ -28,6 +28,8 @@ class PreparedRun:
     setup: EngineSetup
     program: Path
     """The engine's; nowhere where no fleet is wanted."""
+    policy_programs: Mapping[str, Path]
+    """Those of policy engines, by their names; none where no fleet is wanted."""
     runtime: Runtime | None
     """Where learners' programs run; None where none is to."""
     tools: Mapping[str, Path]

@@ -20,7 +20,7 @@ from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
-from graders.lab2.deployments import digest_in, is_ready
+from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.names import NAMESPACE, WEB
 from graders.lab2.pushes import Pushes
 from graders.lab2.records import CommandRun
@@ -184,7 +184,7 @@ def _seen(live: LiveCluster) -> dict[str, Any]:
         return {"digest": "", "ready": False}
     if not answer.ok:
         return {"digest": "", "ready": False}
-    return {"digest": digest_in(answer.body), "ready": is_ready(answer.body)}
+    return {"digest": digest_in(answer.body, WEB), "ready": is_ready(answer.body)}
 
 
 def _nothing() -> None:

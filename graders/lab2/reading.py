@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graders.admission.kinds import kinds_of
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, WatchEvent
 from graders.evidence.timeline import TrackRecord
 from graders.faults import InfraFault, Unmet
+from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.commandruns import told_of_runs
-from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.names import ENGINE, NAMESPACE, SERVING, WEB
-from graders.lab2.policykinds import kinds_of
 
 QUIET_RESOURCES = frozenset({"events", "leases"})
 
@@ -93,7 +93,7 @@ class FleetRecord(TrackRecord):
     def applies(self, environment: str, since: float, until: float = float("inf")) -> list[Stored]:
         """Each time the engine stored Deployment web of an environment, by when it was answered."""
         return [
-            Stored(event.t, event.t_end, digest_in(event.response))
+            Stored(event.t, event.t_end, digest_in(event.response, WEB))
             for event in engine_writes(self.bundle, environment, since, until)
             if (event.resource, event.namespace, event.name, event.subresource)
             == ("deployments", NAMESPACE, WEB, "")
@@ -115,7 +115,7 @@ class FleetRecord(TrackRecord):
                 and event.ok
                 and event.name == WEB
                 and isinstance(event.response, Mapping)
-                and digest_in(event.response) == digest
+                and digest_in(event.response, WEB) == digest
                 and is_ready(event.response)
             ):
                 return event.t
@@ -128,7 +128,7 @@ class FleetRecord(TrackRecord):
             for event in self.seen(environment, "replicasets", NAMESPACE)
             if since <= event.t <= until
             and event.type == "ADDED"
-            and digest_in(event.object) == digest
+            and digest_in(event.object, WEB) == digest
             and any(
                 owner.get("name") == WEB for owner in event.object["metadata"].get("ownerReferences") or ()
             )

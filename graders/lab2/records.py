@@ -90,30 +90,6 @@ class Push:
 
 
 @dataclass(frozen=True)
-class AttemptAnswer:
-    """One attempt against a spoke, by a named user: what was tried, and the answer to it.
-
-    `case` names the attempt, `rule` what it breaks (empty: nothing); `dry_run` attempts store nothing.
-    """
-
-    FILE: ClassVar[str] = "asked.jsonl"
-
-    t: float
-    cluster: str
-    track: str
-    case: str
-    rule: str
-    user: str
-    kind: str
-    namespace: str
-    name: str
-    code: int
-    message: str = ""
-    dry_run: bool = False
-    object: Any = None
-
-
-@dataclass(frozen=True)
 class SecretSeen:
     """The token of an environment as its API server has it: its digest and length, never itself.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from graders.kube.podsecurity import is_restricted
 from graders.kube.pointers import at_pointer
+from graders.kube.workloads import pod_spec_of
 
 SIGNATURE, RESTRICTED = "signature", "restricted"
 RULES = ("R1", "R2", "R3", "R4", SIGNATURE)
@@ -19,15 +20,6 @@ RULES = ("R1", "R2", "R3", "R4", SIGNATURE)
 def broken(item: Mapping[str, Any], registry: str, unsigned: str) -> frozenset[str]:
     """What an object breaks; `unsigned` is an image whose digest has no signature."""
     return frozenset(_broken(item, registry, unsigned))
-
-
-def pod_spec_of(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The pod spec of a pod or of what makes pods; None of anything else."""
-    if item.get("kind") == "Pod":
-        return item.get("spec") or {}
-    steps = ("spec", "jobTemplate", "spec", "template", "spec")
-    found = at_pointer(item, steps if item.get("kind") == "CronJob" else ("spec", "template", "spec"))
-    return found if isinstance(found, Mapping) else None
 
 
 def _broken(item: Mapping[str, Any], registry: str, unsigned: str) -> Iterator[str]:

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from graders.admission.engines import engines_named
+from graders.admission.kinds import PolicyKind, kinds_of
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
 from graders.lab2 import manifests
@@ -27,15 +29,13 @@ from graders.lab2.names import (
     PREFLIGHT,
     SECRETS,
 )
-from graders.lab2.policyengines import check_policies, engines_named
-from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.preflight import Preflight, cases, releases
 from graders.lab2.prepared import PreparedRun
 from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.schedule import SCHEDULE
 from graders.lab2.stages import write_stages
 from graders.lab2.toolbelt import tools_named
-from graders.lab2.toolsets import GITLEAKS, HELM, KUSTOMIZE, REGISTRY, SOPS
+from graders.lab2.toolsets import GITLEAKS, HELM, KUSTOMIZE, POLICY_PROGRAMS, REGISTRY, SOPS
 from graders.lab2.tracks.paper import paper
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
@@ -81,8 +81,10 @@ def prepare(run: Run) -> Iterator[Acting]:
         setup = SETUPS[run.submission.manifest.engine]
         program = setup.program(run.progress) if live else Path()
         engines = engines_named(run.submission.manifest.policy_engines)
-        for engine in engines if live else ():
-            ensure(engine.toolset, run.progress)
+        policy_programs = {
+            each.name: ensure(POLICY_PROGRAMS[each.name], run.progress).path(each.name)
+            for each in (engines if live else ())
+        }
         images = ready.enter_context(
             registry(owner, owner.path / "registry", ensure(REGISTRY, run.progress).path("crane"))
         )
@@ -106,7 +108,9 @@ def prepare(run: Run) -> Iterator[Acting]:
         if run.submission.manifest.engine == "flux":
             # Argo CD decrypts nothing.
             tools["sops"] = ensure(SOPS, run.progress).path("sops")
-        prepared = PreparedRun(run, owner, server, values, renderer, setup, program, runtime, tools)
+        prepared = PreparedRun(
+            run, owner, server, values, renderer, setup, program, policy_programs, runtime, tools
+        )
         if live:
             stages = write_stages(owner.path / "stages.yaml")
             first = cluster_specs(run.settings.nodes, stages, setup, engines, run.progress)
@@ -143,7 +147,7 @@ def _record(prepared: PreparedRun) -> Recorded:
                 f"it does not render: {out.error}", file=folder, fix=f"run {tool} {folder}, and mend it"
             )
     policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
-    check_policies(policies, named)
+    manifests.check_policies(policies, named)
     kinds = kinds_of(named, policies)
     results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
     scale = 1.0

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from graders.admission.engines import PolicyController
+from graders.admission.kinds import PolicyKind, kinds_of
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
+from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.block import Lab2Manifest
-from graders.lab2.deployments import digest_in, is_ready
 from graders.lab2.engines import EngineSetup, GitOpsEngine
 from graders.lab2.handin import Values
 from graders.lab2.images import digest_of
 from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
-from graders.lab2.policyengines import PolicyController
-from graders.lab2.policykinds import PolicyKind, kinds_of
 from graders.lab2.promoter import Promoter
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import Obstructed, ReleaseManager
@@ -113,6 +113,10 @@ class FleetContext(TrackMarks):
             stage.engine.tell()
         return at
 
+    def image_of(self, version: str) -> str:
+        """An image of web as manifests name it, with its digest."""
+        return f"{self.stage.values.registry}/{WEB}@{digest_of(version)}"
+
     def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
         """Commit files, None for one that goes, and tell the engine; gives the commit."""
         with self.in_git():
@@ -198,14 +202,14 @@ class FleetContext(TrackMarks):
     def ready(self, environment: str, digest: str) -> None:
         """Raise `NotYet` unless web runs `digest` there and is ready."""
         deployment = self.deployment(environment)
-        if deployment is None or digest_in(deployment) != digest:
-            raise NotYet(f"web in {environment} is at {digest_in(deployment) or 'nothing'}")
+        if deployment is None or digest_in(deployment, WEB) != digest:
+            raise NotYet(f"web in {environment} is at {digest_in(deployment, WEB) or 'nothing'}")
         if not is_ready(deployment):
             raise NotYet(f"web in {environment} is not ready")
 
     def applied(self, environment: str, digest: str) -> None:
         """Raise `NotYet` unless web is to run `digest` there."""
-        found = digest_in(self.deployment(environment))
+        found = digest_in(self.deployment(environment), WEB)
         if found != digest:
             raise NotYet(f"web in {environment} is at {found or 'nothing'}")
 

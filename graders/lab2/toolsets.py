@@ -66,6 +66,9 @@ KYVERNO_CLI = _toolset(
 GATEKEEPER = _toolset("Gatekeeper", "gatekeeper", _program("gatekeeper"))
 GATOR = _toolset("the command line of Gatekeeper", "gatekeeper", _program("gator", "cmd/gator", "gatekeeper"))
 
+POLICY_PROGRAMS = {"kyverno": KYVERNO, "gatekeeper": GATEKEEPER}
+"""What policy engines are, by their names."""
+
 TOOLSETS = (
     ARGOCD, KUSTOMIZE, HELM, REGISTRY, COSIGN, GITLEAKS, FLUX, SOPS, KYVERNO, KYVERNO_CLI,
     GATEKEEPER, GATOR, CONFTEST,

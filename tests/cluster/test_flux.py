@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from graders.clusters.definitions import install_kinds
 from graders.kube.client import Kube
 from graders.lab2.engines.flux import FluxSetup
-from graders.lab2.fleet import install_kinds
 from graders.lab2.sealing import AGE_KEY, encrypted
 from graders.lab2.toolsets import FLUX, SOPS
 from graders.ownership import OwnedFolder

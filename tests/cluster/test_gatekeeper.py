@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from graders.admission.attempts import Attempt
+from graders.admission.engines import POLICY_ENGINES, Placing
+from graders.admission.specimens import Manifest, pod, service
+from graders.clusters.definitions import install_kinds
 from graders.faults import InfraFault
 from graders.kube.client import Kube
-from graders.lab2.attempts import Attempt, breaking, near_misses
-from graders.lab2.extras import Manifest, pod, service
-from graders.lab2.fleet import install_kinds
+from graders.lab2.attempts import breaking, near_misses
 from graders.lab2.images import digest_of
-from graders.lab2.policyengines import POLICY_ENGINES, Placing
 from graders.lab2.toolsets import GATEKEEPER, KUSTOMIZE
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for

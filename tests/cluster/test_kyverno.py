@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from graders.admission.engines import POLICY_ENGINES
+from graders.admission.specimens import pod, service
+from graders.clusters.definitions import install_kinds
 from graders.faults import InfraFault
 from graders.kube.client import Answer, Kube
-from graders.lab2.extras import pod, service
-from graders.lab2.fleet import install_kinds
 from graders.lab2.images import COPIED, FOREIGN, NOT_OURS, UNSIGNED, digest_of, images, signatures
-from graders.lab2.policyengines import POLICY_ENGINES
 from graders.lab2.toolsets import KYVERNO, REGISTRY
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for

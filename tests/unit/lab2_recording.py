@@ -19,12 +19,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from graders.admission.records import AccessAnswer, AttemptAnswer
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
-from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.images import digest_of
 from graders.lab2.records import (
-    AttemptAnswer,
     CommandRun,
     Commit,
     Exposure,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from graders.admission.engines import POLICY_ENGINES, definitions_of, engines_named
+from graders.admission.kinds import kind_of, kinds_of, loosenings
+from graders.admission.latewatches import LateWatches, check_late_kinds
 from graders.faults import BadSubmission
 from graders.kube.client import Answer
 from graders.lab2.fleet import SPOKE_WATCHES
-from graders.lab2.latewatches import LateWatches, check_late_kinds
-from graders.lab2.policyengines import POLICY_ENGINES, definitions_of, engines_named
-from graders.lab2.policykinds import kind_of, kinds_of, loosenings
 from graders.polling import NotYet, wait_for
 from graders.services.gatekeeper import Gatekeeper, WebhookServing
 
@@ -54,7 +54,7 @@ def test_a_constraint_is_loosened_where_it_says_what_it_does() -> None:
 @pytest.mark.parametrize("kind", ["Pods", "Namespaces", "A/b", "", "../pods"])
 def test_a_kind_that_is_no_name_of_its_own_is_refused(kind: str) -> None:
     with pytest.raises(BadSubmission, match="no name of its own"):
-        check_late_kinds(kinds_of(["gatekeeper"], [template(kind)]), SPOKE_WATCHES)
+        check_late_kinds(kinds_of(["gatekeeper"], [template(kind)]), SPOKE_WATCHES, "policies")
 
 
 class Served:
@@ -74,7 +74,7 @@ class Served:
 
 
 def test_a_late_kind_is_followed_once_it_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graders.lab2.latewatches._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("graders.admission.latewatches._LOOK_EVERY_S", 0.01)
     spoke: Any = Served()
 
     def followed() -> None:

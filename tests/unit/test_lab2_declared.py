@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from graders.lab2.accessreviews import questions
+from graders.admission.reviews import questions
+from graders.lab2.names import FOREIGN_NAMESPACES, NAMESPACE
 from graders.lab2.toolsets import HELM
 from graders.lab2.tracks.drift import ENFORCE, cases_of, declared_or_there
 from graders.lab2.tracks.failclosed import parameters_of
@@ -69,12 +70,16 @@ class TestParameters:
 
 
 def test_it_is_asked_whether_one_rule_gives_all_of_a_group() -> None:
-    asked = {(each.verb, each.group, each.resource) for each in questions()}
+    asked = {(each.verb, each.group, each.resource) for each in questions(NAMESPACE, FOREIGN_NAMESPACES)}
     assert {("create", "apps", "*"), ("delete", "policies.kyverno.io", "*"), ("patch", "", "*")} <= asked
 
 
 def test_a_way_to_be_somebody_else_is_asked_as_a_subresource() -> None:
-    (found,) = (q for q in questions() if (q.resource, q.namespace) == ("pods/exec", "kube-system"))
+    (found,) = (
+        q
+        for q in questions(NAMESPACE, FOREIGN_NAMESPACES)
+        if (q.resource, q.namespace) == ("pods/exec", "kube-system")
+    )
     attributes = found.review("gitops")["spec"]["resourceAttributes"]
     assert (attributes["resource"], attributes["subresource"]) == ("pods", "exec")
 

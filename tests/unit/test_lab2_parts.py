@@ -15,11 +15,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from graders.admission.attempts import against_restricted
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
 from graders.kube.pointers import holds
-from graders.lab2.attempts import against_restricted, breaking, near_misses, unsigned
+from graders.lab2.attempts import breaking, near_misses, unsigned
 from graders.lab2.block import ReleaseFile
 from graders.lab2.engines.argocd import complaint_of
 from graders.lab2.extras import extra_files, without_extras

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from graders.admission.engines import POLICY_ENGINES, definitions_of, engines_named
+from graders.admission.kinds import POLICY_KINDS, kind_of, kinds_of, loosenings, namespace_of
 from graders.faults import BadSubmission
-from graders.lab2.policyengines import POLICY_ENGINES, check_policies, definitions_of, engines_named
-from graders.lab2.policykinds import POLICY_KINDS, kind_of, kinds_of, loosenings, namespace_of
+from graders.lab2.manifests import check_policies
 from graders.lab2.tracks.drift import cases_of
 
 
@@ -49,9 +50,10 @@ class TestKinds:
         item = policy("Policy", "kyverno.io/v1", {})
         found = kind_of(item)
         assert found is not None
-        assert namespace_of(item, found) == "web"
+        assert namespace_of(item, found, "web") == "web"
         assert (
-            namespace_of({**item, "metadata": {"name": "p", "namespace": "dev-tools"}}, found) == "dev-tools"
+            namespace_of({**item, "metadata": {"name": "p", "namespace": "dev-tools"}}, found, "web")
+            == "dev-tools"
         )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graders.admission.denials import by_a_policy, refused
+from graders.admission.records import AttemptAnswer
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.kube.pointers import at_pointer
-from graders.lab2.denials import by_a_policy, refused
-from graders.lab2.deployments import is_ready
+from graders.kube.workloads import is_ready
 from graders.lab2.names import (
     ADMISSION,
     BAD_SERVICE,
@@ -28,7 +29,6 @@ from graders.lab2.names import (
     WEB,
 )
 from graders.lab2.reading import FleetRecord, policy_kinds
-from graders.lab2.records import AttemptAnswer
 from graders.lab2.rulebook import RULES, broken
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
@@ -208,7 +208,7 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
             admitted = 200 <= each.code < 300
             good = "/pass/" in each.name
             word = "admitted" if good else "denied"
-            in_order = admitted if good else _denied(each) and by_a_policy(each.message)
+            in_order = admitted if good else by_a_policy(each.message) and _denied(each)
             found.expect(in_order, f"{each.name} {word}", f"answer {each.code} {each.message[:200]}")
             # What no policy came to see may be no object of its kind at all.
             if not good and in_order and isinstance(each.object, Mapping):

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graders.admission.denials import refused
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.pointers import at_pointer, holds
-from graders.lab2.denials import refused
-from graders.lab2.deployments import digest_in
+from graders.kube.workloads import digest_in
 from graders.lab2.names import DRIFT as TRACK
 from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds, told
@@ -50,7 +50,7 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
             ]
             found.expect(wrote, f"{what} put back by {ENGINE}", f"{ENGINE} did not write it")
         for environment in ENVIRONMENTS:
-            digests = {digest_in(e.object) for e in story.seen(environment, "deployments", NAMESPACE)
+            digests = {digest_in(e.object, WEB) for e in story.seen(environment, "deployments", NAMESPACE)
                        if e.name == WEB and e.t >= story.marks[0].t and e.t <= story.marks[-1].t}  # fmt: skip
             found.expect(len(digests) <= 1, f"{environment}: no other digest", f"there were {len(digests)}")
     facts["slowest_s"] = round(slowest, 1)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
-from graders.lab2.deployments import digest_in, is_ready
+from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.names import (
     CACHE,
     ENGINE,
@@ -133,11 +133,11 @@ def check_health_gate(bundle: Bundle, facts: Facts) -> None:
             )
             former = story.at(environment, "deployments", NAMESPACE, since).get(WEB)
             now = story.at(environment, "deployments", NAMESPACE, until).get(WEB)
-            same = now is not None and digest_in(now) == digest_in(former) and is_ready(now)
+            same = now is not None and digest_in(now, WEB) == digest_in(former, WEB) and is_ready(now)
             found.expect(
                 same,
                 f"{environment} ready at its former version",
-                f"it is at {digest_in(now)[:19] or 'nothing'}",
+                f"it is at {digest_in(now, WEB)[:19] or 'nothing'}",
             )
         facts["watched_s"] = round(until - since, 1)
 
@@ -205,8 +205,10 @@ def check_rollback(bundle: Bundle, facts: Facts) -> None:
             in_time = ready is not None and ready - since <= limit_s
             found.expect(in_time, f"{environment} back within {limit_s:.0f} s", took)
             now = story.at(environment, "deployments", NAMESPACE, until).get(WEB)
-            seen = "it is not ready" if digest_in(now) == digest else f"it is at {digest_in(now)[:19]}"
-            stays = now is not None and digest_in(now) == digest and is_ready(now)
+            seen = (
+                "it is not ready" if digest_in(now, WEB) == digest else f"it is at {digest_in(now, WEB)[:19]}"
+            )
+            stays = now is not None and digest_in(now, WEB) == digest and is_ready(now)
             found.expect(stays, f"{environment} stays ready at it", seen)
             for stored in story.applies(environment, ready or since, until):
                 if ready and stored.digest != digest:

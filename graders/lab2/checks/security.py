@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from graders.admission.records import AccessAnswer, AttemptAnswer
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import Outside, Pod, Port, allowed
-from graders.lab2.accessreviews import AccessAnswer
 from graders.lab2.mesh import mesh_problems, misshapen
 from graders.lab2.names import (
     ADMISSION,
@@ -25,7 +25,7 @@ from graders.lab2.names import (
 )
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
-from graders.lab2.records import AttemptAnswer, Exposure, Rendering, RepositoryFile, SecretSeen
+from graders.lab2.records import Exposure, Rendering, RepositoryFile, SecretSeen
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from graders.clusters.definitions import packed_definitions
 from graders.kube.client import Kube
-from graders.lab2.definitions import packed_definitions
 from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
 from graders.lab2.manifests import engine_settings
 from graders.lab2.names import ENGINE
@@ -56,7 +56,7 @@ class ArgoCDSetup:
 
     def definitions(self) -> list[dict[str, Any]]:
         """Applications, sets of them, and projects."""
-        return packed_definitions("argocd-crds.json.gz")
+        return packed_definitions(Path(__file__).parents[1] / "config" / "argocd-crds.json.gz")
 
     def furnish(self, hub: LiveCluster, spokes: Sequence[LiveCluster], root: Path) -> None:
         """Bring what Argo CD expects of its own namespace, and the fleet's inventory."""

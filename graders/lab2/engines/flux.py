@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from graders.clusters.definitions import packed_definitions
 from graders.faults import BadSubmission
-from graders.lab2.definitions import packed_definitions
 from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
 from graders.lab2.manifests import SETTINGS_FILE
 from graders.lab2.names import ENGINE, ENVIRONMENTS
@@ -57,7 +57,7 @@ class FluxSetup:
 
     def definitions(self) -> list[dict[str, Any]]:
         """Kustomizations, and all kinds of sources that the controller watches."""
-        return packed_definitions("flux-crds.json.gz")
+        return packed_definitions(Path(__file__).parents[1] / "config" / "flux-crds.json.gz")
 
     def furnish(self, hub: LiveCluster, spokes: Sequence[LiveCluster], root: Path) -> None:  # noqa: ARG002
         """Bring the namespace, a kubeconfig of the engine for each spoke, and the key for Secrets."""

@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graders.kube.client import JSON_PATCH, Kube
+from graders.admission.kinds import POLICY_KINDS, PolicyKind, loosenings, namespace_of
+from graders.admission.trying import STRATEGIC
+from graders.kube.client import JSON_PATCH, MERGE_PATCH, Kube
 from graders.kube.paths import resource_path
 from graders.kube.pointers import at_pointer, holds, json_pointer
 from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
-from graders.lab2.policykinds import POLICY_KINDS, PolicyKind, loosenings, namespace_of
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.scenario.fleet import LiveCluster
 
-STRATEGIC = "application/strategic-merge-patch+json"
-MERGE = "application/merge-patch+json"
 AT_ONCE = (("replicas", "service", "enforce-label"), ("cpu-request", "network", "policy"))
 """What is changed at the same time: never two things of one object, or a word about one would do for both."""
 
@@ -35,7 +34,7 @@ class DriftCase:
     namespace: str
     pointer: tuple[str | int, ...] = ()
     patch: Any = None
-    content_type: str = MERGE
+    content_type: str = MERGE_PATCH
 
     @property
     def path(self) -> str:
@@ -217,7 +216,9 @@ def cases_of(
     return cases
 
 
-def _deployment(name: str, pointer: tuple[str | int, ...], body: Any, content_type: str = MERGE) -> DriftCase:
+def _deployment(
+    name: str, pointer: tuple[str | int, ...], body: Any, content_type: str = MERGE_PATCH
+) -> DriftCase:
     return DriftCase(
         name, "Deployment", "deployments", "apps/v1", WEB, NAMESPACE, pointer, body, content_type
     )  # fmt: skip
@@ -241,7 +242,7 @@ def _policy_case(declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKi
         return [
             DriftCase(
                 "policy", kind.kind, kind.resource, kind.api_version, item["metadata"]["name"],
-                namespace_of(item, kind), pointer, patch, JSON_PATCH,
+                namespace_of(item, kind, NAMESPACE), pointer, patch, JSON_PATCH,
             )
         ]  # fmt: skip
     return []

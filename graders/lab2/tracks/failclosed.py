@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graders.kube.client import Kube
+from graders.admission.attempts import Attempt
+from graders.admission.denials import by_a_policy
+from graders.admission.specimens import pod
 from graders.kube.networkpolicies import matches
 from graders.kube.paths import resource_path
-from graders.lab2.attempts import Attempt, breaking, unsigned
-from graders.lab2.denials import by_a_policy
-from graders.lab2.extras import pod
-from graders.lab2.images import WEB, digest_of
-from graders.lab2.names import INTRUDER, NAMESPACE
-from graders.lab2.records import AttemptAnswer
+from graders.lab2.attempts import breaking, unsigned
+from graders.lab2.names import NAMESPACE
 from graders.lab2.stage import FleetContext
-from graders.lab2.tracks.admission import collection_of, tried
+from graders.lab2.tracks.admission import intruder
 from graders.polling import NotYet
 
 WHERE = "prod"
@@ -55,14 +53,14 @@ def _without_engines(context: FleetContext) -> None:
         context.mark("started")
         for controller in controllers:
             controller.start()
-    kube = Kube(context.stage.spokes[WHERE].cluster.identities[INTRUDER])
+    by = intruder(context, WHERE)
     good = Attempt("good", "", pod(_GOOD, _image(context), NAMESPACE))
 
     def admitted() -> None:
-        answer, path = tried(kube, good, NAMESPACE)
+        answer, path = by.tried(good)
         if not answer.ok:
             raise NotYet(f"a good pod is refused: {answer.code} {answer.message[:200]}")
-        kube.request("DELETE", path, query={"gracePeriodSeconds": 0})
+        by.remove(path)
 
     if context.reached("a good pod to be admitted", admitted, _ADMITS_WITHIN_S):
         context.mark("admitted")
@@ -95,35 +93,27 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
     if not context.reached("the parameters to be back", back, context.promises.drift_s):
         for name, item in before.items():
             if item is not None and name not in live.watches.objects("configmaps", NAMESPACE):
-                live.kube.request("POST", collection_of("v1", "configmaps"), body=_bare(item))
+                live.kube.request(
+                    "POST", resource_path("v1", "configmaps", namespace=NAMESPACE), body=_bare(item)
+                )
     context.mark("back")
 
 
 def _try_all(context: FleetContext, group: str) -> None:
     """Pods and Services that break a rule, and a pod of an image without a signature, one after another."""
-    stage = context.stage
-    kube, image = Kube(stage.spokes[WHERE].cluster.identities[INTRUDER]), _image(context)
+    values, image = context.stage.values, _image(context)
     attempts = [
-        *unsigned("unsigned", stage.values.unsigned_image, image, NAMESPACE)[:1],
-        *breaking(stage.values.registry, image, NAMESPACE),
+        *unsigned("unsigned", values.unsigned_image, image, NAMESPACE)[:1],
+        *breaking(values.registry, image, NAMESPACE),
     ]
+    by = intruder(context, WHERE)
     for attempt in attempts:
-        if attempt.how != "create" or attempt.object["kind"] not in ("Pod", "Service"):
-            continue
-        answer, path = tried(kube, attempt, NAMESPACE)
-        if answer.ok:
-            kube.request("DELETE", path, query={"gracePeriodSeconds": 0})
-        stage.recording.writer.add(
-            AttemptAnswer(
-                context.now(), WHERE, context.track, f"{group}/{attempt.case}", attempt.rule, INTRUDER,
-                attempt.object["kind"], NAMESPACE, attempt.object["metadata"]["name"], answer.code,
-                answer.message[:500] if not answer.ok else "",
-            )
-        )  # fmt: skip
+        if attempt.how == "create" and attempt.object["kind"] in ("Pod", "Service"):
+            by.attempt_and_remove(group, attempt)
 
 
 def _image(context: FleetContext) -> str:
-    return f"{context.stage.values.registry}/{WEB}@{digest_of(context.stage.wanted)}"
+    return context.image_of(context.stage.wanted)
 
 
 def _parameters(context: FleetContext) -> set[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from graders.admission.kinds import kind_of, namespace_of
 from graders.faults import BadSubmission
 from graders.kube.paths import resource_path
-from graders.lab2.deployments import is_ready
+from graders.kube.workloads import is_ready
 from graders.lab2.images import digest_of
 from graders.lab2.manifests import HUB_FOLDER, engine_namespace, refused
 from graders.lab2.names import CACHE, ENVIRONMENTS, NAMESPACE, SERVING
-from graders.lab2.policykinds import kind_of, namespace_of
 from graders.lab2.sealing import NAME as TOKEN
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
@@ -88,7 +88,9 @@ def _complete(context: FleetContext) -> None:
         declared = context.stage.declared["policies"]
         for policy in declared:
             kind, name = kind_of(policy, context.stage.kinds), policy["metadata"]["name"]
-            there = live.watches.objects(kind.resource, namespace_of(policy, kind)) if kind else {name}
+            there = (
+                live.watches.objects(kind.resource, namespace_of(policy, kind, NAMESPACE)) if kind else {name}
+            )
             # A chart may call them after its release, which the grader's rendering does not know.
             as_many = len(there) >= sum(1 for each in declared if each["kind"] == policy["kind"])
             if name not in there and not as_many:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from graders.lab2.extras import config_map, deployment, extra_files, without_extras
+from graders.admission.specimens import config_map, deployment
+from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
@@ -16,9 +17,8 @@ def prune(context: FleetContext) -> None:
     image = context.stage.values.cache_image
     files: dict[str, bytes | None] = {}
     for environment in ENVIRONMENTS:
-        files |= extra_files(
-            environment, {"map.yaml": config_map(NAME), "load.yaml": deployment(NAME, image)}
-        )
+        extras = {"map.yaml": config_map(NAME, NAMESPACE), "load.yaml": deployment(NAME, image, NAMESPACE)}
+        files |= extra_files(environment, extras)
     context.change("Add an extra to every environment", files)
     context.mark("added", object=NAME)
     promote_s = context.promises.promote_s

@@ -1,21 +1,21 @@
-"""Follows kinds that come to a spoke only by what the engine keeps there, as constraints of Gatekeeper."""
+"""Follows kinds that come to a cluster only by what is stored there, as constraints of Gatekeeper."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from graders.admission.kinds import PolicyKind
 from graders.background import BackgroundThread
 from graders.faults import BadSubmission, InfraFault
-from graders.lab2.policykinds import PolicyKind
 from graders.scenario.fleet import LiveCluster
 
 _LOOK_EVERY_S = 0.5
 _NAME = re.compile(r"[a-z][a-z0-9]{0,62}")
 
 
-def check_late_kinds(kinds: Sequence[PolicyKind], taken: Collection[str]) -> None:
-    """See that kinds which Git declares can be told from the others; `taken` are resources that are followed.
+def check_late_kinds(kinds: Sequence[PolicyKind], taken: Collection[str], folder: str) -> None:
+    """See that kinds that `folder` declares can be told apart; resources in `taken` are followed already.
 
     Raises:
         BadSubmission: one cannot.
@@ -24,18 +24,18 @@ def check_late_kinds(kinds: Sequence[PolicyKind], taken: Collection[str]) -> Non
         if each.late and (each.resource in taken or not _NAME.fullmatch(each.resource)):
             raise BadSubmission(
                 f"a template makes the kind {each.kind[:80]!r}, which is no name of its own",
-                file="policies",
+                file=folder,
                 fix="give it another, of letters and digits, that nothing else is called by",
             )
 
 
 class LateWatches(BackgroundThread):
-    """Follows each late kind on each spoke as soon as it is served there."""
+    """Follows each late kind on each cluster as soon as it is served there."""
 
-    def __init__(self, spokes: Mapping[str, LiveCluster], kinds: Sequence[PolicyKind]) -> None:
+    def __init__(self, clusters: Mapping[str, LiveCluster], kinds: Sequence[PolicyKind]) -> None:
         super().__init__("late watches")
         late = [each for each in kinds if each.late]
-        self._missing = [(live, each) for live in spokes.values() for each in late]
+        self._missing = [(live, each) for live in clusters.values() for each in late]
 
     def _run(self) -> None:
         while self._missing and not self._stop.is_set():

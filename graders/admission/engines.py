@@ -1,7 +1,7 @@
-"""Policy engines that run beside a spoke: what each needs there, and how its processes are started.
+"""Policy engines that run beside a cluster: what each needs there, and how its processes are started.
 
 ValidatingAdmissionPolicies need none: the API server itself judges by them. An engine here is a file of
-`graders/services` that has its processes, an entry of `POLICY_ENGINES`, and rows of `policykinds`.
+`graders/services` that has its processes, an entry of `POLICY_ENGINES`, and rows of `kinds`.
 """
 
 from __future__ import annotations
@@ -15,25 +15,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from graders.clusters.certificates import Authority
-from graders.faults import BadSubmission
+from graders.clusters.definitions import packed_definitions
 from graders.kube.client import Kube
-from graders.lab2.definitions import packed_definitions
-from graders.lab2.policykinds import kind_of
-from graders.lab2.toolsets import GATEKEEPER, KYVERNO
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
 from graders.sandbox.relay import relayed
 from graders.scenario.fleet import LiveCluster
 from graders.services.gatekeeper import WebhookServing, gatekeeper
 from graders.services.kyverno import kyverno
-from graders.tools import Toolset, ensure
+
+_HERE = Path(__file__).parent
 
 
 class PolicyController(Protocol):
-    """The processes of an engine for one spoke; not started when it is made."""
+    """The processes of an engine for one cluster; not started when it is made."""
 
     def furnish(self) -> None:
-        """Bring to the spoke what the engine expects of its own namespace."""
+        """Bring to the cluster what the engine expects of its own namespace."""
 
     def start(self) -> None:
         """Start it, and return when it judges; raises InfraFault where it does not get ready."""
@@ -47,7 +45,7 @@ class PolicyController(Protocol):
 
 @dataclass(frozen=True)
 class Placing:
-    """Where a controller runs: a new folder for all it writes, its program, its spoke, who it is there."""
+    """Where a controller runs: a new folder for all it writes, its program, its cluster, who it is there."""
 
     owner: OwnedFolder
     folder: Path
@@ -58,14 +56,13 @@ class Placing:
 
 @dataclass(frozen=True)
 class PolicyEngine:
-    """One engine: `name` is that of submission.yaml, of its program, of its user, an administrator of spokes.
+    """One engine: `name` is that of its program, and of its user, an administrator of the cluster.
 
-    `definitions` are the kinds that a spoke has from the beginning.
+    `definitions` are the kinds that a cluster has from the beginning.
     """
 
     name: str
     title: str
-    toolset: Toolset
     definitions: Callable[[], Sequence[Mapping[str, Any]]]
     controller: Callable[[Placing], AbstractContextManager[PolicyController]]
 
@@ -85,66 +82,48 @@ POLICY_ENGINES: Mapping[str, PolicyEngine] = {
     "kyverno": PolicyEngine(
         "kyverno",
         "Kyverno",
-        KYVERNO,
-        partial(packed_definitions, "kyverno-crds.json.gz"),
+        partial(packed_definitions, _HERE / "kyverno-crds.json.gz"),
         _kyverno,
     ),
     "gatekeeper": PolicyEngine(
         "gatekeeper",
         "Gatekeeper",
-        GATEKEEPER,
-        partial(packed_definitions, "gatekeeper-crds.json.gz"),
+        partial(packed_definitions, _HERE / "gatekeeper-crds.json.gz"),
         _gatekeeper,
     ),
 }
-"""By the name in submission.yaml; `vap` is none of them."""
-
-
-def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
-    """See that what Git declares are policies of engines that the submission names, or of the API server.
-
-    Raises:
-        BadSubmission: one is not, and no spoke would know its kind.
-    """
-    for item in declared:
-        kind = kind_of(item)
-        if kind is not None and kind.engine in POLICY_ENGINES and kind.engine not in names:
-            title = POLICY_ENGINES[kind.engine].title
-            raise BadSubmission(
-                f"policies/ has the {kind.kind} {item['metadata']['name']}, which is {title}'s, and"
-                f" policyEngines names {', '.join(names)}",
-                file="submission.yaml", fix=f"add {kind.engine} to policyEngines, or take the policy out",
-            )  # fmt: skip
+"""By their names; the API server itself is none of them."""
 
 
 def engines_named(names: Sequence[str]) -> tuple[PolicyEngine, ...]:
-    """The engines that have processes, of those that a submission names."""
+    """The engines that have processes, of those that are named."""
     return tuple(POLICY_ENGINES[name] for name in names if name in POLICY_ENGINES)
 
 
 def definitions_of(engines: Sequence[PolicyEngine]) -> list[Mapping[str, Any]]:
-    """The kinds that a spoke has from the beginning."""
+    """The kinds that a cluster has from the beginning."""
     return [each for engine in engines for each in engine.definitions()]
 
 
 @contextmanager
 def policy_controllers(
-    engines: Sequence[PolicyEngine], spokes: Mapping[str, LiveCluster], owner: OwnedFolder, progress: Progress
+    programs: Mapping[str, Path], clusters: Mapping[str, LiveCluster], owner: OwnedFolder, progress: Progress
 ) -> Iterator[Mapping[str, tuple[PolicyController, ...]]]:
-    """Every engine for every spoke, started side by side; gives the controllers by spoke.
+    """Every engine that has a program, for every cluster, side by side; gives the controllers by cluster.
 
     Raises:
-        InfraFault: one does not get ready, or its program cannot be had.
+        InfraFault: one does not get ready.
     """
+    engines = engines_named(tuple(programs))
     with ExitStack() as running:
         found: dict[str, tuple[PolicyController, ...]] = {}
-        for name, live in spokes.items():
+        for name, live in clusters.items():
             made = []
             for engine in engines:
                 folder = owner.path / f"policies-{engine.name}-{name}"
                 folder.mkdir()
-                program = ensure(engine.toolset, progress).path(engine.name)
-                place = Placing(owner, folder, program, live.kube, live.cluster.identities[engine.name])
+                identity = live.cluster.identities[engine.name]
+                place = Placing(owner, folder, programs[engine.name], live.kube, identity)
                 made.append(running.enter_context(engine.controller(place)))
             found[name] = tuple(made)
         every = [each for controllers in found.values() for each in controllers]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from graders.admission.denials import refused
 from graders.faults import InfraFault
-from graders.lab2.denials import refused
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_refusal_is_the_learner_s_or_of_nobody_who_could_judge(
     assert refused(code, message) is expected
 
 
-@pytest.mark.parametrize("code", [408, 429])
-def test_who_is_too_busy_has_refused_nothing(code: int) -> None:
-    with pytest.raises(InfraFault, match="too busy to judge"):
-        refused(code, "too many requests")
+@pytest.mark.parametrize("code", [408, 409, 429])
+def test_who_could_not_decide_has_refused_nothing(code: int) -> None:
+    with pytest.raises(InfraFault, match=f"to judge: {code} x|somebody else had written: {code} x"):
+        refused(code, "x")

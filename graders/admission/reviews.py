@@ -1,17 +1,15 @@
-"""What the engine is asked about on a spoke: whether it may do what it must not, and what it must; pure."""
+"""What an API server is asked of a user: whether it may do what is not its business; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from graders.lab2.names import ELSEWHERE, NAMESPACE
+from graders.admission.records import AccessAnswer
 
 WRITES = ("create", "update", "patch", "delete")
 _RBAC = "rbac.authorization.k8s.io"
-_FOREIGN = (ELSEWHERE, "kube-system", "gateway", "")
-"""Namespaces that are not the engine's; the empty one is all of them."""
 _NAMESPACED = (
     ("", "configmaps"), ("", "secrets"), ("", "services"), ("", "pods"), ("", "serviceaccounts"),
     ("apps", "deployments"), ("apps", "daemonsets"), ("batch", "jobs"),
@@ -62,31 +60,12 @@ class Question:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class AccessAnswer:
-    """Whether the engine may do something on a spoke."""
+def questions(own: str, foreign: Sequence[str]) -> Iterator[Question]:
+    """What a user who deploys to the namespace `own` must not be allowed, each on its own.
 
-    FILE: ClassVar[str] = "access.jsonl"
-
-    t: float
-    cluster: str
-    verb: str
-    group: str
-    resource: str
-    namespace: str
-    name: str
-    allowed: bool
-
-    def __str__(self) -> str:
-        what = f"{self.resource}.{self.group}" if self.group else self.resource
-        named = f" {self.name}" if self.name else ""
-        where = f"in {self.namespace}" if self.namespace else "everywhere"
-        return f"{self.verb} {what}{named} {where}"
-
-
-def questions() -> Iterator[Question]:
-    """What it must not be allowed, each on its own."""
-    for namespace in _FOREIGN:
+    `foreign` are other namespaces, of which it may not be allowed to change the first itself.
+    """
+    for namespace in (*foreign, ""):
         for group, resource in _NAMESPACED:
             for verb in WRITES:
                 yield Question(verb, group, resource, namespace)
@@ -99,23 +78,23 @@ def questions() -> Iterator[Question]:
             yield Question(verb, group, resource)
     for verb in WRITES:
         yield Question(verb, "", "namespaces", name="kube-system")
-        yield Question(verb, "", "namespaces", name=ELSEWHERE)
+        yield Question(verb, "", "namespaces", name=foreign[0])
         for resource in ("roles", "rolebindings"):
-            yield Question(verb, _RBAC, resource, NAMESPACE)
-        yield from _everything(verb)
-    for namespace in (NAMESPACE, ""):
+            yield Question(verb, _RBAC, resource, own)
+        yield from _everything(verb, own)
+    for namespace in (own, ""):
         yield Question("*", "*", "*", namespace)
         yield Question("impersonate", "", "users", namespace)
         yield Question("impersonate", "", "serviceaccounts", namespace)
     for verb in ("escalate", "bind"):
         yield Question(verb, _RBAC, "clusterroles")
-        yield Question(verb, _RBAC, "roles", NAMESPACE)
+        yield Question(verb, _RBAC, "roles", own)
 
 
-def _everything(verb: str) -> Iterator[Question]:
+def _everything(verb: str, own: str) -> Iterator[Question]:
     """Whether one rule gives all there is, or all of a group."""
-    for namespace in (NAMESPACE, ""):
+    for namespace in (own, ""):
         yield Question(verb, "*", "*", namespace)
         yield Question(verb, "", "*", namespace)
     for group in _GROUPS:
-        yield Question(verb, group, "*", NAMESPACE)
+        yield Question(verb, group, "*", own)

@@ -1,14 +1,14 @@
-"""Reading Deployments: which digest they are for, and whether they are ready; pure."""
+"""Reading workloads: which digest they are for, whether they are ready, which pods they make; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from graders.lab2.names import WEB
+from graders.kube.pointers import at_pointer
 
 
-def digest_in(deployment: Mapping[str, Any] | None, container: str = WEB) -> str:
+def digest_in(deployment: Mapping[str, Any] | None, container: str) -> str:
     """The digest of the container's image, `sha256:…`; empty where there is none."""
     if not isinstance(deployment, Mapping):
         return ""
@@ -27,3 +27,12 @@ def is_ready(deployment: Mapping[str, Any]) -> bool:
     return counted == {wanted} and status.get("observedGeneration") == deployment["metadata"].get(
         "generation"
     )
+
+
+def pod_spec_of(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The pod spec of a pod or of what makes pods; None of anything else."""
+    if item.get("kind") == "Pod":
+        return item.get("spec") or {}
+    steps = ("spec", "jobTemplate", "spec", "template", "spec")
+    found = at_pointer(item, steps if item.get("kind") == "CronJob" else ("spec", "template", "spec"))
+    return found if isinstance(found, Mapping) else None

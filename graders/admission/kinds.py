@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from graders.kube.pointers import at_pointer
-from graders.lab2.names import NAMESPACE
 
 Pointer = tuple[str | int, ...]
 
 VAP, KYVERNO, GATEKEEPER = "vap", "kyverno", "gatekeeper"
-"""As `policyEngines` of submission.yaml calls them."""
+"""What a submission calls whoever judges: the API server itself, or an engine beside it."""
 
 
 @dataclass(frozen=True)
 class PolicyKind:
-    """A kind that the engine keeps on the spokes and fleet.yaml counts as a policy.
+    """A kind of object that counts as a policy, wherever policies are watched, counted or changed.
 
     Where it can be loosened, `actions` are the places at which its action may be declared, the first that
     is counts, and `loose` is the value there that denies nothing any more.
@@ -31,7 +30,7 @@ class PolicyKind:
     actions: tuple[Pointer, ...] = ()
     loose: Any = None
     late: bool = False
-    """Its definition comes to a spoke by what the engine keeps there."""
+    """Its definition comes to a cluster by another policy that is stored there."""
 
     @property
     def path(self) -> str:
@@ -113,9 +112,9 @@ def kind_of(item: Mapping[str, Any], kinds: Sequence[PolicyKind] = POLICY_KINDS)
     return None
 
 
-def namespace_of(item: Mapping[str, Any], kind: PolicyKind) -> str:
-    """Where a policy is; empty for one that is in no namespace."""
-    return str(item["metadata"].get("namespace", NAMESPACE)) if kind.namespaced else ""
+def namespace_of(item: Mapping[str, Any], kind: PolicyKind, otherwise: str) -> str:
+    """Where a policy is, `otherwise` where it does not say; empty for one that is in no namespace."""
+    return str(item["metadata"].get("namespace", otherwise)) if kind.namespaced else ""
 
 
 def loosenings(

@@ -1,6 +1,6 @@
-"""Makes graders/lab2/config/NAME-crds.json.gz from the definitions in a Go module, without descriptions.
+"""Makes NAME-crds.json.gz of a room from the definitions in a Go module, without descriptions.
 
-Usage: python scripts/lab2_crds.py NAME FOLDER, as in `argocd …/manifests/crds`, `kyverno …/config/crds`.
+Usage: python scripts/crds.py ROOM/NAME FOLDER, as in `admission/kyverno …/config/crds`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-CONFIG = Path(__file__).resolve().parents[1] / "graders" / "lab2" / "config"
+ROOMS = Path(__file__).resolve().parents[1] / "graders"
 
 
 def undescribed(schema: Any, *, properties: bool = False) -> Any:
@@ -31,7 +31,7 @@ def main(name: str, folder: str) -> None:
     """Write the file anew, of every definition below the folder."""
     read = (yaml.safe_load(file.read_text("utf-8")) for file in sorted(Path(folder).rglob("*.yaml")))
     definitions = [undescribed(each) for each in read if each.get("kind") == "CustomResourceDefinition"]
-    target = CONFIG / f"{name}-crds.json.gz"
+    target = ROOMS / f"{name}-crds.json.gz"
     target.write_bytes(gzip.compress(json.dumps(definitions, separators=(",", ":")).encode(), mtime=0))
 
 
