@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from graders.documents import Strict, misfit
 from graders.documents.wording import quote
+from graders.gitops.releasefile import ReleaseFile
 from graders.submissions.block import LabBlock, SubmissionPath
 
 EngineName = Literal["argocd", "flux"]
@@ -17,15 +18,6 @@ PolicyEngineName = Literal["kyverno", "gatekeeper", "vap"]
 
 _DURATION = re.compile(r"([1-9][0-9]{0,3})s")
 _LONGEST_ARGUMENT = 4096
-
-
-@dataclass(frozen=True)
-class ReleaseFile:
-    """Where the digest of the web image stands: a file, a JSON pointer in it, and how it is written there."""
-
-    file: str
-    pointer: tuple[str, ...]
-    value: str
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from graders.admission.latewatches import check_late_kinds
 from graders.clusters.definitions import install_kinds
 from graders.clusters.golden import golden_etcd
 from graders.clusters.provider import ClusterSpec, NodeSpec
-from graders.lab2.engines import EngineSetup
+from graders.gitops.manifests import refused
+from graders.gitops.rights import ACCESS_FOLDER
+from graders.gitops.seam import EngineSetup
 from graders.lab2.layout import POLICIES
-from graders.lab2.manifests import ACCESS_FOLDER, refused
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAMESPACES
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from graders.admission.engines import POLICY_ENGINES
+from graders.admission.kinds import kind_of
 from graders.documents import Location, load_document
 from graders.faults import BadSubmission
-from graders.lab2.block import ReleaseFile
+from graders.gitops.releasefile import ReleaseFile
+from graders.lab2.images import WEB, digest_of
 from graders.lab2.names import ENVIRONMENTS, NOTE
+from graders.submissions.survey import MANIFEST
 
 MOST_FILES = 2000
 MOST_BYTES = 10 * 1024 * 1024
 KEY_FILE = "keys/cosign.pub"
-MANIFEST = "submission.yaml"
 
 _PLACEHOLDER = re.compile(r"\$\{(LAB_[A-Z_]+)\}")
 _PEM = re.compile(r"(?m)^([ \t]*)\$\{LAB_COSIGN_PUB\}[ \t]*$")
@@ -57,6 +58,10 @@ class Values:
     cache_image: str
     unsigned_image: str
     cosign_pub: str
+
+    def image_of(self, version: str) -> str:
+        """An image of web as manifests name it, with its digest."""
+        return f"{self.registry}/{WEB}@{digest_of(version)}"
 
     def by_name(self) -> Mapping[str, str]:
         """The values of one line each."""
@@ -111,7 +116,7 @@ def check_files(root: Path, release: ReleaseFile) -> None:
             f"release.file leads to {release.file}, which is no file", file=MANIFEST,
             fix="name the file in which the digest of the release stands",
         )  # fmt: skip
-    placed(release, (root / release.file).read_bytes(), "sha256:0")
+    release.placed((root / release.file).read_bytes(), "sha256:0")
 
 
 def check_program(root: Path, argv: Sequence[str]) -> None:
@@ -134,6 +139,23 @@ def check_program(root: Path, argv: Sequence[str]) -> None:
             "may not be executed", file=argv[0],
             fix=f"chmod +x {argv[0]}, or name what runs it, as in [python3, {argv[0]}]",
         )  # fmt: skip
+
+
+def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """See that what Git declares are policies of engines that the submission names, or of the API server.
+
+    Raises:
+        BadSubmission: one is not, and no spoke would know its kind.
+    """
+    for item in declared:
+        kind = kind_of(item)
+        if kind is not None and kind.engine in POLICY_ENGINES and kind.engine not in names:
+            title = POLICY_ENGINES[kind.engine].title
+            raise BadSubmission(
+                f"policies/ has the {kind.kind} {item['metadata']['name']}, which is {title}'s, and"
+                f" policyEngines names {', '.join(names)}",
+                file="submission.yaml", fix=f"add {kind.engine} to policyEngines, or take the policy out",
+            )  # fmt: skip
 
 
 def _check_kustomization(path: Path, shown: str) -> None:
@@ -204,59 +226,6 @@ def fill(text: str, values: Values) -> str:
 
     named = values.by_name()
     return _PLACEHOLDER.sub(lambda place: named.get(place[1], place[0]), _PEM.sub(indented, text))
-
-
-def placed(release: ReleaseFile, raw: bytes, value: str) -> bytes:
-    """The release file with `value` at its pointer; all else stays as it is written.
-
-    Raises:
-        BadSubmission: the file has no scalar there; says file and line.
-    """
-    text, node = _place(release, raw)
-    start, end = node.start_mark.index, node.end_mark.index
-    return f'{text[:start]}"{value}"{text[end:]}'.encode()
-
-
-def written(release: ReleaseFile, raw: bytes) -> str:
-    """What the release file says at its pointer; raises as `placed` does."""
-    _, node = _place(release, raw)
-    return str(node.value)
-
-
-def _place(release: ReleaseFile, raw: bytes) -> tuple[str, yaml.ScalarNode]:
-    try:
-        text = raw.decode("utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise BadSubmission(
-            f"is not readable YAML or JSON: {str(error)[:200]}", file=release.file,
-            line=mark.line + 1 if mark else 1, fix="mend it: the grader writes the digest there",
-        ) from error  # fmt: skip
-    for step in release.pointer:
-        node = _step(node, step, release)
-    if not isinstance(node, yaml.ScalarNode) or "\n" in text[node.start_mark.index : node.end_mark.index]:
-        raise _no_place(release, node, "is no text of one line")
-    return text, node
-
-
-def _step(node: yaml.Node | None, step: str, release: ReleaseFile) -> yaml.Node:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == step:
-                return value  # type: ignore[no-any-return]
-    if isinstance(node, yaml.SequenceNode) and step.isdecimal() and int(step) < len(node.value):
-        return node.value[int(step)]  # type: ignore[no-any-return]
-    raise _no_place(release, node, f"has no {step!r}")
-
-
-def _no_place(release: ReleaseFile, node: yaml.Node | None, problem: str) -> BadSubmission:
-    return BadSubmission(
-        f"what /{'/'.join(release.pointer)} leads to {problem}",
-        file=release.file,
-        line=node.start_mark.line + 1 if node is not None else 1,
-        fix="correct release.pointer in submission.yaml, or write the value it should lead to",
-    )
 
 
 def _paths(root: Path) -> Iterator[Path]:

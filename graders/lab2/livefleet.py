@@ -10,27 +10,32 @@ from graders.admission.engines import engines_named, policy_controllers
 from graders.admission.kinds import PolicyKind
 from graders.admission.latewatches import LateWatches
 from graders.evidence.manifest import TrackResult
-from graders.faults import BadSubmission, InfraFault
-from graders.lab2 import manifests
-from graders.lab2.engines import EngineSpec, GitOpsEngine
+from graders.faults import InfraFault
+from graders.gitops.hub import hub_objects
+from graders.gitops.promoter import Promoter, PromotionCommand
+from graders.gitops.releasemanager import ReleaseManager
+from graders.gitops.rights import access_objects
+from graders.gitops.seam import EngineSpec, GitOpsEngine
+from graders.lab2.engines import SHAPE, TOKEN
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
+from graders.lab2.images import BROKEN, digest_of
 from graders.lab2.layout import POLICIES
 from graders.lab2.names import (
     ENVIRONMENTS,
     NAMESPACE,
+    READY_AFTER_S,
+    WEB,
 )
 from graders.lab2.prepared import PreparedRun
-from graders.lab2.promoter import Promoter, PromotionCommand
-from graders.lab2.readiness import Readiness
-from graders.lab2.releasemanager import ReleaseManager
 from graders.lab2.schedule import run_schedule
-from graders.lab2.sealing import SEALING_KEY
 from graders.lab2.stage import Stage
 from graders.scenario.calibration import calibrate
 from graders.scenario.fleet import LiveCluster
+from graders.scenario.podreadiness import HeldWorkload, Readiness
 from graders.services.unsealer import Unsealer, read_private
-from graders.submissions.rendering import Rendered, render
+from graders.submissions.rendering import Rendered
 
+_HELD = HeldWorkload(NAMESPACE, WEB, READY_AFTER_S, digest_of(BROKEN))
 _KEPT_LOG_BYTES = 4 * 1024 * 1024
 
 
@@ -50,8 +55,8 @@ def run_fleet(
     block = run.submission.manifest
     engines, stages = engines_named(block.policy_engines), owner.path / "stages.yaml"
     specs = cluster_specs(run.settings.nodes, stages, prepared.setup, engines, run.progress)
-    access = manifests.access_objects(checkout)
-    hub_objects = _hub_objects(prepared, checkout)
+    access = access_objects(checkout, SHAPE)
+    for_the_hub = hub_objects(checkout, prepared.setup, prepared.renderer)
     with ExitStack() as running:
         hub, *others = running.enter_context(run.fleet.start(*specs.values()))
         spokes = dict(zip(ENVIRONMENTS, others, strict=True))
@@ -68,16 +73,16 @@ def run_fleet(
         engine = running.enter_context(prepared.setup.running(spec))
         with run.progress.task(f"starting {prepared.setup.title}"):
             engine.start()
-        private = read_private(SEALING_KEY.read_bytes())
+        private = read_private(TOKEN.sealing_key.read_bytes())
         for spoke in spokes.values():
             running.enter_context(Unsealer(spoke.kube, private, NAMESPACE))
-        readiness = running.enter_context(Readiness(spokes, run.recording))
+        readiness = running.enter_context(Readiness(_HELD, spokes, run.recording))
         promoter = _promoter(prepared, manager, spokes, engine, scale)
         if promoter is not None:
             running.enter_context(promoter)
         stage = Stage(
             hub=hub, spokes=spokes, setup=prepared.setup, engine=engine, manager=manager,
-            readiness=readiness, manifest=block, values=prepared.values, hub_objects=tuple(hub_objects),
+            readiness=readiness, manifest=block, values=prepared.values, hub_objects=for_the_hub,
             declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
             scale=scale, recording=run.recording, renderer=prepared.renderer,
             sops=prepared.tools.get("sops"), gitleaks=prepared.tools.get("gitleaks"), kinds=kinds,
@@ -108,23 +113,13 @@ def _promoter(
     if not block.command or room is None:
         return None
     timeout_s = block.promises.timeout_s * scale
-    command = PromotionCommand(block.command, room, run.settings.limits, timeout_s, prepared.values.registry)
+    command = PromotionCommand(
+        block.command, room, run.settings.limits, timeout_s, prepared.values.registry, NAMESPACE, WEB
+    )
     folder = run.session.folder / "promotion"
     promoter = Promoter(command, prepared.server, manager, spokes, folder, run.recording)
     promoter.on_push = engine.tell
     return promoter
-
-
-def _hub_objects(prepared: PreparedRun, checkout: Path) -> list[dict[str, object]]:
-    engine = prepared.run.submission.manifest.engine
-    if manifests.hub_kustomization(checkout) is None:
-        return manifests.hub_objects(checkout, engine)
-    out = render(prepared.renderer, checkout, manifests.HUB_FOLDER)
-    if out.error:
-        raise BadSubmission(f"kustomize refuses it: {out.error}", file=manifests.HUB_FOLDER, fix="mend it")
-    for each in out.objects:
-        manifests.check_hub_object(each, engine)
-    return [dict(each) for each in out.objects]
 
 
 def _keep_logs(folder: Path, bundle: Path) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from graders.evidence.bundle import Bundle
 from graders.evidence.manifest import TrackResult
 from graders.evidence.records import Mark
+from graders.gitops.records import CommandRun, Push
 from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.images import images
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, INTRUDER, NAMESPACE, WEB
-from graders.lab2.records import CommandRun, Push
 from graders.reports.panels import LANES, Panel, Row, Span, Tick
 from graders.reports.text import one_line
 from graders.reports.trackpanels import panels

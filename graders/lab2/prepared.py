@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from graders.lab2.engines import EngineSetup
+from graders.gitops.seam import EngineSetup
 from graders.lab2.handin import Values
-from graders.lab2.toolroom import ToolRoom
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import Runtime
 from graders.scenario.spec import Run
+from graders.scenario.toolroom import ToolRoom
 from graders.services.gitserver import GitServer
 from graders.submissions.rendering import Renderer
 

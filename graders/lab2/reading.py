@@ -11,8 +11,8 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, WatchEvent
 from graders.evidence.timeline import TrackRecord
 from graders.faults import InfraFault, Unmet
+from graders.gitops.commandruns import told_of_runs
 from graders.kube.workloads import digest_in, is_ready
-from graders.lab2.commandruns import told_of_runs
 from graders.lab2.names import ENGINE, NAMESPACE, SERVING, WEB
 
 QUIET_RESOURCES = frozenset({"events", "leases"})

@@ -12,10 +12,13 @@ from graders.admission.engines import engines_named
 from graders.admission.kinds import PolicyKind, kinds_of
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
-from graders.lab2 import manifests
-from graders.lab2.engines import SETUPS
+from graders.gitops.hub import examine_hub
+from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
+from graders.gitops.rights import access_objects
+from graders.gitops.trials import CommitTrial
+from graders.lab2.engines import SETUPS, SHAPE
 from graders.lab2.fleet import cluster_specs
-from graders.lab2.handin import Values, check_files, check_program, executables, filled
+from graders.lab2.handin import Values, check_files, check_policies, check_program, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
 from graders.lab2.layout import POLICIES, folders
@@ -29,18 +32,17 @@ from graders.lab2.names import (
     PREFLIGHT,
     SECRETS,
 )
-from graders.lab2.preflight import Preflight, cases, releases
+from graders.lab2.preflight import cases, releases
 from graders.lab2.prepared import PreparedRun
-from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
 from graders.lab2.schedule import SCHEDULE
-from graders.lab2.stages import write_stages
-from graders.lab2.toolbelt import tools_named
-from graders.lab2.toolsets import GITLEAKS, HELM, KUSTOMIZE, POLICY_PROGRAMS, REGISTRY, SOPS
+from graders.lab2.toolsets import BELT, GITLEAKS, HELM, KUSTOMIZE, POLICY_PROGRAMS, REGISTRY, SOPS
 from graders.lab2.tracks.paper import paper
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import ensure_runtime
+from graders.scenario.heldpods import write_stages
 from graders.scenario.spec import Acting, Recorded, Run
+from graders.scenario.toolroom import tools_named
 from graders.services.gitserver import git_server
 from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import check_registry, registry
@@ -62,9 +64,8 @@ def examine(submission: Submission) -> None:
     for command in (block.command, block.preflight):
         check_program(root, command)
     SETUPS[block.engine].examine(root)
-    manifests.access_objects(root)
-    if manifests.hub_kustomization(root) is None:
-        manifests.hub_objects(root, block.engine)
+    access_objects(root, SHAPE)
+    examine_hub(root, SETUPS[block.engine])
 
 
 @contextmanager
@@ -102,7 +103,7 @@ def prepare(run: Run) -> Iterator[Acting]:
         wanted = PREFLIGHT in run.selection and run.submission.manifest.preflight
         promotes = live and run.submission.manifest.command
         runtime = ensure_runtime(run.progress) if wanted or promotes else None
-        tools = tools_named(run.submission.root, run.progress) if wanted or promotes else {}
+        tools = tools_named(run.submission.root, BELT, run.progress) if wanted or promotes else {}
         if SECRETS in run.selection:
             tools["gitleaks"] = ensure(GITLEAKS, run.progress).path("gitleaks")
         if run.submission.manifest.engine == "flux":
@@ -112,7 +113,7 @@ def prepare(run: Run) -> Iterator[Acting]:
             run, owner, server, values, renderer, setup, program, policy_programs, runtime, tools
         )
         if live:
-            stages = write_stages(owner.path / "stages.yaml")
+            stages = write_stages(owner.path / "stages.yaml", WEB)
             first = cluster_specs(run.settings.nodes, stages, setup, engines, run.progress)
             ready.enter_context(run.fleet.ready(first[HUB]))
         yield partial(_record, prepared)
@@ -128,11 +129,12 @@ def _helm(run: Run) -> Path | None:
 def _record(prepared: PreparedRun) -> Recorded:
     run = prepared.run
     manager = ReleaseManager(
-        prepared.server, prepared.owner.path / "clone", run.recording, prepared.values.registry
+        prepared.server, prepared.owner.path / "clone", run.recording, prepared.values.image_of
     )
     first = manager.begin(
         filled(run.submission.root, prepared.values),
         run.submission.manifest.release,
+        "v1",
         executables(run.submission.root),
     )
     checkout = manager.checkout()
@@ -147,7 +149,7 @@ def _record(prepared: PreparedRun) -> Recorded:
                 f"it does not render: {out.error}", file=folder, fix=f"run {tool} {folder}, and mend it"
             )
     policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
-    manifests.check_policies(policies, named)
+    check_policies(policies, named)
     kinds = kinds_of(named, policies)
     results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
     scale = 1.0
@@ -175,11 +177,10 @@ def _preflight(prepared: PreparedRun, base: str) -> TrackResult:
         room = prepared.tool_room
         if command and room is not None:
             folder, limits = run.session.folder / PREFLIGHT, run.settings.tool_limits
-            preflight = Preflight(command, room, limits, folder, prepared.values.registry)
-            image = f"{prepared.values.registry}/{WEB}@{digest_of('v1')}"
+            preflight = CommitTrial(PREFLIGHT, command, room, limits, folder, prepared.values.registry)
             with run.progress.task("the preflight, on good commits and bad ones"):
                 bare = prepared.server.root / REPOSITORY
-                tried = cases(prepared.values.registry, image)
+                tried = cases(prepared.values.registry, prepared.values.image_of("v1"))
                 release = run.submission.manifest.release
                 raw = prepared.server.content(REPOSITORY, release.file, base) or b""
                 tried += releases(prepared.values.registry, release, raw)

@@ -13,17 +13,17 @@ from graders.admission.engines import PolicyController
 from graders.admission.kinds import PolicyKind, kinds_of
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
+from graders.gitops.promoter import Promoter
+from graders.gitops.releasemanager import Obstructed, ReleaseManager
+from graders.gitops.seam import EngineSetup, GitOpsEngine
 from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.block import Lab2Manifest
-from graders.lab2.engines import EngineSetup, GitOpsEngine
 from graders.lab2.handin import Values
 from graders.lab2.images import digest_of
 from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
-from graders.lab2.promoter import Promoter
-from graders.lab2.readiness import Readiness
-from graders.lab2.releasemanager import Obstructed, ReleaseManager
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.scenario.fleet import LiveCluster
+from graders.scenario.podreadiness import Readiness
 from graders.scenario.trackmarks import TrackMarks
 from graders.submissions.rendering import Renderer
 
@@ -115,7 +115,7 @@ class FleetContext(TrackMarks):
 
     def image_of(self, version: str) -> str:
         """An image of web as manifests name it, with its digest."""
-        return f"{self.stage.values.registry}/{WEB}@{digest_of(version)}"
+        return self.stage.values.image_of(version)
 
     def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
         """Commit files, None for one that goes, and tell the engine; gives the commit."""

@@ -5,6 +5,7 @@ What several programs share is compiled once where they stand in one module.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from graders.tools import Program, Project, Toolset
@@ -66,6 +67,11 @@ KYVERNO_CLI = _toolset(
 GATEKEEPER = _toolset("Gatekeeper", "gatekeeper", _program("gatekeeper"))
 GATOR = _toolset("the command line of Gatekeeper", "gatekeeper", _program("gator", "cmd/gator", "gatekeeper"))
 
+BELT: Mapping[str, Toolset] = {
+    "cosign": COSIGN, "conftest": CONFTEST, "gator": GATOR, "gitleaks": GITLEAKS, "kyverno": KYVERNO_CLI,
+    "sops": SOPS,
+}  # fmt: skip
+"""What a learner's programs may call, by the names under which they do; what a hand-in names is built."""
 POLICY_PROGRAMS = {"kyverno": KYVERNO, "gatekeeper": GATEKEEPER}
 """What policy engines are, by their names."""
 

@@ -13,8 +13,7 @@ import pytest
 
 from graders.clusters.definitions import install_kinds
 from graders.kube.client import Kube
-from graders.lab2.engines.flux import FluxSetup
-from graders.lab2.sealing import AGE_KEY, encrypted
+from graders.lab2.engines import SETUPS, TOKEN
 from graders.lab2.toolsets import FLUX, SOPS
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
@@ -80,12 +79,12 @@ def config_map(name: str, value: str) -> bytes:
 @pytest.fixture(scope="module")
 def engine(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     kube, folder = world.kube, tmp_path_factory.mktemp("flux")
-    install_kinds(kube, FluxSetup().definitions())
+    install_kinds(kube, SETUPS["flux"].definitions())
     for namespace in (NAMESPACE, TARGET):
         kube.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     secrets = {
         "dev-kubeconfig": {"value": world.cluster.kubeconfig.read_text()},
-        "sops-age": {"lab.agekey": AGE_KEY.read_text()},
+        "sops-age": {"lab.agekey": TOKEN.age_key.read_text()},
     }
     for name, data in secrets.items():
         body = {"metadata": {"name": name}, "stringData": data}
@@ -149,7 +148,7 @@ def test_a_commit_becomes_an_object_when_the_publisher_is_told(engine: Engine) -
 
 def test_a_secret_that_sops_has_encrypted_is_decrypted(engine: Engine) -> None:
     sops = ensure(SOPS, Silent()).path("sops")
-    engine.commit(token=encrypted(b"0123456789abcdef", sops))
+    engine.commit(token=TOKEN.encrypted(b"0123456789abcdef", sops))
     engine.flux.tell()
 
     def there() -> None:

@@ -22,16 +22,9 @@ from typing import Any
 from graders.admission.records import AccessAnswer, AttemptAnswer
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
+from graders.gitops.records import CommandRun, Commit, Push
 from graders.lab2.images import digest_of
-from graders.lab2.records import (
-    CommandRun,
-    Commit,
-    Exposure,
-    Push,
-    Rendering,
-    RepositoryFile,
-    SecretSeen,
-)
+from graders.lab2.records import Exposure, Rendering, RepositoryFile, SecretSeen
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab2-reference.tar.xz"
 ENGINE = "gitops"

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from graders.faults import BadSubmission
+from graders.gitops.flux import environment_of
+from graders.gitops.hub import examine_hub
+from graders.gitops.sealing import is_sops
 from graders.lab2.block import Lab2Block
 from graders.lab2.checks.drift import tells_of
-from graders.lab2.engines.flux import environment_of
-from graders.lab2.manifests import hub_objects
+from graders.lab2.engines import SETUPS, TOKEN
 from graders.lab2.scenario import examine
-from graders.lab2.sealing import AGE_KEY, is_sops, sealed
 from graders.paths import REPOSITORY
 from graders.services.gitartifacts import ArtifactStore, SourceFailed
 from graders.services.gitsource import RepositorySource, UnsupportedSource, read_source, seconds
@@ -141,7 +142,7 @@ class TestHub:
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new, 1))
         with pytest.raises(BadSubmission, match=said):
-            hub_objects(folder, "flux")
+            examine_hub(folder, SETUPS["flux"])
 
     def test_an_environment_that_is_a_chart_is_refused(self, folder: Path) -> None:
         (folder / "clusters" / "dev" / "Chart.yaml").write_text("name: web\n")
@@ -152,7 +153,7 @@ class TestHub:
         file = folder / "hub" / "environments.yaml"
         file.write_text(file.read_text().replace("kind: GitRepository", "kind: Bucket", 1))
         with pytest.raises(BadSubmission, match=r"hub/environments.yaml:\d+.*only GitRepositories"):
-            hub_objects(folder, "flux")
+            examine_hub(folder, SETUPS["flux"])
 
     def test_a_kustomization_is_for_the_environment_of_its_kubeconfig(self) -> None:
         spec = {"kubeConfig": {"secretRef": {"name": "prod-kubeconfig"}}}
@@ -163,11 +164,11 @@ class TestHub:
 class TestTokens:
     def test_the_recipient_of_the_lab_is_the_engine_s(self) -> None:
         recipient = (LAB / "age.pub").read_text().strip()
-        assert AGE_KEY.read_text().splitlines()[0] == f"# public key: {recipient}"
+        assert TOKEN.age_key.read_text().splitlines()[0] == f"# public key: {recipient}"
 
     def test_what_is_replaced_is_written_as_it_was(self) -> None:
         assert is_sops((REFERENCE / "secrets" / "dev" / "web-token.yaml").read_bytes())
-        assert not is_sops(sealed(b"a token of some length"))
+        assert not is_sops(TOKEN.sealed(b"a token of some length"))
         assert not is_sops(b"[")
 
 

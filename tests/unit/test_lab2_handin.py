@@ -11,16 +11,22 @@ import yaml
 
 from graders.documents import load_document, parse
 from graders.faults import BadSubmission
-from graders.lab2.block import Lab2Block, Lab2Manifest, ReleaseFile
-from graders.lab2.handin import Values, check_files, fill, filled, placed
+from graders.gitops.argocd import engine_settings
+from graders.gitops.hub import examine_hub, hub_objects
+from graders.gitops.manifests import refused
+from graders.gitops.releasefile import ReleaseFile
+from graders.gitops.rights import access_objects
+from graders.lab2.block import Lab2Block, Lab2Manifest
+from graders.lab2.engines import SETUPS, SHAPE
+from graders.lab2.handin import Values, check_files, fill, filled
 from graders.lab2.images import digest_of, images
-from graders.lab2.manifests import access_objects, engine_settings, hub_objects, refused
 from graders.lab2.posture import posture_problems
 from graders.lab2.scenario import examine
 from graders.lab2.tracks.install import check_number
 from graders.model import Submission
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
+from graders.submissions.rendering import Renderer
 
 REFERENCE = REPOSITORY / "solutions" / "lab2" / "reference"
 KEY = "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n"
@@ -76,16 +82,16 @@ class TestRelease:
 
     def test_only_the_value_changes(self) -> None:
         raw = b"# why\nrelease:\n  digest: sha256:0   # here\nother: [1, 2]\n"
-        assert placed(self.RELEASE, raw, "sha256:1") == raw.replace(b"sha256:0", b'"sha256:1"')
+        assert self.RELEASE.placed(raw, "sha256:1") == raw.replace(b"sha256:0", b'"sha256:1"')
 
     def test_json_and_lists(self) -> None:
         release = ReleaseFile("values.json", ("images", "1"), "digest")
-        assert placed(release, b'{"images": ["a", "b"]}', "c") == b'{"images": ["a", "c"]}'
+        assert release.placed(b'{"images": ["a", "b"]}', "c") == b'{"images": ["a", "c"]}'
 
     @pytest.mark.parametrize("raw", [b"release: {}\n", b"release: [a]\n", b"release: {digest: {}}\n", b"{"])
     def test_a_file_without_such_a_place_is_refused(self, raw: bytes) -> None:
         with pytest.raises(BadSubmission, match=r"values.yaml:1"):
-            placed(self.RELEASE, raw, "sha256:1")
+            self.RELEASE.placed(raw, "sha256:1")
 
 
 class TestPlaceholders:
@@ -184,10 +190,10 @@ class TestFolders:
         )
         file = folder / "hub" / "more.yaml"
         file.write_text(text)
-        hub_objects(folder, "argocd")
+        examine_hub(folder, SETUPS["argocd"])
         file.write_text(text.replace(old, new))
         with pytest.raises(BadSubmission, match=rf"hub/more.yaml:{line}.*{said}"):
-            hub_objects(folder, "argocd")
+            examine_hub(folder, SETUPS["argocd"])
 
     @pytest.mark.parametrize(
         ("old", "new"),
@@ -210,10 +216,10 @@ class TestFolders:
         )
         file = folder / "hub" / "more.yaml"
         file.write_text(text)
-        hub_objects(folder, "flux")
+        examine_hub(folder, SETUPS["flux"])
         file.write_text(text.replace(old, new))
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:[67]"):
-            hub_objects(folder, "flux")
+            examine_hub(folder, SETUPS["flux"])
 
     def test_a_source_that_is_another_repository_is_refused(self, folder: Path) -> None:
         text = (
@@ -222,7 +228,7 @@ class TestFolders:
         )
         (folder / "hub" / "fleet.yaml").write_text(text)
         with pytest.raises(BadSubmission, match=r"hub/fleet.yaml:6: .*is not the fleet's repository"):
-            hub_objects(folder, "flux")
+            examine_hub(folder, SETUPS["flux"])
 
     @pytest.mark.parametrize(
         ("old", "new", "said"),
@@ -241,10 +247,10 @@ class TestFolders:
         )
         (folder / "hub" / "fleet.yaml").write_text(text.replace(old, new))
         with pytest.raises(BadSubmission, match=rf"hub/fleet.yaml:\d: {said}"):
-            hub_objects(folder, "flux")
+            examine_hub(folder, SETUPS["flux"])
 
     def test_what_an_api_server_refuses_is_said_with_its_place(self, folder: Path) -> None:
-        (item, *_) = hub_objects(folder, "argocd")
+        (item, *_) = hub_objects(folder, SETUPS["argocd"], Renderer(Path(), None))
         error = refused(folder, "hub", item, "the hub", "spec.project is missing")
         assert re.fullmatch(
             r"hub/\w+.yaml:\d+: the hub refuses \w+ \w+: spec.project .*", str(error).split("\n")[0]
@@ -259,13 +265,13 @@ class TestFolders:
     def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
         (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:1.*no object of argocd"):
-            hub_objects(folder, "argocd")
+            examine_hub(folder, SETUPS["argocd"])
 
     def test_an_object_for_another_namespace_is_refused(self, folder: Path) -> None:
         text = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: x\n  namespace: web\n"
         (folder / "hub" / "more.yaml").write_text(text)
         with pytest.raises(BadSubmission, match=r"hub/more.yaml:5"):
-            hub_objects(folder, "argocd")
+            examine_hub(folder, SETUPS["argocd"])
 
     def test_settings_that_are_empty_are_refused(self, folder: Path) -> None:
         (folder / "hub" / "settings.yaml").write_text("# nothing yet\n")
@@ -276,7 +282,7 @@ class TestFolders:
         file = folder / "access" / "dev" / "rbac.yaml"
         file.write_text(file.read_text().replace("kind: User, name: gitops", "kind: User, name: me"))
         with pytest.raises(BadSubmission, match=r"access/dev/rbac.yaml:\d+.*somebody else"):
-            access_objects(folder)
+            access_objects(folder, SHAPE)
 
     @pytest.mark.parametrize(
         "text", ["kind: Role\n", "kind: Role\nmetadata: x\n", "kind: Role\nsubjects: 5\n"]
@@ -285,7 +291,7 @@ class TestFolders:
         file = folder / "access" / "dev" / "rbac.yaml"
         file.write_text(f"apiVersion: rbac.authorization.k8s.io/v1\n{text}")
         with pytest.raises(BadSubmission, match=r"access/dev/rbac.yaml:\d: it has no name"):
-            access_objects(folder)
+            access_objects(folder, SHAPE)
 
     def test_settings_are_about_health_and_differences_alone(self, folder: Path) -> None:
         assert list(engine_settings(folder)) == ["resource.customizations.health.argoproj.io_Application"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from graders.audits.gitleaks import Leak, leaks
-from graders.lab2.sealing import SEALING_KEY
-from graders.lab2.toolbelt import BELT, _named
-from graders.lab2.toolsets import GITLEAKS
+from graders.lab2.engines import TOKEN
+from graders.lab2.toolsets import BELT, GITLEAKS
 from graders.lab2.tracks.secrets import GITLEAKS_SETTINGS
+from graders.scenario.toolroom import named_in
 from graders.services.unsealer import read_private, seal
 from graders.tools import find
 
@@ -53,7 +53,7 @@ def test_what_the_repository_says_about_gitleaks_has_no_say(gitleaks: Path, tmp_
 
 
 def test_sealed_and_encrypted_values_are_none(gitleaks: Path, tmp_path: Path) -> None:
-    public = read_private(SEALING_KEY.read_bytes()).public_key()
+    public = read_private(TOKEN.sealing_key.read_bytes()).public_key()
     sealed = seal(public, b"correct horse battery staple", "web", "web-token")
     parts = "data:Zm9vYmFyYmF6cXV4,iv:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQ,tag:EjRWeJCrze8SNFZ4kKvN7w==,type:str"
     sops = f"ENC[AES256_GCM,{parts}]"
@@ -75,5 +75,5 @@ def test_tools_are_those_that_a_hand_in_names(tmp_path: Path) -> None:
         'subprocess.run(["conftest", "test"])\napiVersion: policies.kyverno.io/v1\n'
     )
     (tmp_path / "notes.md").write_text("gator would do as well")
-    assert set(_named(tmp_path)) == {"conftest"}
+    assert set(named_in(tmp_path, BELT)) == {"conftest"}
     assert all(toolset.names == (name,) for name, toolset in BELT.items())

@@ -6,6 +6,8 @@ import base64
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +21,20 @@ from graders.admission.attempts import against_restricted
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
+from graders.gitops.argocd import complaint_of
+from graders.gitops.releasefile import ReleaseFile
+from graders.gitops.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.kube.pointers import holds
 from graders.lab2.attempts import breaking, near_misses, unsigned
-from graders.lab2.block import ReleaseFile
-from graders.lab2.engines.argocd import complaint_of
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.images import digest_of, signatures
 from graders.lab2.preflight import BAD, cases, releases
-from graders.lab2.readiness import Readiness
-from graders.lab2.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.lab2.rulebook import RESTRICTED, SIGNATURE, broken
-from graders.lab2.stages import write_stages
 from graders.ownership import OwnedFolder
 from graders.ports import held_ports
-from graders.services.gitserver import git_server
+from graders.scenario.heldpods import write_stages
+from graders.scenario.podreadiness import HeldWorkload, Readiness
+from graders.services.gitserver import GitServer, git_server
 from graders.services.ociimages import new_key
 from graders.services.registry import check_registry
 
@@ -95,7 +97,8 @@ class TestSignatures:
 
 def test_pods_of_web_are_ready_only_when_somebody_says_so(tmp_path: Path) -> None:
     stages = {
-        s["metadata"]["name"]: s for s in yaml.safe_load_all(write_stages(tmp_path / "s.yaml").read_text())
+        s["metadata"]["name"]: s
+        for s in yaml.safe_load_all(write_stages(tmp_path / "s.yaml", "web").read_text())
     }
     label = '.metadata.labels["app.kubernetes.io/name"]'
 
@@ -113,8 +116,9 @@ def test_pods_of_web_are_ready_only_when_somebody_says_so(tmp_path: Path) -> Non
 
 
 def test_a_broken_version_is_never_ready_and_others_when_they_are_due(tmp_path: Path) -> None:
-    readiness = Readiness({}, Recording(BundleWriter(tmp_path)))
-    readiness.hold("dev", "v2", 15.0)
+    workload = HeldWorkload("web", "web", 3.0, broken=digest_of("v3"))
+    readiness = Readiness(workload, {}, Recording(BundleWriter(tmp_path)))
+    readiness.hold("dev", digest_of("v2"), 15.0)
 
     def due(environment: str, version: str, started: float) -> float:
         image = f"{REGISTRY}/web@{digest_of(version)}"
@@ -147,19 +151,39 @@ def test_the_preflight_meets_each_rule_and_each_environment_more_than_once() -> 
     assert good.files == {"r.yaml": f'digest: "{REGISTRY}/web@{digest_of("v2")}"\n'.encode()}
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
-def test_the_release_manager_releases_changes_and_takes_back(tmp_path: Path) -> None:
-    release = ReleaseFile("release.yaml", ("digest",), "digest")
+RELEASE = ReleaseFile("release.yaml", ("digest",), "digest")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository that is empty yet, and its release manager."""
+
+    server: GitServer
+    manager: ReleaseManager
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
     with (
         BundleWriter(tmp_path / "bundle") as writer,
         OwnedFolder("services", "lab2-test") as owner,
         git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
     ):
-        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
+        images = {name: f"{REGISTRY}/web@{digest_of(name)}" for name in ("v1", "v2")}
+        yield Repository(
+            server, ReleaseManager(server, tmp_path / "clone", Recording(writer), images.__getitem__)
+        )
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+class TestReleaseManager:
+    def test_it_releases_changes_and_takes_back(self, repository: Repository) -> None:
+        server, manager = repository.server, repository.manager
         files = {"release.yaml": b"digest: none # here\n", "ci/run": b"#!/bin/sh\n"}
-        first = manager.begin(files, release, ["ci/run"])
+        first = manager.begin(files, RELEASE, "v1", ["ci/run"])
         assert manager.text("release.yaml") == f'digest: "{digest_of("v1")}" # here\n'.encode()
-        second = manager.release("v2", release)
+        second = manager.release("v2", RELEASE)
         manager.change("Write a note", {"note.txt": b"x\n"})
         manager.change("Remove it", {"note.txt": None})
         assert manager.text("note.txt") == b""
@@ -169,63 +193,45 @@ def test_the_release_manager_releases_changes_and_takes_back(tmp_path: Path) -> 
         assert len(server.commits(REPOSITORY)) == 5
         assert (manager.checkout() / "ci/run").stat().st_mode & 0o100
 
+    @pytest.mark.parametrize(
+        ("path", "content"),
+        [
+            ("base/.GIT/config", b"x"),
+            ("base/git~1/config", b"x"),
+            (".gitattributes", b"* working-tree-encoding=UTF-16\n"),
+        ],
+    )
+    def test_what_git_does_not_take_is_the_learner_s(
+        self, repository: Repository, path: str, content: bytes
+    ) -> None:
+        said = rf"{re.escape(path)}: (?s:git takes .*fix: rename or remove)"
+        with pytest.raises(BadSubmission, match=said):
+            repository.manager.begin({"release.yaml": b"digest: none\n", path: content}, RELEASE, "v1")
 
-@pytest.mark.parametrize(
-    ("path", "content"),
-    [
-        ("base/.GIT/config", b"x"),
-        ("base/git~1/config", b"x"),
-        (".gitattributes", b"* working-tree-encoding=UTF-16\n"),
-    ],
-)
-def test_what_git_does_not_take_is_the_learner_s(path: str, content: bytes, tmp_path: Path) -> None:
-    release = ReleaseFile("release.yaml", ("digest",), "digest")
-    with (
-        BundleWriter(tmp_path / "bundle") as writer,
-        OwnedFolder("services", "lab2-test") as owner,
-        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
-    ):
-        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
-        with pytest.raises(
-            BadSubmission, match=rf"{re.escape(path)}: (?s:git takes .*fix: rename or remove)"
-        ):
-            manager.begin({"release.yaml": b"digest: none\n", path: content}, release)
-
-
-def test_a_git_server_or_a_registry_that_died_is_our_fault(tmp_path: Path) -> None:
-    with (
-        BundleWriter(tmp_path / "bundle") as writer,
-        OwnedFolder("services", "lab2-test") as owner,
-        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
-    ):
-        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
-        manager.check_server()
-        server.service.kill()
+    def test_a_git_server_that_died_is_our_fault(self, repository: Repository) -> None:
+        repository.manager.check_server()
+        repository.server.service.kill()
         with pytest.raises(InfraFault, match="git server"):
-            manager.check_server()
-    with held_ports(1) as (port,), pytest.raises(InfraFault, match="the image registry does not answer"):
-        check_registry(f"127.0.0.1:{port}")
+            repository.manager.check_server()
 
-
-def test_a_release_that_somebody_undid_is_released_again(tmp_path: Path) -> None:
-    release = ReleaseFile("release.yaml", ("digest",), "digest")
-    with (
-        BundleWriter(tmp_path / "bundle") as writer,
-        OwnedFolder("services", "lab2-test") as owner,
-        git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
-    ):
-        manager = ReleaseManager(server, tmp_path / "clone", Recording(writer), REGISTRY)
+    def test_a_release_that_somebody_undid_is_released_again(self, repository: Repository) -> None:
+        manager = repository.manager
         first = f"digest: {digest_of('v1')}\n".encode()
-        manager.begin({"release.yaml": first}, release)
-        manager.release("v2", release)
-        manager.keep("v2", release)
+        manager.begin({"release.yaml": first}, RELEASE, "v1")
+        manager.release("v2", RELEASE)
+        manager.keep("v2", RELEASE)
         assert len(manager.made) == 2
         manager.change("Undo it", {"release.yaml": first})
-        manager.keep("v2", release)
+        manager.keep("v2", RELEASE)
         assert digest_of("v2").encode() in manager.text("release.yaml")
         manager.change("Spoil it", {"release.yaml": b"nothing\n"})
         with pytest.raises(Obstructed, match="not as it was handed in"):
-            manager.keep("v2", release)
+            manager.keep("v2", RELEASE)
+
+
+def test_a_registry_that_died_is_our_fault() -> None:
+    with held_ports(1) as (port,), pytest.raises(InfraFault, match="the image registry does not answer"):
+        check_registry(f"127.0.0.1:{port}")
 
 
 def test_of_a_set_of_words_those_that_git_declares_have_to_be_back() -> None:

@@ -16,19 +16,19 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.gitops.promoter import Promoter, PromotionCommand
+from graders.gitops.pushes import Pushes
+from graders.gitops.releasefile import ReleaseFile
+from graders.gitops.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.kube.client import Answer
-from graders.lab2.block import ReleaseFile
 from graders.lab2.images import digest_of
-from graders.lab2.promoter import Promoter, PromotionCommand
-from graders.lab2.pushes import Pushes
-from graders.lab2.releasemanager import REPOSITORY, Obstructed, ReleaseManager
-from graders.lab2.toolroom import ToolRoom
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
 from graders.sandbox.bubblewrap import BubblewrapSandbox
 from graders.sandbox.plain import PlainSandbox
 from graders.sandbox.protocol import MIB, Limits, Sandbox
 from graders.sandbox.runtime import Runtime
+from graders.scenario.toolroom import ToolRoom
 from graders.services.gitserver import GitServer, git_server
 from tests.unit.lab2_recording import reference
 from tests.unit.test_lab2_checks import judged
@@ -40,6 +40,10 @@ RELEASE = ReleaseFile("release.yaml", ("digest",), "digest")
 WITHIN_S = 30.0
 COMMIT = "git commit --quiet --allow-empty --all --message Promote"
 SANDBOXES: tuple[Sandbox, ...] = (BubblewrapSandbox(), PlainSandbox())
+
+
+def image_of(version: str) -> str:
+    return f"{REGISTRY}/web@{digest_of(version)}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Scene:
         room = ToolRoom(sandbox, runtime, {})
         limits = Limits(log_bytes=MIB)
         argv = ("sh" if script else "python3", "ci/promote")
-        command = PromotionCommand(argv, room, limits, timeout_s, REGISTRY)
+        command = PromotionCommand(argv, room, limits, timeout_s, REGISTRY, "web", "web")
         folder = self.folder / f"promotion-{threading.get_ident()}"
         return Promoter(command, self.server, self.manager, spokes or {}, folder, self.recording)
 
@@ -97,8 +101,8 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
     ):
         recording = Recording(writer)
-        manager = ReleaseManager(server, tmp_path / "clone", recording, REGISTRY)
-        manager.begin({"release.yaml": b"digest: none\n"}, RELEASE)
+        manager = ReleaseManager(server, tmp_path / "clone", recording, image_of)
+        manager.begin({"release.yaml": b"digest: none\n"}, RELEASE, "v1")
         yield Scene(server, manager, writer, recording, tmp_path)
 
 
@@ -194,7 +198,7 @@ def test_the_main_branch_cannot_be_deleted(scene: Scene) -> None:
 def test_a_tree_that_cannot_be_checked_out_is_the_learner_s(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graders.lab2.promoter.EVERY_S", 0.1)
+    monkeypatch.setattr("graders.gitops.promoter.EVERY_S", 0.1)
     long = "x" * 300
     script = (
         f"tree=$(printf '100644 blob %s\\t{long}\\n' $(git hash-object -w release.yaml) | git mktree); "
@@ -267,7 +271,7 @@ def test_the_reference_promotes_in_order_past_a_broken_release_and_a_race(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("graders.lab2.promoter.EVERY_S", 0.1)
+    monkeypatch.setattr("graders.gitops.promoter.EVERY_S", 0.1)
     release = ReleaseFile(FILES["dev"], ("data", "digest"), "digest")
     with (
         BundleWriter(tmp_path / "bundle") as writer,
@@ -275,9 +279,9 @@ def test_the_reference_promotes_in_order_past_a_broken_release_and_a_race(
         git_server(owner, tmp_path / "git", [REPOSITORY]) as server,
     ):
         recording = Recording(writer)
-        manager = ReleaseManager(server, tmp_path / "clone", recording, REGISTRY)
+        manager = ReleaseManager(server, tmp_path / "clone", recording, image_of)
         files = {path: (REFERENCE / path).read_bytes() for path in (*FILES.values(), "ci/promote")}
-        manager.begin(files, release)
+        manager.begin(files, release, "v1")
         scene = Scene(server, manager, writer, recording, tmp_path)
         spokes = {name: Spoke(scene, name, {digest_of("v3")}) for name in FILES}
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
+from graders.gitops.records import Commit, Push
 from graders.judging import Facts, Findings, check
 from graders.kube.workloads import digest_in, is_ready
 from graders.lab2.names import (
@@ -25,7 +26,6 @@ from graders.lab2.names import (
     WEB,
 )
 from graders.lab2.reading import FleetRecord, changes, engine_writes, told
-from graders.lab2.records import Commit, Push
 
 _FIRST, *_LATER = ENVIRONMENTS
 

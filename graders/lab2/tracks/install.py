@@ -7,12 +7,13 @@ from typing import Any
 
 from graders.admission.kinds import kind_of, namespace_of
 from graders.faults import BadSubmission
+from graders.gitops.hub import HUB_FOLDER
+from graders.gitops.manifests import refused
 from graders.kube.paths import resource_path
 from graders.kube.workloads import is_ready
+from graders.lab2.engines import TOKEN
 from graders.lab2.images import digest_of
-from graders.lab2.manifests import HUB_FOLDER, engine_namespace, refused
 from graders.lab2.names import CACHE, ENVIRONMENTS, NAMESPACE, SERVING
-from graders.lab2.sealing import NAME as TOKEN
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.scenario.fleet import LiveCluster
@@ -20,7 +21,7 @@ from graders.scenario.fleet import LiveCluster
 MOST_DEPLOYED = 100
 """Objects of the hub that have the engine deploy: more would be a trial of the machine."""
 _DEPLOY = ("applications", "kustomizations")
-_SEALED = resource_path("bitnami.com/v1alpha1", "sealedsecrets", namespace=NAMESPACE, name=TOKEN)
+_SEALED = resource_path("bitnami.com/v1alpha1", "sealedsecrets", namespace=NAMESPACE, name=TOKEN.name)
 INSTALLED_WITHIN_S = 60.0
 """So much longer than a promotion may the first one take."""
 
@@ -31,7 +32,7 @@ def install(context: FleetContext) -> None:
     Raises:
         BadSubmission: the hub's API server refuses an object of hub/.
     """
-    stage, namespace = context.stage, engine_namespace(context.stage.manifest.engine)
+    stage, namespace = context.stage, context.stage.setup.namespace
     context.mark("applied")
     for item in sorted(stage.hub_objects, key=lambda each: each["kind"] != "AppProject"):
         metadata: dict[str, Any] = {"namespace": namespace, **item["metadata"]}
@@ -95,8 +96,8 @@ def _complete(context: FleetContext) -> None:
             as_many = len(there) >= sum(1 for each in declared if each["kind"] == policy["kind"])
             if name not in there and not as_many:
                 raise NotYet(f"{policy['kind']} {name} is not in {environment}")
-        if live.kube.find(resource_path("v1", "secrets", namespace=NAMESPACE, name=TOKEN)) is None:
-            raise NotYet(f"Secret {TOKEN} is not in {environment}{_why_sealed(live)}")
+        if live.kube.find(resource_path("v1", "secrets", namespace=NAMESPACE, name=TOKEN.name)) is None:
+            raise NotYet(f"Secret {TOKEN.name} is not in {environment}{_why_sealed(live)}")
 
 
 def _why_sealed(live: LiveCluster) -> str:
@@ -104,5 +105,5 @@ def _why_sealed(live: LiveCluster) -> str:
     sealed = live.kube.find(_SEALED) or {}
     for each in (sealed.get("status") or {}).get("conditions") or ():
         if each.get("status") == "False":
-            return f": the SealedSecret {TOKEN} cannot be opened: {each.get('message')}"
+            return f": the SealedSecret {TOKEN.name} cannot be opened: {each.get('message')}"
     return ""

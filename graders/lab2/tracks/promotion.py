@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from graders.gitops.promoter import Promoter
 from graders.lab2.images import BROKEN, digest_of
 from graders.lab2.names import ENVIRONMENTS, HELD_S, WINDOW_S
-from graders.lab2.promoter import Promoter
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 
@@ -14,7 +14,7 @@ def promotion(context: FleetContext) -> None:
     context.settle()
     digest, promises, scale = digest_of("v2"), context.promises, context.stage.scale
     for environment, held_s in HELD_S.items():
-        context.stage.readiness.hold(environment, "v2", held_s * scale)
+        context.stage.readiness.hold(environment, digest, held_s * scale)
     context.release("v2")
     slow = sum(HELD_S.values())
     context.wait("v2 in dev", lambda: context.applied("dev", digest), promises.sync_s + promises.promote_s)

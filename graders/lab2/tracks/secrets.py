@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graders.audits.gitleaks import leaks
+from graders.gitops.sealing import is_sops
+from graders.lab2.engines import TOKEN
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
-from graders.lab2.sealing import KEY, NAME, encrypted, is_sops, sealed
 from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.services.gitcommands import run_git
@@ -20,7 +21,7 @@ from graders.submissions.rendering import render
 
 GITLEAKS_SETTINGS = Path(__file__).parents[1] / "config" / "gitleaks.toml"
 """The lab's own, whatever the repository says of gitleaks."""
-_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
+_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{TOKEN.name}"
 
 
 def replace_secrets(context: FleetContext) -> None:
@@ -30,15 +31,15 @@ def replace_secrets(context: FleetContext) -> None:
     for environment in ENVIRONMENTS:
         value = _value(context, environment)
         if value is None:
-            context.miss(f"a Secret {NAME} with the key {KEY} in {environment}", "there is none")
+            context.miss(f"a Secret {TOKEN.name} with the key {TOKEN.key} in {environment}", "there is none")
         known.append(value)
         _note(context, environment, "handed-in", value)
     fresh = {environment: dice.token_hex(16).encode() for environment in ENVIRONMENTS}
     files: dict[str, bytes | None] = {}
     for environment, value in fresh.items():
-        path = f"secrets/{environment}/{NAME}.yaml"
+        path = f"secrets/{environment}/{TOKEN.name}.yaml"
         sops = context.stage.sops if is_sops(context.stage.manager.text(path)) else None
-        files[path] = sealed(value) if sops is None else encrypted(value, sops)
+        files[path] = TOKEN.sealed(value) if sops is None else TOKEN.encrypted(value, sops)
     context.change("Replace the tokens", files)
     context.mark("replaced")
     missing = dict(fresh)
@@ -61,7 +62,7 @@ def replace_secrets(context: FleetContext) -> None:
 
 def _value(context: FleetContext, environment: str) -> bytes | None:
     found = context.stage.spokes[environment].kube.find(_PATH)
-    written = ((found or {}).get("data") or {}).get(KEY)
+    written = ((found or {}).get("data") or {}).get(TOKEN.key)
     return base64.b64decode(written) if written else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graders.evidence.bundle import Bundle
-from graders.lab2.records import CommandRun
+from graders.gitops.records import CommandRun
 
 _SHOWN_CHARS = 200
 

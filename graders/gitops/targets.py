@@ -1,4 +1,4 @@
-"""Where objects of the hub lead: to the fleet's repository and clusters, and to no namespace of theirs."""
+"""Where objects of the hub lead: to the fleet's repository and clusters, to no system namespace; pure."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graders.documents.document import Location
-from graders.lab2.names import ENVIRONMENTS
+from graders.gitops.manifests import Misfit
+from graders.gitops.seam import FleetShape
 
 _OURS = re.compile(r"\$\{LAB_GIT_URL\}|http://127\.0\.0\.1:[0-9]+/")
 """As it is handed in, and with the grader's value in its place."""
 _TEMPLATE = "{{"
 _IN_CLUSTER = "https://kubernetes.default.svc"
-_CLUSTERS = (*ENVIRONMENTS, "in-cluster")
+_HUB = "in-cluster"
 _SYSTEM = "kube-"
 
-Elsewhere = tuple[str, Location, str]
-"""What is wrong, where it stands, and what to do."""
 
-
-def elsewhere(item: Mapping[str, Any]) -> Elsewhere | None:
+def elsewhere(item: Mapping[str, Any], shape: FleetShape) -> Misfit | None:
     """The first place of an object that leads out of the fleet; what a template fills in is not known yet.
 
     An AppProject only says what would be allowed.
@@ -29,18 +27,18 @@ def elsewhere(item: Mapping[str, Any]) -> Elsewhere | None:
         return None
     if item.get("kind") == "GitRepository":
         return _address(("spec", "url"), (item.get("spec") or {}).get("url"))
-    return next((found for at, each in _mappings(item, ()) if (found := _leads_out(at, each))), None)
+    return next((found for at, each in _mappings(item, ()) if (found := _leads_out(at, each, shape))), None)
 
 
-def _leads_out(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
-    return _repository(at, item) or _kubeconfig(at, item) or _destination(at, item)
+def _leads_out(at: Location, item: Mapping[str, Any], shape: FleetShape) -> Misfit | None:
+    return _repository(at, item) or _kubeconfig(at, item, shape) or _destination(at, item, shape)
 
 
-def _repository(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
+def _repository(at: Location, item: Mapping[str, Any]) -> Misfit | None:
     return _address((*at, "repoURL"), item.get("repoURL"))
 
 
-def _address(at: Location, url: Any) -> Elsewhere | None:
+def _address(at: Location, url: Any) -> Misfit | None:
     if not isinstance(url, str) or _TEMPLATE in url or _OURS.match(url):
         return None
     return (
@@ -50,10 +48,10 @@ def _address(at: Location, url: Any) -> Elsewhere | None:
     )
 
 
-def _kubeconfig(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
+def _kubeconfig(at: Location, item: Mapping[str, Any], shape: FleetShape) -> Misfit | None:
     if at != ("spec",) or (config := item.get("kubeConfig")) is None:
         return None
-    names = [f"{name}-kubeconfig" for name in ENVIRONMENTS]
+    names = [f"{name}-kubeconfig" for name in shape.environments]
     secret = config.get("secretRef") if isinstance(config, Mapping) else None
     named = secret.get("name") if isinstance(secret, Mapping) else None
     if named in names:
@@ -65,29 +63,32 @@ def _kubeconfig(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
     )
 
 
-def _destination(at: Location, item: Mapping[str, Any]) -> Elsewhere | None:
+def _destination(at: Location, item: Mapping[str, Any], shape: FleetShape) -> Misfit | None:
     if str(item.get("targetNamespace", "")).startswith(_SYSTEM):
-        return _system(str(item["targetNamespace"]), (*at, "targetNamespace"))
+        return _system(str(item["targetNamespace"]), (*at, "targetNamespace"), shape)
     destination = item.get("destination")
     if not isinstance(destination, Mapping):
         return None
-    for key, known in (("name", _CLUSTERS), ("server", (_IN_CLUSTER,))):
+    clusters = (*shape.environments, _HUB)
+    for key, known in (("name", clusters), ("server", (_IN_CLUSTER,))):
         named = str(destination.get(key, ""))
         if named and _TEMPLATE not in named and named not in known:
             return (
                 f"{named[:100]!r} is no cluster of the fleet",
                 (*at, "destination", key),
-                f"name one of {', '.join(_CLUSTERS)}",
+                f"name one of {', '.join(clusters)}",
             )
     namespace = str(destination.get("namespace", ""))
-    return _system(namespace, (*at, "destination", "namespace")) if namespace.startswith(_SYSTEM) else None
+    if namespace.startswith(_SYSTEM):
+        return _system(namespace, (*at, "destination", "namespace"), shape)
+    return None
 
 
-def _system(namespace: str, at: Location) -> Elsewhere:
+def _system(namespace: str, at: Location, shape: FleetShape) -> Misfit:
     return (
         f"the namespace {namespace[:100]!r} is the cluster's own",
         at,
-        "deploy to web: the engine may write in no other namespace",
+        f"deploy to {shape.namespace}: the engine may write in no other namespace",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the lab asks of a GitOps engine: of its processes, and of what is particular about it on the hub."""
+"""What a GitOps engine is asked for: its processes, and what is particular about it on the hub."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ class GitOpsEngine(Protocol):
 
 
 @dataclass(frozen=True)
+class FleetShape:
+    """What a fleet is to an engine: `user` is who it is on the spokes, one for each environment.
+
+    `namespace` is where it may deploy there.
+    """
+
+    user: str
+    environments: tuple[str, ...]
+    namespace: str
+
+
+@dataclass(frozen=True)
 class EngineSpec:
     """What an engine is started with: `folder` is a new one for all it writes."""
 
@@ -43,7 +55,15 @@ class EngineSpec:
 
 
 class EngineSetup(Protocol):
-    """One engine as the lab knows it; holds nothing of a run."""
+    """One engine as a fleet knows it; holds nothing of a run."""
+
+    @property
+    def shape(self) -> FleetShape:
+        """The fleet that it is for."""
+
+    @property
+    def name(self) -> str:
+        """What a submission calls it."""
 
     @property
     def title(self) -> str:
@@ -56,6 +76,14 @@ class EngineSetup(Protocol):
     @property
     def user(self) -> str:
         """Who it is on the hub."""
+
+    @property
+    def namespace(self) -> str:
+        """Where its objects are on the hub."""
+
+    @property
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """What it is told by: groups, up to the slash, and kinds."""
 
     @property
     def watches(self) -> Mapping[str, str]:

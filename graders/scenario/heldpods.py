@@ -1,4 +1,4 @@
-"""How pods of web behave in the fleet: they run, and are ready only when the grader says so."""
+"""How simulated pods of one workload behave: they run, and are ready only when the grader says so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import yaml
 
 from graders.clusters.components import STAGES
-from graders.lab2.names import WEB
 
 _LABEL = '.metadata.labels["app.kubernetes.io/name"]'
 _READY_BY_ITSELF = ("pod-running", "pod-ready-again")
@@ -28,12 +27,12 @@ startTime: {{ $now | Quote }}
 """
 
 
-def write_stages(path: Path) -> Path:
-    """Write kwok's stages for the fleet: those of every cluster, but for pods that are labelled as web."""
+def write_stages(path: Path, name: str) -> Path:
+    """Write kwok's stages: those of every cluster, but for pods that are labelled with the name."""
     stages = list(yaml.safe_load_all(STAGES.read_text("utf-8")))
     for stage in stages:
         if stage["metadata"]["name"] in _READY_BY_ITSELF:
-            _expressions(stage).append({"key": _LABEL, "operator": "NotIn", "values": [WEB]})
+            _expressions(stage).append({"key": _LABEL, "operator": "NotIn", "values": [name]})
         if stage["metadata"]["name"] == "pod-running":
             held = yaml.safe_load(yaml.safe_dump(stage))
     held["metadata"]["name"] = "pod-held"

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from graders.clusters.definitions import packed_definitions
+from graders.documents import load_documents
+from graders.faults import BadSubmission
+from graders.gitops.hub import SETTINGS_FILE
+from graders.gitops.seam import EngineSpec, FleetShape, GitOpsEngine
 from graders.kube.client import Kube
-from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
-from graders.lab2.manifests import engine_settings
-from graders.lab2.names import ENGINE
-from graders.lab2.toolsets import ARGOCD
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
 from graders.services.argocd import NAMESPACE, EnginePrograms, argocd, find_redis
-from graders.tools import ensure
+from graders.tools import Toolset, ensure
 
+_CUSTOMIZATIONS = "resource.customizations"
 _PART_OF = {"app.kubernetes.io/part-of": "argocd"}
 _SETTINGS = {
     "resource.respectRBAC": "strict",
@@ -36,7 +37,12 @@ _EMPTY = (
 class ArgoCDSetup:
     """Argo CD: Applications on the hub, and a Secret for each spoke."""
 
-    title, user = "Argo CD", "argocd"
+    name, title, user, namespace = "argocd", "Argo CD", "argocd", NAMESPACE
+    kinds = (
+        ("argoproj.io/", "AppProject"),
+        ("argoproj.io/", "Application"),
+        ("argoproj.io/", "ApplicationSet"),
+    )
     processes = "controller, repository server and application sets of Argo CD"
     watches: Mapping[str, str] = {
         "deployments": "/apis/apps/v1/deployments",
@@ -44,19 +50,23 @@ class ArgoCDSetup:
         "events": f"/api/v1/namespaces/{NAMESPACE}/events",
     }
 
+    def __init__(self, toolset: Toolset, shape: FleetShape) -> None:
+        self._toolset = toolset
+        self.shape = shape
+
     def examine(self, root: Path) -> None:
         """See that hub/settings.yaml sets what the fleet may set; raises BadSubmission."""
         engine_settings(root)
 
     def program(self, progress: Progress) -> Path:
         """Argo CD's one program, and that there is a Redis; raises InfraFault."""
-        found = ensure(ARGOCD, progress).path("argocd")
+        found = ensure(self._toolset, progress).path("argocd")
         find_redis()
         return found
 
     def definitions(self) -> list[dict[str, Any]]:
         """Applications, sets of them, and projects."""
-        return packed_definitions(Path(__file__).parents[1] / "config" / "argocd-crds.json.gz")
+        return packed_definitions(Path(__file__).with_name("argocd-crds.json.gz"))
 
     def furnish(self, hub: LiveCluster, spokes: Sequence[LiveCluster], root: Path) -> None:
         """Bring what Argo CD expects of its own namespace, and the fleet's inventory."""
@@ -70,7 +80,7 @@ class ArgoCDSetup:
         _secret(kube, "argocd-secret", _PART_OF, {"server.secretkey": key})
         for spoke in spokes:
             labels = {"argocd.argoproj.io/secret-type": "cluster", "lab/env": spoke.name}
-            _secret(kube, f"cluster-{spoke.name}", labels, _inventory_entry(spoke))
+            _secret(kube, f"cluster-{spoke.name}", labels, _inventory_entry(spoke, self.shape))
         kube.create(
             f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/appprojects",
             {
@@ -120,8 +130,8 @@ def complaint_of(application: Mapping[str, Any]) -> str:
     return f"Application {application['metadata']['name']}: {words[0][:400]}" if words else ""
 
 
-def _inventory_entry(spoke: LiveCluster) -> dict[str, str]:
-    config = json.loads(spoke.cluster.identities[ENGINE].read_text("utf-8"))
+def _inventory_entry(spoke: LiveCluster, shape: FleetShape) -> dict[str, str]:
+    config = json.loads(spoke.cluster.identities[shape.user].read_text("utf-8"))
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     trust = {
         "caData": cluster["certificate-authority-data"],
@@ -131,10 +141,35 @@ def _inventory_entry(spoke: LiveCluster) -> dict[str, str]:
     return {
         "name": spoke.name,
         "server": cluster["server"],
-        "namespaces": "web",
+        "namespaces": shape.namespace,
         "clusterResources": "true",
         "config": json.dumps({"tlsClientConfig": trust}),
     }
+
+
+def engine_settings(root: Path) -> dict[str, str]:
+    """What hub/settings.yaml says of health and differences, for argocd-cm.
+
+    Raises:
+        BadSubmission: it is no ConfigMap, or says something else.
+    """
+    file = root / SETTINGS_FILE
+    if not file.is_file():
+        return {}
+    documents = load_documents(file, shown_as=SETTINGS_FILE)
+    if not documents:
+        raise BadSubmission("is empty", file=SETTINGS_FILE, fix="write a ConfigMap with data, or remove it")
+    document = documents[0]
+    data = document.data.get("data") if isinstance(document.data, dict) else None
+    if not isinstance(data, dict) or document.data.get("kind") != "ConfigMap":
+        raise document.refusal("is no ConfigMap with data", fix="write kind: ConfigMap and data:")
+    for key, value in data.items():
+        if not key.startswith(_CUSTOMIZATIONS) or not isinstance(value, str):
+            raise document.refusal(
+                f"the key {key!r} is not for the fleet to set", ("data", key),
+                fix=f"only texts under {_CUSTOMIZATIONS}.… are taken over",
+            )  # fmt: skip
+    return dict(data)
 
 
 def _secret(kube: Kube, name: str, labels: Mapping[str, str], data: Mapping[str, str]) -> None:

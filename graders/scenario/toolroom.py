@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graders.progress import Progress
 from graders.sandbox.protocol import Limits, Mount, Sandbox, SandboxSpec, View
 from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import sandbox_spec
+from graders.tools import Toolset, ensure
 
 _TOOLS = "/tools"
+_MANIFEST = "submission.yaml"
+_NO_PROGRAMS = (".md", ".yaml", ".yml", ".json")
 _GIT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_COUNT": "1",
@@ -44,3 +49,22 @@ class ToolRoom:
             return {"PATH": path, "HOME": view.home, **_GIT}
 
         return replace(spec, mounts=(*spec.mounts, *mounts), environment=environment, writable_copy=True)
+
+
+def tools_named(root: Path, belt: Mapping[str, Toolset], progress: Progress) -> dict[str, Path]:
+    """Those tools of a belt that a file of the submission says the name of, and where they are.
+
+    Raises:
+        InfraFault: one cannot be had.
+    """
+    wanted = set(named_in(root, belt))
+    return {name: ensure(toolset, progress).path(name) for name, toolset in belt.items() if name in wanted}
+
+
+def named_in(root: Path, names: Collection[str]) -> Iterator[str]:
+    """Names of programs, as often as they are said; a policy's group or a namespace is not the program."""
+    word = re.compile(rb"(?<![\w./-])(" + b"|".join(name.encode() for name in names) + rb")(?![\w./-])")
+    for path in root.rglob("*"):
+        if path.is_file() and (path.name == _MANIFEST or path.suffix not in _NO_PROGRAMS):
+            for found in word.findall(path.read_bytes()):
+                yield found.decode()

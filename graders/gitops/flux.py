@@ -9,15 +9,12 @@ from typing import Any
 
 from graders.clusters.definitions import packed_definitions
 from graders.faults import BadSubmission
-from graders.lab2.engines.seam import EngineSpec, GitOpsEngine
-from graders.lab2.manifests import SETTINGS_FILE
-from graders.lab2.names import ENGINE, ENVIRONMENTS
-from graders.lab2.sealing import AGE_KEY
-from graders.lab2.toolsets import FLUX
+from graders.gitops.hub import SETTINGS_FILE
+from graders.gitops.seam import EngineSpec, FleetShape, GitOpsEngine
 from graders.progress import Progress
 from graders.scenario.fleet import LiveCluster
 from graders.services.flux import NAMESPACE, flux
-from graders.tools import ensure
+from graders.tools import Toolset, ensure
 
 _SOURCES, _KUSTOMIZATIONS = "gitrepositories", "kustomizations"
 _WAITS = "DependencyNotReady"
@@ -26,7 +23,11 @@ _WAITS = "DependencyNotReady"
 class FluxSetup:
     """Flux: GitRepositories and Kustomizations on the hub, and a kubeconfig for each spoke."""
 
-    title, user = "Flux", "flux"
+    name, title, user, namespace = "flux", "Flux", "flux", NAMESPACE
+    kinds = (
+        ("source.toolkit.fluxcd.io/", "GitRepository"),
+        ("kustomize.toolkit.fluxcd.io/", "Kustomization"),
+    )
     processes = "kustomize-controller of Flux; a publisher of the grader's stands in for source-controller"
     watches: Mapping[str, str] = {
         "deployments": "/apis/apps/v1/deployments",
@@ -34,6 +35,12 @@ class FluxSetup:
         _KUSTOMIZATIONS: "/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations",
         "events": f"/api/v1/namespaces/{NAMESPACE}/events",
     }
+
+    def __init__(self, toolset: Toolset, shape: FleetShape, age_key: Path) -> None:
+        """`age_key` is what Secrets are decrypted with that SOPS has encrypted."""
+        self._toolset = toolset
+        self._age_key = age_key
+        self.shape = shape
 
     def examine(self, root: Path) -> None:
         """See that there are no settings of another engine, and no charts to deploy; raises BadSubmission."""
@@ -43,7 +50,7 @@ class FluxSetup:
                 fix="remove the file: it is for Argo CD; health is a matter of healthCheckExprs with Flux",
             )  # fmt: skip
 
-        for environment in ENVIRONMENTS:
+        for environment in self.shape.environments:
             chart = f"clusters/{environment}/Chart.yaml"
             if (root / chart).is_file():
                 raise BadSubmission(
@@ -53,20 +60,22 @@ class FluxSetup:
 
     def program(self, progress: Progress) -> Path:
         """kustomize-controller; raises InfraFault."""
-        return ensure(FLUX, progress).path("kustomize-controller")
+        return ensure(self._toolset, progress).path("kustomize-controller")
 
     def definitions(self) -> list[dict[str, Any]]:
         """Kustomizations, and all kinds of sources that the controller watches."""
-        return packed_definitions(Path(__file__).parents[1] / "config" / "flux-crds.json.gz")
+        return packed_definitions(Path(__file__).with_name("flux-crds.json.gz"))
 
     def furnish(self, hub: LiveCluster, spokes: Sequence[LiveCluster], root: Path) -> None:  # noqa: ARG002
         """Bring the namespace, a kubeconfig of the engine for each spoke, and the key for Secrets."""
         hub.kube.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         kept = {
-            f"{spoke.name}-kubeconfig": {"value": spoke.cluster.identities[ENGINE].read_text("utf-8")}
+            f"{spoke.name}-kubeconfig": {
+                "value": spoke.cluster.identities[self.shape.user].read_text("utf-8")
+            }
             for spoke in spokes
         }
-        for name, data in {**kept, "sops-age": {"lab.agekey": AGE_KEY.read_text("utf-8")}}.items():
+        for name, data in {**kept, "sops-age": {"lab.agekey": self._age_key.read_text("utf-8")}}.items():
             body = {"metadata": {"name": name}, "stringData": data}
             hub.kube.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
 

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault, KubeproofError
-from graders.lab2.block import ReleaseFile
-from graders.lab2.handin import MANIFEST, placed, written
-from graders.lab2.images import WEB, digest_of
-from graders.lab2.records import Commit
+from graders.gitops.records import Commit
+from graders.gitops.releasefile import ReleaseFile
 from graders.services.gitcommands import git_identity, run_git
 from graders.services.githttp import PUSHER
 from graders.services.gitserver import BRANCH, GitServer
+from graders.submissions.survey import MANIFEST
 
 REPOSITORY = "fleet.git"
 _IDENTITY = git_identity("Release Manager", "release-manager@lab.example")
@@ -32,15 +31,18 @@ class ReleaseManager:
     """Works in a clone of the repository; safe to use from several threads.
 
     Others may push as well, and may even throw its commits away: what they were about is brought back
-    before it commits anything else, so that one story's mishap is not the next one's.
+    before it commits anything else, so that one track's mishap is not the next one's.
     """
 
-    def __init__(self, server: GitServer, folder: Path, recording: Recording, registry: str) -> None:
+    def __init__(
+        self, server: GitServer, folder: Path, recording: Recording, image_of: Callable[[str], str]
+    ) -> None:
+        """`folder` is a new one for the clone; `image_of` gives the image of a version, with its digest."""
         self._bare = server.root / REPOSITORY
         self._server = server
         self._clone = folder
         self._recording = recording
-        self._registry = registry
+        self._image_of = image_of
         self._lock = threading.Lock()
         self.made: list[str] = []
         """Its commits, in their order."""
@@ -57,9 +59,13 @@ class ReleaseManager:
         self._server.service.check_alive()
 
     def begin(
-        self, files: Mapping[str, bytes], release: ReleaseFile, executables: Collection[str] = ()
+        self,
+        files: Mapping[str, bytes],
+        release: ReleaseFile,
+        version: str,
+        executables: Collection[str] = (),
     ) -> str:
-        """Make the first commit of the branch, with v1 released; gives it.
+        """Make the first commit of the branch, with a version released; gives it.
 
         Raises:
             BadSubmission: git does not take it, for a name or an attribute in it.
@@ -67,13 +73,14 @@ class ReleaseManager:
         self._clone.mkdir()
         self._git("init", "--quiet", f"--initial-branch={BRANCH}", ".")
         self._git("remote", "add", "origin", str(self._bare))
-        whole = {**files, release.file: self._released(release, files[release.file], "v1")}
+        whole = {**files, release.file: release.placed(files[release.file], self._image_of(version))}
+        subject = f"Begin the fleet with {version}"
         for path, content in whole.items():
             self._write(path, content)
             if path in executables:
                 (self._clone / path).chmod(0o755)
         try:
-            self._commit("Begin the fleet with v1")
+            self._commit(subject)
         except InfraFault as error:
             if _FULL in str(error):
                 raise
@@ -84,11 +91,11 @@ class ReleaseManager:
                 fix="rename or remove what it names",
             ) from error  # fmt: skip
         self._push()
-        self.last_release = self._note("Begin the fleet with v1", "v1", *whole)
+        self.last_release = self._note(subject, version, *whole)
         return self.last_release
 
     def release(self, version: str, release: ReleaseFile) -> str:
-        """Release a version of the web image; gives the commit.
+        """Release a version of the image; gives the commit.
 
         Raises:
             Obstructed: the release file has no place for it any more.
@@ -97,7 +104,7 @@ class ReleaseManager:
         def write() -> tuple[str, ...]:
             try:
                 raw = (self._clone / release.file).read_bytes()
-                self._write(release.file, self._released(release, raw, version))
+                self._write(release.file, release.placed(raw, self._image_of(version)))
             except (OSError, BadSubmission) as error:
                 raise Obstructed(f"{release.file} is not as it was handed in: {error}") from error
             return (release.file,)
@@ -113,7 +120,8 @@ class ReleaseManager:
         """
         raw = self.text(release.file)
         try:
-            undone = raw and digest_of(version) not in written(release, raw)
+            digest = self._image_of(version).rpartition("@")[2]
+            undone = raw and digest not in release.written(raw)
         except BadSubmission:
             undone = True
         if undone:
@@ -164,11 +172,6 @@ class ReleaseManager:
         """The clone, brought up to date; raises Obstructed."""
         self.restore()
         return self._clone
-
-    def _released(self, release: ReleaseFile, raw: bytes, version: str) -> bytes:
-        digest = digest_of(version)
-        whole = f"{self._registry}/{WEB}@{digest}"
-        return placed(release, raw, digest if release.value == "digest" else whole)
 
     def _write(self, path: str, content: bytes) -> None:
         target = self._clone / path

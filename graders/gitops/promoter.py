@@ -18,17 +18,16 @@ from graders.background import BackgroundThread
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
+from graders.gitops.pushes import Pushes
+from graders.gitops.records import CommandRun
+from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.kube.workloads import digest_in, is_ready
-from graders.lab2.names import NAMESPACE, WEB
-from graders.lab2.pushes import Pushes
-from graders.lab2.records import CommandRun
-from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
-from graders.lab2.toolroom import ToolRoom
 from graders.sandbox.protocol import ExitStatus, Limits, SandboxedProcess
 from graders.sandbox.relay import relayed
 from graders.scenario.fleet import LiveCluster
+from graders.scenario.toolroom import ToolRoom
 from graders.services.gitcommands import git_identity
 from graders.services.gitserver import GitServer
 
@@ -38,19 +37,34 @@ _LOOKS_EVERY_S = 0.25
 _ANSWERS_WITHIN_S = 3.0
 _MOST_OUTPUT = 2000
 _MOST_LOGGED = 4 * 1024 * 1024
-_DEPLOYMENT = resource_path("apps/v1", "deployments", namespace=NAMESPACE, name=WEB)
 _IDENTITY = git_identity("Promotion", "promotion@lab.example")
 
 
 @dataclass(frozen=True)
 class PromotionCommand:
-    """What is run: at most `timeout_s` seconds each time; `registry` is its address, host and port."""
+    """What is run: at most `timeout_s` seconds each time; `registry` is its address, host and port.
+
+    `namespace` and `name` are those of the Deployment that is promoted, and of its container.
+    """
 
     argv: tuple[str, ...]
     room: ToolRoom
     limits: Limits
     timeout_s: float
     registry: str
+    namespace: str
+    name: str
+
+    def seen(self, live: LiveCluster) -> dict[str, Any]:
+        """Which digest is to run in an environment, and whether it does; one that is away is not ready."""
+        path = resource_path("apps/v1", "deployments", namespace=self.namespace, name=self.name)
+        try:
+            answer = live.kube.request("GET", path, timeout_s=_ANSWERS_WITHIN_S)
+        except InfraFault:
+            return {"digest": "", "ready": False}
+        if not answer.ok:
+            return {"digest": "", "ready": False}
+        return {"digest": digest_in(answer.body, self.name), "ready": is_ready(answer.body)}
 
 
 class Promoter(BackgroundThread):
@@ -115,7 +129,7 @@ class Promoter(BackgroundThread):
             now = self._recording.clock.now()
             self._keep(CommandRun(now, now, nth, None, f"could not be run: {error}"))
             return
-        state = {"environments": {name: _seen(live) for name, live in self._spokes.items()}}
+        state = {"environments": {name: self._command.seen(live) for name, live in self._spokes.items()}}
         private = self._folder / f"run-{nth}"
         command, git = self._command, self._server.address
         registry = ("127.0.0.1", int(command.registry.rpartition(":")[2]))
@@ -174,17 +188,6 @@ class Promoter(BackgroundThread):
         if self._logged <= _MOST_LOGGED:
             with (self._recording.writer.folder / "logs" / "promotion.log").open("ab") as log:
                 log.write(data)
-
-
-def _seen(live: LiveCluster) -> dict[str, Any]:
-    """Which digest web is to run in an environment, and whether it does; one that is away is not ready."""
-    try:
-        answer = live.kube.request("GET", _DEPLOYMENT, timeout_s=_ANSWERS_WITHIN_S)
-    except InfraFault:
-        return {"digest": "", "ready": False}
-    if not answer.ok:
-        return {"digest": "", "ready": False}
-    return {"digest": digest_in(answer.body, WEB), "ready": is_ready(answer.body)}
 
 
 def _nothing() -> None:

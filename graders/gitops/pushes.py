@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graders.evidence.recording import Recording
-from graders.lab2.records import Commit, Push
-from graders.lab2.releasemanager import REPOSITORY, ReleaseManager
+from graders.gitops.records import Commit, Push
+from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
 from graders.services.githttp import PUSHER
 from graders.services.gitserver import GitServer
 

@@ -1,0 +1,43 @@
+"""Manifests of a hand-in that the grader itself applies, each with where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from graders.documents import Document, Location, load_documents
+from graders.faults import BadSubmission, LocatedError
+
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+Misfit = tuple[str, Location, str]
+"""What is wrong, where it stands, and what to do."""
+
+
+def documents_in(root: Path, folder: str) -> Iterator[Document]:
+    """The documents of a folder, in the order of their files; a kustomization is none of them."""
+    for path in sorted((root / folder).glob("*.y*ml")):
+        if path.name not in KUSTOMIZATIONS:
+            yield from load_documents(path, shown_as=path.relative_to(root).as_posix())
+
+
+def misshapen(item: Mapping[str, Any]) -> Misfit | None:
+    """What every object has to have, before anybody can say what it is for."""
+    metadata = item.get("metadata")
+    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
+        return "it has no name", ("metadata",), "write metadata: {name: …}, the name as text"
+    if not isinstance(item.get("spec") or {}, Mapping):
+        return "its spec is no mapping", ("spec",), "write the fields of the spec below it"
+    return None
+
+
+def refused(root: Path, folder: str, item: Mapping[str, Any], who: str, message: str) -> LocatedError:
+    """What to raise when an API server takes no object of a folder, with the place of that object."""
+    named = (item.get("kind"), (item.get("metadata") or {}).get("name"))
+    problem = f"{who} refuses {named[0]} {named[1]}: {message}"
+    for document in documents_in(root, folder):
+        data = document.data
+        known = isinstance(data, dict) and not misshapen(data)
+        if known and (data.get("kind"), data["metadata"]["name"]) == named:
+            return document.refusal(problem, ("metadata",), fix="mend what it says")
+    return BadSubmission(problem, file=folder, fix="mend what it says")
