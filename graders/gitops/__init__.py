@@ -4,6 +4,7 @@ seam             what an engine is asked for; `argocd` and `flux` are two
 hub              what tells the engine what to deploy, as it is handed in; `targets`: and where to
 rights           what the engine may do on each spoke, as it is handed in
 manifests        what of a hand-in the grader itself applies, each with where it stands
+kustomizations   of the repository: they may read nothing from elsewhere
 releasefile      where in the repository the digest stands that is released
 releasemanager   commits as a person would, and brings back what others throw away
 promoter         promotion by a command of the learner's; `pushes` records what it pushed

@@ -9,10 +9,11 @@ from typing import Any
 from graders.documents import Document
 from graders.documents.document import Location
 from graders.faults import BadSubmission
-from graders.gitops.manifests import KUSTOMIZATIONS, Misfit, documents_in, misshapen
+from graders.gitops.manifests import Misfit, documents_in, misshapen
 from graders.gitops.seam import EngineSetup
 from graders.gitops.targets import elsewhere
 from graders.services.gitsource import UnsupportedSource, read_source
+from graders.submissions.kustomize import find
 from graders.submissions.rendering import Renderer, render
 
 HUB_FOLDER = "hub"
@@ -22,7 +23,7 @@ SETTINGS_FILE = f"{HUB_FOLDER}/settings.yaml"
 
 def examine_hub(root: Path, engine: EngineSetup) -> None:
     """See that hub/ can be applied, unless it has to be rendered first; raises as `hub_objects`."""
-    if not _has_kustomization(root):
+    if find(root / HUB_FOLDER) is None:
         _plain_objects(root, engine)
 
 
@@ -32,7 +33,7 @@ def hub_objects(root: Path, engine: EngineSetup, renderer: Renderer) -> tuple[Ma
     Raises:
         BadSubmission: there are none, or one is not the engine's; says file and line.
     """
-    if not _has_kustomization(root):
+    if find(root / HUB_FOLDER) is None:
         return tuple(_plain_objects(root, engine))
     out = render(renderer, root, HUB_FOLDER)
     if out.error:
@@ -40,10 +41,6 @@ def hub_objects(root: Path, engine: EngineSetup, renderer: Renderer) -> tuple[Ma
     for each in out.objects:
         _check(each, engine)
     return tuple(dict(each) for each in out.objects)
-
-
-def _has_kustomization(root: Path) -> bool:
-    return any((root / HUB_FOLDER / name).is_file() for name in KUSTOMIZATIONS)
 
 
 def _plain_objects(root: Path, engine: EngineSetup) -> Sequence[Mapping[str, Any]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from graders.documents import Document, Location, load_documents
 from graders.faults import BadSubmission, LocatedError
+from graders.submissions.kustomize import NAMES
 
-KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 Misfit = tuple[str, Location, str]
 """What is wrong, where it stands, and what to do."""
 
@@ -17,7 +17,7 @@ Misfit = tuple[str, Location, str]
 def documents_in(root: Path, folder: str) -> Iterator[Document]:
     """The documents of a folder, in the order of their files; a kustomization is none of them."""
     for path in sorted((root / folder).glob("*.y*ml")):
-        if path.name not in KUSTOMIZATIONS:
+        if path.name not in NAMES:
             yield from load_documents(path, shown_as=path.relative_to(root).as_posix())
 
 

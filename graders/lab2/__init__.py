@@ -2,4 +2,4 @@
 
 from graders.definition import LabDefinition
 
-LAB = LabDefinition(block="block:Lab2Block", tools="toolsets:TOOLSETS", panels="panels:panels_of_stories")
+LAB = LabDefinition(block="block:Lab2Block", tools="toolsets:TOOLSETS", panels="panels:panels_of_tracks")

@@ -10,11 +10,12 @@ from typing import Any
 
 from graders.admission.engines import POLICY_ENGINES
 from graders.admission.kinds import kind_of
-from graders.documents import Location, load_document
 from graders.faults import BadSubmission
+from graders.gitops.kustomizations import check_kustomization
 from graders.gitops.releasefile import ReleaseFile
 from graders.lab2.images import WEB, digest_of
 from graders.lab2.names import ENVIRONMENTS, NOTE
+from graders.submissions.kustomize import NAMES
 from graders.submissions.survey import MANIFEST
 
 MOST_FILES = 2000
@@ -23,21 +24,6 @@ KEY_FILE = "keys/cosign.pub"
 
 _PLACEHOLDER = re.compile(r"\$\{(LAB_[A-Z_]+)\}")
 _PEM = re.compile(r"(?m)^([ \t]*)\$\{LAB_COSIGN_PUB\}[ \t]*$")
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_READS = (
-    "resources",
-    "bases",
-    "components",
-    "crds",
-    "generators",
-    "transformers",
-    "validators",
-    "configurations",
-)
-_GENERATES = ("configMapGenerator", "secretGenerator")
-_REMOTE = re.compile(
-    r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@|^(github|gitlab|bitbucket)\.(com|org)/|[?]ref=|\.git(/|$)"
-)
 _WRITTEN = (
     KEY_FILE,
     NOTE,
@@ -45,8 +31,6 @@ _WRITTEN = (
     *(f"secrets/{each}/web-token.yaml" for each in ENVIRONMENTS),
 )
 """Files of the grader's own: in their place nothing else may be."""
-_FETCHED = re.compile(r"(^|=)[a-zA-Z][a-zA-Z0-9+.-]*://")
-_INFLATES = ("helmCharts", "helmChartInflationGenerator")
 
 
 @dataclass(frozen=True)
@@ -109,36 +93,14 @@ def check_files(root: Path, release: ReleaseFile) -> None:
                 fix="put the kustomization or the chart of that environment there",
             )  # fmt: skip
     for file in files:
-        if file.name in _KUSTOMIZATIONS:
-            _check_kustomization(file, file.relative_to(root).as_posix())
+        if file.name in NAMES:
+            check_kustomization(file, file.relative_to(root).as_posix())
     if not (root / release.file).is_file():
         raise BadSubmission(
             f"release.file leads to {release.file}, which is no file", file=MANIFEST,
             fix="name the file in which the digest of the release stands",
         )  # fmt: skip
     release.placed((root / release.file).read_bytes(), "sha256:0")
-
-
-def check_program(root: Path, argv: Sequence[str]) -> None:
-    """See that a program of the submission's own is there and can be executed; others are found on PATH.
-
-    Raises:
-        BadSubmission: it is not; names it.
-    """
-    if not argv or "/" not in argv[0] or argv[0].startswith("/"):
-        return
-    program = root / argv[0]
-    if not program.is_file():
-        raise BadSubmission(
-            f"there is no {argv[0]}, which submission.yaml has run",
-            file=MANIFEST,
-            fix="put the program there",
-        )
-    if not program.stat().st_mode & 0o100:
-        raise BadSubmission(
-            "may not be executed", file=argv[0],
-            fix=f"chmod +x {argv[0]}, or name what runs it, as in [python3, {argv[0]}]",
-        )  # fmt: skip
 
 
 def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
@@ -156,46 +118,6 @@ def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) 
                 f" policyEngines names {', '.join(names)}",
                 file="submission.yaml", fix=f"add {kind.engine} to policyEngines, or take the policy out",
             )  # fmt: skip
-
-
-def _check_kustomization(path: Path, shown: str) -> None:
-    document = load_document(path, shown_as=shown)
-    if not isinstance(document.data, dict):
-        return
-    for location, entry in _read_by(document.data):
-        if _REMOTE.search(entry) if location[0] in _READS else _FETCHED.search(entry):
-            raise document.refusal(
-                f"{entry[:100]!r} is read from elsewhere, and there is no network",
-                location,
-                fix="copy it into the submission, and name it by its path",
-            )
-    for key in _INFLATES:
-        if document.data.get(key):
-            raise document.refusal(
-                f"{key} is not done here: no engine of the lab runs kustomize with charts",
-                (key,),
-                fix="write down what the chart renders to, or with Argo CD make the environment a chart",
-            )
-
-
-def _read_by(kustomization: dict[str, Any]) -> Iterator[tuple[Location, str]]:
-    """What a kustomization reads that may be an address, and where it says so."""
-    for key in _READS:
-        for at, entry in enumerate(_listed(kustomization.get(key))):
-            if isinstance(entry, str) and "\n" not in entry:
-                yield (key, at), entry
-    for at, patch in enumerate(_listed(kustomization.get("patches"))):
-        if isinstance(patch, dict) and isinstance(patch.get("path"), str):
-            yield ("patches", at, "path"), patch["path"]
-    for key in _GENERATES:
-        for at, made in enumerate(_listed(kustomization.get(key))):
-            for nth, file in enumerate(_listed(made.get("files")) if isinstance(made, dict) else ()):
-                if isinstance(file, str):
-                    yield (key, at, "files", nth), file
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def filled(root: Path, values: Values) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from graders.gitops.promoter import Promoter, PromotionCommand
 from graders.gitops.releasemanager import ReleaseManager
 from graders.gitops.rights import access_objects
 from graders.gitops.seam import EngineSpec, GitOpsEngine
+from graders.lab2.context import LiveFleet
 from graders.lab2.engines import SHAPE, TOKEN
 from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
 from graders.lab2.images import BROKEN, digest_of
@@ -28,7 +29,6 @@ from graders.lab2.names import (
 )
 from graders.lab2.prepared import PreparedRun
 from graders.lab2.schedule import run_schedule
-from graders.lab2.stage import Stage
 from graders.scenario.calibration import calibrate
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.podreadiness import HeldWorkload, Readiness
@@ -80,7 +80,7 @@ def run_fleet(
         promoter = _promoter(prepared, manager, spokes, engine, scale)
         if promoter is not None:
             running.enter_context(promoter)
-        stage = Stage(
+        fleet = LiveFleet(
             hub=hub, spokes=spokes, setup=prepared.setup, engine=engine, manager=manager,
             readiness=readiness, manifest=block, values=prepared.values, hub_objects=for_the_hub,
             declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
@@ -89,9 +89,9 @@ def run_fleet(
             controllers=controllers, promoter=promoter,
         )  # fmt: skip
         try:
-            results = run_schedule(stage, run.selection, run.recording, run.progress)
+            results = run_schedule(fleet, run.selection, run.recording, run.progress)
             # What died unseen may have kept silent where something had to come.
-            stage.check_services()
+            fleet.check_services()
             if promoter is not None and promoter.problem:
                 raise InfraFault(promoter.problem)
             return scale, results

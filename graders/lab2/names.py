@@ -54,4 +54,4 @@ CLOSED = "fail-closed"
 SECRETS = "secrets"
 
 SERVING = "web and cache on every spoke"
-"""What the first story waits for, and what every other begins with."""
+"""What the first track waits for, and what every other begins with."""

@@ -1,7 +1,7 @@
-"""What the report draws of each story: which version web ran in each environment, and who wrote what.
+"""What the report draws of each track: which version web ran in each environment, and who wrote what.
 
 A row is a version in an environment, pending until it is ready; ticks are the engine's writes, red where the
-API server refused them, and what the story did.
+API server refused them, and what the track did.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _COLOURS = {"ready": "running", "not ready": "pending"}
 _QUIET = frozenset({"events", "leases", "subjectaccessreviews"})
 
 
-def panels_of_stories(bundle: Bundle) -> tuple[Panel, ...]:
-    """A panel for each story about the fleet, in their order; the rest as every lab has them."""
+def panels_of_tracks(bundle: Bundle) -> tuple[Panel, ...]:
+    """A panel for each track about the fleet, in their order; the rest as every lab has them."""
     if not set(ENVIRONMENTS) <= set(bundle.manifest.clusters):
         return panels(bundle)
     told = sorted(bundle.manifest.tracks.items(), key=lambda item: item[1].started)

@@ -55,17 +55,17 @@ def policy_kinds(bundle: Bundle) -> dict[str, str]:
 
 
 class FleetRecord(TrackRecord):
-    """What is on record of one story about the whole fleet."""
+    """What is on record of one track about the whole fleet."""
 
     def __init__(self, bundle: Bundle, track: str) -> None:
         super().__init__(bundle, track)
         self.limits = limits(bundle)
 
     def need(self, name: str, nth: int = 0, hint: str = "") -> Mark:
-        """The mark, or the failure that it never came to it: what the story waited for in vain.
+        """The mark, or the failure that it never came to it: what the track waited for in vain.
 
         Raises:
-            Unmet: the story missed something before. InfraFault: it did not, and the mark is not there.
+            Unmet: the track missed something before. InfraFault: it did not, and the mark is not there.
         """
         found = self.all(name)
         if len(found) > nth:

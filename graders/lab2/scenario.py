@@ -1,4 +1,4 @@
-"""Lab 2's scenario: a fleet comes up from Git, and is released to, disturbed and attacked, story by story."""
+"""Lab 2's scenario: a fleet comes up from Git, and is released to, disturbed and attacked, track by track."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graders.gitops.rights import access_objects
 from graders.gitops.trials import CommitTrial
 from graders.lab2.engines import SETUPS, SHAPE
 from graders.lab2.fleet import cluster_specs
-from graders.lab2.handin import Values, check_files, check_policies, check_program, executables, filled
+from graders.lab2.handin import Values, check_files, check_policies, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
 from graders.lab2.layout import POLICIES, folders
@@ -42,7 +42,7 @@ from graders.ownership import OwnedFolder
 from graders.sandbox.runtime import ensure_runtime
 from graders.scenario.heldpods import write_stages
 from graders.scenario.spec import Acting, Recorded, Run
-from graders.scenario.toolroom import tools_named
+from graders.scenario.toolroom import check_program, tools_named
 from graders.services.gitserver import git_server
 from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import check_registry, registry
@@ -70,7 +70,7 @@ def examine(submission: Submission) -> None:
 
 @contextmanager
 def prepare(run: Run) -> Iterator[Acting]:
-    """Have the programs, the images and the repository; gives what starts the fleet and tells the stories.
+    """Have the programs, the images and the repository; gives what starts the fleet and runs the tracks.
 
     Raises:
         BadSubmission: the fleet cannot be made of what was handed in. InfraFault: something cannot be had.

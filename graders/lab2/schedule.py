@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 from graders.evidence.manifest import TrackResult
 from graders.evidence.recording import Recording
+from graders.lab2.context import FleetContext, LiveFleet
 from graders.lab2.names import (
     ADMISSION,
     CLOSED,
@@ -24,7 +25,6 @@ from graders.lab2.names import (
     SERVING,
     STEADY,
 )
-from graders.lab2.stage import FleetContext, Stage
 from graders.lab2.tracks import (
     admission,
     drift,
@@ -69,7 +69,7 @@ tokens do not meet the extras.
 
 
 def run_schedule(
-    stage: Stage, selection: Collection[str], recording: Recording, progress: Progress
+    fleet: LiveFleet, selection: Collection[str], recording: Recording, progress: Progress
 ) -> dict[str, TrackResult]:
     """Run every chosen track in its order; where no fleet comes up, none but the first."""
     results: dict[str, TrackResult] = {}
@@ -77,8 +77,8 @@ def run_schedule(
         chosen = [each for each in row if each.name in selection or each.name == INSTALL]
         if not chosen:
             continue
-        contexts = {each.name: FleetContext(each.name, stage) for each in chosen}
-        if stage.installed or INSTALL in contexts:
+        contexts = {each.name: FleetContext(each.name, fleet) for each in chosen}
+        if fleet.installed or INSTALL in contexts:
             gate = RestartGate((), (), _nothing)
             results |= run_tracks(chosen, contexts, gate, recording, progress)
             continue

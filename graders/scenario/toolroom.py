@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graders.faults import BadSubmission
 from graders.progress import Progress
 from graders.sandbox.protocol import Limits, Mount, Sandbox, SandboxSpec, View
 from graders.sandbox.runtime import Runtime
@@ -49,6 +50,28 @@ class ToolRoom:
             return {"PATH": path, "HOME": view.home, **_GIT}
 
         return replace(spec, mounts=(*spec.mounts, *mounts), environment=environment, writable_copy=True)
+
+
+def check_program(root: Path, argv: Sequence[str]) -> None:
+    """See that a program of the submission's own is there and can be executed; others are found on PATH.
+
+    Raises:
+        BadSubmission: it is not; names it.
+    """
+    if not argv or "/" not in argv[0] or argv[0].startswith("/"):
+        return
+    program = root / argv[0]
+    if not program.is_file():
+        raise BadSubmission(
+            f"there is no {argv[0]}, which submission.yaml has run",
+            file=_MANIFEST,
+            fix="put the program there",
+        )
+    if not program.stat().st_mode & 0o100:
+        raise BadSubmission(
+            "may not be executed", file=argv[0],
+            fix=f"chmod +x {argv[0]}, or name what runs it, as in [python3, {argv[0]}]",
+        )  # fmt: skip
 
 
 def tools_named(root: Path, belt: Mapping[str, Toolset], progress: Progress) -> dict[str, Path]:

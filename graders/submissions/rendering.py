@@ -19,6 +19,7 @@ from graders.boundedprograms import OUT_OF_MEMORY, bounded
 from graders.documents import DocumentLimits, read_documents
 from graders.faults import BadSubmission
 from graders.process import run_to_end
+from graders.submissions.kustomize import find
 
 _TIMEOUT_S = 60.0
 _MOST_BYTES = 8 * 1024 * 1024
@@ -96,9 +97,7 @@ def _is_library(chart: Path) -> bool:
 
 
 def _rendered(renderer: Renderer, folder: Path) -> Rendered:
-    if any(
-        (folder / name).is_file() for name in ("kustomization.yaml", "kustomization.yml", "Kustomization")
-    ):
+    if find(folder) is not None:
         return _run([renderer.kustomize, "build", "."], folder)
     files = sorted(folder.glob("*.y*ml"))
     return (

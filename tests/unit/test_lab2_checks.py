@@ -407,9 +407,9 @@ def test_every_check_has_a_flaw() -> None:
 
 
 def test_the_picture_has_a_row_for_each_version_in_each_environment(tmp_path: Path) -> None:
-    from graders.lab2.panels import panels_of_stories
+    from graders.lab2.panels import panels_of_tracks
 
-    panels = {panel.track: panel for panel in panels_of_stories(reference().held(tmp_path / "bundle"))}
+    panels = {panel.track: panel for panel in panels_of_tracks(reference().held(tmp_path / "bundle"))}
     rows = {row.label: row for row in panels["promotion"].rows}
     assert {f"{where} {version}" for where in ("dev", "staging", "prod") for version in ("v1", "v2")} == set(
         rows

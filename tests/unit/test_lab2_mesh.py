@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from graders.lab2.mesh import mesh_problems
+from graders.lab2.mesh import DEMAND
 from graders.paths import REPOSITORY
 
 ISTIO = REPOSITORY / "solutions" / "lab2" / "reference" / "mesh" / "istio.yaml"
@@ -25,7 +25,7 @@ def named(objects: Objects, kind: str, name: str) -> dict[str, Any]:
 
 
 def problems(objects: Objects, mesh: str = "istio") -> list[str]:
-    return [f"{expected}: {observed}" for expected, observed in mesh_problems(mesh, objects)]
+    return [f"{expected}: {observed}" for expected, observed in DEMAND.problems(mesh, objects)]
 
 
 def test_the_reference_has_none() -> None:

@@ -93,7 +93,8 @@ class TestDrift:
     ) -> None:
         (case,) = cases_of([item])
         assert (case.name, case.kind) == ("policy", item["kind"])
-        assert case.patch == [{"op": "replace", "path": pointer, "value": loose}]
+        assert case.patch is not None
+        assert case.patch(None) == [{"op": "replace", "path": pointer, "value": loose}]
 
     def test_what_is_loose_or_not_declared_cannot_drift(self) -> None:
         loose = policy("ValidatingPolicy", "policies.kyverno.io/v1", {"validationActions": ["Audit"]})

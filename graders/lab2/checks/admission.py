@@ -59,8 +59,8 @@ def check_gate_ci(bundle: Bundle, facts: Facts) -> None:
 )
 def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
     """An administrator who breaks R1 to R4 directly is denied, in both namespaces of each spoke."""
-    story = FleetRecord(bundle, ADMISSION)
-    looked = story.need("looked").t
+    record = FleetRecord(bundle, ADMISSION)
+    looked = record.need("looked").t
     tried = _tried(bundle, "direct")
     facts["attempts"] = len(tried)
     with Findings() as found:
@@ -69,7 +69,7 @@ def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
                 continue
             case = f"{each.cluster}, {each.namespace}: {each.case.partition('/')[2]} ({each.rule}) denied"
             if each.kind in _MAKES_PODS:
-                pods = _pods(story, each, looked)
+                pods = _pods(record, each, looked)
                 found.expect(not pods, case, f"a pod of the {each.kind} was stored")
             else:
                 found.miss(f"answer {each.code}", case)
@@ -78,8 +78,8 @@ def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
 @check("gate-admits", tracks=(ADMISSION,), hint="A policy that denies all gates nothing.")
 def check_gate_admits(bundle: Bundle, facts: Facts) -> None:
     """What looks odd and breaks no rule is admitted, and its pods are stored."""
-    story = FleetRecord(bundle, ADMISSION)
-    looked = story.need("looked").t
+    record = FleetRecord(bundle, ADMISSION)
+    looked = record.need("looked").t
     tried = _tried(bundle, "admits")
     facts["attempts"] = len(tried)
     with Findings() as found:
@@ -88,7 +88,7 @@ def check_gate_admits(bundle: Bundle, facts: Facts) -> None:
             if not 200 <= each.code < 300:
                 found.miss(f"answer {each.code} {each.message[:200]}", case)
             elif each.kind in _MAKES_PODS:
-                found.expect(_pods(story, each, looked), f"{case}, with its pods", "no pod came")
+                found.expect(_pods(record, each, looked), f"{case}, with its pods", "no pod came")
 
 
 @check(
@@ -98,9 +98,9 @@ def check_gate_admits(bundle: Bundle, facts: Facts) -> None:
 )
 def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
     """What breaks R2 and R4 and is committed is denied, and after the revert the fleet is settled again."""
-    story = FleetRecord(bundle, GATED)
-    added, looked = story.need("added").t, story.need("looked").t
-    reverted = story.need("reverted").t
+    record = FleetRecord(bundle, GATED)
+    added, looked = record.need("added").t, record.need("looked").t
+    reverted = record.need("reverted").t
     with Findings() as found:
         for environment in ENVIRONMENTS:
             # What nobody tried was not denied: a dry run that is refused is a try.
@@ -113,20 +113,20 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
                 f"{ENGINE} tries to store in {environment} what extra/ holds",
                 "it tried nothing of it",
             )
-            services = story.seen(environment, "services", NAMESPACE)
+            services = record.seen(environment, "services", NAMESPACE)
             stored = [each for each in services if each.name == BAD_SERVICE and each.t >= added]
             found.expect(not stored, f"no Service of type NodePort in {environment}", "one was stored")
             pods = [
                 each
-                for each in story.seen(environment, "pods", NAMESPACE)
+                for each in record.seen(environment, "pods", NAMESPACE)
                 if each.t >= added and _label(each.object) == BAD_WORKLOAD
             ]
             found.expect(not pods, f"no pod without bounds in {environment}", f"{len(pods)} were seen")
             for name in (WEB, CACHE):
-                there = story.at(environment, "deployments", NAMESPACE, looked).get(name)
+                there = record.at(environment, "deployments", NAMESPACE, looked).get(name)
                 ready = there is not None and is_ready(there)
                 found.expect(ready, f"{name} in {environment} stays ready", "it is not")
-        end = story.need("end").t
+        end = record.need("end").t
         facts["settled_after_s"] = round(end - reverted, 1)
 
 
@@ -147,9 +147,9 @@ _WAITS = "DependencyNotReady"
 @check("fail-closed", tracks=(CLOSED,), hint="failurePolicy: Fail, and parameterNotFoundAction: Deny.")
 def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
     """While what the policies of prod need is away they deny, and no failure of theirs lets anything in."""
-    story = FleetRecord(bundle, CLOSED)
-    killed, taken = story.all("killed"), story.all("taken-away")
-    since = story.need("killed" if killed else "taken-away").t
+    record = FleetRecord(bundle, CLOSED)
+    killed, taken = record.all("killed"), record.all("taken-away")
+    since = record.need("killed" if killed else "taken-away").t
     tried = _tried(bundle, "closed")
     facts["attempts"] = len(tried)
     with Findings() as found:
@@ -157,7 +157,7 @@ def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
             (kind, name, policy)
             for resource, kind in policy_kinds(bundle).items()
             for namespace in ("", NAMESPACE)
-            for name, policy in story.at("prod", resource, namespace, since).items()
+            for name, policy in record.at("prod", resource, namespace, since).items()
         ]
         found.expect(policies, "policies on prod", "there are none")
         for kind, name, policy in policies:
@@ -165,21 +165,21 @@ def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
                 written = at_pointer(policy, place) or "Fail"
                 found.equal(f"failurePolicy of {kind} {name} is", "Fail", written)
         for each in tried:
-            dead = killed and each.t < story.need("started").t
+            dead = killed and each.t < record.need("started").t
             away = "what judges is dead" if dead else "parameters are away"
             case = f"{each.case.partition('/')[2]} ({each.rule}) denied while {away}"
             found.expect(_denied(each), case, f"answer {each.code}")
         for mark in taken:
             facts["parameters"] = list(mark.data["parameters"])
         if killed:
-            _found_after(bundle, story, found, facts)
-        story.need("end")
+            _found_after(bundle, record, found, facts)
+        record.need("end")
 
 
-def _found_after(bundle: Bundle, story: FleetRecord, found: Findings, facts: Facts) -> None:
+def _found_after(bundle: Bundle, record: FleetRecord, found: Findings, facts: Facts) -> None:
     """What holds once what judges was started again."""
-    started, admitted = story.need("started").t, story.all("admitted")
-    limit_s = _ADMITS_WITHIN_S * story.limits.scale
+    started, admitted = record.need("started").t, record.all("admitted")
+    limit_s = _ADMITS_WITHIN_S * record.limits.scale
     took_s = admitted[0].t - started if admitted else None
     seen = "it never was" if took_s is None else f"it took {took_s:.1f} s"
     in_time = took_s is not None and took_s <= limit_s
@@ -265,11 +265,11 @@ def _tried(bundle: Bundle, group: str) -> list[AttemptAnswer]:
     return found
 
 
-def _pods(story: FleetRecord, asked: AttemptAnswer, until: float) -> bool:
+def _pods(record: FleetRecord, asked: AttemptAnswer, until: float) -> bool:
     """Whether a pod of a workload was ever stored: its pods are labelled with its name."""
     return any(
         event.t <= until and _label(event.object) == asked.name
-        for event in story.seen(asked.cluster, "pods", asked.namespace)
+        for event in record.seen(asked.cluster, "pods", asked.namespace)
     )
 
 

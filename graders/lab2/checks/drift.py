@@ -23,10 +23,10 @@ _LEEWAY_S = 30.0
 @check("drift", tracks=(TRACK,), hint="Switch self-heal on, and ignore no field.")
 def check_drift(bundle: Bundle, facts: Facts) -> None:
     """What somebody changes of what Git declares is back within drift, by the engine's hand."""
-    story = FleetRecord(bundle, TRACK)
+    record = FleetRecord(bundle, TRACK)
     slowest = 0.0
     with Findings() as found:
-        drifted, kept = _drifted(story)
+        drifted, kept = _drifted(record)
         for mark in kept:
             found.miss(
                 f"answer {mark.data['code']} {str(mark.data['message'])[:200]}",
@@ -36,8 +36,8 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
         facts["changes"] = len(drifted)
         for mark in drifted:
             what, environment = _what(mark), str(mark.data["environment"])
-            back = _back_at(story, mark)
-            limit_s = story.limits.drift_s
+            back = _back_at(record, mark)
+            limit_s = record.limits.drift_s
             if back is None or back - mark.t > limit_s:
                 seen = "it never was" if back is None else f"it took {back - mark.t:.1f} s"
                 found.miss(seen, f"{what} as Git says within {limit_s:.0f} s")
@@ -50,8 +50,12 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
             ]
             found.expect(wrote, f"{what} put back by {ENGINE}", f"{ENGINE} did not write it")
         for environment in ENVIRONMENTS:
-            digests = {digest_in(e.object, WEB) for e in story.seen(environment, "deployments", NAMESPACE)
-                       if e.name == WEB and e.t >= story.marks[0].t and e.t <= story.marks[-1].t}  # fmt: skip
+            seen_there = record.seen(environment, "deployments", NAMESPACE)
+            digests = {
+                digest_in(each.object, WEB)
+                for each in seen_there
+                if each.name == WEB and record.marks[0].t <= each.t <= record.marks[-1].t
+            }
             found.expect(len(digests) <= 1, f"{environment}: no other digest", f"there were {len(digests)}")
     facts["slowest_s"] = round(slowest, 1)
 
@@ -59,15 +63,15 @@ def check_drift(bundle: Bundle, facts: Facts) -> None:
 @check("drift-detected", tracks=(TRACK,))
 def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
     """Within drift something on the hub names the kind and the name of what was changed."""
-    story = FleetRecord(bundle, TRACK)
+    record = FleetRecord(bundle, TRACK)
     targets = _targets(bundle)
     with Findings(
         hint="Watch the spokes' objects: a comparison that ignores a field tells nothing."
     ) as found:
-        drifted, _ = _drifted(story)
+        drifted, _ = _drifted(record)
         found.expect(drifted, "something of what Git declares changed", "no change was let in")
         for mark in drifted:
-            until = mark.t + story.limits.drift_s
+            until = mark.t + record.limits.drift_s
             told_of = any(tells_of(each, mark.data, targets) for each in _hub_objects(bundle, mark.t, until))
             found.expect(told_of, f"a word on the hub about {_what(mark)}", "there was none")
     facts["changes"] = len(drifted)
@@ -76,22 +80,22 @@ def check_drift_detected(bundle: Bundle, facts: Facts) -> None:
 @check("prune", tracks=(PRUNE,), hint="Switch pruning on; label nothing by hand.")
 def check_prune(bundle: Bundle, facts: Facts) -> None:
     """What is committed comes and what is removed goes, each within promote; all else keeps its UID."""
-    story = FleetRecord(bundle, PRUNE)
-    added, there = story.need("added"), story.need("there")
-    removed, gone = story.need("removed"), story.need("gone")
+    record = FleetRecord(bundle, PRUNE)
+    added, there = record.need("added"), record.need("there")
+    removed, gone = record.need("removed"), record.need("gone")
     facts["came_after_s"], facts["went_after_s"] = round(there.t - added.t, 1), round(gone.t - removed.t, 1)
-    limit_s = story.limits.promote_s
+    limit_s = record.limits.promote_s
     with Findings() as found:
         for first, last, word in ((added, there, "there"), (removed, gone, "gone")):
             took_s = last.t - first.t
             found.expect(
                 took_s <= limit_s, f"the extras {word} within {limit_s:.0f} s", f"it took {took_s:.1f} s"
             )
-        end = story.all("end")[-1].t if story.all("end") else gone.t
+        end = record.all("end")[-1].t if record.all("end") else gone.t
         for environment in ENVIRONMENTS:
             for resource, namespace in (*_KEPT, *((each, "") for each in policy_kinds(bundle))):
-                before = story.at(environment, resource, namespace, story.mark("before-removal").t)
-                after = story.at(environment, resource, namespace, end)
+                before = record.at(environment, resource, namespace, record.mark("before-removal").t)
+                after = record.at(environment, resource, namespace, end)
                 for name, item in before.items():
                     if name == removed.data["object"] or not _of_the_engine(
                         bundle, environment, resource, name
@@ -113,39 +117,39 @@ _KEPT = (
 @check("engine-loss", tracks=(OUTAGE,))
 def check_engine_loss(bundle: Bundle, facts: Facts) -> None:
     """A spoke that was away and an engine that lost all it kept are caught up with; nothing is skipped."""
-    story = FleetRecord(bundle, OUTAGE)
-    release = story.released("v7")
+    record = FleetRecord(bundle, OUTAGE)
+    release = record.released("v7")
     digest, since = str(release.data["digest"]), release.t
-    story.need("dev-ready")
+    record.need("dev-ready")
     # Whoever is quick has written before it is on record that the API server answers again.
-    back = story.need("back").t
-    returning = story.all("returning")[0].t if story.all("returning") else back
+    back = record.need("back").t
+    returning = record.all("returning")[0].t if record.all("returning") else back
     with Findings(hint="Retry without end; keep what you know in Git and in the clusters alone.") as found:
         for event in engine_writes(bundle, ENVIRONMENTS[-1], since, returning):
             found.miss(told(event), "nothing written in prod while staging is away")
-        applied = story.applied("staging", digest, since)
-        limit_s = story.limits.sync_s + _LEEWAY_S * story.limits.scale
+        applied = record.applied("staging", digest, since)
+        limit_s = record.limits.sync_s + _LEEWAY_S * record.limits.scale
         seen = f"it took {applied - back:.1f} s" if applied is not None else "it never was"
         in_time = applied is not None and applied - back <= limit_s
         found.expect(in_time, f"v7 in staging within {limit_s:.0f} s of its return", seen)
         if applied is not None:
             facts["staging_after_s"] = round(max(0.0, applied - back), 1)
-            started = story.need("engine-started").t
-            ready = story.ready(ENVIRONMENTS[-1], digest, since)
-            limit_s = story.limits.promote_s + _LEEWAY_S * story.limits.scale
+            started = record.need("engine-started").t
+            ready = record.ready(ENVIRONMENTS[-1], digest, since)
+            limit_s = record.limits.promote_s + _LEEWAY_S * record.limits.scale
             seen = f"it took {ready - started:.1f} s" if ready else "it never was"
             in_time = ready is not None and ready - started <= limit_s
             found.expect(in_time, f"v7 ready in prod within {limit_s:.0f} s of the engine's start", seen)
         for environment in ENVIRONMENTS:
-            made = story.replica_sets(environment, digest, since, float("inf"))
+            made = record.replica_sets(environment, digest, since, float("inf"))
             found.expect(len(made) <= 1, f"one ReplicaSet for v7 in {environment}", f"there are {len(made)}")
 
 
-def _drifted(story: FleetRecord) -> tuple[list[Mark], list[Mark]]:
+def _drifted(record: FleetRecord) -> tuple[list[Mark], list[Mark]]:
     """What was changed, and what was not because the fleet's own policies refuse it, or it is not there."""
-    story.need("drifted")
+    record.need("drifted")
     changed, kept = list[Mark](), list[Mark]()
-    for mark in story.all("drifted"):
+    for mark in record.all("drifted"):
         code, message = int(mark.data["code"]), str(mark.data["message"])
         if 200 <= code < 300:
             changed.append(mark)
@@ -162,11 +166,11 @@ def _what(mark: Mark) -> str:
     return f"{data['kind']} {data['object']} ({place}) in {data['environment']}"
 
 
-def _back_at(story: FleetRecord, mark: Mark) -> float | None:
+def _back_at(record: FleetRecord, mark: Mark) -> float | None:
     """When the object was as before, after it was not."""
     data, changed = mark.data, False
     pointer = tuple(data["pointer"])
-    for event in story.seen(str(data["environment"]), str(data["resource"]), str(data["namespace"])):
+    for event in record.seen(str(data["environment"]), str(data["resource"]), str(data["namespace"])):
         # The watch may have told of the change before the answer to it was there.
         if event.t < mark.t - _BEFORE_S or event.name != data["object"]:
             continue

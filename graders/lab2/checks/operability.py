@@ -26,9 +26,9 @@ LEAST_REPLICAS = 3
 )
 def check_scheduling(bundle: Bundle, facts: Facts) -> None:
     """Web of production is spread, may be disrupted one pod at a time, and says how it feels."""
-    story = FleetRecord(bundle, INSTALL)
-    at = story.need("settled").t
-    deployment = story.at("prod", "deployments", NAMESPACE, at)[WEB]
+    record = FleetRecord(bundle, INSTALL)
+    at = record.need("settled").t
+    deployment = record.at("prod", "deployments", NAMESPACE, at)[WEB]
     spec = deployment["spec"]
     pod, labels = spec["template"]["spec"], spec["template"]["metadata"].get("labels") or {}
     facts["replicas"] = spec.get("replicas", 1)
@@ -49,7 +49,7 @@ def check_scheduling(bundle: Bundle, facts: Facts) -> None:
         found.expect(
             spread, f"a spread over {ZONE} with maxSkew 1 that selects its own pods", "there is none"
         )
-        budgets = story.at("prod", "poddisruptionbudgets", NAMESPACE, at)
+        budgets = record.at("prod", "poddisruptionbudgets", NAMESPACE, at)
         fitting = [
             b
             for b in budgets.values()
@@ -59,7 +59,7 @@ def check_scheduling(bundle: Bundle, facts: Facts) -> None:
         found.expect(
             allowing, "a PodDisruptionBudget of web that allows a disruption", f"of {len(fitting)} none does"
         )
-        classes = story.at("prod", "priorityclasses", "", at)
+        classes = record.at("prod", "priorityclasses", "", at)
         name = pod.get("priorityClassName", "")
         found.expect(name in classes, "a PriorityClass that exists", f"priorityClassName is {name!r}")
         for path in ("/ready", "/live"):
@@ -99,8 +99,8 @@ def check_renders(bundle: Bundle, facts: Facts) -> None:
 )
 def check_inventory(bundle: Bundle) -> None:
     """fleet.yaml lists each cluster with what the engine keeps there, and nothing else."""
-    story = FleetRecord(bundle, INSTALL)
-    at = story.need("settled").t
+    record = FleetRecord(bundle, INSTALL)
+    at = record.need("settled").t
     written = {str(each["name"]): each for each in _clusters(bundle)}
     with Findings() as found:
         found.equal("clusters", sorted(ENVIRONMENTS), sorted(written))
@@ -109,7 +109,7 @@ def check_inventory(bundle: Bundle) -> None:
             found.equal(f"{environment}: environment", environment, entry.get("environment"))
             region = entry.get("region")
             found.expect(isinstance(region, str) and region, f"{environment}: a region", f"it is {region!r}")
-            kept = dict(_kept(bundle, story, environment, at))
+            kept = dict(_kept(bundle, record, environment, at))
             for key in ("workloads", "policies"):
                 listed = entry.get(key) or ()
                 if not isinstance(listed, list | tuple):
@@ -143,7 +143,7 @@ def _clusters(bundle: Bundle) -> list[Mapping[str, Any]]:
     return listed
 
 
-def _kept(bundle: Bundle, story: FleetRecord, environment: str, at: float) -> Iterator[tuple[str, set[str]]]:
+def _kept(bundle: Bundle, record: FleetRecord, environment: str, at: float) -> Iterator[tuple[str, set[str]]]:
     """What the engine made on a spoke and is there."""
     made = {
         (event.resource, event.namespace, event.name)
@@ -151,14 +151,14 @@ def _kept(bundle: Bundle, story: FleetRecord, environment: str, at: float) -> It
         if event.did == "create" or event.verb == "patch"
     }
     workloads = set()
-    for name in story.at(environment, "deployments", NAMESPACE, at):
+    for name in record.at(environment, "deployments", NAMESPACE, at):
         if ("deployments", NAMESPACE, name) in made:
             workloads.add(f"{NAMESPACE}/{name}")
     yield "workloads", workloads
     policies = set()
     for resource, kind in policy_kinds(bundle).items():
         for namespace in ("", NAMESPACE):
-            for name in story.at(environment, resource, namespace, at):
+            for name in record.at(environment, resource, namespace, at):
                 if (resource, namespace, name) in made:
                     policies.add(f"{kind}/{name}")
     yield "policies", policies

@@ -33,16 +33,16 @@ _FIRST, *_LATER = ENVIRONMENTS
 @check("installs", tracks=(INSTALL,), hint="Look at the engine's log in bundle/logs, and at hub/ first.")
 def check_installs(bundle: Bundle, facts: Facts) -> None:
     """Within promote and a minute everything is on three spokes, stored by the engine, and ready."""
-    story = FleetRecord(bundle, INSTALL)
-    for late in story.all("not-reached"):
+    record = FleetRecord(bundle, INSTALL)
+    for late in record.all("not-reached"):
         raise Unmet(f"{late.data['waiting_for']} in time", str(late.data["seen"]))
-    applied, installed = story.mark("applied").t, story.need("installed").t
+    applied, installed = record.mark("applied").t, record.need("installed").t
     facts["installed_s"] = round(installed - applied, 1)
     facts["engine"] = str(bundle.manifest.block.get("processes", bundle.manifest.block["engine"]))
     with Findings() as found:
         uids: dict[str, set[str]] = {}
         for environment in ENVIRONMENTS:
-            there = story.at(environment, "deployments", NAMESPACE, installed)
+            there = record.at(environment, "deployments", NAMESPACE, installed)
             for name in (WEB, CACHE):
                 if found.expect(name in there, f"Deployment {name} in {environment}", "it is not there"):
                     uids.setdefault(name, set()).add(str(there[name]["metadata"]["uid"]))
@@ -69,20 +69,20 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
 )
 def check_dev_first(bundle: Bundle, facts: Facts) -> None:
     """A release is in dev within sync, and in no other environment before it is ready there."""
-    story = FleetRecord(bundle, PROMOTION)
-    release = story.released("v2")
+    record = FleetRecord(bundle, PROMOTION)
+    release = record.released("v2")
     digest, since = str(release.data["digest"]), release.t
-    applied = story.applied(_FIRST, digest, since)
-    ready = story.ready(_FIRST, digest, since)
-    with Findings(hint=story.hint(since)) as found:
-        limit_s = story.limits.sync_s
+    applied = record.applied(_FIRST, digest, since)
+    ready = record.ready(_FIRST, digest, since)
+    with Findings(hint=record.hint(since)) as found:
+        limit_s = record.limits.sync_s
         seen = f"it was there after {applied - since:.1f} s" if applied else "it never was"
         in_time = applied is not None and applied - since <= limit_s
         found.expect(in_time, f"v2 in {_FIRST} within {limit_s:.0f} s", seen)
         if applied is not None:
             facts["dev_after_s"] = round(applied - since, 1)
         for environment in _LATER:
-            early = story.applied(environment, digest, since)
+            early = record.applied(environment, digest, since)
             found.expect(
                 early is None or (ready is not None and early >= ready),
                 f"v2 in {environment} only once it is ready in {_FIRST}",
@@ -95,44 +95,44 @@ def check_dev_first(bundle: Bundle, facts: Facts) -> None:
 )
 def check_ordered(bundle: Bundle, facts: Facts) -> None:
     """Each environment gets a release once it is ready in the one before, the last within promote."""
-    story = FleetRecord(bundle, PROMOTION)
-    release = story.released("v2")
+    record = FleetRecord(bundle, PROMOTION)
+    release = record.released("v2")
     digest, since = str(release.data["digest"]), release.t
-    with Findings(hint=story.hint(since)) as found:
-        _in_order(story, digest, since, found)
-        begun, ended = (story.ready(each, digest, since) for each in (_FIRST, ENVIRONMENTS[-1]))
-        limit_s = story.limits.promote_s
+    with Findings(hint=record.hint(since)) as found:
+        _in_order(record, digest, since, found)
+        begun, ended = (record.ready(each, digest, since) for each in (_FIRST, ENVIRONMENTS[-1]))
+        limit_s = record.limits.promote_s
         done = begun is not None and ended is not None and ended - begun <= limit_s
         took = f"{ended - begun:.1f} s" if begun and ended else "it never was"
         found.expect(done, f"v2 ready in prod within {limit_s:.0f} s of dev", took)
         if begun and ended:
             facts["promotion_s"] = round(ended - begun, 1)
-        until = story.need("prod-ready").t if not story.all("missed") else float("inf")
-        _one_replica_set_each(story, digest, since, until, found)
+        until = record.need("prod-ready").t if not record.all("missed") else float("inf")
+        _one_replica_set_each(record, digest, since, until, found)
 
 
 @check("health-gate", tracks=(GATE,), hint="Readiness decides, and its absence too.")
 def check_health_gate(bundle: Bundle, facts: Facts) -> None:
     """A release that never gets ready in dev reaches no other environment, which stay as they were."""
-    story = FleetRecord(bundle, GATE)
-    release = story.released("v3")
+    record = FleetRecord(bundle, GATE)
+    release = record.released("v3")
     digest, since = str(release.data["digest"]), release.t
-    until = story.released("v4").t
-    applied = story.applied(_FIRST, digest, since)
-    with Findings(hint=story.hint(since)) as found:
-        limit_s = story.limits.sync_s
+    until = record.released("v4").t
+    applied = record.applied(_FIRST, digest, since)
+    with Findings(hint=record.hint(since)) as found:
+        limit_s = record.limits.sync_s
         in_time = applied is not None and applied - since <= limit_s
         seen = f"it was there after {applied - since:.1f} s" if applied else "it never was"
         found.expect(in_time, f"v3 in {_FIRST} within {limit_s:.0f} s", seen)
         for environment in _LATER:
-            stored = [each for each in story.applies(environment, since, until) if each.digest == digest]
+            stored = [each for each in record.applies(environment, since, until) if each.digest == digest]
             found.expect(
                 not stored,
                 f"no v3 in {environment}, for it is never ready in {_FIRST}",
                 f"{ENGINE} stored it {stored[0].t - since:.1f} s after the commit" if stored else "",
             )
-            former = story.at(environment, "deployments", NAMESPACE, since).get(WEB)
-            now = story.at(environment, "deployments", NAMESPACE, until).get(WEB)
+            former = record.at(environment, "deployments", NAMESPACE, since).get(WEB)
+            now = record.at(environment, "deployments", NAMESPACE, until).get(WEB)
             same = now is not None and digest_in(now, WEB) == digest_in(former, WEB) and is_ready(now)
             found.expect(
                 same,
@@ -145,13 +145,13 @@ def check_health_gate(bundle: Bundle, facts: Facts) -> None:
 @check("unblock", tracks=(GATE,), hint="A failed revision must not be tried for ever.")
 def check_unblock(bundle: Bundle, facts: Facts) -> None:
     """After a release that failed, the next one reaches production unaided."""
-    story = FleetRecord(bundle, GATE)
-    release = story.released("v4")
+    record = FleetRecord(bundle, GATE)
+    release = record.released("v4")
     digest, since = str(release.data["digest"]), release.t
-    limit_s = story.limits.promote_s + story.limits.timeout_s
-    story.need("prod-ready", hint="Retry with the newest revision, and give up on one whose rollout failed.")
-    ready = story.ready(ENVIRONMENTS[-1], digest, since)
-    with Findings(hint=story.hint(since)) as found:
+    limit_s = record.limits.promote_s + record.limits.timeout_s
+    record.need("prod-ready", hint="Retry with the newest revision, and give up on one whose rollout failed.")
+    ready = record.ready(ENVIRONMENTS[-1], digest, since)
+    with Findings(hint=record.hint(since)) as found:
         took = f"{ready - since:.1f} s" if ready else "it never was"
         in_time = ready is not None and ready - since <= limit_s
         found.expect(in_time, f"v4 ready in prod within {limit_s:.0f} s", took)
@@ -161,14 +161,14 @@ def check_unblock(bundle: Bundle, facts: Facts) -> None:
 @check("race", tracks=(RACE,), hint="Promote only what is ready now: look at digest and readiness together.")
 def check_race(bundle: Bundle, facts: Facts) -> None:
     """No digest is in an environment before it was ready in the one before, even when overtaken."""
-    story = FleetRecord(bundle, RACE)
-    first, second = story.released("v5"), story.released("v6")
-    with Findings(hint=story.hint(first.t)) as found:
+    record = FleetRecord(bundle, RACE)
+    first, second = record.released("v5"), record.released("v6")
+    with Findings(hint=record.hint(first.t)) as found:
         _nothing_thrown_away(bundle, found)
         for mark in (first, second):
-            _in_order(story, str(mark.data["digest"]), first.t, found, skipped=mark is first)
-        limit_s = 2 * story.limits.promote_s
-        ready = story.ready(ENVIRONMENTS[-1], str(second.data["digest"]), second.t)
+            _in_order(record, str(mark.data["digest"]), first.t, found, skipped=mark is first)
+        limit_s = 2 * record.limits.promote_s
+        ready = record.ready(ENVIRONMENTS[-1], str(second.data["digest"]), second.t)
         took = f"{ready - second.t:.1f} s" if ready else "it never was"
         in_time = ready is not None and ready - second.t <= limit_s
         found.expect(in_time, f"v6 ready in prod within {limit_s:.0f} s", took)
@@ -178,11 +178,11 @@ def check_race(bundle: Bundle, facts: Facts) -> None:
 @check("steady", tracks=(STEADY,))
 def check_steady(bundle: Bundle, facts: Facts) -> None:
     """The engine writes nothing to a settled fleet, and nothing when a commit is about no object."""
-    story = FleetRecord(bundle, STEADY)
-    story.need("window-over", nth=1)
+    record = FleetRecord(bundle, STEADY)
+    record.need("window-over", nth=1)
     with Findings(hint="Look for random values, times, and two that write the same field.") as found:
         for nth, why in enumerate(("while nothing changed", f"when {NOTE} was committed")):
-            since, until = story.mark("window", nth).t, story.mark("window-over", nth).t
+            since, until = record.mark("window", nth).t, record.mark("window-over", nth).t
             for environment in ENVIRONMENTS:
                 for event in changes(bundle, environment, since, until):
                     found.miss(told(event), f"nothing written {why}")
@@ -192,37 +192,37 @@ def check_steady(bundle: Bundle, facts: Facts) -> None:
 @check("rollback", tracks=(ROLLBACK,), hint="The way back is a release like any other.")
 def check_rollback(bundle: Bundle, facts: Facts) -> None:
     """A reverted release is taken back in order, everywhere, and stays so."""
-    story = FleetRecord(bundle, ROLLBACK)
-    story.need("window-over", hint="The way back is a release like any other.")
-    back = story.all("released")[-1]
-    digest, since, until = str(back.data["digest"]), back.t, story.mark("window-over").t
-    limit_s = story.limits.sync_s + story.limits.promote_s
-    with Findings(hint=story.hint(since)) as found:
-        _in_order(story, digest, since, found)
+    record = FleetRecord(bundle, ROLLBACK)
+    record.need("window-over", hint="The way back is a release like any other.")
+    back = record.all("released")[-1]
+    digest, since, until = str(back.data["digest"]), back.t, record.mark("window-over").t
+    limit_s = record.limits.sync_s + record.limits.promote_s
+    with Findings(hint=record.hint(since)) as found:
+        _in_order(record, digest, since, found)
         for environment in ENVIRONMENTS:
-            ready = story.ready(environment, digest, since)
+            ready = record.ready(environment, digest, since)
             took = f"{ready - since:.1f} s" if ready else "it never was"
             in_time = ready is not None and ready - since <= limit_s
             found.expect(in_time, f"{environment} back within {limit_s:.0f} s", took)
-            now = story.at(environment, "deployments", NAMESPACE, until).get(WEB)
+            now = record.at(environment, "deployments", NAMESPACE, until).get(WEB)
             seen = (
                 "it is not ready" if digest_in(now, WEB) == digest else f"it is at {digest_in(now, WEB)[:19]}"
             )
             stays = now is not None and digest_in(now, WEB) == digest and is_ready(now)
             found.expect(stays, f"{environment} stays ready at it", seen)
-            for stored in story.applies(environment, ready or since, until):
+            for stored in record.applies(environment, ready or since, until):
                 if ready and stored.digest != digest:
                     found.miss(f"{ENGINE} stored {stored.digest[:19]}", f"{environment} stays at it")
     facts["writes"] = sum(1 for each in ENVIRONMENTS for _ in engine_writes(bundle, each, since, until))
 
 
 def _in_order(
-    story: FleetRecord, digest: str, since: float, found: Findings, *, skipped: bool = False
+    record: FleetRecord, digest: str, since: float, found: Findings, *, skipped: bool = False
 ) -> None:
     """Each environment after the first gets a digest once it is ready in the one before; perhaps never."""
     for before, environment in pairwise(ENVIRONMENTS):
-        applied = story.applied(environment, digest, since)
-        ready = story.ready(before, digest, since)
+        applied = record.applied(environment, digest, since)
+        ready = record.ready(before, digest, since)
         if applied is None:
             found.expect(skipped, f"the release in {environment}", f"{ENGINE} never stored it")
             continue
@@ -234,7 +234,7 @@ def _in_order(
 
 
 def _nothing_thrown_away(bundle: Bundle, found: Findings) -> None:
-    """Every commit of the release manager stays an ancestor of the branch, in every story."""
+    """Every commit of the release manager stays an ancestor of the branch, in every record."""
     subjects = {commit.sha: commit.subject for commit in bundle.records(Commit)}
     for push in bundle.records(Push):
         lost = ", ".join(f"{subjects.get(sha, 'a commit')} ({sha[:12]})" for sha in push.lost[:3])
@@ -263,8 +263,8 @@ def _apart(applied: float | None, ready: float | None) -> str:
 
 
 def _one_replica_set_each(
-    story: FleetRecord, digest: str, since: float, until: float, found: Findings
+    record: FleetRecord, digest: str, since: float, until: float, found: Findings
 ) -> None:
     for environment in ENVIRONMENTS:
-        made = story.replica_sets(environment, digest, since, until)
+        made = record.replica_sets(environment, digest, since, until)
         found.expect(len(made) <= 1, f"one ReplicaSet for it in {environment}", f"there are {len(made)}")

@@ -10,7 +10,7 @@ from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import Outside, Pod, Port, allowed
-from graders.lab2.mesh import mesh_problems, misshapen
+from graders.lab2.mesh import DEMAND
 from graders.lab2.names import (
     ADMISSION,
     CACHE,
@@ -39,17 +39,17 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 )
 def check_netpol(bundle: Bundle, facts: Facts) -> None:
     """The live policies of each spoke let through exactly what was asked for."""
-    story = FleetRecord(bundle, INSTALL)
-    at = story.need("settled").t
+    record = FleetRecord(bundle, INSTALL)
+    at = record.need("settled").t
     with Findings() as found:
         for environment in ENVIRONMENTS:
             places = {name for _, name in _named(bundle, environment, "networkpolicies")}
             policies = [
                 policy
                 for place in places
-                for policy in story.at(environment, "networkpolicies", place, at).values()
+                for policy in record.at(environment, "networkpolicies", place, at).values()
             ]
-            ports = _ports(story, environment, at)
+            ports = _ports(record, environment, at)
             cases = 0
             for said, source, target, port, wanted in _connections(ports):
                 cases += 1
@@ -64,9 +64,9 @@ def _named(bundle: Bundle, environment: str, resource: str) -> list[tuple[str, s
     return [key for key in bundle.on(environment).watch_events_by_place if key[0] == resource]
 
 
-def _ports(story: FleetRecord, environment: str, at: float) -> dict[str, dict[str, int]]:
+def _ports(record: FleetRecord, environment: str, at: float) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for name, deployment in story.at(environment, "deployments", NAMESPACE, at).items():
+    for name, deployment in record.at(environment, "deployments", NAMESPACE, at).items():
         containers = deployment["spec"]["template"]["spec"]["containers"]
         named = (port for each in containers for port in each.get("ports") or ())
         found[name] = {str(port["name"]): int(port["containerPort"]) for port in named if port.get("name")}
@@ -107,15 +107,15 @@ def _connections(
 @check("pod-security", tracks=(ADMISSION,))
 def check_pod_security(bundle: Bundle, facts: Facts) -> None:
     """Each environment enforces *restricted* in web: what breaks one control is denied, the rest admitted."""
-    story = FleetRecord(bundle, ADMISSION)
-    looked = story.need("looked").t
+    record = FleetRecord(bundle, ADMISSION)
+    looked = record.need("looked").t
     tried = [each for each in bundle.records(AttemptAnswer) if each.case.startswith("restricted/")]
     if not tried:
         raise InfraFault("the record has no attempts 'restricted'")
     facts["pods_tried"] = len(tried)
     with Findings(hint=f"Label the namespace {ENFORCE}: restricted, through Git.") as found:
         for environment in ENVIRONMENTS:
-            namespace = story.at(environment, "namespaces", "", looked).get(NAMESPACE, {})
+            namespace = record.at(environment, "namespaces", "", looked).get(NAMESPACE, {})
             labels = (namespace.get("metadata") or {}).get("labels") or {}
             found.equal(f"{environment}: {ENFORCE} is", "restricted", labels.get(ENFORCE, "not there"))
         for each in tried:
@@ -139,7 +139,7 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
 )
 def check_secrets(bundle: Bundle, facts: Facts) -> None:
     """Each environment has a token of its own, a new one arrives by Git, and no reader of Git sees any."""
-    story = FleetRecord(bundle, SECRETS)
+    record = FleetRecord(bundle, SECRETS)
     with Findings() as found:
         for where, how in sorted({(e.where, e.how) for e in bundle.records(Exposure)}):
             found.miss(f"{where} has it, {how}", "no secret where others can read it")
@@ -150,10 +150,10 @@ def check_secrets(bundle: Bundle, facts: Facts) -> None:
                 each.length_bytes >= LEAST_BYTES, f"{each.cluster}: {LEAST_BYTES} bytes or more", long
             )
         different = len({each.sha256 for each in seen})
-        story.need("replaced")
+        record.need("replaced")
         found.equal("different tokens:", len(ENVIRONMENTS), different)
-        took_s = story.need("arrived").t - story.mark("replaced").t
-        limit_s = story.limits.promote_s
+        took_s = record.need("arrived").t - record.mark("replaced").t
+        limit_s = record.limits.promote_s
         found.expect(took_s <= limit_s, f"new tokens within {limit_s:.0f} s", f"it took {took_s:.1f} s")
         facts["arrived_after_s"] = round(took_s, 1)
 
@@ -184,10 +184,10 @@ def check_mesh(bundle: Bundle) -> None:
             found.miss(error[:300], "the manifests of a mesh in mesh/")
             return
         mesh = str(bundle.manifest.block.get("mesh", ""))
-        if odd := misshapen(mesh, objects):
+        if odd := DEMAND.misshapen(mesh, objects):
             found.miss(odd, "fields in mesh/ of the types that the reference of the mesh gives them")
             return
-        for expected, observed in mesh_problems(mesh, objects):
+        for expected, observed in DEMAND.problems(mesh, objects):
             found.miss(observed, expected)
 
 

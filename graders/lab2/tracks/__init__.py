@@ -1,1 +1,1 @@
-"""What the grader does to a fleet, one story a module; nothing here judges."""
+"""What the grader does to a fleet, one track a module; nothing here judges."""

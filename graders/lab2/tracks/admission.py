@@ -12,6 +12,7 @@ from graders.admission.trying import Intruder
 from graders.kube.client import ApiRefused, Kube
 from graders.kube.paths import resource_path
 from graders.lab2.attempts import breaking, near_misses, unsigned
+from graders.lab2.context import FleetContext
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.images import NOT_OURS
 from graders.lab2.names import (
@@ -24,7 +25,6 @@ from graders.lab2.names import (
     INTRUDER,
     NAMESPACE,
 )
-from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 
 _PODS_WITHIN_S = 5.0
@@ -49,13 +49,13 @@ _GONE = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
 
 def intruder(context: FleetContext, environment: str, namespace: str = NAMESPACE) -> Intruder:
     """Who tries in a namespace of a spoke what is to be denied there, as an administrator."""
-    kube = Kube(context.stage.spokes[environment].cluster.identities[INTRUDER])
-    return Intruder(INTRUDER, kube, environment, namespace, context.track, context.stage.recording)
+    kube = Kube(context.fleet.spokes[environment].cluster.identities[INTRUDER])
+    return Intruder(INTRUDER, kube, environment, namespace, context.track, context.fleet.recording)
 
 
 def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tuple[Kube, str]]:
     """Try everything in one namespace; gives what is there now, by path."""
-    values, image = context.stage.values, context.image_of(context.stage.wanted)
+    values, image = context.fleet.values, context.image_of(context.fleet.wanted)
     tries = [("direct", each) for each in breaking(values.registry, image, namespace)]
     tries += [("admits", each) for each in near_misses(image, values.cache_image, namespace)]
     if namespace == NAMESPACE:
@@ -75,8 +75,8 @@ def _try_all(context: FleetContext, environment: str, namespace: str) -> list[tu
 def through_git(context: FleetContext) -> None:
     """A Deployment without bounds and an exposed Service in every extra/, then taken back."""
     context.settle()
-    stage, promises = context.stage, context.promises
-    bad = deployment(BAD_WORKLOAD, stage.values.cache_image, NAMESPACE)
+    fleet, promises = context.fleet, context.promises
+    bad = deployment(BAD_WORKLOAD, fleet.values.cache_image, NAMESPACE)
     bad["spec"]["template"]["spec"]["containers"][0]["resources"] = {}
     exposed = service(BAD_SERVICE, namespace=NAMESPACE, type="NodePort")
     files: dict[str, bytes | None] = {}
@@ -93,7 +93,7 @@ def through_git(context: FleetContext) -> None:
     context.wait("the fleet to settle again", context.settled_probe(), promises.promote_s)
     context.mark("end")
     if not context.reached("what was added to go", lambda: _gone(context), promises.sync_s):
-        for live in stage.spokes.values():
+        for live in fleet.spokes.values():
             for resource, name in (("deployments", BAD_WORKLOAD), ("services", BAD_SERVICE)):
                 version = "apps/v1" if resource == "deployments" else "v1"
                 path = resource_path(version, resource, namespace=NAMESPACE, name=name)
@@ -101,10 +101,10 @@ def through_git(context: FleetContext) -> None:
 
 
 def _was_tried(context: FleetContext) -> None:
-    stage = context.stage
+    fleet = context.fleet
     for environment in ENVIRONMENTS:
         stored = context.deployment(environment, BAD_WORKLOAD)
-        if stored is None and not stage.setup.tried(stage.hub, environment, (BAD_WORKLOAD, BAD_SERVICE)):
+        if stored is None and not fleet.setup.tried(fleet.hub, environment, (BAD_WORKLOAD, BAD_SERVICE)):
             raise NotYet(f"{ENGINE} has not tried in {environment}")
 
 
@@ -116,7 +116,7 @@ def _gone(context: FleetContext) -> None:
 
 def rights(context: FleetContext) -> None:
     """Ask each spoke what the engine may do there."""
-    for environment, live in context.stage.spokes.items():
+    for environment, live in context.fleet.spokes.items():
         context.mark("asking", environment=environment)
         for question in questions(NAMESPACE, FOREIGN_NAMESPACES):
             try:
@@ -125,5 +125,5 @@ def rights(context: FleetContext) -> None:
                 )
             except ApiRefused as refused:
                 context.miss("an answer to an access review", str(refused))
-            context.stage.recording.writer.add(question.answered(context.now(), environment, answered))
+            context.fleet.recording.writer.add(question.answered(context.now(), environment, answered))
     context.mark("asked")

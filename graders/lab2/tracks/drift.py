@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ from graders.admission.trying import STRATEGIC
 from graders.kube.client import JSON_PATCH, MERGE_PATCH, Kube
 from graders.kube.paths import resource_path
 from graders.kube.pointers import at_pointer, holds, json_pointer
+from graders.lab2.context import FleetContext
 from graders.lab2.names import CACHE, DRIFTER, ENVIRONMENTS, NAMESPACE, WEB
-from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.scenario.fleet import LiveCluster
 
@@ -24,7 +24,7 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 
 @dataclass(frozen=True)
 class DriftCase:
-    """One change: to what object, at which place, by which patch; an empty patch deletes it."""
+    """One change of an object at a place, by a patch made of what stands there; without one it is deleted."""
 
     name: str
     kind: str
@@ -33,7 +33,7 @@ class DriftCase:
     object: str
     namespace: str
     pointer: tuple[str | int, ...] = ()
-    patch: Any = None
+    patch: Callable[[Any], Any] | None = None
     content_type: str = MERGE_PATCH
 
     @property
@@ -45,7 +45,7 @@ class DriftCase:
 def drift(context: FleetContext) -> None:
     """Change, wait until all is as before, and change the next."""
     context.settle()
-    drifters = {name: Kube(live.cluster.identities[DRIFTER]) for name, live in context.stage.spokes.items()}
+    drifters = {name: Kube(live.cluster.identities[DRIFTER]) for name, live in context.fleet.spokes.items()}
     cases = _by_name(context)
     for names in AT_ONCE:
         done = [
@@ -88,7 +88,7 @@ class _Done:
             raise NotYet(f"{self.case.kind} {self.case.object} in {self.live.name} is not as before")
 
     def undo(self) -> None:
-        """Put it back ourselves, so that the next story is about its own subject."""
+        """Put it back ourselves, so that the next track is about its own subject."""
         case, item = self.case, _object(self.live, self.case)
         if item is None and self.before is not None:
             metadata = {key: self.before["metadata"].get(key) for key in ("name", "namespace", "labels")}
@@ -102,15 +102,14 @@ class _Done:
 
 def _change(context: FleetContext, kube: Kube, environment: str, case: DriftCase) -> _Done | None:
     """Change it, and put on record what was answered; None where it is as it was."""
-    live = context.stage.spokes[environment]
+    live = context.fleet.spokes[environment]
     before = _object(live, case)
     good = _value(before, case) if before is not None else None
     if case.patch is None:
         answer = kube.request("DELETE", case.path)
     else:
-        one_more = case.name == "replicas" and isinstance(good, int)
-        patch = {"spec": {"replicas": int(good or 0) + 1}} if one_more else case.patch
-        answer = kube.request("PATCH", case.path, body=patch, content_type=case.content_type)
+        body = case.patch(good)
+        answer = kube.request("PATCH", case.path, body=body, content_type=case.content_type)
     context.mark(
         "drifted", case=case.name, environment=environment, kind=case.kind, resource=case.resource,
         namespace=case.namespace, object=case.object, pointer=list(case.pointer), good=good,
@@ -130,25 +129,25 @@ def _value(item: Mapping[str, Any], case: DriftCase) -> Any:
 def _by_name(context: FleetContext) -> dict[str, dict[str, DriftCase]]:
     found: dict[str, dict[str, DriftCase]] = {}
     for environment in ENVIRONMENTS:
-        for case in cases_of(_declared(context, environment), context.stage.kinds):
+        for case in cases_of(_declared(context, environment), context.fleet.kinds):
             found.setdefault(case.name, {})[environment] = case
     return found
 
 
 def _declared(context: FleetContext, environment: str) -> list[Mapping[str, Any]]:
     """What Git declares for an environment, wherever it does."""
-    stage, watches = context.stage, context.stage.spokes[environment].watches
+    fleet, watches = context.fleet, context.fleet.spokes[environment].watches
     there = {
         kind: list(watches.objects(resource, namespace).values()) for kind, resource, namespace in _CHANGED
     }
     kept = [
         {"apiVersion": kind.api_version, **item, "kind": kind.kind}
-        for kind in stage.kinds
+        for kind in fleet.kinds
         for item in watches.objects(kind.resource, NAMESPACE if kind.namespaced else "").values()
     ]
     names = {(str(item["kind"]), str(item["metadata"]["name"])) for item in kept}
-    policies = [p for p in stage.declared["policies"] if (p.get("kind"), p["metadata"]["name"]) in names]
-    return [*declared_or_there(stage.declared[environment], there), *(policies or kept)]
+    policies = [p for p in fleet.declared["policies"] if (p.get("kind"), p["metadata"]["name"]) in names]
+    return [*declared_or_there(fleet.declared[environment], there), *(policies or kept)]
 
 
 _CHANGED = (
@@ -192,16 +191,15 @@ def cases_of(
     cases = []
     web = objects.get(("Deployment", WEB))
     if web is not None:
-        replicas = at_pointer(web, ("spec", "replicas"))
-        if isinstance(replicas, int):
-            cases.append(_deployment("replicas", ("spec", "replicas"), {"spec": {"replicas": replicas + 1}}))
+        if isinstance(at_pointer(web, ("spec", "replicas")), int):
+            cases.append(_deployment("replicas", ("spec", "replicas"), _one_more))
         containers = at_pointer(web, ("spec", "template", "spec", "containers")) or []
         for at, each in enumerate(containers):
             if at_pointer(each, ("resources", "requests", "cpu")) is not None:
                 place = ("spec", "template", "spec", "containers", at, "resources", "requests", "cpu")
                 one = {"name": each["name"], "resources": {"requests": {"cpu": "77m"}}}
                 body = {"spec": {"template": {"spec": {"containers": [one]}}}}
-                cases.append(_deployment("cpu-request", place, body, STRATEGIC))
+                cases.append(_deployment("cpu-request", place, _always(body), STRATEGIC))
                 break
     if ("Service", CACHE) in objects:
         cases.append(DriftCase("service", "Service", "services", "v1", CACHE, NAMESPACE))
@@ -210,17 +208,27 @@ def cases_of(
     if at_pointer(objects.get(("Namespace", NAMESPACE)), label) is not None:
         labelled = {"metadata": {"labels": {ENFORCE: "privileged"}}}
         cases.append(
-            DriftCase("enforce-label", "Namespace", "namespaces", "v1", NAMESPACE, "", label, labelled)
+            DriftCase(
+                "enforce-label", "Namespace", "namespaces", "v1", NAMESPACE, "", label, _always(labelled)
+            )
         )
     cases += _policy_case(declared, kinds)
     return cases
 
 
+def _one_more(replicas: Any) -> Any:
+    return {"spec": {"replicas": int(replicas or 0) + 1}}
+
+
+def _always(body: Any) -> Callable[[Any], Any]:
+    return lambda _: body
+
+
 def _deployment(
-    name: str, pointer: tuple[str | int, ...], body: Any, content_type: str = MERGE_PATCH
+    name: str, pointer: tuple[str | int, ...], patch: Callable[[Any], Any], content_type: str = MERGE_PATCH
 ) -> DriftCase:
     return DriftCase(
-        name, "Deployment", "deployments", "apps/v1", WEB, NAMESPACE, pointer, body, content_type
+        name, "Deployment", "deployments", "apps/v1", WEB, NAMESPACE, pointer, patch, content_type
     )  # fmt: skip
 
 
@@ -230,7 +238,8 @@ def _network_case(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
             return [
                 DriftCase(
                     "network", "NetworkPolicy", "networkpolicies", "networking.k8s.io/v1",
-                    each["metadata"]["name"], NAMESPACE, ("spec", "ingress"), {"spec": {"ingress": [{}]}},
+                    each["metadata"]["name"], NAMESPACE, ("spec", "ingress"),
+                    _always({"spec": {"ingress": [{}]}}),
                 )
             ]  # fmt: skip
     return []
@@ -242,7 +251,7 @@ def _policy_case(declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKi
         return [
             DriftCase(
                 "policy", kind.kind, kind.resource, kind.api_version, item["metadata"]["name"],
-                namespace_of(item, kind, NAMESPACE), pointer, patch, JSON_PATCH,
+                namespace_of(item, kind, NAMESPACE), pointer, _always(patch), JSON_PATCH,
             )
         ]  # fmt: skip
     return []

@@ -11,8 +11,8 @@ from graders.admission.specimens import pod
 from graders.kube.networkpolicies import matches
 from graders.kube.paths import resource_path
 from graders.lab2.attempts import breaking, unsigned
+from graders.lab2.context import FleetContext
 from graders.lab2.names import NAMESPACE
-from graders.lab2.stage import FleetContext
 from graders.lab2.tracks.admission import intruder
 from graders.polling import NotYet
 
@@ -28,11 +28,11 @@ _ADMITS_WITHIN_S = 30.0
 def fail_closed(context: FleetContext) -> None:
     """Take away what the policies need, try what is to be denied, bring it back, and wait for it."""
     context.settle()
-    if context.stage.controllers.get(WHERE):
+    if context.fleet.controllers.get(WHERE):
         _without_engines(context)
     if params := _parameters(context):
         _without_parameters(context, params)
-    elif not context.stage.controllers.get(WHERE):
+    elif not context.fleet.controllers.get(WHERE):
         context.mark("taken-away", parameters=[])
         _try_all(context, "closed")
         context.mark("tried")
@@ -42,7 +42,7 @@ def fail_closed(context: FleetContext) -> None:
 
 def _without_engines(context: FleetContext) -> None:
     """SIGKILL what judges, and start it again."""
-    controllers = context.stage.controllers[WHERE]
+    controllers = context.fleet.controllers[WHERE]
     for controller in controllers:
         controller.kill()
     context.mark("killed")
@@ -71,7 +71,7 @@ def _without_engines(context: FleetContext) -> None:
 
 def _without_parameters(context: FleetContext, params: set[str]) -> None:
     """Delete what bindings name as parameters, and wait until the engine has brought it back."""
-    live = context.stage.spokes[WHERE]
+    live = context.fleet.spokes[WHERE]
     before = {name: live.watches.objects("configmaps", NAMESPACE).get(name) for name in params}
     context.mark("taken-away", parameters=sorted(params))
     for name in params:
@@ -101,7 +101,7 @@ def _without_parameters(context: FleetContext, params: set[str]) -> None:
 
 def _try_all(context: FleetContext, group: str) -> None:
     """Pods and Services that break a rule, and a pod of an image without a signature, one after another."""
-    values, image = context.stage.values, _image(context)
+    values, image = context.fleet.values, _image(context)
     attempts = [
         *unsigned("unsigned", values.unsigned_image, image, NAMESPACE)[:1],
         *breaking(values.registry, image, NAMESPACE),
@@ -113,13 +113,13 @@ def _try_all(context: FleetContext, group: str) -> None:
 
 
 def _image(context: FleetContext) -> str:
-    return context.image_of(context.stage.wanted)
+    return context.image_of(context.fleet.wanted)
 
 
 def _parameters(context: FleetContext) -> set[str]:
     """Names of the ConfigMaps in the namespace of web that bindings take their parameters from."""
-    there = context.stage.spokes[WHERE].watches.objects("configmaps", NAMESPACE)
-    bindings = context.stage.spokes[WHERE].watches.objects(_BINDINGS, "").values()
+    there = context.fleet.spokes[WHERE].watches.objects("configmaps", NAMESPACE)
+    bindings = context.fleet.spokes[WHERE].watches.objects(_BINDINGS, "").values()
     return {name for each in bindings for name in parameters_of(each, there)}
 
 

@@ -11,10 +11,10 @@ from graders.gitops.hub import HUB_FOLDER
 from graders.gitops.manifests import refused
 from graders.kube.paths import resource_path
 from graders.kube.workloads import is_ready
+from graders.lab2.context import FleetContext
 from graders.lab2.engines import TOKEN
 from graders.lab2.images import digest_of
 from graders.lab2.names import CACHE, ENVIRONMENTS, NAMESPACE, SERVING
-from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.scenario.fleet import LiveCluster
 
@@ -32,18 +32,18 @@ def install(context: FleetContext) -> None:
     Raises:
         BadSubmission: the hub's API server refuses an object of hub/.
     """
-    stage, namespace = context.stage, context.stage.setup.namespace
+    fleet, namespace = context.fleet, context.fleet.setup.namespace
     context.mark("applied")
-    for item in sorted(stage.hub_objects, key=lambda each: each["kind"] != "AppProject"):
+    for item in sorted(fleet.hub_objects, key=lambda each: each["kind"] != "AppProject"):
         metadata: dict[str, Any] = {"namespace": namespace, **item["metadata"]}
-        answer = stage.hub.kube.apply({**item, "metadata": metadata})
+        answer = fleet.hub.kube.apply({**item, "metadata": metadata})
         if not answer.ok:
-            raise refused(stage.manager.checkout(), HUB_FOLDER, item, "the hub", answer.message)
+            raise refused(fleet.manager.checkout(), HUB_FOLDER, item, "the hub", answer.message)
     complaints = [""]
     limit_s, began = context.promises.promote_s + INSTALLED_WITHIN_S, context.now()
     context.wait(SERVING, lambda: _told(context, _serving, complaints), limit_s)
-    stage.came_up.set()
-    left_s = max(1.0, limit_s - (context.now() - began) / stage.scale)
+    fleet.came_up.set()
+    left_s = max(1.0, limit_s - (context.now() - began) / fleet.scale)
     if context.reached("everything on every spoke", lambda: _told(context, _complete, complaints), left_s):
         context.mark("installed")
     context.settle()
@@ -51,11 +51,11 @@ def install(context: FleetContext) -> None:
 
 def _told(context: FleetContext, probe: Callable[[FleetContext], None], complaints: list[str]) -> None:
     """As `probe`, with what the engine itself says of it, or said last: between two tries it says nothing."""
-    check_number(context.stage.hub.watches.everything, context.stage.setup.watches)
+    check_number(context.fleet.hub.watches.everything, context.fleet.setup.watches)
     try:
         probe(context)
     except NotYet as mismatch:
-        said = context.stage.setup.complaint(context.stage.hub) or complaints[-1]
+        said = context.fleet.setup.complaint(context.fleet.hub) or complaints[-1]
         complaints[:] = [said]
         raise NotYet(f"{mismatch}; {said}" if said else str(mismatch)) from mismatch
 
@@ -85,10 +85,10 @@ def _serving(context: FleetContext) -> None:
 
 def _complete(context: FleetContext) -> None:
     for environment in ENVIRONMENTS:
-        live = context.stage.spokes[environment]
-        declared = context.stage.declared["policies"]
+        live = context.fleet.spokes[environment]
+        declared = context.fleet.declared["policies"]
         for policy in declared:
-            kind, name = kind_of(policy, context.stage.kinds), policy["metadata"]["name"]
+            kind, name = kind_of(policy, context.fleet.kinds), policy["metadata"]["name"]
             there = (
                 live.watches.objects(kind.resource, namespace_of(policy, kind, NAMESPACE)) if kind else {name}
             )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graders.faults import InfraFault
+from graders.lab2.context import FleetContext
 from graders.lab2.images import digest_of
-from graders.lab2.stage import FleetContext
 
 AWAY = "staging"
 AWAY_S = 20.0
@@ -20,11 +20,11 @@ _BACK_WITHIN_S = 60.0
 def engine_loss(context: FleetContext) -> None:
     """v7 with the API server of staging stopped; when it gets there, the engine dies and is started again."""
     context.settle()
-    stage, promises, digest = context.stage, context.promises, digest_of("v7")
-    control = stage.spokes[AWAY].cluster.control
+    fleet, promises, digest = context.fleet, context.promises, digest_of("v7")
+    control = fleet.spokes[AWAY].cluster.control
     if control is None:
         raise InfraFault("the API server of a spoke cannot be stopped here")
-    controllers = stage.controllers.get(AWAY, ())
+    controllers = fleet.controllers.get(AWAY, ())
     for controller in controllers:
         controller.kill()
     for name in (*_ITS_CLIENTS, _API_SERVER):
@@ -47,10 +47,10 @@ def engine_loss(context: FleetContext) -> None:
     context.mark("back", environment=AWAY)
     limit_s = promises.sync_s + LEEWAY_S
     context.wait("v7 in staging", lambda: context.applied(AWAY, digest), limit_s, without=(AWAY,))
-    stage.engine.kill()
+    fleet.engine.kill()
     context.mark("engine-killed")
     context.rest("the engine to be missed", DEAD_S)
-    stage.engine.start()
+    fleet.engine.start()
     context.mark("engine-started")
     limit_s = promises.promote_s + LEEWAY_S
     context.wait("v7 ready in prod", lambda: context.ready("prod", digest), limit_s, without=(AWAY,))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from graders.gitops.promoter import Promoter
+from graders.lab2.context import FleetContext
 from graders.lab2.images import BROKEN, digest_of
 from graders.lab2.names import ENVIRONMENTS, HELD_S, WINDOW_S
-from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 
 
 def promotion(context: FleetContext) -> None:
     """v2, with the new pods of dev and then of staging held back for a while."""
     context.settle()
-    digest, promises, scale = digest_of("v2"), context.promises, context.stage.scale
+    digest, promises, scale = digest_of("v2"), context.promises, context.fleet.scale
     for environment, held_s in HELD_S.items():
-        context.stage.readiness.hold(environment, digest, held_s * scale)
+        context.fleet.readiness.hold(environment, digest, held_s * scale)
     context.release("v2")
     slow = sum(HELD_S.values())
     context.wait("v2 in dev", lambda: context.applied("dev", digest), promises.sync_s + promises.promote_s)
@@ -47,7 +47,7 @@ def race(context: FleetContext) -> None:
     context.release("v5")
     limit_s = promises.sync_s + promises.promote_s
     context.wait("v5 in staging", lambda: context.applied("staging", first), limit_s)
-    promoter = context.stage.promoter
+    promoter = context.fleet.promoter
     if promoter is None:
         context.release("v6")
     else:
@@ -75,15 +75,15 @@ def _release_while_a_push_is_held(context: FleetContext, promoter: Promoter) -> 
 def rollback(context: FleetContext) -> None:
     """The last release is taken back by `git revert`."""
     context.settle()
-    stage, promises = context.stage, context.promises
-    if len(stage.live) < 2:
+    fleet, promises = context.fleet, context.promises
+    if len(fleet.live) < 2:
         context.release("v2")
         context.settle("the release that is to be taken back")
-    former = stage.live[-2]
+    former = fleet.live[-2]
     with context.in_git():
-        commit = stage.manager.revert(stage.manager.last_release, former)
-    stage.live.append(former)
-    stage.engine.tell()
+        commit = fleet.manager.revert(fleet.manager.last_release, former)
+    fleet.live.append(former)
+    fleet.engine.tell()
     context.mark("released", version=former, digest=digest_of(former), commit=commit)
     digest = digest_of(former)
 

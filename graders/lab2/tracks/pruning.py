@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graders.admission.specimens import config_map, deployment
+from graders.lab2.context import FleetContext
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
-from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 
 NAME = "lab-prune"
@@ -14,7 +14,7 @@ NAME = "lab-prune"
 def prune(context: FleetContext) -> None:
     """A ConfigMap and a Deployment in every extra/, committed, then removed."""
     context.settle()
-    image = context.stage.values.cache_image
+    image = context.fleet.values.cache_image
     files: dict[str, bytes | None] = {}
     for environment in ENVIRONMENTS:
         extras = {"map.yaml": config_map(NAME, NAMESPACE), "load.yaml": deployment(NAME, image, NAMESPACE)}
@@ -36,7 +36,7 @@ def prune(context: FleetContext) -> None:
 
 def _there(context: FleetContext, *, wanted: bool) -> None:
     for environment in ENVIRONMENTS:
-        watches = context.stage.spokes[environment].watches
+        watches = context.fleet.spokes[environment].watches
         for resource in ("configmaps", "deployments"):
             if (NAME in watches.objects(resource, NAMESPACE)) is not wanted:
                 raise NotYet(f"{resource} {NAME} is {'not' if wanted else 'still'} in {environment}")

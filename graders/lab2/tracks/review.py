@@ -5,8 +5,8 @@ from __future__ import annotations
 from graders.documents import read_documents
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
+from graders.lab2.context import FleetContext
 from graders.lab2.names import NAMESPACE
-from graders.lab2.stage import FleetContext
 from graders.lab2.tracks.admission import intruder
 
 TESTS = ("policies/tests/pass", "policies/tests/fail")
@@ -19,7 +19,7 @@ def review(context: FleetContext) -> None:
     context.settle()
     by = intruder(context, _WHERE)
     with context.in_git():
-        root = context.stage.manager.checkout()
+        root = context.fleet.manager.checkout()
     for folder in TESTS:
         for file in sorted((root / folder).glob("*.y*ml"))[:_MOST_TESTS]:
             name = file.relative_to(root).as_posix()

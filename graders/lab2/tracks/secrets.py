@@ -11,10 +11,10 @@ from pathlib import Path
 
 from graders.audits.gitleaks import leaks
 from graders.gitops.sealing import is_sops
+from graders.lab2.context import FleetContext
 from graders.lab2.engines import TOKEN
 from graders.lab2.names import ENVIRONMENTS, NAMESPACE
 from graders.lab2.records import Exposure, SecretSeen
-from graders.lab2.stage import FleetContext
 from graders.polling import NotYet
 from graders.services.gitcommands import run_git
 from graders.submissions.rendering import render
@@ -38,7 +38,7 @@ def replace_secrets(context: FleetContext) -> None:
     files: dict[str, bytes | None] = {}
     for environment, value in fresh.items():
         path = f"secrets/{environment}/{TOKEN.name}.yaml"
-        sops = context.stage.sops if is_sops(context.stage.manager.text(path)) else None
+        sops = context.fleet.sops if is_sops(context.fleet.manager.text(path)) else None
         files[path] = TOKEN.sealed(value) if sops is None else TOKEN.encrypted(value, sops)
     context.change("Replace the tokens", files)
     context.mark("replaced")
@@ -61,7 +61,7 @@ def replace_secrets(context: FleetContext) -> None:
 
 
 def _value(context: FleetContext, environment: str) -> bytes | None:
-    found = context.stage.spokes[environment].kube.find(_PATH)
+    found = context.fleet.spokes[environment].kube.find(_PATH)
     written = ((found or {}).get("data") or {}).get(TOKEN.key)
     return base64.b64decode(written) if written else None
 
@@ -69,39 +69,39 @@ def _value(context: FleetContext, environment: str) -> bytes | None:
 def _note(context: FleetContext, environment: str, phase: str, value: bytes) -> None:
     digest = hashlib.sha256(value).hexdigest()
     record = SecretSeen(context.now(), environment, phase, digest, len(value))
-    context.stage.recording.writer.add(record)
+    context.fleet.recording.writer.add(record)
 
 
 def _look_for(context: FleetContext, values: list[bytes]) -> None:
     """Search everything a reader of Git or of the hub can see."""
-    stage = context.stage
+    fleet = context.fleet
     for where, text in _places(context):
         for value in values:
             forms = {"raw": value, "base64": base64.b64encode(value), "hex": value.hex().encode()}
             for how, form in forms.items():
                 if form in text:
-                    stage.recording.writer.add(Exposure(context.now(), where, how))
+                    fleet.recording.writer.add(Exposure(context.now(), where, how))
 
 
 def _ask_gitleaks(context: FleetContext) -> None:
     """Let gitleaks look at what the learner committed: the first commit, and what was pushed since."""
-    stage = context.stage
-    if stage.gitleaks is None:
+    fleet = context.fleet
+    if fleet.gitleaks is None:
         return
-    clone = stage.manager.checkout()
+    clone = fleet.manager.checkout()
     report = clone.parent / "gitleaks.json"
-    for leak in leaks(stage.gitleaks, GITLEAKS_SETTINGS, clone, report, stage.manager.made[1:]):
+    for leak in leaks(fleet.gitleaks, GITLEAKS_SETTINGS, clone, report, fleet.manager.made[1:]):
         where = f"{leak.file[:200]}, line {leak.line}, in commit {leak.commit[:12]}"
-        stage.recording.writer.add(Exposure(context.now(), where, f"gitleaks says ({leak.rule[:60]})"))
+        fleet.recording.writer.add(Exposure(context.now(), where, f"gitleaks says ({leak.rule[:60]})"))
 
 
 def _places(context: FleetContext) -> Iterator[tuple[str, bytes]]:
-    stage = context.stage
-    clone = stage.manager.checkout()
+    fleet = context.fleet
+    clone = fleet.manager.checkout()
     yield "a commit", run_git(clone, "log", "--all", "--patch", "--text", "--format=%H%n%B")
     for environment in ENVIRONMENTS:
-        rendered = render(stage.renderer, clone, f"clusters/{environment}").objects
+        rendered = render(fleet.renderer, clone, f"clusters/{environment}").objects
         yield f"what {environment} renders to", json.dumps(rendered, ensure_ascii=False).encode()
-    for resource in stage.setup.watches:
-        for item in stage.hub.watches.everything(resource):
+    for resource in fleet.setup.watches:
+        for item in fleet.hub.watches.everything(resource):
             yield f"{resource} {item['metadata']['name']} on the hub", json.dumps(item).encode()

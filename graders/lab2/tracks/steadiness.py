@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graders.lab2.context import FleetContext
 from graders.lab2.names import NOTE, WINDOW_S
-from graders.lab2.stage import FleetContext
 
 
 def steady(context: FleetContext) -> None:
@@ -13,7 +13,7 @@ def steady(context: FleetContext) -> None:
     context.rest("that nobody writes", WINDOW_S)
     context.mark("window-over", nth=1)
     with context.in_git():
-        context.stage.manager.change("Write a note", {NOTE: b"Nothing of this is deployed.\n"})
+        context.fleet.manager.change("Write a note", {NOTE: b"Nothing of this is deployed.\n"})
     context.mark("window", nth=2)
     context.rest("that nobody writes because of a note", WINDOW_S)
     context.mark("window-over", nth=2)

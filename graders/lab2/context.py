@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Stage:
+class LiveFleet:
     """One run's fleet. `scale` is how slow the machine is; promises are the learner's, unstretched."""
 
     hub: LiveCluster
@@ -67,7 +67,7 @@ class Stage:
 
     @property
     def installed(self) -> bool:
-        """Whether there is a fleet to tell more stories about."""
+        """Whether there is a fleet for tracks to act on."""
         return self.came_up.is_set()
 
     @property
@@ -89,12 +89,12 @@ class Stage:
 
 
 class FleetContext(TrackMarks):
-    """One track's own part of the stage."""
+    """One track's own part of the fleet."""
 
-    def __init__(self, track: str, stage: Stage) -> None:
-        super().__init__(track, stage.recording)
-        self.stage = stage
-        self.promises = stage.manifest.promises
+    def __init__(self, track: str, fleet: LiveFleet) -> None:
+        super().__init__(track, fleet.recording)
+        self.fleet = fleet
+        self.promises = fleet.manifest.promises
 
     def release(self, version: str, *, tell: bool = True) -> float:
         """Commit a version; gives the time of the mark `released`, just after the commit was there.
@@ -102,26 +102,26 @@ class FleetContext(TrackMarks):
         The engine is told of it, as a Git server tells who asked for that, unless `tell` is false: then it
         finds out by itself.
         """
-        stage = self.stage
-        if stage.promoter is not None:
-            stage.promoter.on_push = stage.engine.tell if tell else _tell_nobody
+        fleet = self.fleet
+        if fleet.promoter is not None:
+            fleet.promoter.on_push = fleet.engine.tell if tell else _tell_nobody
         with self.in_git():
-            commit = stage.manager.release(version, stage.manifest.release)
-        stage.live.append(version)
+            commit = fleet.manager.release(version, fleet.manifest.release)
+        fleet.live.append(version)
         at = self.mark("released", version=version, digest=digest_of(version), commit=commit)
         if tell:
-            stage.engine.tell()
+            fleet.engine.tell()
         return at
 
     def image_of(self, version: str) -> str:
         """An image of web as manifests name it, with its digest."""
-        return self.stage.values.image_of(version)
+        return self.fleet.values.image_of(version)
 
     def change(self, subject: str, files: Mapping[str, bytes | None]) -> str:
         """Commit files, None for one that goes, and tell the engine; gives the commit."""
         with self.in_git():
-            commit = self.stage.manager.change(subject, files)
-        self.stage.engine.tell()
+            commit = self.fleet.manager.change(subject, files)
+        self.fleet.engine.tell()
         return commit
 
     @contextmanager
@@ -131,7 +131,7 @@ class FleetContext(TrackMarks):
         Where it cannot, for what the learner pushed, the track ends.
         """
         try:
-            with self.stage.git:
+            with self.fleet.git:
                 yield
         except Obstructed as obstructed:
             self.miss("a repository that others can commit to", str(obstructed))
@@ -149,7 +149,7 @@ class FleetContext(TrackMarks):
             return self._polled(what, probe, limit_s)
         except TimedOut as mismatch:
             self.blame(since, without)
-            self.miss(what, str(mismatch), within_s=round(limit_s * self.stage.scale, 1))
+            self.miss(what, str(mismatch), within_s=round(limit_s * self.fleet.scale, 1))
 
     def reached(
         self, what: str, probe: Callable[[], object], limit_s: float, *, without: tuple[str, ...] = ()
@@ -171,7 +171,7 @@ class FleetContext(TrackMarks):
     def rest(self, what: str, for_s: float) -> None:
         """Let time pass, stretched by the machine, in which something must not happen."""
         with self._waiting("rest", what):
-            threading.Event().wait(for_s * self.stage.scale)
+            threading.Event().wait(for_s * self.fleet.scale)
 
     def settle(self, what: str = "the fleet to settle") -> float:
         """Wait until every environment is ready at what is wanted and the engine is quiet; marked `settled`.
@@ -179,16 +179,16 @@ class FleetContext(TrackMarks):
         Raises:
             Missed: it is not within promote and a half more. InfraFault: the harness was not well.
         """
-        if self.stage.promoter is not None:
+        if self.fleet.promoter is not None:
             with self.in_git():
-                self.stage.manager.restore()
-                self.stage.manager.keep(self.stage.wanted, self.stage.manifest.release)
+                self.fleet.manager.restore()
+                self.fleet.manager.keep(self.fleet.wanted, self.fleet.manifest.release)
         self.wait(what, self.settled_probe(), 1.5 * self.promises.promote_s + QUIET_S)
-        return self.mark("settled", version=self.stage.wanted)
+        return self.mark("settled", version=self.fleet.wanted)
 
     def settled_probe(self) -> Callable[[], None]:
         """Raises `NotYet` while an environment is not ready at what is wanted, or is being written to."""
-        digest = digest_of(self.stage.wanted)
+        digest = digest_of(self.fleet.wanted)
 
         def probe() -> None:
             for environment in ENVIRONMENTS:
@@ -215,11 +215,11 @@ class FleetContext(TrackMarks):
 
     def deployment(self, environment: str, name: str = WEB) -> Mapping[str, Any] | None:
         """A Deployment of the environment as the grader's watch has it."""
-        return self.stage.spokes[environment].watches.objects("deployments", NAMESPACE).get(name)
+        return self.fleet.spokes[environment].watches.objects("deployments", NAMESPACE).get(name)
 
     def last_write(self, environment: str) -> float | None:
         """When the engine last wrote to a spoke."""
-        audit = self.stage.spokes[environment].audit
+        audit = self.fleet.spokes[environment].audit
         writes = [audit.last_write(ENGINE, place) for place in ("", *NAMESPACES)]
         return max((each for each in writes if each is not None), default=None)
 
@@ -229,7 +229,7 @@ class FleetContext(TrackMarks):
         Raises:
             InfraFault: it does not run, and nobody killed it.
         """
-        self.stage.check_judges(without)
+        self.fleet.check_judges(without)
 
     def blame(self, since: float, without: tuple[str, ...] = ()) -> None:
         """See that it was not the harness that something did not come.
@@ -237,20 +237,20 @@ class FleetContext(TrackMarks):
         Raises:
             InfraFault: it was.
         """
-        stage = self.stage
-        stage.check_services(without)
-        if stage.readiness.problem:
-            raise InfraFault(stage.readiness.problem)
-        for keeper in (stage.readiness, stage.promoter):
+        fleet = self.fleet
+        fleet.check_services(without)
+        if fleet.readiness.problem:
+            raise InfraFault(fleet.readiness.problem)
+        for keeper in (fleet.readiness, fleet.promoter):
             if keeper is not None and keeper.problem:
                 raise InfraFault(keeper.problem)
-        for live in (stage.hub, *stage.spokes.values()):
+        for live in (fleet.hub, *fleet.spokes.values()):
             if live.name not in without and (sick := live.health.sickness(since) or live.watches.problem):
                 raise InfraFault(f"a deadline passed while {live.name} was not healthy: {sick}")
 
     def _polled(self, what: str, probe: Callable[[], T], limit_s: float) -> T:
         with self._waiting("condition", what), self._recording.changes.listener() as bell:
-            return wait_for(probe, timeout_s=limit_s * self.stage.scale, interval_s=0.25, wake=bell)
+            return wait_for(probe, timeout_s=limit_s * self.fleet.scale, interval_s=0.25, wake=bell)
 
 
 def _tell_nobody() -> None:
