@@ -8,5 +8,6 @@ specimens     objects that break no rule, *restricted* included, to be changed
 attempts      what breaks one control of *restricted*, and how an attempt is changed from a specimen
 trying        attempts made, and their answers on record
 reviews       access reviews: whether a user may do what is not its business
-records       attempts and access reviews as they are on record
+meshkinds     the manifests of a mesh, before an API server that has its kinds
+records       attempts, access reviews and such answers as they are on record
 """

@@ -50,3 +50,18 @@ class AccessAnswer:
         named = f" {self.name}" if self.name else ""
         where = f"in {self.namespace}" if self.namespace else "everywhere"
         return f"{self.verb} {what}{named} {where}"
+
+
+@dataclass(frozen=True)
+class MeshAnswer:
+    """What an API server with the kinds of a mesh says of one of its manifests; nothing is stored."""
+
+    FILE: ClassVar[str] = "meshanswers.jsonl"
+
+    t: float
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    code: int
+    message: str = ""

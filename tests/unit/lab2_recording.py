@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from graders.admission.records import AccessAnswer, AttemptAnswer
+from graders.admission.records import AccessAnswer, AttemptAnswer, MeshAnswer
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, ToolRun, WatchEvent
 from graders.gitops.records import CommandRun, Commit, Push
@@ -34,7 +34,7 @@ Record = dict[str, Any]
 
 KINDS = (
     Mark, AuditEvent, WatchEvent, RepositoryFile, Rendering, Commit, AttemptAnswer, AccessAnswer, ToolRun,
-    SecretSeen, Exposure, CommandRun, Push,
+    SecretSeen, Exposure, CommandRun, Push, MeshAnswer,
 )  # fmt: skip
 PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)
 

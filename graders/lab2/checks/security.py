@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graders.admission.records import AccessAnswer, AttemptAnswer
+from graders.admission.records import AccessAnswer, AttemptAnswer, MeshAnswer
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
@@ -184,6 +184,13 @@ def check_mesh(bundle: Bundle) -> None:
             found.miss(error[:300], "the manifests of a mesh in mesh/")
             return
         mesh = str(bundle.manifest.block.get("mesh", ""))
+        answers = bundle.records(MeshAnswer)
+        if objects and not answers:
+            raise InfraFault("the record has no answers of an API server to the manifests of the mesh")
+        for each in answers:
+            if each.code >= 300:
+                wanted = f"objects that an API server with the kinds of {mesh} takes"
+                found.miss(f"{each.api_version} {each.kind} {each.name}: {each.message}", wanted)
         if odd := DEMAND.misshapen(mesh, objects):
             found.miss(odd, "fields in mesh/ of the types that the reference of the mesh gives them")
             return
