@@ -1,4 +1,14 @@
-"""Lab 2: a fleet of a hub and three spokes, and a release that goes from one to the next by Git."""
+"""Lab 2: a fleet of a hub and three spokes, and a release that goes from one to the next by Git.
+
+scenario     from a hand-in to a record: `handin` looks through it, `prepared` has what a run needs
+livefleet    the fleet while it lives: `fleet` says what its clusters are, `engines` who deploys
+schedule     which tracks run in what order; `context` is what they act with
+tracks/      what the grader does to a fleet, a module for each subject
+checks/      what is judged of it, by `reading` the record; `panels` draws it
+names        what the lab text fixes, `layout` where things are in the repository, `toolsets` the programs
+attempts     what breaks R1 to R4; `preflight` commits of these, `rulebook` what a test breaks
+mesh         what is asked of mesh/; `posture` of SECURITY.md
+"""
 
 from graders.definition import LabDefinition
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 HUB = "hub"
 ENVIRONMENTS = ("dev", "staging", "prod")
 """The spokes, in the order in which a release goes through them."""
-CLUSTERS = (HUB, *ENVIRONMENTS)
 
 WEB, CACHE = "web", "cache"
 """Deployments, and the namespace of both is called like the first."""
 NAMESPACE = "web"
-NAMESPACES = (NAMESPACE, "gateway", "dev-tools", "lab-elsewhere")
 ELSEWHERE = "lab-elsewhere"
+NAMESPACES = (NAMESPACE, "gateway", "dev-tools", ELSEWHERE)
 FOREIGN_NAMESPACES = (ELSEWHERE, "kube-system", "gateway")
 """Namespaces that are not the engine's to write in."""
 
 ENGINE = "gitops"
 INTRUDER, DRIFTER = "lab-intruder", "lab-drift"
 """Users of a spoke: the learner's engine, and two administrators that the grader plays."""
-
-SYSTEM_NAMESPACES = ("kube-", "argocd", "flux-system", "kyverno", "gatekeeper-system")
-"""Namespaces, by their beginnings, in which no rule of the policies holds."""
 
 PAPER = "paper"
 INSTALL = "install"

@@ -18,6 +18,7 @@ from graders.kube.client import MERGE_PATCH, Kube
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
+from graders.services.group import ServiceGroup
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "argocd"
@@ -46,11 +47,11 @@ class EnginePrograms:
     helm: Path | None
 
 
-class ArgoCD:
-    """The engine's processes, in the order they start."""
+class ArgoCD(ServiceGroup):
+    """The engine's processes, its cache among them."""
 
     def __init__(self, services: tuple[Service, ...], hub: Kube) -> None:
-        self._services = services
+        super().__init__(services, _READY_WITHIN_S)
         self._hub = hub
 
     def tell(self) -> None:
@@ -59,30 +60,6 @@ class ArgoCD:
         for item in self._hub.get(_APPLICATIONS)["items"]:
             path = f"{_APPLICATIONS}/{item['metadata']['name']}"
             self._hub.request("PATCH", path, body=body, content_type=MERGE_PATCH)
-
-    def start(self) -> None:
-        """Start all, each once the one before is ready.
-
-        Raises:
-            InfraFault: one does not get ready.
-        """
-        for service in self._services:
-            service.start()
-            service.wait_ready(_READY_WITHIN_S)
-
-    def kill(self) -> None:
-        """SIGKILL all, the cache too."""
-        for service in reversed(self._services):
-            service.kill()
-
-    def check_alive(self) -> None:
-        """See that all run.
-
-        Raises:
-            InfraFault: one does not, and nobody killed it.
-        """
-        for service in self._services:
-            service.check_alive()
 
 
 def find_redis() -> str:

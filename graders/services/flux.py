@@ -16,6 +16,7 @@ from graders.faults import InfraFault
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
+from graders.services.group import ServiceGroup
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "flux-system"
@@ -30,11 +31,11 @@ _CONCURRENT = 20
 """A Kustomization that waits for health keeps a worker busy all the while."""
 
 
-class Flux:
-    """The engine's processes, in the order they start."""
+class Flux(ServiceGroup):
+    """The engine's processes, and what they keep: every artifact and whatever lies about."""
 
     def __init__(self, services: tuple[Service, ...], kept: tuple[Path, ...], publisher: str) -> None:
-        self._services = services
+        super().__init__(services, _READY_WITHIN_S)
         self._kept = kept
         self._publisher = publisher
 
@@ -51,32 +52,16 @@ class Flux:
             raise InfraFault(f"the publisher does not answer: {error}") from error
 
     def start(self) -> None:
-        """Start all, each once the one before is ready.
-
-        Raises:
-            InfraFault: one does not get ready.
-        """
+        """Start all where they can keep things; raises InfraFault where one does not get ready."""
         for folder in self._kept:
             folder.mkdir(parents=True, exist_ok=True)
-        for service in self._services:
-            service.start()
-            service.wait_ready(_READY_WITHIN_S)
+        super().start()
 
     def kill(self) -> None:
-        """SIGKILL all, with every artifact and whatever lay about."""
-        for service in reversed(self._services):
-            service.kill()
+        """SIGKILL all, with all that they kept."""
+        super().kill()
         for folder in self._kept:
             shutil.rmtree(folder, ignore_errors=True)
-
-    def check_alive(self) -> None:
-        """See that all run.
-
-        Raises:
-            InfraFault: one does not, and nobody killed it.
-        """
-        for service in self._services:
-            service.check_alive()
 
 
 @contextmanager
