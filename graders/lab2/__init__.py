@@ -1,8 +1,8 @@
 """Lab 2: a fleet of a hub and three spokes, and a release that goes from one to the next by Git.
 
 scenario     from a hand-in to a record: `handin` looks through it, `prepared` has what a run needs
-livefleet    the fleet while it lives: `fleet` says what its clusters are, `engines` who deploys
-schedule     which tracks run in what order; `context` is what they act with
+fleetrun     starts the fleet and ends it: `fleet` says what its clusters are, `engines` who deploys
+schedule     which tracks run in what order; they share a `livefleet`, and act with a `context`
 tracks/      what the grader does to a fleet, a module for each subject
 checks/      what is judged of it, by `reading` the record; `panels` draws it
 names        what the lab text fixes, `layout` where things are in the repository, `toolsets` the programs

@@ -1,129 +1,79 @@
-"""The fleet while it lives: its clusters, its engine, what judges and who promotes, and its tracks."""
+"""What all tracks of a run share: the fleet while it lives, its engine, the release manager."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from graders.admission.engines import engines_named, policy_controllers
-from graders.admission.kinds import PolicyKind
-from graders.admission.latewatches import LateWatches
-from graders.evidence.manifest import TrackResult
-from graders.faults import InfraFault
-from graders.gitops.hub import hub_objects
-from graders.gitops.promoter import Promoter, PromotionCommand
+from graders.admission.engines import PolicyController
+from graders.admission.kinds import PolicyKind, kinds_of
+from graders.evidence.recording import Recording
+from graders.gitops.promoter import Promoter
 from graders.gitops.releasemanager import ReleaseManager
-from graders.gitops.rights import access_objects
-from graders.gitops.seam import EngineSpec, GitOpsEngine
-from graders.lab2.context import LiveFleet
-from graders.lab2.engines import SHAPE, TOKEN
-from graders.lab2.fleet import cluster_specs, furnish_hub, furnish_spoke
-from graders.lab2.images import BROKEN, digest_of
-from graders.lab2.layout import POLICIES
-from graders.lab2.names import (
-    ENVIRONMENTS,
-    NAMESPACE,
-    READY_AFTER_S,
-    WEB,
-)
-from graders.lab2.prepared import PreparedRun
-from graders.lab2.schedule import run_schedule
-from graders.scenario.calibration import calibrate
+from graders.gitops.seam import EngineSetup, GitOpsEngine
+from graders.lab2.block import Lab2Manifest
+from graders.lab2.handin import Values
 from graders.scenario.fleet import LiveCluster
-from graders.scenario.podreadiness import HeldWorkload, Readiness
-from graders.services.unsealer import Unsealer, read_private
-from graders.submissions.rendering import Rendered
-
-_HELD = HeldWorkload(NAMESPACE, WEB, READY_AFTER_S, digest_of(BROKEN))
-_KEPT_LOG_BYTES = 4 * 1024 * 1024
+from graders.scenario.podreadiness import Readiness
+from graders.submissions.rendering import Renderer
 
 
-def run_fleet(
-    prepared: PreparedRun,
-    manager: ReleaseManager,
-    checkout: Path,
-    declared: Mapping[str, Rendered],
-    kinds: tuple[PolicyKind, ...],
-) -> tuple[float, dict[str, TrackResult]]:
-    """Start the fleet and run the chosen tracks; gives how slow the machine was, and how each track went.
+@dataclass(frozen=True)
+class LiveFleet:
+    """One run's fleet. `scale` is how slow the machine is; promises are the learner's, unstretched."""
 
-    Raises:
-        BadSubmission: what was handed in does not make a fleet. InfraFault: something of ours failed.
-    """
-    run, owner = prepared.run, prepared.owner
-    block = run.submission.manifest
-    engines, stages = engines_named(block.policy_engines), owner.path / "stages.yaml"
-    specs = cluster_specs(run.settings.nodes, stages, prepared.setup, engines, run.progress)
-    access = access_objects(checkout, SHAPE)
-    for_the_hub = hub_objects(checkout, prepared.setup, prepared.renderer)
-    with ExitStack() as running:
-        hub, *others = running.enter_context(run.fleet.start(*specs.values()))
-        spokes = dict(zip(ENVIRONMENTS, others, strict=True))
-        scale = calibrate(spokes["dev"].kube, "default")
-        for environment, live in spokes.items():
-            furnish_spoke(live, access[environment], kinds, checkout)
-        furnish_hub(hub, prepared.setup, list(spokes.values()), checkout)
-        controllers = running.enter_context(
-            policy_controllers(prepared.policy_programs, spokes, owner, run.progress)
-        )
-        running.enter_context(LateWatches(spokes, kinds))
-        folder, url = owner.path / "engine", prepared.values.git_url
-        spec = EngineSpec(owner, folder, hub, prepared.program, prepared.renderer, url)
-        engine = running.enter_context(prepared.setup.running(spec))
-        with run.progress.task(f"starting {prepared.setup.title}"):
-            engine.start()
-        private = read_private(TOKEN.sealing_key.read_bytes())
-        for spoke in spokes.values():
-            running.enter_context(Unsealer(spoke.kube, private, NAMESPACE))
-        readiness = running.enter_context(Readiness(_HELD, spokes, run.recording))
-        promoter = _promoter(prepared, manager, spokes, engine, scale)
-        if promoter is not None:
-            running.enter_context(promoter)
-        fleet = LiveFleet(
-            hub=hub, spokes=spokes, setup=prepared.setup, engine=engine, manager=manager,
-            readiness=readiness, manifest=block, values=prepared.values, hub_objects=for_the_hub,
-            declared={name: declared.get(name, Rendered()).objects for name in (*ENVIRONMENTS, POLICIES)},
-            scale=scale, recording=run.recording, renderer=prepared.renderer,
-            sops=prepared.tools.get("sops"), gitleaks=prepared.tools.get("gitleaks"), kinds=kinds,
-            controllers=controllers, promoter=promoter,
-        )  # fmt: skip
-        try:
-            results = run_schedule(fleet, run.selection, run.recording, run.progress)
-            # What died unseen may have kept silent where something had to come.
-            fleet.check_services()
-            if promoter is not None and promoter.problem:
-                raise InfraFault(promoter.problem)
-            return scale, results
-        finally:
-            for each in (folder, *owner.path.glob("policies-*")):
-                _keep_logs(each, run.recording.writer.folder)
+    hub: LiveCluster
+    spokes: Mapping[str, LiveCluster]
+    setup: EngineSetup
+    engine: GitOpsEngine
+    manager: ReleaseManager
+    readiness: Readiness
+    manifest: Lab2Manifest
+    values: Values
+    hub_objects: tuple[Mapping[str, Any], ...]
+    declared: Mapping[str, tuple[Mapping[str, Any], ...]]
+    """What Git declares for each environment, rendered, and under `policies` for all of them."""
+    scale: float
+    recording: Recording
+    renderer: Renderer
+    kinds: tuple[PolicyKind, ...] = kinds_of(())
+    """Of what kinds policies may be."""
+    controllers: Mapping[str, tuple[PolicyController, ...]] = field(default_factory=dict)
+    """What judges by them beside each spoke's API server."""
+    gitleaks: Path | None = None
+    """What looks for secrets in Git; None where nobody asks."""
+    sops: Path | None = None
+    """Where the engine decrypts what SOPS has encrypted."""
+    promoter: Promoter | None = None
+    """Who promotes by the learner's command; None where the engine does."""
+    live: list[str] = field(default_factory=lambda: ["v1"])
+    """The versions that were wanted, in their order."""
+    git: threading.RLock = field(default_factory=threading.RLock)
+    """Held by the track that the release manager works for."""
+    came_up: threading.Event = field(default_factory=threading.Event)
+    """Set once everything was there for the first time."""
 
+    @property
+    def installed(self) -> bool:
+        """Whether there is a fleet for tracks to act on."""
+        return self.came_up.is_set()
 
-def _promoter(
-    prepared: PreparedRun,
-    manager: ReleaseManager,
-    spokes: Mapping[str, LiveCluster],
-    engine: GitOpsEngine,
-    scale: float,
-) -> Promoter | None:
-    """The learner's promotion command, not begun; None where the engine promotes."""
-    run, block = prepared.run, prepared.run.submission.manifest
-    room = prepared.tool_room
-    if not block.command or room is None:
-        return None
-    timeout_s = block.promises.timeout_s * scale
-    command = PromotionCommand(
-        block.command, room, run.settings.limits, timeout_s, prepared.values.registry, NAMESPACE, WEB
-    )
-    folder = run.session.folder / "promotion"
-    promoter = Promoter(command, prepared.server, manager, spokes, folder, run.recording)
-    promoter.on_push = engine.tell
-    return promoter
+    @property
+    def wanted(self) -> str:
+        """The version of web that every environment should come to."""
+        return self.live[-1]
 
+    def check_services(self, without: tuple[str, ...] = ()) -> None:
+        """See that engine, Git server and judges run, but on the clusters `without`; raises InfraFault."""
+        self.engine.check_alive()
+        self.manager.check_server()
+        self.check_judges(without)
 
-def _keep_logs(folder: Path, bundle: Path) -> None:
-    for log in sorted(folder.glob("*.log")):
-        data = log.read_bytes()[-_KEPT_LOG_BYTES:]
-        target = bundle / "logs" / log.name
-        target.write_text(data.decode("utf-8", "replace"), encoding="utf-8")
+    def check_judges(self, without: tuple[str, ...] = ()) -> None:
+        """The same of what judges by policies alone; raises InfraFault."""
+        for name, controllers in self.controllers.items():
+            for controller in controllers if name not in without else ():
+                controller.check_alive()

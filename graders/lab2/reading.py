@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graders.admission.denials import refused
 from graders.admission.kinds import kinds_of
+from graders.admission.records import AttemptAnswer
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark, WatchEvent
 from graders.evidence.timeline import TrackRecord
@@ -213,3 +215,22 @@ def told(event: AuditEvent) -> str:
     """A write in words."""
     where = f"{event.namespace}/" if event.namespace else ""
     return f"{event.verb} {event.resource} {where}{event.name} by {event.user} on {event.cluster}"
+
+
+def denied(each: AttemptAnswer) -> bool:
+    """Whether an attempt was refused, or not judged and refused for that; raises InfraFault as `refused`."""
+    return refused(each.code, each.message)
+
+
+def admitted(each: AttemptAnswer) -> bool:
+    """Whether an attempt was let in; raises InfraFault where nobody could say."""
+    return not denied(each) and 200 <= each.code < 300
+
+
+def attempts_of(bundle: Bundle, group: str) -> list[AttemptAnswer]:
+    """Attempts of a group, in their order; raises InfraFault where none is on record."""
+    found = [each for each in bundle.records(AttemptAnswer) if each.case.startswith(f"{group}/")]
+    if not found and group != "review":
+        # Nothing that was tried proves nothing; only tests of their own may learners have none.
+        raise InfraFault(f"the record has no attempts {group!r}")
+    return found

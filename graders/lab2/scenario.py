@@ -20,11 +20,11 @@ from graders.gitops.rights import access_objects
 from graders.gitops.trials import CommitTrial
 from graders.lab2.engines import SETUPS, SHAPE
 from graders.lab2.fleet import cluster_specs
+from graders.lab2.fleetrun import run_fleet
 from graders.lab2.handin import Values, check_files, check_policies, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
 from graders.lab2.layout import MESH, POLICIES, folders
-from graders.lab2.livefleet import run_fleet
 from graders.lab2.names import (
     ENGINE,
     ENVIRONMENTS,

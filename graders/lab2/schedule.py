@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 
 from graders.evidence.manifest import TrackResult
 from graders.evidence.recording import Recording
-from graders.lab2.context import FleetContext, LiveFleet
+from graders.lab2.context import FleetContext
+from graders.lab2.livefleet import LiveFleet
 from graders.lab2.names import (
     ADMISSION,
     CLOSED,

@@ -360,6 +360,32 @@ def test_the_reference_loses_nothing(tmp_path: Path) -> None:
     assert {name: each.observed for name, each in outcomes.items() if each.status is not Status.PASSED} == {}
 
 
+def too_busy(group: str) -> Mutation:
+    def change(run: Recording) -> None:
+        each = next(each for each in run["asked"] if each["case"].startswith(f"{group}/"))
+        each |= {"code": 429, "message": "too many requests"}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("mesh", mesh_unasked),
+        ("pod-security", too_busy("restricted")),
+        ("gate-admits", too_busy("admits")),
+        ("gate-direct", too_busy("direct")),
+        ("signing", too_busy("signing")),
+    ],
+)
+def test_what_nobody_could_answer_is_no_learner_s_fault(check: str, change: Mutation, tmp_path: Path) -> None:
+    run = reference()
+    change(run)
+    outcomes = judged(run, tmp_path)
+    assert outcomes[check].fault is Fault.INFRASTRUCTURE
+    assert {name for name, each in outcomes.items() if each.status is not Status.PASSED} == {check}
+
+
 def test_a_budget_for_the_whole_namespace_is_one_of_web(tmp_path: Path) -> None:
     run = reference()
     for seen in run.seen("prod", "poddisruptionbudgets", "web"):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graders.admission.denials import by_a_policy, refused
+from graders.admission.denials import by_a_policy
 from graders.admission.records import AttemptAnswer
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import ToolRun
-from graders.faults import InfraFault, Unmet
+from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.kube.pointers import at_pointer
 from graders.kube.workloads import is_ready
@@ -18,7 +18,6 @@ from graders.lab2.names import (
     BAD_SERVICE,
     BAD_WORKLOAD,
     CACHE,
-    CLOSED,
     ENGINE,
     ENVIRONMENTS,
     GATED,
@@ -28,7 +27,7 @@ from graders.lab2.names import (
     REVIEW,
     WEB,
 )
-from graders.lab2.reading import FleetRecord, policy_kinds
+from graders.lab2.reading import FleetRecord, admitted, attempts_of, denied
 from graders.lab2.rulebook import RULES, broken
 
 _MAKES_PODS = frozenset({"Deployment", "StatefulSet", "Job"})
@@ -61,11 +60,11 @@ def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
     """An administrator who breaks R1 to R4 directly is denied, in both namespaces of each spoke."""
     record = FleetRecord(bundle, ADMISSION)
     looked = record.need("looked").t
-    tried = _tried(bundle, "direct")
+    tried = attempts_of(bundle, "direct")
     facts["attempts"] = len(tried)
     with Findings() as found:
         for each in tried:
-            if _denied(each):
+            if denied(each):
                 continue
             case = f"{each.cluster}, {each.namespace}: {each.case.partition('/')[2]} ({each.rule}) denied"
             if each.kind in _MAKES_PODS:
@@ -80,12 +79,12 @@ def check_gate_admits(bundle: Bundle, facts: Facts) -> None:
     """What looks odd and breaks no rule is admitted, and its pods are stored."""
     record = FleetRecord(bundle, ADMISSION)
     looked = record.need("looked").t
-    tried = _tried(bundle, "admits")
+    tried = attempts_of(bundle, "admits")
     facts["attempts"] = len(tried)
     with Findings() as found:
         for each in tried:
             case = f"{each.cluster}, {each.namespace}: {each.case.partition('/')[2]} admitted"
-            if not 200 <= each.code < 300:
+            if not admitted(each):
                 found.miss(f"answer {each.code} {each.message[:200]}", case)
             elif each.kind in _MAKES_PODS:
                 found.expect(_pods(record, each, looked), f"{case}, with its pods", "no pod came")
@@ -144,58 +143,6 @@ def _waits_in_line(bundle: Bundle, environment: str, since: float, until: float)
 _WAITS = "DependencyNotReady"
 
 
-@check("fail-closed", tracks=(CLOSED,), hint="failurePolicy: Fail, and parameterNotFoundAction: Deny.")
-def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
-    """While what the policies of prod need is away they deny, and no failure of theirs lets anything in."""
-    record = FleetRecord(bundle, CLOSED)
-    killed, taken = record.all("killed"), record.all("taken-away")
-    since = record.need("killed" if killed else "taken-away").t
-    tried = _tried(bundle, "closed")
-    facts["attempts"] = len(tried)
-    with Findings() as found:
-        policies = [
-            (kind, name, policy)
-            for resource, kind in policy_kinds(bundle).items()
-            for namespace in ("", NAMESPACE)
-            for name, policy in record.at("prod", resource, namespace, since).items()
-        ]
-        found.expect(policies, "policies on prod", "there are none")
-        for kind, name, policy in policies:
-            for place in _FAILURE_POLICIES:
-                written = at_pointer(policy, place) or "Fail"
-                found.equal(f"failurePolicy of {kind} {name} is", "Fail", written)
-        for each in tried:
-            dead = killed and each.t < record.need("started").t
-            away = "what judges is dead" if dead else "parameters are away"
-            case = f"{each.case.partition('/')[2]} ({each.rule}) denied while {away}"
-            found.expect(_denied(each), case, f"answer {each.code}")
-        for mark in taken:
-            facts["parameters"] = list(mark.data["parameters"])
-        if killed:
-            _found_after(bundle, record, found, facts)
-        record.need("end")
-
-
-def _found_after(bundle: Bundle, record: FleetRecord, found: Findings, facts: Facts) -> None:
-    """What holds once what judges was started again."""
-    started, admitted = record.need("started").t, record.all("admitted")
-    limit_s = _ADMITS_WITHIN_S * record.limits.scale
-    took_s = admitted[0].t - started if admitted else None
-    seen = "it never was" if took_s is None else f"it took {took_s:.1f} s"
-    in_time = took_s is not None and took_s <= limit_s
-    found.expect(in_time, f"a good pod admitted within {limit_s:.0f} s of the start", seen)
-    if took_s is not None:
-        facts["admits_after_s"] = round(took_s, 1)
-    for each in _tried(bundle, "closed-after"):
-        case = f"{each.case.partition('/')[2]} ({each.rule}) denied after the start"
-        found.expect(_denied(each), case, f"answer {each.code}")
-
-
-_ADMITS_WITHIN_S = 20.0
-_FAILURE_POLICIES = (("spec", "failurePolicy"), ("spec", "webhookConfiguration", "failurePolicy"))
-"""Where policies say what is to happen when they cannot be asked; the second is ClusterPolicy's."""
-
-
 @check("policy-review", tracks=(REVIEW,), hint="One file for each rule that breaks nothing else.")
 def check_policy_review(bundle: Bundle, facts: Facts) -> None:
     """The tests of the policies hold, and each rule has one that breaks nothing else."""
@@ -204,11 +151,11 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
     unsigned = str(bundle.manifest.block["unsigned"])
     covered: set[str] = set()
     with Findings() as found:
-        for each in _tried(bundle, "review"):
-            admitted = 200 <= each.code < 300
+        for each in attempts_of(bundle, "review"):
+            let_in = 200 <= each.code < 300
             good = "/pass/" in each.name
             word = "admitted" if good else "denied"
-            in_order = admitted if good else by_a_policy(each.message) and _denied(each)
+            in_order = let_in if good else by_a_policy(each.message) and denied(each)
             found.expect(in_order, f"{each.name} {word}", f"answer {each.code} {each.message[:200]}")
             # What no policy came to see may be no object of its kind at all.
             if not good and in_order and isinstance(each.object, Mapping):
@@ -218,9 +165,9 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
             found.expect(
                 rule in covered, f"a file in fail/ that breaks {rule} and nothing else", "there is none"
             )
-        passing = [each for each in _tried(bundle, "review") if "/pass/" in each.name]
+        passing = [each for each in attempts_of(bundle, "review") if "/pass/" in each.name]
         found.expect(passing, "a file in pass/", "there is none")
-        facts["files"] = len(_tried(bundle, "review"))
+        facts["files"] = len(attempts_of(bundle, "review"))
 
 
 @check(
@@ -231,12 +178,12 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
 def check_signing(bundle: Bundle, facts: Facts) -> None:
     """Digests that are not signed, or not by the lab for themselves, do not run, nor are they released."""
     FleetRecord(bundle, ADMISSION).need("looked")
-    tried, runs = _tried(bundle, "signing"), _preflights(bundle, "signed", "not-signed")
+    tried, runs = attempts_of(bundle, "signing"), _preflights(bundle, "signed", "not-signed")
     facts["attempts"], facts["releases"] = len(tried), len(runs)
     with Findings() as found:
         for each in tried:
             case = f"{each.cluster}: a pod with an image {each.case.partition('/')[2]} denied"
-            found.expect(_denied(each), case, f"answer {each.code}")
+            found.expect(denied(each), case, f"answer {each.code}")
         found.expect(runs, "a preflight in submission.yaml", "there is none")
         for run in runs:
             _, kind, name = run.tool.split("/")
@@ -247,22 +194,9 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
                 found.expect(run.code not in (0, None), f"the preflight refuses {name}", seen)
 
 
-def _denied(each: AttemptAnswer) -> bool:
-    """Whether an attempt was refused, or could not be judged and was refused for that."""
-    return refused(each.code, each.message)
-
-
 def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:
     wanted = tuple(f"{PREFLIGHT}/{kind}/" for kind in kinds)
     return [each for each in bundle.tools if each.tool.startswith(wanted)]
-
-
-def _tried(bundle: Bundle, group: str) -> list[AttemptAnswer]:
-    found = [each for each in bundle.records(AttemptAnswer) if each.case.startswith(f"{group}/")]
-    if not found and group != "review":
-        # Nothing that was tried proves nothing; only tests of their own may learners have none.
-        raise InfraFault(f"the record has no attempts {group!r}")
-    return found
 
 
 def _pods(record: FleetRecord, asked: AttemptAnswer, until: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graders.admission.records import AccessAnswer, AttemptAnswer, MeshAnswer
+from graders.admission.records import AccessAnswer, MeshAnswer
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
@@ -24,7 +24,7 @@ from graders.lab2.names import (
     WEB,
 )
 from graders.lab2.posture import posture_problems
-from graders.lab2.reading import FleetRecord
+from graders.lab2.reading import FleetRecord, admitted, attempts_of, denied
 from graders.lab2.records import Exposure, Rendering, RepositoryFile, SecretSeen
 
 NAME = "app.kubernetes.io/name"
@@ -109,9 +109,7 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
     """Each environment enforces *restricted* in web: what breaks one control is denied, the rest admitted."""
     record = FleetRecord(bundle, ADMISSION)
     looked = record.need("looked").t
-    tried = [each for each in bundle.records(AttemptAnswer) if each.case.startswith("restricted/")]
-    if not tried:
-        raise InfraFault("the record has no attempts 'restricted'")
+    tried = attempts_of(bundle, "restricted")
     facts["pods_tried"] = len(tried)
     with Findings(hint=f"Label the namespace {ENFORCE}: restricted, through Git.") as found:
         for environment in ENVIRONMENTS:
@@ -122,12 +120,12 @@ def check_pod_security(bundle: Bundle, facts: Facts) -> None:
             case = each.case.partition("/")[2]
             if each.rule:
                 found.expect(
-                    each.code in (403, 422), f"{each.cluster}: a pod with {case} denied",
+                    denied(each) and each.code in (403, 422), f"{each.cluster}: a pod with {case} denied",
                     f"answer {each.code} {each.message[:120]}".strip(),
                 )  # fmt: skip
             else:
                 found.expect(
-                    200 <= each.code < 300, f"{each.cluster}: a compliant pod admitted",
+                    admitted(each), f"{each.cluster}: a compliant pod admitted",
                     f"answer {each.code} {each.message[:200]}",
                 )  # fmt: skip
 
