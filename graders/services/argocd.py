@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import httpx
-
 from graders.boundedprograms import write_bounded
 from graders.faults import InfraFault
 from graders.kube.client import MERGE_PATCH, Kube
@@ -19,6 +17,7 @@ from graders.ownership import OwnedFolder
 from graders.polling import NotYet
 from graders.ports import held_ports
 from graders.services.group import ServiceGroup
+from graders.services.readiness import serves
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "argocd"
@@ -166,11 +165,10 @@ def argocd(
 
 
 def _answers(port: int, path: str) -> None:
+    if path:
+        serves(f"http://127.0.0.1:{port}{path}")
+        return
     try:
-        if not path:
-            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-            return
-        with httpx.Client(trust_env=False, timeout=2.0) as client:
-            client.get(f"http://127.0.0.1:{port}{path}").raise_for_status()
-    except (OSError, httpx.HTTPError) as error:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError as error:
         raise NotYet(str(error)) from error

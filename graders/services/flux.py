@@ -14,9 +14,9 @@ import httpx
 from graders.boundedprograms import bounded
 from graders.faults import InfraFault
 from graders.ownership import OwnedFolder
-from graders.polling import NotYet
 from graders.ports import held_ports
 from graders.services.group import ServiceGroup
+from graders.services.readiness import serves
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "flux-system"
@@ -84,7 +84,7 @@ def flux(
         }  # fmt: skip
 
         def service(name: str, command: list[str | Path], ready: str) -> Service:
-            log, probe = folder / f"{name}.log", partial(_answers, ready)
+            log, probe = folder / f"{name}.log", partial(serves, ready)
             spec = ServiceSpec(name, command, folder, log, environment, ready=probe)
             return running.enter_context(Service(spec, owner))
 
@@ -109,11 +109,3 @@ def flux(
             f"http://{at}:{health}/readyz",
         )  # fmt: skip
         yield Flux((publisher, kustomize), (storage, temporary), base)
-
-
-def _answers(url: str) -> None:
-    try:
-        with httpx.Client(trust_env=False, timeout=2.0) as client:
-            client.get(url).raise_for_status()
-    except (OSError, httpx.HTTPError) as error:
-        raise NotYet(str(error)) from error

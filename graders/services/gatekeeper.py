@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from graders.faults import InfraFault
-from graders.kube.client import ApiRefused, Kube
+from graders.kube.client import Kube
 from graders.ownership import OwnedFolder
-from graders.polling import NotYet, await_ready
+from graders.polling import await_ready
 from graders.ports import held_ports
+from graders.services.readiness import is_asked, serves
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "gatekeeper-system"
@@ -39,7 +37,7 @@ _RESOURCES = (
 """What its own manifests have it asked about."""
 _NOISE = '!(request.resource.resource in ["events", "leases", "endpoints", "endpointslices"])'
 _REVIEWS = '!(request.resource.group in ["authentication.k8s.io", "authorization.k8s.io"])'
-_REFUSALS = ("denied the request", "ValidatingAdmissionPolicy")
+_TEMPLATES = "/apis/templates.gatekeeper.sh/v1/constrainttemplates"
 _NONSENSE = {
     "apiVersion": "templates.gatekeeper.sh/v1",
     "kind": "ConstraintTemplate",
@@ -95,7 +93,11 @@ class Gatekeeper:
         self._open_gate()
         if self._kube.find(f"{_CONFIGURATIONS}/{_CONFIGURATION}") is None:
             self._kube.create(_CONFIGURATIONS, self._configuration())
-        await_ready("the way to Gatekeeper", self._is_asked, _ASKED_WITHIN_S)
+
+        def asked() -> None:
+            is_asked("Gatekeeper", self._kube, _TEMPLATES, _NONSENSE)
+
+        await_ready("the way to Gatekeeper", asked, _ASKED_WITHIN_S)
 
     def kill(self) -> None:
         """SIGKILL it; its webhook stays, and the API server denies what it is about."""
@@ -170,17 +172,6 @@ class Gatekeeper:
         meta = {"name": _CONFIGURATION, "labels": {"gatekeeper.sh/system": "yes"}}
         return {"metadata": meta, "webhooks": [admit, label]}
 
-    def _is_asked(self) -> None:
-        """Raise `NotYet` unless the API server hands on to it what is about a template: a dry run."""
-        path = "/apis/templates.gatekeeper.sh/v1/constrainttemplates"
-        try:
-            answer = self._kube.request("POST", path, query={"dryRun": "All"}, body=_NONSENSE)
-        except (ApiRefused, InfraFault) as error:
-            raise NotYet(str(error)) from error
-        # A ValidatingAdmissionPolicy of the fleet's may guard templates: it comes first, and nobody is asked.
-        if answer.ok or not any(words in answer.message for words in _REFUSALS):
-            raise NotYet(f"Gatekeeper is not asked: {answer.code} {answer.message[:200]}")
-
 
 @contextmanager
 def gatekeeper(
@@ -208,19 +199,11 @@ def gatekeeper(
         log = folder / f"{folder.name}.log"
 
         def ready() -> None:
-            _says_ready(health)
+            # It says so once it has read every template and constraint that is there.
+            serves(f"http://127.0.0.1:{health}/readyz")
 
         spec = ServiceSpec(folder.name, command, folder, log, environment, ready=ready)
         service = Service(spec, owner)
         made = Gatekeeper(service, kube, (gate, port), serving)
         with service, closing(made):
             yield made
-
-
-def _says_ready(port: int) -> None:
-    """Raise `NotYet` unless it has read every template and constraint that is there."""
-    try:
-        with httpx.Client(trust_env=False, timeout=2.0) as client:
-            client.get(f"http://127.0.0.1:{port}/readyz").raise_for_status()
-    except (OSError, httpx.HTTPError) as error:
-        raise NotYet(str(error)) from error

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
-from graders.faults import InfraFault
-from graders.kube.client import ApiRefused, Kube
+from graders.kube.client import Kube
 from graders.ownership import OwnedFolder
-from graders.polling import NotYet
 from graders.ports import held_ports
+from graders.services.readiness import is_asked, serves
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "kyverno"
@@ -32,7 +29,7 @@ _FILTERS = (
     f"[*/*,{NAMESPACE},*]"
 )
 """What Kyverno never looks at, as its Helm chart has it."""
-_REFUSALS = ("denied the request", "ValidatingAdmissionPolicy")
+_POLICIES = "/apis/policies.kyverno.io/v1/validatingpolicies"
 _NONSENSE = {
     "apiVersion": "policies.kyverno.io/v1",
     "kind": "ValidatingPolicy",
@@ -148,31 +145,10 @@ def kyverno(
         }
 
         def ready() -> None:
-            _serves(port)
-            _is_asked(kube)
+            serves(f"https://127.0.0.1:{port}/health/readiness", own_authority=True)
+            is_asked("Kyverno", kube, _POLICIES, _NONSENSE)
 
         log = folder / f"{folder.name}.log"
         spec = ServiceSpec(folder.name, command, folder, log, environment, ready=ready)
         with Service(spec, owner) as service:
             yield Kyverno(service, kube)
-
-
-def _serves(port: int) -> None:
-    """Raise `NotYet` unless it says that it is ready; its authority is its own, and the machine this one."""
-    try:
-        with httpx.Client(trust_env=False, timeout=2.0, verify=False) as client:  # noqa: S501
-            client.get(f"https://127.0.0.1:{port}/health/readiness").raise_for_status()
-    except (OSError, httpx.HTTPError) as error:
-        raise NotYet(str(error)) from error
-
-
-def _is_asked(kube: Kube) -> None:
-    """Raise `NotYet` unless the API server hands on to it what is about a policy: a dry run."""
-    path = "/apis/policies.kyverno.io/v1/validatingpolicies"
-    try:
-        answer = kube.request("POST", path, query={"dryRun": "All"}, body=_NONSENSE)
-    except (ApiRefused, InfraFault) as error:
-        raise NotYet(str(error)) from error
-    # A ValidatingAdmissionPolicy of the fleet's may guard policies: it comes first, and nobody is asked.
-    if answer.ok or not any(words in answer.message for words in _REFUSALS):
-        raise NotYet(f"Kyverno is not asked about a policy: {answer.code} {answer.message[:200]}")
