@@ -7,6 +7,7 @@ tracks/      what the grader does to a fleet, a module for each subject
 checks/      what is judged of it, by `reading` the record; `panels` draws it
 names        what the lab text fixes, `layout` where things are in the repository, `toolsets` the programs
 attempts     what breaks R1 to R4; `preflight` commits of these, `rulebook` what a test breaks
+driftcases   what of that which Git declares is changed behind its back
 mesh         what is asked of mesh/; `posture` of SECURITY.md
 """
 

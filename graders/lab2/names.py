@@ -14,6 +14,9 @@ NAMESPACES = (NAMESPACE, "gateway", "dev-tools", ELSEWHERE)
 FOREIGN_NAMESPACES = (ELSEWHERE, "kube-system", "gateway")
 """Namespaces that are not the engine's to write in."""
 
+ENFORCE = "pod-security.kubernetes.io/enforce"
+"""The label by which a namespace says what pods it takes."""
+
 ENGINE = "gitops"
 INTRUDER, DRIFTER = "lab-intruder", "lab-drift"
 """Users of a spoke: the learner's engine, and two administrators that the grader plays."""

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from graders.admission.reviews import questions
-from graders.lab2.names import FOREIGN_NAMESPACES, NAMESPACE
+from graders.lab2.driftcases import cases_of, declared_or_there
+from graders.lab2.names import ENFORCE, FOREIGN_NAMESPACES, NAMESPACE
 from graders.lab2.toolsets import HELM
-from graders.lab2.tracks.drift import ENFORCE, cases_of, declared_or_there
 from graders.lab2.tracks.failclosed import parameters_of
 from graders.submissions.rendering import Renderer, lint, render
 from graders.tools import find

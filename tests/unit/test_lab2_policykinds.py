@@ -9,8 +9,8 @@ import pytest
 from graders.admission.engines import POLICY_ENGINES, definitions_of, engines_named
 from graders.admission.kinds import POLICY_KINDS, kind_of, kinds_of, loosenings, namespace_of
 from graders.faults import BadSubmission
+from graders.lab2.driftcases import cases_of
 from graders.lab2.handin import check_policies
-from graders.lab2.tracks.drift import cases_of
 
 
 def policy(kind: str, group: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from graders.lab2.mesh import DEMAND
 from graders.lab2.names import (
     ADMISSION,
     CACHE,
+    ENFORCE,
     ENGINE,
     ENVIRONMENTS,
     INSTALL,
@@ -29,7 +30,6 @@ from graders.lab2.records import Exposure, Rendering, RepositoryFile, SecretSeen
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
-ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 @check(
