@@ -11,11 +11,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.faults import BadSubmission, InfraFault, Unmet
 from graders.lab3.drills import LANE_OF
 from graders.lab3.lanerecord import LaneRecord, shown
-from graders.lab3.names import UNKNOWN, WORKLOAD
+from graders.lab3.names import EXPERIMENTS, UNKNOWN, WORKLOAD
 from graders.lab3.papers.files import Papers
 from graders.lab3.papers.report import ReportedRecovery, read_report
 from graders.lab3.records import Drill, ScriptRun
@@ -43,13 +44,20 @@ _COLOURS = {
 
 
 def panels_of_drills(bundle: Bundle) -> tuple[Panel, ...]:
-    """A panel for each drill of each lane that could be measured, then what the tracks show otherwise."""
+    """A panel for each drill of each lane that could be measured, then what the tracks show otherwise.
+
+    A lane may be all that the run waited for: what decides in it are outages, and runs of experiments.
+    """
     made: list[Panel] = []
     told = _reported(bundle)
     for track in dict.fromkeys(LANE_OF.values()):
         if track in bundle.manifest.tracks:
             made += _of_lane(bundle, track, told)
-    return (*made, *panels(bundle))
+    decisive = {EXPERIMENTS: tuple((run.t, run.t_end) for run in bundle.records(ExperimentRun))}
+    for each in made:
+        decisive[each.track] = (*decisive.get(each.track, ()), *each.decisive)
+    whole = (replace(each, decisive=decisive.get(each.track, ())) for each in panels(bundle))
+    return (*made, *whole)
 
 
 def _reported(bundle: Bundle) -> dict[str, ReportedRecovery]:
@@ -114,6 +122,7 @@ def _panel(record: LaneRecord, drill: Drill, told: ReportedRecovery | None) -> P
         writes=tuple(acts[:200]),
         processes=(),
         comparisons=tuple(_comparisons(record, drill, measured.rto_s, told)),
+        decisive=((drill.t, drill.watched if measured.recovered is None else measured.recovered),),
     )
 
 
