@@ -5,9 +5,9 @@ from graders.definition import LabDefinition
 LAB = LabDefinition(
     scenario="scenario",
     block="block:Lab3Block",
-    tools="tools:TOOLSETS",
+    tools="runtimes:TOOLSETS",
     runtimes="runtimes:LOCKS",
-    cluster="world.cluster:cluster_spec",
+    cluster="environment.cluster:cluster_spec",
     drills="drills",
     panels="panels:panels_of_drills",
 )

@@ -27,9 +27,8 @@ from graders.lab3.names import (
     POD_KILL,
     WORKLOAD,
 )
-from graders.lab3.records import Drill, ScriptRun
 from graders.recovery.probes import SERVING
-from graders.recovery.records import LedgerWrite, RestoredRecord
+from graders.recovery.records import Drill, LedgerWrite, RestoredRecord, ScriptRun
 
 LANE_OF = {
     POD_KILL: WORKLOAD,

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from graders.chaos.records import ExperimentRun
+from graders.chaos.records import BaselineLook, ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent, Mark
 from graders.faults import InfraFault, KubeproofError, Unmet
 from graders.lab3.handin import Experiment, Scope
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import EXPERIMENTS
-from graders.lab3.records import BaselineLook
 
 _SEEN_S = 1.0
 """How much later than a request its effect may be on record."""

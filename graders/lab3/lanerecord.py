@@ -24,12 +24,21 @@ from graders.lab3.names import (
     UNKNOWN_RTO_S,
     WITHOUT_RESTORE,
 )
-from graders.lab3.records import Drill, LedgerKey, LedgerLook, ObjectsLook, ScriptRun
 from graders.recovery.intervals import Interval, largest
 from graders.recovery.outages import Episode, Injection, RunbookAct
 from graders.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec
 from graders.recovery.probes import SERVING as SERVING_PROBE
-from graders.recovery.records import LedgerWrite, ProbeSample, RestoredRecord, StarvationSample
+from graders.recovery.records import (
+    Drill,
+    LedgerKey,
+    LedgerLook,
+    LedgerWrite,
+    ObjectsLook,
+    ProbeSample,
+    RestoredRecord,
+    ScriptRun,
+    StarvationSample,
+)
 from graders.recovery.rpo import RestoredPrefix, restored_prefix
 from graders.recovery.rto import RecoveryMeasurement, measure_recovery
 from graders.recovery.seals import run_key

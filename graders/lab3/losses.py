@@ -7,8 +7,8 @@ from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import CONTROLLER_LOSS, LATE, NODE_LOSS, POD_KILL, RANDOM_PHASE, WITHOUT_RESTORE
-from graders.lab3.records import Drill
 from graders.recovery.intervals import TargetVerdict, decide
+from graders.recovery.records import Drill
 from graders.recovery.rto import RecoveryMeasurement
 from graders.reports.text import one_line
 

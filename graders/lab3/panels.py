@@ -14,15 +14,14 @@ from dataclasses import replace
 from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle
 from graders.faults import BadSubmission, InfraFault, Unmet
+from graders.lab3.documents.handedin import Lab3Files
+from graders.lab3.documents.report import ReportedRecovery, read_report
 from graders.lab3.drills import LANE_OF
 from graders.lab3.lanerecord import LaneRecord, shown
 from graders.lab3.names import EXPERIMENTS, UNKNOWN, WORKLOAD
-from graders.lab3.papers.files import Papers
-from graders.lab3.papers.report import ReportedRecovery, read_report
-from graders.lab3.records import Drill, ScriptRun
 from graders.recovery.intervals import Interval
 from graders.recovery.probes import ProbeSpec
-from graders.recovery.records import ProbeSample
+from graders.recovery.records import Drill, ProbeSample, ScriptRun
 from graders.reports.panels import MeasuredClaim, Panel, Row, Span, Tick
 from graders.reports.text import one_line
 from graders.reports.trackpanels import panels
@@ -63,7 +62,7 @@ def panels_of_drills(bundle: Bundle) -> tuple[Panel, ...]:
 def _reported(bundle: Bundle) -> dict[str, ReportedRecovery]:
     """What the report says of each scenario; nothing where it cannot be read, which a check says."""
     try:
-        return {each.scenario: each for each in read_report(Papers(bundle)).front.recoveries}
+        return {each.scenario: each for each in read_report(Lab3Files(bundle)).front.recoveries}
     except (Unmet, InfraFault, BadSubmission, ValueError):
         return {}
 

@@ -22,11 +22,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+
 import graders.audits.records
 import graders.chaos.records
 import graders.clusterctl.records
 import graders.evidence.handedin
-import graders.lab3.records
 import graders.notebooks.records
 import graders.recovery.records
 from graders.evidence.bundle import Bundle
@@ -40,7 +40,7 @@ Record = dict[str, Any]
 
 _ROOMS = (
     graders.audits.records, graders.chaos.records, graders.clusterctl.records, graders.evidence.handedin,
-    graders.lab3.records, graders.notebooks.records, graders.recovery.records,
+    graders.notebooks.records, graders.recovery.records,
 )  # fmt: skip
 _OWN = (
     each

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from graders.evidence.bundle import Bundle
+from graders.lab3.documents.evidence import DrillEvidence, drilled
 from graders.lab3.drills import LANE_OF, evidence_of
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import WORKLOAD
 from graders.lab3.panels import claimed_steps, panels_of_drills
-from graders.lab3.papers.evidence import DrillEvidence, drilled
-from graders.lab3.records import Drill, ScriptRun
+from graders.recovery.records import Drill, ScriptRun
 from graders.reports.critical import Step
 from graders.reports.timeline import draw
 from tests.unit.lab3_recording import reference

@@ -16,17 +16,17 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.lab3.environment import lane as lanes
+from graders.lab3.environment.context import LaneContext
+from graders.lab3.environment.lane import Lane
 from graders.lab3.names import CONTROLLER_LOSS, POD_KILL
-from graders.lab3.world import drilling
-from graders.lab3.world import lane as lanes
-from graders.lab3.world import prober as probers
-from graders.lab3.world.drilling import DrillPlan, drill
-from graders.lab3.world.lane import Lane
-from graders.lab3.world.prober import Prober
-from graders.lab3.world.scripts import Ended
-from graders.lab3.world.setting import LaneSetting
+from graders.lab3.tracks import drilling
+from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.recovery.probes import ProbeSpec
+from graders.runbooks.scripts import Ended
+from graders.scenario import steadystate as probers
 from graders.scenario.starvation import StarvationControl
+from graders.scenario.steadystate import ProbedWorkload, SteadyStateProber
 from graders.scenario.turns import Turn
 
 Record = dict[str, Any]
@@ -80,12 +80,12 @@ def drilled(scenario: str, folder: Path) -> tuple[float, Record]:
 def unprobed(recording: Recording, folder: Path) -> Unprobed:
     unused: Any = SimpleNamespace(name="none", get=None)
     wanted = SimpleNamespace(target=lambda _: SimpleNamespace(rto_s=30.0))
-    setting = LaneSetting(
+    context = LaneContext(
         track="workload",
         live=unused,
         control=unused,
         recording=recording,
-        kit=unused,
+        environment=unused,
         wanted=cast(Any, wanted),
         manifests=(),
         scale=1.0,
@@ -95,11 +95,12 @@ def unprobed(recording: Recording, folder: Path) -> Unprobed:
         turn=Turn(),
         starvation=StarvationControl(recording),
     )
+    probed = ProbedWorkload("serving", "predictor", 2, "canaries", "probe")
     schedule = SimpleNamespace(halted=at_rest, backups=SimpleNamespace(sealed=[]))
     ledger = SimpleNamespace(held=at_rest, name="serving")
     return Unprobed(
-        setting=setting,
-        prober=Prober(recording, unused, "none", replicas=2, scale=1.0),
+        context=context,
+        prober=SteadyStateProber(recording, unused, "none", probed, 1.0),
         scripts=unused,
         schedule=cast(Any, schedule),
         ledger=cast(Any, ledger),

@@ -1,11 +1,10 @@
-"""dr/backup, dr/restore and dr/verify: each in a sandbox of its own, with its doors and nothing else."""
+"""Backup, restore and verify of a runbook: each in a sandbox of its own, with its doors and nothing else."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -20,10 +19,10 @@ from graders.evidence.recording import Recording
 from graders.faults import BadSubmission, InfraFault
 from graders.kube.addresses import server_address
 from graders.kube.client import Kube
-from graders.lab3.names import DR_USER
-from graders.lab3.records import ScriptRun
-from graders.lab3.world.kit import Kit
 from graders.model import Cluster
+from graders.recovery.records import ScriptRun
+from graders.runbooks.environment import RunbookEnvironment
+from graders.runbooks.sealed import seal
 from graders.sandbox.protocol import (
     MIB,
     ExitStatus,
@@ -54,14 +53,16 @@ class Ended:
 class Scripts:
     """Starts the scripts against one cluster."""
 
-    def __init__(self, kit: Kit, recording: Recording, cluster: Cluster, control: ControlPlane) -> None:
-        self._kit = kit
+    def __init__(
+        self, environment: RunbookEnvironment, recording: Recording, cluster: Cluster, control: ControlPlane
+    ) -> None:
+        self._environment = environment
         self._recording = recording
         self._cluster = cluster
         self._control = control
         self._number = 0
         self._lock = threading.Lock()
-        self._scratch = kit.folder / f"scripts-{cluster.name}"
+        self._scratch = environment.folder / f"scripts-{cluster.name}"
         self._scratch.mkdir(parents=True, exist_ok=True)
         self._door = ControlDoor(control, recording, cluster.name, self._scratch)
         self._server = Kube(cluster.kubeconfig).server
@@ -132,7 +133,7 @@ class Scripts:
             name = f"{self._cluster.name}-{script}-{self._number}"
         clock = self._recording.clock
         t = clock.now()
-        with self._kit.sandbox.start(self._spec(name, command, mount)) as process:
+        with self._environment.sandbox.start(self._spec(name, command, mount)) as process:
             with contextlib.ExitStack() as doors:
                 for door, address in self._addresses().items():
                     doors.enter_context(relayed(process.doors[door], address))
@@ -156,27 +157,27 @@ class Scripts:
             yield process, Ended(code, how), note
 
     def _spec(self, name: str, command: tuple[str, ...], mount: Mount) -> SandboxSpec:
-        kit = self._kit
-        base = sandbox_spec(kit.submission.root, kit.runtime, name, self._scratch, command, kit.limits)
+        given = self._environment
+        base = sandbox_spec(given.submission, given.runtime, name, self._scratch, command, given.limits)
         own = (
             mount,
             Mount(_WORK, writable=True, size_bytes=_WORK_BYTES),
-            Mount(_PROGRAMS, kit.programs()),
+            Mount(_PROGRAMS, given.programs()),
         )
         return replace(
             base,
-            environment=self._environment,
+            environment=self._variables,
             files=self._files,
             doors=tuple(_PORTS),
             ports=_PORTS,
             mounts=(*base.mounts, *own),
         )
 
-    def _environment(self, view: View) -> dict[str, str]:
+    def _variables(self, view: View) -> dict[str, str]:
         peers = self._control.etcd.peer_urls
         programs = view.mounts[_PROGRAMS]
         return {
-            "PATH": f"{self._kit.runtime.venv}/bin:{programs}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{self._environment.runtime.venv}/bin:{programs}:/usr/local/bin:/usr/bin:/bin",
             "KUBECONFIG": f"{view.files}/kubeconfig",
             "ETCDCTL_ENDPOINTS": f"https://{view.doors[ETCD]}",
             "ETCDCTL_CACERT": f"{view.files}/etcd-ca.crt",
@@ -192,18 +193,13 @@ class Scripts:
         }
 
     def _files(self, view: View) -> dict[str, bytes]:
-        etcd = self._control.etcd
+        etcd, identity = self._control.etcd, self._cluster.identities[self._environment.user]
         return {
-            "kubeconfig": self._kubeconfig(f"https://{view.doors[API]}").encode(),
+            "kubeconfig": kubeconfig_at(identity, f"https://{view.doors[API]}").encode(),
             "etcd-ca.crt": etcd.ca.read_bytes(),
             "etcd.crt": etcd.certificate.read_bytes(),
             "etcd.key": etcd.key.read_bytes(),
         }
-
-    def _kubeconfig(self, server: str) -> str:
-        """That of `kubeproof:dr`, leading through the door."""
-        identity = self._cluster.identities[DR_USER]
-        return kubeconfig_at(identity, server)
 
     def _addresses(self) -> dict[str, tuple[str, int]]:
         return {API: server_address(self._server), ETCD: server_address(self._control.etcd.endpoints[0])}
@@ -229,13 +225,6 @@ def kubeconfig_at(kubeconfig: Path, server: str) -> str:
         return certificate_kubeconfig(server, *data)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise InfraFault(f"the kubeconfig {kubeconfig} cannot be used: {error}") from error
-
-
-def seal(folder: Path) -> None:
-    """Make a backup read-only, open to whoever restores, and all its times the same."""
-    for path in [*folder.rglob("*"), folder]:
-        path.chmod(0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444)
-        os.utime(path, (0, 0))
 
 
 def _wait(process: SandboxedProcess, timeout_s: float, stop: threading.Event | None) -> ExitStatus | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -14,15 +14,13 @@ from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import MERGE_PATCH, Kube
 from graders.kube.paths import resource_path
-from graders.lab3.names import LEDGER_LABEL, MODELS_GROUP, MODELS_VERSION
-from graders.lab3.records import LedgerLook
-from graders.recovery.records import LedgerWrite, RestoredRecord
+from graders.recovery.records import LedgerLook, LedgerWrite, RestoredRecord
 from graders.recovery.seals import seal, written
 
 FIRST_RECORDS = 60
 EVERY_S = 0.5
-MODEL_EVERY, DELETE_EVERY = 4, 10
-CONFIG_MAP, MODEL = "ConfigMap", "Model"
+OWNER_EVERY, DELETE_EVERY = 4, 10
+CONFIG_MAP = "ConfigMap"
 STATUS = "status"
 _ANSWER_S = 5.0
 _NOT_YET = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
@@ -33,34 +31,50 @@ class LedgerRefused(InfraFault):
     """The API server answers, and does not take a record: something in the cluster forbids it."""
 
 
+@dataclass(frozen=True)
+class OwnerKind:
+    """A kind with spec and status that a CRD defines, and whose objects own ConfigMaps."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+
+@dataclass(frozen=True)
+class LedgerPlace:
+    """Where a ledger is written, by which label its records are found; `owners` None: ConfigMaps alone."""
+
+    namespace: str
+    label: str
+    owners: OwnerKind | None = None
+
+
 class RecordLedger(BackgroundThread):
-    """Writes `name` in a namespace: an operation every half second, while its block runs, unless held."""
+    """Writes `name` in a place: an operation every half second, while its block runs, unless held."""
 
     def __init__(
         self,
         recording: Recording,
         kube: Kube,
         cluster: str,
-        namespace: str,
+        place: LedgerPlace,
         name: str,
         key: bytes,
-        *,
-        models: bool = True,
     ) -> None:
-        """`models` False leaves out what is of a kind that a lab's CRD defines."""
         super().__init__(f"ledger {name}")
         self.name = name
         self._recording = recording
         self._kube = kube
         self._cluster = cluster
         self._key = key
-        self._paths = {
-            CONFIG_MAP: resource_path("v1", "configmaps", namespace=namespace),
-            MODEL: resource_path(f"{MODELS_GROUP}/{MODELS_VERSION}", "models", namespace=namespace),
-        }
-        self._models = models
+        self._label = place.label
+        self._owners = owners = place.owners
+        self._paths = {CONFIG_MAP: resource_path("v1", "configmaps", namespace=place.namespace)}
+        if owners is not None:
+            path = resource_path(owners.api_version, owners.plural, namespace=place.namespace)
+            self._paths[owners.kind] = path
         self._operations = 0
-        self._seq = {CONFIG_MAP: 0, MODEL: 0}
+        self._seq = dict.fromkeys(self._paths, 0)
         self._living: list[tuple[str, str, str]] = []
         self._writing = threading.Lock()
         self.fault = ""
@@ -89,20 +103,21 @@ class RecordLedger(BackgroundThread):
         Raises:
             InfraFault: the API server does not answer.
         """
-        query = {"labelSelector": f"{LEDGER_LABEL}={self.name}"}
+        query = {"labelSelector": f"{self._label}={self.name}"}
         t = self._recording.clock.now()
-        models = self._items(MODEL, query) if self._models else []
-        uids = {str(each["metadata"]["uid"]): str(each["metadata"]["name"]) for each in models}
+        kind = self._owners.kind if self._owners is not None else ""
+        there = self._items(kind, query) if kind else []
+        uids = {str(each["metadata"]["uid"]): str(each["metadata"]["name"]) for each in there}
         config_maps = self._items(CONFIG_MAP, query)
         for item in config_maps:
             found = self._found(t, CONFIG_MAP, item, item.get("data"))
             owners = item["metadata"].get("ownerReferences") or ()
             owner = next((uids[each["uid"]] for each in owners if each["uid"] in uids), "")
             self._recording.writer.add(replace(found, owner=owner))
-        for item in models:
-            self._recording.writer.add(self._found(t, MODEL, item, item.get("spec")))
+        for item in there:
+            self._recording.writer.add(self._found(t, kind, item, item.get("spec")))
             if item.get(STATUS):
-                found = self._found(t, MODEL, item, item[STATUS])
+                found = self._found(t, kind, item, item[STATUS])
                 self._recording.writer.add(replace(found, part=STATUS))
         owners_there = tuple(sorted(uids.values()))
         self._recording.writer.add(LedgerLook(t, self.name, when, owners_there, self._cluster))
@@ -135,35 +150,30 @@ class RecordLedger(BackgroundThread):
             number = self._operations
             if number % DELETE_EVERY == 0 and len(self._living) > DELETE_EVERY:
                 self._delete(*self._living.pop(number // DELETE_EVERY % (len(self._living) // 2)))
-            elif number % MODEL_EVERY == 0 and self._models:
-                self._model(f"{self.name}-m{number}", f"{self.name}-o{number}")
+            elif number % OWNER_EVERY == 0 and self._owners is not None:
+                self._owner(self._owners, f"{self.name}-m{number}", f"{self.name}-o{number}")
             else:
                 name = f"{self.name}-c{number}"
-                self._config_map(name, owner="", uid="")
+                self._config_map(name)
                 self._living.append((CONFIG_MAP, name, ""))
 
-    def _model(self, name: str, owned: str) -> None:
-        """A Model, its status, and a ConfigMap that it owns."""
-        path = self._paths[MODEL]
-        write = self._begin(MODEL, "create", name)
-        body = {
-            "apiVersion": f"{MODELS_GROUP}/{MODELS_VERSION}",
-            "kind": MODEL,
-            "metadata": self._metadata(name),
-            "spec": self._content(write),
-        }
+    def _owner(self, owners: OwnerKind, name: str, owned: str) -> None:
+        """An owner, its status, and a ConfigMap that it owns."""
+        path, kind = self._paths[owners.kind], {"apiVersion": owners.api_version, "kind": owners.kind}
+        write = self._begin(owners.kind, "create", name)
+        body = {**kind, "metadata": self._metadata(name), "spec": self._content(write)}
         made = self._send(write, "POST", path, body)
-        write = self._begin(MODEL, "create", name, part=STATUS)
+        write = self._begin(owners.kind, "create", name, part=STATUS)
         self._send(write, "PATCH", f"{path}/{name}/status", {STATUS: self._content(write)})
-        self._config_map(owned, owner=name, uid=str((made or {}).get("metadata", {}).get("uid", "")))
-        self._living.append((MODEL, name, owned))
+        uid = str((made or {}).get("metadata", {}).get("uid", ""))
+        self._config_map(owned, {**kind, "name": name, "uid": uid})
+        self._living.append((owners.kind, name, owned))
 
-    def _config_map(self, name: str, *, owner: str, uid: str) -> None:
-        write = self._begin(CONFIG_MAP, "create", name, owner=owner)
+    def _config_map(self, name: str, owner: Mapping[str, str] | None = None) -> None:
+        write = self._begin(CONFIG_MAP, "create", name, owner=owner["name"] if owner else "")
         metadata = self._metadata(name)
         if owner:
-            reference = {"apiVersion": f"{MODELS_GROUP}/{MODELS_VERSION}", "kind": MODEL}
-            metadata["ownerReferences"] = [{**reference, "name": owner, "uid": uid}]
+            metadata["ownerReferences"] = [owner]
         body = {"apiVersion": "v1", "kind": CONFIG_MAP, "metadata": metadata, "data": self._content(write)}
         self._send(write, "POST", self._paths[CONFIG_MAP], body)
 
@@ -205,7 +215,7 @@ class RecordLedger(BackgroundThread):
         return answer.body
 
     def _metadata(self, name: str) -> dict[str, Any]:
-        return {"name": name, "labels": {LEDGER_LABEL: self.name}}
+        return {"name": name, "labels": {self._label: self.name}}
 
     def _content(self, write: LedgerWrite) -> dict[str, str]:
         self.seals.append(seal(self._key, write))

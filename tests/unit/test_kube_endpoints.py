@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graders.lab3.world.workload import ready_addresses
+from graders.kube.endpoints import ready_addresses
 
 
 def slices(manager: str, *, ready: bool = True, node: str = "node-a1") -> dict[str, Any]:

@@ -1,15 +1,15 @@
-"""The probes of the steady state: writes, ready addresses, and a canary that has to come up."""
+"""The probes of a steady state: writes, ready addresses of a Service, and a canary that has to come up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from graders.evidence.recording import Recording
 from graders.faults import InfraFault
 from graders.kube.client import APPLY_PATCH, Kube
+from graders.kube.endpoints import of_service, ready_addresses
 from graders.kube.paths import resource_path
-from graders.lab3.names import CANARIES, PREDICTOR, PROBE_LABEL, SERVING
-from graders.lab3.world.workload import SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.recovery.probes import CANARY, CAPACITY, WRITE, ProbeSpec
 from graders.recovery.probes import SERVING as SERVING_PROBE
@@ -17,23 +17,38 @@ from graders.scenario.openloop import OpenLoopProber, ProbeFailed
 
 LEAST_ADDRESSES = 2
 _PROBE_OBJECTS = 8
-_CANARIES = resource_path("apps/v1", "deployments", namespace=CANARIES)
-_CANARY_PODS = resource_path("v1", "pods", namespace=CANARIES)
 
 
-class Prober(OpenLoopProber):
-    """Probes a cluster while its block runs; `replicas` is the capacity that is asked for.
+@dataclass(frozen=True)
+class ProbedWorkload:
+    """A Service and its namespace, the capacity that is asked for, and where canaries may stand.
+
+    `label` is what objects that probes write have.
+    """
+
+    namespace: str
+    service: str
+    replicas: int
+    canaries: str
+    label: str
+
+
+class SteadyStateProber(OpenLoopProber):
+    """Probes a cluster while its block runs.
 
     `dead_nodes` is set by whoever kills them: what is ready there serves nobody.
     """
 
     def __init__(
-        self, recording: Recording, kube: Kube, cluster: str, *, replicas: int, scale: float
+        self, recording: Recording, kube: Kube, cluster: str, workload: ProbedWorkload, scale: float
     ) -> None:
         super().__init__(recording, cluster, (WRITE, SERVING_PROBE, CAPACITY, CANARY), scale)
         self.dead_nodes: frozenset[str] = frozenset()
         self._kube = kube
-        self._replicas = replicas
+        self._workload = workload
+        self._slices = resource_path("discovery.k8s.io/v1", "endpointslices", namespace=workload.namespace)
+        self._canaries = resource_path("apps/v1", "deployments", namespace=workload.canaries)
+        self._canary_pods = resource_path("v1", "pods", namespace=workload.canaries)
 
     @property
     def probes(self) -> Mapping[str, Callable[[ProbeSpec, int, float], None]]:
@@ -42,11 +57,11 @@ class Prober(OpenLoopProber):
 
     def _write(self, spec: ProbeSpec, slot: int, due: float) -> None:
         name = f"probe-{slot % _PROBE_OBJECTS}"
-        path = resource_path("v1", "configmaps", namespace=SERVING, name=name)
+        path = resource_path("v1", "configmaps", namespace=self._workload.namespace, name=name)
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": name, "labels": {PROBE_LABEL: "write"}},
+            "metadata": {"name": name, "labels": {self._workload.label: "write"}},
             "data": {"slot": str(slot)},
         }
 
@@ -69,14 +84,14 @@ class Prober(OpenLoopProber):
 
         def act() -> None:
             nonlocal ready
-            query = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
-            answer = self._kube.request("GET", SLICES, query=query, timeout_s=1.5 * spec.limit_s)
+            query = of_service(self._workload.service)
+            answer = self._kube.request("GET", self._slices, query=query, timeout_s=1.5 * spec.limit_s)
             if not answer.ok:
                 raise ProbeFailed(f"{answer.code} {answer.message}")
             ready = len(ready_addresses(answer.body, self.dead_nodes))
 
         t, t_end, error = self.timed(act)
-        for each, least in ((spec, LEAST_ADDRESSES), (self.specs[CAPACITY.name], self._replicas)):
+        for each, least in ((spec, LEAST_ADDRESSES), (self.specs[CAPACITY.name], self._workload.replicas)):
             few = f"{ready} ready addresses" if not error and ready < least else error
             self.keep(each, slot, due, t, t_end, few)
 
@@ -87,18 +102,18 @@ class Prober(OpenLoopProber):
         finally:
             query = {"propagationPolicy": "Background"}
             try:
-                self._kube.request("DELETE", f"{_CANARIES}/{name}", query=query, timeout_s=5.0)
+                self._kube.request("DELETE", f"{self._canaries}/{name}", query=query, timeout_s=5.0)
             except InfraFault:
                 return
 
     def _run_canary(self, name: str, limit_s: float) -> None:
-        created = self._kube.request("POST", _CANARIES, body=canary(name), timeout_s=1.5 * limit_s)
+        created = self._kube.request("POST", self._canaries, body=canary(name), timeout_s=1.5 * limit_s)
         if not created.ok:
             raise ProbeFailed(f"{created.code} {created.message}")
         query = {"labelSelector": f"canary={name}", "resourceVersion": "0"}
 
         def ready() -> None:
-            answer = self._kube.request("GET", _CANARY_PODS, query=query, timeout_s=limit_s)
+            answer = self._kube.request("GET", self._canary_pods, query=query, timeout_s=limit_s)
             if not answer.ok:
                 raise ProbeFailed(f"{answer.code} {answer.message}")
             if not any(_is_ready(pod) for pod in answer.body["items"]):

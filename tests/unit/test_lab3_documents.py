@@ -1,4 +1,4 @@
-"""Papers that others wrote: what is wrong with them is told with file and line, and costs one row."""
+"""Lab3Files that others wrote: what is wrong with them is told with file and line, and costs one row."""
 
 from __future__ import annotations
 

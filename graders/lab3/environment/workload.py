@@ -9,6 +9,7 @@ from typing import Any
 
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
+from graders.kube.endpoints import of_service, ready_addresses
 from graders.kube.paths import resource_path
 from graders.lab3.names import (
     CANARIES,
@@ -27,8 +28,7 @@ DEPLOYMENT = resource_path("apps/v1", "deployments", namespace=SERVING, name=PRE
 _CRD = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=MODELS_CRD)
 _MODELS = resource_path(f"{MODELS_GROUP}/{MODELS_VERSION}", "models", namespace=SERVING)
 SERVICE = resource_path("v1", "services", namespace=SERVING, name=PREDICTOR)
-_MANAGED_BY, _CONTROLLER = "endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"
-_OF_SERVICE = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
+OF_PREDICTOR = of_service(PREDICTOR)
 
 
 def apply_workload(kube: Kube, manifests: Sequence[Manifest], scale: float) -> str:
@@ -38,10 +38,8 @@ def apply_workload(kube: Kube, manifests: Sequence[Manifest], scale: float) -> s
         InfraFault: the API server does not answer.
     """
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CANARIES}})
-    for manifest in manifests:
-        refusal = _apply(kube, manifest, scale)
-        if refusal:
-            return f"{manifest.file}:{manifest.line}: the API server refuses it: {refusal}"
+    if problem := apply_all(kube, manifests, scale):
+        return problem
     try:
         wait_for(lambda: _up(kube), timeout_s=UP_WITHIN_S * scale, interval_s=0.1)
     except TimedOut as mismatch:
@@ -49,18 +47,23 @@ def apply_workload(kube: Kube, manifests: Sequence[Manifest], scale: float) -> s
     return ""
 
 
-def _apply(kube: Kube, manifest: Manifest, scale: float) -> str:
-    """The refusal, if it lasts: what a CRD defines, and a new namespace, is served a moment later."""
+def apply_all(kube: Kube, manifests: Sequence[Manifest], scale: float) -> str:
+    """Apply manifests; which is refused and why, if that lasts: what is new is served a moment later.
 
-    def accepted() -> None:
-        answer = kube.apply(manifest.data)
-        if not answer.ok:
-            raise NotYet(f"{answer.code} {answer.message}")
+    Raises:
+        InfraFault: the API server does not answer.
+    """
+    for manifest in manifests:
 
-    try:
-        wait_for(accepted, timeout_s=5.0 * scale, interval_s=0.1)
-    except TimedOut as mismatch:
-        return str(mismatch)
+        def accepted(data: dict[str, Any] = manifest.data) -> None:
+            answer = kube.apply(data)
+            if not answer.ok:
+                raise NotYet(f"{answer.code} {answer.message}")
+
+        try:
+            wait_for(accepted, timeout_s=5.0 * scale, interval_s=0.1)
+        except TimedOut as mismatch:
+            return f"{manifest.file}:{manifest.line}: the API server refuses it: {mismatch}"
     return ""
 
 
@@ -70,7 +73,7 @@ def _up(kube: Kube) -> None:
         kube.get(_MODELS, limit=1)
         selector = kube.get(SERVICE)["spec"].get("selector")
         replicas = int(kube.get(DEPLOYMENT)["spec"]["replicas"])
-        ready = len(ready_addresses(kube.get(SLICES, **_OF_SERVICE)))
+        ready = len(ready_addresses(kube.get(SLICES, **OF_PREDICTOR)))
     except ApiRefused as error:
         raise NotYet(f"the workload has no such object: {error}") from error
     if not selector:
@@ -81,21 +84,6 @@ def _up(kube: Kube) -> None:
         raise NotYet(f"{ready} of {replicas} replicas are ready addresses of Service {PREDICTOR}")
 
 
-def ready_addresses(slices: Mapping[str, Any], dead_nodes: frozenset[str] = frozenset()) -> set[str]:
-    """The ready addresses in a list of EndpointSlices, but those on nodes that are dead.
-
-    Slices that somebody else than the cluster's own controller wrote say whatever he likes.
-    """
-    return {
-        str(address)
-        for each in slices["items"]
-        if (each["metadata"].get("labels") or {}).get(_MANAGED_BY) == _CONTROLLER
-        for endpoint in each.get("endpoints") or ()
-        if (endpoint.get("conditions") or {}).get("ready") and endpoint.get("nodeName") not in dead_nodes
-        for address in endpoint.get("addresses") or ()
-    }
-
-
 def digests(kube: Kube, manifests: Sequence[Manifest]) -> dict[str, str]:
     """What each object of the workload holds, as a digest by its path; empty where it is not there."""
     found = {}
@@ -103,9 +91,7 @@ def digests(kube: Kube, manifests: Sequence[Manifest]) -> dict[str, str]:
         try:
             path = kube.path_for(manifest.data)
             item = kube.find(path)
-        except ApiRefused:
-            path, item = f"{manifest.kind}/{manifest.name}", None
-        except InfraFault:
+        except (ApiRefused, InfraFault):
             path, item = f"{manifest.kind}/{manifest.name}", None
         found[path] = _digest(item) if item is not None else ""
     return found

@@ -9,7 +9,7 @@ from graders.lab3.handin import Lab3Manifest, manifest_from
 from graders.notebooks.records import ExecutedNotebook
 
 
-class Papers(HandedInFiles):
+class Lab3Files(HandedInFiles):
     """The files of one hand-in, and what submission.yaml says."""
 
     @cached_property

@@ -15,13 +15,12 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
-from graders.lab3.names import DR_USER
-from graders.lab3.records import ScriptRun
-from graders.lab3.tools import ETCD_TOOLS
-from graders.lab3.world.kit import Kit
-from graders.lab3.world.scripts import Ended, Scripts, seal
-from graders.model import Submission
 from graders.progress import Silent
+from graders.recovery.records import ScriptRun
+from graders.runbooks.environment import RunbookEnvironment
+from graders.runbooks.scripts import Ended, Scripts
+from graders.runbooks.sealed import seal
+from graders.runbooks.tools import ETCD_TOOLS
 from graders.sandbox import Limits, sandbox_named
 from graders.sandbox.protocol import MIB
 from graders.sandbox.runtime import ensure_runtime
@@ -32,6 +31,7 @@ pytestmark = pytest.mark.cluster
 
 LIMITS = Limits(memory_bytes=1024 * MIB, pids=256, file_bytes=256 * MIB, tmp_bytes=64 * MIB, wall_s=180.0)
 WITHIN_S = 60.0
+USER = "kubeproof:dr"
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Runbook:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
-    with controlled(tmp_path_factory.mktemp("state"), identities={DR_USER: ("system:masters",)}) as world:
+    with controlled(tmp_path_factory.mktemp("state"), identities={USER: ("system:masters",)}) as world:
         yield world
 
 
@@ -77,20 +77,18 @@ def runbook(world: Controlled, tmp_path: Path) -> Iterator[Runbook]:
         folder.mkdir()
         folder.chmod(0o755)
     runtime = ensure_runtime(Silent())
-    kit = Kit(
+    environment = RunbookEnvironment(
         sandbox=sandbox_named("bubblewrap"),
         runtime=runtime,
-        chaos=runtime,
-        hunter=runtime,
         tools=ensure(ETCD_TOOLS, Silent()),
-        submission=Submission("somebody", "lab3", root, "", None),
+        submission=root,
         limits=LIMITS,
-        tool_limits=LIMITS,
-        folder=tmp_path / "kit",
+        folder=tmp_path / "environment",
+        user=USER,
     )
     with ExitStack() as running:
         recording = Recording(running.enter_context(BundleWriter(tmp_path / "bundle")))
-        yield Runbook(Scripts(kit, recording, world.cluster, world.control), root, backups)
+        yield Runbook(Scripts(environment, recording, world.cluster, world.control), root, backups)
 
 
 def still_running(word: str) -> list[int]:

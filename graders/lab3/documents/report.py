@@ -13,8 +13,8 @@ from graders.documents.fields import Bounds, Digest, Seconds, Stamp, Text
 from graders.documents.frontmatter import FENCE, front_matter
 from graders.documents.markdown import Section, sections
 from graders.faults import Unmet
+from graders.lab3.documents.handedin import Lab3Files
 from graders.lab3.names import NOTEBOOK, REPORTS
-from graders.lab3.papers.files import Papers
 from graders.notebooks.reading import read_notebook
 
 HEADINGS = (
@@ -100,7 +100,7 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def read_report(handin: Papers) -> Report:
+def read_report(handin: Lab3Files) -> Report:
     """The report of a hand-in.
 
     Raises:
@@ -119,7 +119,7 @@ def read_report(handin: Papers) -> Report:
     return Report(file, parse(document, FrontMatter), document, tuple(sections(body)))
 
 
-def _as_markdown(handin: Papers) -> str:
+def _as_markdown(handin: Lab3Files) -> str:
     """An executed notebook as a report in Markdown: the output of one cell, then the Markdown cells.
 
     Raises:

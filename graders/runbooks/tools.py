@@ -24,4 +24,3 @@ ETCD_TOOLS = Toolset(
     Path(__file__).with_name("etcdtools"),
     (_program("etcdctl"), _program("etcdutl")),
 )
-TOOLSETS = (ETCD_TOOLS,)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from graders.lab3.environment.lane import Lane
 from graders.lab3.names import JUDGED_BY, LENIENCE_S, STABLE_S, WITHOUT_RESTORE
-from graders.lab3.records import Drill
-from graders.lab3.world.lane import Lane
 from graders.polling import TimedOut, wait_for
 from graders.recovery.intervals import Interval, TargetVerdict, decide
 from graders.recovery.outages import Episode, Injection
+from graders.recovery.records import Drill
 from graders.recovery.rto import measure_recovery
 
 ALERT_AFTER_S = 1.0
@@ -44,7 +44,7 @@ def drill(lane: Lane, plan: DrillPlan) -> bool:
     """
     measured: list[Interval | None] = []
     # What is cut has no target: whatever was measured of it decides.
-    target_s = math.inf if plan.cut_s else lane.rto_s(plan.scenario) * lane.setting.scale
+    target_s = math.inf if plan.cut_s else lane.rto_s(plan.scenario) * lane.context.scale
     while True:
         attempt = len(measured) + 1
         stable = _drill_once(lane, plan, attempt, measured)
@@ -56,9 +56,9 @@ def drill(lane: Lane, plan: DrillPlan) -> bool:
 def _drill_once(lane: Lane, plan: DrillPlan, attempt: int, measured: list[Interval | None]) -> bool:
     """Do it once; whether all is stable then. Where restore gives up, nothing is measured."""
     scenario, names = plan.scenario, JUDGED_BY.get(plan.scenario, ())
-    patience_s = (plan.cut_s or lane.rto_s(scenario) + LENIENCE_S) * lane.setting.scale
+    patience_s = (plan.cut_s or lane.rto_s(scenario) + LENIENCE_S) * lane.context.scale
     key = plan.phase if attempt == 1 else f"{plan.phase}-{attempt}"
-    restored, stable, turn = True, False, lane.setting.turn
+    restored, stable, turn = True, False, lane.context.turn
     with turn, lane.schedule.halted(), lane.ledger.held():
         facts = plan.before()
         lane.tell(f"{scenario}, {key}")
@@ -72,7 +72,7 @@ def _drill_once(lane: Lane, plan: DrillPlan, attempt: int, measured: list[Interv
             since = lane.now()
         if restored:
             plan.recovered()
-            until = t0b + patience_s + STABLE_S * lane.setting.scale + _MARGIN_S
+            until = t0b + patience_s + STABLE_S * lane.context.scale + _MARGIN_S
             # A kind that a CRD defines is served a moment later than all others.
             if _quiet(lane, t0b, t0b + patience_s, names):
                 turn.give()
@@ -80,7 +80,7 @@ def _drill_once(lane: Lane, plan: DrillPlan, attempt: int, measured: list[Interv
             stable = lane.await_stable(until, *names, since=since, due=t0b + patience_s)
         turn.give()
         done = _record(lane, plan, attempt, (t0a, t0b), facts)
-        lane.setting.recording.writer.add(done)
+        lane.context.recording.writer.add(done)
         if restored and scenario not in WITHOUT_RESTORE:
             lane.verify(key)
         if restored:
@@ -92,7 +92,7 @@ def _drill_once(lane: Lane, plan: DrillPlan, attempt: int, measured: list[Interv
 
 def _counts(lane: Lane, drill: Drill, names: Sequence[str]) -> Interval | None:
     """What a drill measured, None if it is void: whether to do it again hangs on that."""
-    scale = lane.setting.scale
+    scale = lane.context.scale
     cut_s = drill.facts.get("cut_s")
     patience_s = cut_s if isinstance(cut_s, float) else lane.rto_s(drill.scenario) + LENIENCE_S
     episode = Episode(
@@ -102,7 +102,7 @@ def _counts(lane: Lane, drill: Drill, names: Sequence[str]) -> Interval | None:
         stable_s=STABLE_S * scale,
     )
     samples = lane.prober.samples(drill.t - LENIENCE_S, drill.watched, *names)
-    found = measure_recovery(episode, samples, lane.setting.starvation.samples, dead=drill.dead)
+    found = measure_recovery(episode, samples, lane.context.starvation.samples, dead=drill.dead)
     if found.voids:
         lane.mark("void", phase=drill.key, why="; ".join(found.voids))
     return found.counts
@@ -115,7 +115,7 @@ def _record(
     newest: dict[str, object] = {}
     if sealed:
         newest = {"newest": sealed[-1].id, "began": sealed[-1].began, "ended": sealed[-1].ended}
-    dead = [] if lane.setting.starvation.alive else ["the control of the processor"]
+    dead = [] if lane.context.starvation.alive else ["the control of the processor"]
     return Drill(
         t=injected[0],
         t_end=injected[1],

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.lab3.world.forging import cut, forge
-from graders.lab3.world.scripts import seal
+from graders.runbooks.corruption import tamper, truncate
+from graders.runbooks.sealed import seal
 
 SEAL = "0123456789abcdef" * 4
 
@@ -35,17 +35,17 @@ def different(before: Path, after: Path) -> dict[str, int]:
 
 
 def test_one_digit_of_a_record_is_changed_wherever_it_stands(sealed: Path, tmp_path: Path) -> None:
-    forge(sealed, tmp_path / "forged", ["f" * 64, SEAL])
+    tamper(sealed, tmp_path / "forged", ["f" * 64, SEAL])
     assert different(sealed, tmp_path / "forged") == {"objects.json": 1, "snapshot": 1, "packed.gz": 0}
 
 
 def test_where_no_record_stands_one_bit_of_each_file_is_changed(sealed: Path, tmp_path: Path) -> None:
-    forge(sealed, tmp_path / "forged", ["f" * 64])
+    tamper(sealed, tmp_path / "forged", ["f" * 64])
     assert different(sealed, tmp_path / "forged") == {"objects.json": 1, "snapshot": 1, "packed.gz": 1}
 
 
 def test_what_is_cut_ends_in_the_middle(sealed: Path, tmp_path: Path) -> None:
-    cut(sealed, tmp_path / "cut")
+    truncate(sealed, tmp_path / "cut")
     for path in (each for each in sealed.rglob("*") if each.is_file()):
         assert (tmp_path / "cut" / path.relative_to(sealed)).read_bytes() == path.read_bytes()[
             : path.stat().st_size // 2

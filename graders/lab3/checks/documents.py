@@ -12,11 +12,10 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.handedin import unmet
 from graders.faults import LocatedError, Unmet
 from graders.judging import Facts, Findings, check
-from graders.lab3.names import BACKLOG, CEILINGS, PAPERS, RUNBOOK, UNKNOWN
-from graders.lab3.papers.audits import audit_ids
-from graders.lab3.papers.backlog import PROJECT, BacklogItem, MitigationBacklog
-from graders.lab3.papers.files import Papers
-from graders.lab3.papers.report import (
+from graders.lab3.documents.audits import audit_ids
+from graders.lab3.documents.backlog import PROJECT, BacklogItem, MitigationBacklog
+from graders.lab3.documents.handedin import Lab3Files
+from graders.lab3.documents.report import (
     HEADINGS,
     FrontMatter,
     Report,
@@ -24,6 +23,7 @@ from graders.lab3.papers.report import (
     ReportedFinding,
     read_report,
 )
+from graders.lab3.names import BACKLOG, CEILINGS, PAPERS, RUNBOOK, UNKNOWN
 
 _GRAVE = ("S1", "S2")
 _URGENT = ("P0", "P1")
@@ -33,7 +33,7 @@ _NOTHING_BY_HAND = "nothing to do by hand"
 @check("report", tracks=(PAPERS,), hint="Compare the report with the files that it names.")
 def check_report(bundle: Bundle, facts: Facts) -> None:
     """Your report is whole, names the files it rests on, and says what they say."""
-    handin = Papers(bundle)
+    handin = Lab3Files(bundle)
     with unmet("a report as the lab text describes it"):
         report = read_report(handin)
         facts["findings"] = len(report.front.findings)
@@ -54,7 +54,7 @@ def _headings(report: Report, found: Findings) -> None:
             found.miss(f"{report.file}:{section.line}: nothing stands below {heading!r}")
 
 
-def _targets(handin: Papers, report: Report, found: Findings) -> None:
+def _targets(handin: Lab3Files, report: Report, found: Findings) -> None:
     promised = {(each.scenario, each.rto_s, each.rpo_s) for each in handin.manifest.targets}
     told = [(each.scenario, each.rto_s, each.rpo_s) for each in report.front.targets]
     if set(told) != promised or len(told) != len(promised):
@@ -65,7 +65,7 @@ def _targets(handin: Papers, report: Report, found: Findings) -> None:
         )
 
 
-def _experiments(handin: Papers, front: FrontMatter, found: Findings) -> None:
+def _experiments(handin: Lab3Files, front: FrontMatter, found: Findings) -> None:
     wanted = {each.id: each for each in handin.manifest.chaos.experiments}
     told = {each.id: each for each in front.experiments}
     _all_named("experiment", wanted, [each.id for each in front.experiments], found)
@@ -77,7 +77,7 @@ def _experiments(handin: Papers, front: FrontMatter, found: Findings) -> None:
         _journal_agrees(handin, each, found)
 
 
-def _journal_agrees(handin: Papers, told: ReportedExperiment, found: Findings) -> None:
+def _journal_agrees(handin: Lab3Files, told: ReportedExperiment, found: Findings) -> None:
     try:
         journal = handin.json(told.journal)
         experiment = handin.document(told.file).data
@@ -97,7 +97,7 @@ def _journal_agrees(handin: Papers, told: ReportedExperiment, found: Findings) -
         )
 
 
-def _recoveries(handin: Papers, front: FrontMatter, found: Findings) -> None:
+def _recoveries(handin: Lab3Files, front: FrontMatter, found: Findings) -> None:
     _all_named("recovery from", CEILINGS, [each.scenario for each in front.recoveries], found)
     for each in front.recoveries:
         _digest_holds(handin, each.evidence, each.sha256, found)
@@ -125,7 +125,7 @@ def _all_named(what: str, wanted: Iterable[str], told: list[str], found: Finding
             found.miss(f"there is no {what} {name}")
 
 
-def _digest_holds(handin: Papers, path: str, told: str, found: Findings) -> None:
+def _digest_holds(handin: Lab3Files, path: str, told: str, found: Findings) -> None:
     there = handin.sha256(path)
     if not there:
         found.miss(f"there is no file {path} in the hand-in")
@@ -139,7 +139,7 @@ def _digest_holds(handin: Papers, path: str, told: str, found: Findings) -> None
 @check("runbook", tracks=(PAPERS,), hint="Write it for somebody who was not there when it was made.")
 def check_runbook(bundle: Bundle) -> None:
     """Your runbook says for each scenario what is to be done, in what time, and when to give up."""
-    handin = Papers(bundle)
+    handin = Lab3Files(bundle)
     found_sections = sections(handin.text(RUNBOOK))
     with Findings("a runbook that somebody else can follow") as found:
         for name in (*CEILINGS, UNKNOWN, "verify"):
@@ -186,7 +186,7 @@ def _says(section: Section, scenario: str) -> bool:
 @check("backlog", tracks=(PAPERS,), hint="An item is done when something that can be run shows it.")
 def check_backlog(bundle: Bundle, facts: Facts) -> None:
     """Your backlog answers every grave finding with work that can be checked."""
-    handin = Papers(bundle)
+    handin = Lab3Files(bundle)
     with unmet("a backlog as the lab text describes it"):
         items = handin.read(BACKLOG, MitigationBacklog).items
         front = read_report(handin).front
@@ -221,7 +221,7 @@ def _answered(finding: ReportedFinding, items: list[BacklogItem], found: Finding
     )
 
 
-def _refers(handin: Papers, front: FrontMatter, item: BacklogItem, found: Findings) -> None:
+def _refers(handin: Lab3Files, front: FrontMatter, item: BacklogItem, found: Findings) -> None:
     audits = set(audit_ids(handin))
     known = {
         "finding": {each.id for each in front.findings} | audits,
@@ -243,7 +243,7 @@ def _refers(handin: Papers, front: FrontMatter, item: BacklogItem, found: Findin
         found.miss(f"item {item.id} is due {item.due}, before the last experiment had finished")
 
 
-def _done_shows(handin: Papers, item: BacklogItem, found: Findings) -> None:
+def _done_shows(handin: Lab3Files, item: BacklogItem, found: Findings) -> None:
     if item.status != "done":
         found.expect(
             item.mitigation is None, "a mitigation where an item is done", f"item {item.id} is {item.status}"

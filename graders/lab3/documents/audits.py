@@ -9,7 +9,7 @@ from pydantic import Field
 from graders.audits.results import BenchReport, bench_report, hunter_report
 from graders.documents import Strict
 from graders.documents.fields import Stamp, Text
-from graders.lab3.papers.files import Papers
+from graders.lab3.documents.handedin import Lab3Files
 
 KUBE_BENCH, KUBE_HUNTER = "audits/kube-bench.json", "audits/kube-hunter.json"
 WAIVERS = "audits/waivers.yaml"
@@ -31,12 +31,12 @@ class Waivers(Strict):
     waivers: list[Waiver]
 
 
-def handed_in_bench(handin: Papers) -> BenchReport:
-    """The results of kube-bench that were handed in; raises as `Papers.json`, or LocatedError."""
+def handed_in_bench(handin: Lab3Files) -> BenchReport:
+    """The results of kube-bench that were handed in; raises as `Lab3Files.json`, or LocatedError."""
     return bench_report(handin.json(KUBE_BENCH), KUBE_BENCH)
 
 
-def audit_ids(handin: Papers) -> frozenset[str]:
+def audit_ids(handin: Lab3Files) -> frozenset[str]:
     """The ids of all that the audits of a hand-in say anything about; raises as `handed_in_bench`."""
     ids: set[str] = set()
     if KUBE_BENCH in handin.files:

@@ -1,4 +1,4 @@
-"""The schedule of backups, and those that are sealed."""
+"""The schedule by which a runbook backs up."""
 
 from __future__ import annotations
 
@@ -6,47 +6,35 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from graders.evidence.recording import Recording
-from graders.lab3.handin import Recovery
-from graders.lab3.world.scripts import Scripts
 from graders.polling import NotYet
+from graders.runbooks.scripts import Scripts
+from graders.runbooks.sealed import SealedBackup, SealedBackups
 
 KILLED_AFTER_S = 15.0
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """A sealed backup: its id, which tells nothing, and when it was begun and ended."""
-
-    id: str
-    began: float
-    ended: float
-
-
-@dataclass
-class Backups:
-    """The sealed backups of a lane, each a folder in `folder` by its id."""
-
-    folder: Path
-    sealed: list[Sealed] = field(default_factory=list)
 
 
 class BackupSchedule:
     """Makes a backup every `every_s` from the last start, never two at a time, while its block runs."""
 
     def __init__(
-        self, scripts: Scripts, recording: Recording, recovery: Recovery, backups: Backups, scale: float
+        self,
+        scripts: Scripts,
+        recording: Recording,
+        command: tuple[str, ...],
+        every_s: float,
+        backups: SealedBackups,
+        scale: float,
     ) -> None:
         self.backups = backups
+        self.every_s = every_s
         self.tries = 0
         self._scripts = scripts
         self._recording = recording
-        self._recovery = recovery
+        self._command = command
         self._scale = scale
         self._over = threading.Event()
         self._going = threading.Event()
@@ -73,7 +61,7 @@ class BackupSchedule:
     @property
     def next_due(self) -> float:
         """When the next backup is to begin, in seconds of the run."""
-        return self._last_start + self._recovery.every_s
+        return self._last_start + self.every_s
 
     @property
     def idle(self) -> bool:
@@ -120,7 +108,7 @@ class BackupSchedule:
         id = secrets.token_hex(8)
         try:
             ended = self._scripts.make_backup(
-                self._recovery.backup,
+                self._command,
                 KILLED_AFTER_S * self._scale,
                 purpose="schedule",
                 seal_in=self.backups.folder,
@@ -133,5 +121,5 @@ class BackupSchedule:
                 self._running = False
                 self._changed.notify_all()
         if ended.code == 0:
-            self.backups.sealed.append(Sealed(id, began, self._recording.clock.now()))
+            self.backups.sealed.append(SealedBackup(id, began, self._recording.clock.now()))
             self._recording.changes.notify()

@@ -11,9 +11,10 @@ from typing import Any
 from graders.controlplane import ControlPlane
 from graders.faults import InfraFault
 from graders.kube.client import Kube
+from graders.kube.endpoints import ready_addresses
 from graders.kube.paths import resource_path
-from graders.lab3.names import PREDICTOR, SERVING
-from graders.lab3.world.workload import DEPLOYMENT, SERVICE, SLICES, ready_addresses
+from graders.lab3.environment.workload import DEPLOYMENT, OF_PREDICTOR, SERVICE, SLICES
+from graders.lab3.names import SERVING
 from graders.polling import NotYet, TimedOut, wait_for
 
 HEALTHY, AT_ZERO, NO_MATCH, UNREADY = "healthy", "at-zero", "no-match", "unready"
@@ -106,8 +107,7 @@ class States:
         return int(self.kube.get(DEPLOYMENT)["spec"]["replicas"])
 
     def _addresses(self) -> int:
-        query = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
-        return len(ready_addresses(self.kube.get(SLICES, **query)))
+        return len(ready_addresses(self.kube.get(SLICES, **OF_PREDICTOR)))
 
     def _until(self, holds: Callable[[], bool], what: str, within_s: float = _WITHIN_S) -> None:
         def probe() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from graders.faults import InfraFault
 from graders.kube.client import Kube
+from graders.lab3.environment.context import LaneContext
+from graders.lab3.environment.workload import digests
 from graders.lab3.names import (
     LENIENCE_S,
     SERVING,
@@ -16,15 +18,13 @@ from graders.lab3.names import (
     UNKNOWN,
     UNKNOWN_RTO_S,
 )
-from graders.lab3.records import ObjectsLook
-from graders.lab3.world.backups import BackupSchedule
-from graders.lab3.world.ledger import RecordLedger
-from graders.lab3.world.prober import Prober
-from graders.lab3.world.scripts import Ended, Scripts
-from graders.lab3.world.setting import LaneSetting
-from graders.lab3.world.workload import digests
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.recovery.records import ObjectsLook
 from graders.recovery.voids import starved
+from graders.runbooks.schedule import BackupSchedule
+from graders.runbooks.scripts import Ended, Scripts
+from graders.scenario.recordledger import RecordLedger
+from graders.scenario.steadystate import SteadyStateProber
 
 BACKUP_WAIT_S = 60.0
 _LOOK_S = 3.0
@@ -34,8 +34,8 @@ _LOOK_S = 3.0
 class Lane:
     """A lane that is open; `ledger` is the one that is being written."""
 
-    setting: LaneSetting
-    prober: Prober
+    context: LaneContext
+    prober: SteadyStateProber
     scripts: Scripts
     schedule: BackupSchedule
     ledger: RecordLedger
@@ -49,29 +49,29 @@ class Lane:
     @property
     def kube(self) -> Kube:
         """The grader at the cluster."""
-        return self.setting.live.kube
+        return self.context.live.kube
 
     @property
     def name(self) -> str:
         """The cluster."""
-        return self.setting.live.name
+        return self.context.live.name
 
     def now(self) -> float:
         """Seconds of the run."""
-        return self.setting.recording.clock.now()
+        return self.context.recording.clock.now()
 
     def mark(self, name: str, **data: object) -> None:
         """Set a mark of this lane's track."""
-        self.setting.recording.mark(self.setting.track, name, **data)
+        self.context.recording.mark(self.context.track, name, **data)
 
     def tell(self, detail: str) -> None:
         """Say what is being done."""
-        self.setting.task.update(detail=detail)
+        self.context.task.update(detail=detail)
 
     def take_turn(self) -> None:
         """Wait until no other lane is measured; the next drill, or the end of the lane, gives it back."""
         self.tell("waiting for its turn")
-        self.setting.turn.take()
+        self.context.turn.take()
 
     def wait_until(self, t: float) -> None:
         """Wait for a moment of the run."""
@@ -79,8 +79,8 @@ class Lane:
 
     def look_at_objects(self, when: str) -> None:
         """Put on record what the objects of workload/ hold."""
-        found = digests(self.kube, self.setting.manifests)
-        self.setting.recording.writer.add(ObjectsLook(self.now(), when, found, self.name))
+        found = digests(self.kube, self.context.manifests)
+        self.context.recording.writer.add(ObjectsLook(self.now(), when, found, self.name))
 
     def await_backups(self, count: int) -> bool:
         """Wait until so many are sealed in all; whether they are."""
@@ -88,7 +88,7 @@ class Lane:
         with suppress(TimedOut):
             wait_for(
                 lambda: schedule.has_made(count, tries),
-                timeout_s=BACKUP_WAIT_S * self.setting.scale,
+                timeout_s=BACKUP_WAIT_S * self.context.scale,
                 interval_s=0.05,
             )
         return len(schedule.backups.sealed) >= count
@@ -98,11 +98,11 @@ class Lane:
         self._epochs += 1
         self.ledgers.close()
         name = f"{SERVING}-{self._epochs}"
-        self.ledger = self.ledgers.enter_context(self.setting.new_ledger(name, self.key_of(name)))
+        self.ledger = self.ledgers.enter_context(self.context.new_ledger(name, self.key_of(name)))
 
     def left_so(self) -> bool:
         """Whether what fails now is what the runbook left: it ran, and the harness itself is well."""
-        starvation, now = self.setting.starvation, self.now()
+        starvation, now = self.context.starvation, self.now()
         well = starvation.alive and not self.prober.dead
         return self.restores > 0 and well and not starved(starvation.samples, now - LENIENCE_S, now)
 
@@ -111,7 +111,7 @@ class Lane:
         self.restores += 1
         return self.scripts.run(
             "restore",
-            (*self.setting.wanted.dr.restore, "--scenario", scenario),
+            (*self.context.wanted.dr.restore, "--scenario", scenario),
             timeout_s,
             purpose=purpose,
             backups=self.schedule.backups.folder,
@@ -121,15 +121,15 @@ class Lane:
         """Run the learner's verify."""
         return self.scripts.run(
             "verify",
-            self.setting.wanted.dr.verify,
-            LENIENCE_S * self.setting.scale,
+            self.context.wanted.dr.verify,
+            LENIENCE_S * self.context.scale,
             purpose=purpose,
             backups=self.schedule.backups.folder,
         )
 
     def rto_s(self, scenario: str) -> float:
         """Within how many seconds a scenario is to be over, on a machine that keeps up."""
-        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.setting.wanted.target(scenario).rto_s
+        return UNKNOWN_RTO_S if scenario == UNKNOWN else self.context.wanted.target(scenario).rto_s
 
     def ledger_look(self, when: str) -> None:
         """Look at the ledger; where nobody answers for a while, nothing of it is on record."""
@@ -142,7 +142,7 @@ class Lane:
                 raise NotYet(error.problem) from error
 
         try:
-            wait_for(look, timeout_s=_LOOK_S * self.setting.scale, interval_s=0.2)
+            wait_for(look, timeout_s=_LOOK_S * self.context.scale, interval_s=0.2)
         except TimedOut as mismatch:
             self.mark("no-look", when=when, why=str(mismatch))
 
@@ -153,7 +153,7 @@ class Lane:
 
         One that fails after `due` has not recovered by then, whatever comes.
         """
-        stable_s, begun = STABLE_S * self.setting.scale, self.now() if since is None else since
+        stable_s, begun = STABLE_S * self.context.scale, self.now() if since is None else since
 
         def probe() -> bool:
             if due is not None and self.prober.last_failure(*names) > due:

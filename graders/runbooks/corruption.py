@@ -1,4 +1,4 @@
-"""Backups that are not what they were: cut in half, or with one digit changed."""
+"""Backups that are not what they were: truncated, or with one digit changed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from graders.lab3.world.scripts import seal
+from graders.runbooks.sealed import seal
 
 _DIGIT = 10
 """Which digit of a record's seal is changed; any would do."""
 
 
-def cut(source: Path, target: Path) -> None:
+def truncate(source: Path, target: Path) -> None:
     """A copy of a backup whose files all end in the middle."""
     _copy(source, target)
     for path in _files(target):
@@ -20,7 +20,7 @@ def cut(source: Path, target: Path) -> None:
     seal(target)
 
 
-def forge(source: Path, target: Path, seals: Collection[str]) -> str:
+def tamper(source: Path, target: Path, seals: Collection[str]) -> str:
     """A copy in which one digit of a ledger record is another, wherever that record stands; says what is.
 
     Where none of `seals` stands in plain text, one bit in the middle of each file is another.

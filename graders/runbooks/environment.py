@@ -1,4 +1,4 @@
-"""What a learner's programs are run with."""
+"""What a runbook is run with."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.clusterctl.door import CLIENT
-from graders.model import Submission
 from graders.sandbox.protocol import Limits, Sandbox
 from graders.sandbox.runtime import Runtime
 from graders.tools import Tools
 
 
 @dataclass(frozen=True)
-class Kit:
-    """What every script has: the sandbox, the runtimes, the programs, and what was handed in."""
+class RunbookEnvironment:
+    """What every script has: the sandbox, its runtime, the clients of etcd, and what was handed in.
+
+    `user` is whose kubeconfig it has: an identity of the cluster.
+    """
 
     sandbox: Sandbox
     runtime: Runtime
-    chaos: Runtime
-    hunter: Runtime
     tools: Tools
-    submission: Submission
+    submission: Path
     limits: Limits
-    tool_limits: Limits
     folder: Path
+    user: str
 
     @property
     def kubectl(self) -> Path:
