@@ -5,9 +5,9 @@ from __future__ import annotations
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings
-from graders.lab3.lanerecord import LaneRecord, shown
+from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import CONTROLLER_LOSS, LATE, NODE_LOSS, POD_KILL, RANDOM_PHASE, WITHOUT_RESTORE
-from graders.recovery.intervals import TargetVerdict, decide
+from graders.recovery.intervals import TargetVerdict, decide, shown
 from graders.recovery.records import Drill
 from graders.recovery.rto import RecoveryMeasurement
 from graders.reports.text import one_line
@@ -49,7 +49,7 @@ def judge_rto(
         Unmet: one was not. InfraFault: what was measured is void, or decides nothing.
     """
     record = LaneRecord(bundle, track)
-    target_s = record.rto_s(scenario) * record.scale
+    target_s = record.terms.rto_s[scenario] * record.scale
     facts["target_s"], facts["scale"] = round(target_s, 2), record.scale
     with Findings(f"recovery within {target_s:.1f} s each time") as found:
         for phase in phases:
@@ -65,7 +65,7 @@ def judge_drill(record: LaneRecord, drills: list[Drill], facts: Facts) -> str:
         InfraFault: what was measured is void, or decides nothing.
     """
     last = drills[-1]
-    target_s = record.rto_s(last.scenario) * record.scale
+    target_s = record.terms.rto_s[last.scenario] * record.scale
     measured = [record.measured(each) for each in drills]
     for each in measured:
         facts[f"{last.phase.replace('-', '_')}_s"] = [each.rto_s.lower_s, each.rto_s.upper_s]

@@ -17,9 +17,9 @@ from graders.faults import BadSubmission, InfraFault, Unmet
 from graders.lab3.documents.handedin import Lab3Files
 from graders.lab3.documents.report import ReportedRecovery, read_report
 from graders.lab3.drills import LANE_OF
-from graders.lab3.lanerecord import LaneRecord, shown
+from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import EXPERIMENTS, UNKNOWN, WORKLOAD
-from graders.recovery.intervals import Interval
+from graders.recovery.intervals import Interval, shown
 from graders.recovery.probes import ProbeSpec
 from graders.recovery.records import Drill, ProbeSample, ScriptRun
 from graders.reports.panels import MeasuredClaim, Panel, Row, Span, Tick
@@ -80,7 +80,7 @@ def _of_lane(bundle: Bundle, track: str, told: Mapping[str, ReportedRecovery]) -
 
 def _panel(record: LaneRecord, drill: Drill, told: ReportedRecovery | None) -> Panel:
     measured = record.measured(drill)
-    target_s = record.rto_s(drill.scenario) * record.scale
+    target_s = record.terms.rto_s[drill.scenario] * record.scale
     run = record.restore_of(drill)
     start, end = drill.t - _LEAD_S, drill.watched + _TAIL_S
     samples = record.samples(start, drill.watched)
@@ -162,7 +162,7 @@ def _comparisons(
     record: LaneRecord, drill: Drill, rto_s: Interval, told: ReportedRecovery | None
 ) -> Iterator[MeasuredClaim]:
     """What the report claims of this scenario, what was measured here, and what is lost by name."""
-    target = f", target {record.rto_s(drill.scenario) * record.scale:g} s"
+    target = f", target {record.terms.rto_s[drill.scenario] * record.scale:g} s"
     claimed = _bounds(told.rto_s) if told else "nothing"
     yield MeasuredClaim("recovery time (RTO)", claimed, shown([rto_s]) + target)
     for look in record.looks(f"{drill.key}: settled"):

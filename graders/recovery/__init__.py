@@ -1,6 +1,6 @@
 """Measuring a recovery: RTO and RPO as intervals that hold the true value, or a reason why there is none.
 
-Everything here is a pure function of `records`: nothing probes, waits or writes, and no lab is known.
+Everything here is pure: nothing probes or waits, and no lab is known.
 
     records      what probes, a processor's control and a ledger leave in a bundle
     probes       open-loop slots, and what counts as a failure
@@ -10,4 +10,6 @@ Everything here is a pure function of `records`: nothing probes, waits or writes
     rto          all probes of one fault together
     seals        HMACs that bind a ledger's records to their run, place and time
     rpo          which prefix of the ledger came back, what is wrong with it, how much was lost
+    recoveryrecord   all of it read from a bundle, on the terms of a lab
+    evidence         a drill as a file: written from the record, and read again
 """

@@ -22,7 +22,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-
 import graders.audits.records
 import graders.chaos.records
 import graders.clusterctl.records

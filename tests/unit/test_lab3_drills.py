@@ -7,11 +7,12 @@ import json
 import pytest
 
 from graders.evidence.bundle import Bundle
-from graders.lab3.documents.evidence import DrillEvidence, drilled
+from graders.lab3.documents.evidence import DrillEvidence
 from graders.lab3.drills import LANE_OF, evidence_of
 from graders.lab3.lanerecord import LaneRecord
-from graders.lab3.names import WORKLOAD
+from graders.lab3.names import LENIENCE_S, STABLE_S, WORKLOAD
 from graders.lab3.panels import claimed_steps, panels_of_drills
+from graders.recovery.evidence import drilled
 from graders.recovery.records import Drill, ScriptRun
 from graders.reports.critical import Step
 from graders.reports.timeline import draw
@@ -28,7 +29,9 @@ def test_evidence_gives_the_intervals_that_were_measured(bundle: Bundle, scenari
     written = json.loads(json.dumps(evidence_of(bundle, scenario)))
     record = LaneRecord(bundle, LANE_OF[scenario])
     drill = record.drills(scenario)[0]
-    shown = drilled(DrillEvidence.model_validate(written), record.rto_s(scenario))
+    shown = drilled(
+        DrillEvidence.model_validate(written), record.terms.rto_s[scenario] + LENIENCE_S, STABLE_S
+    )
     measured = record.measured(drill).rto_s
     assert shown.rto_s.lower_s == pytest.approx(measured.lower_s, abs=0.01)
     assert shown.rto_s.upper_s == pytest.approx(measured.upper_s, abs=0.01)

@@ -7,22 +7,25 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.handedin import unmet
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
-from graders.lab3.documents.evidence import DrillEvidence, drilled
+from graders.lab3.documents.evidence import DrillEvidence
 from graders.lab3.documents.handedin import Lab3Files
 from graders.lab3.documents.report import ReportedRecovery, read_report
 from graders.lab3.drills import LANE_OF
 from graders.lab3.handin import RecoveryTarget
-from graders.lab3.lanerecord import LaneRecord, shown
+from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import (
     CONTROL_PLANE,
     CONTROL_PLANE_LOSS,
     JUDGED_BY,
+    LENIENCE_S,
     NAMESPACE,
     NAMESPACE_DELETED,
     PAPERS,
+    STABLE_S,
     WORKLOAD,
 )
-from graders.recovery.intervals import Interval
+from graders.recovery.evidence import drilled
+from graders.recovery.intervals import Interval, shown
 from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE
 from graders.recovery.records import Drill
 
@@ -62,7 +65,7 @@ def _agrees_with_evidence(
     data = handin.json(told.evidence)
     evidence = parse(Document(data, {}, told.evidence), DrillEvidence)
     try:
-        there = drilled(evidence, target.rto_s)
+        there = drilled(evidence, target.rto_s + LENIENCE_S, STABLE_S)
     except (ValueError, TypeError) as error:
         raise Unmet("evidence as `kubeproof drill` writes it", f"{told.evidence}: {error}") from error
     for probe in JUDGED_BY.get(told.scenario, _ALL_PROBES):

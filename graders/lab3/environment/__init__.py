@@ -6,5 +6,4 @@ bringup     brings a lane up
 lane        a lane that is up
 workload    the learner's objects, and the grader's canary namespace
 states      healthy, and the three ways to be sick
-baseline    what an experiment must leave as it was
 """

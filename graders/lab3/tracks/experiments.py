@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from graders.chaos.account import account_of
+from graders.chaos.baseline import KEPT, baseline
 from graders.chaos.records import BaselineLook
 from graders.chaos.running import ExperimentRunner, Runnable, runnable
 from graders.chaos.session import ChaosSession
@@ -12,12 +13,11 @@ from graders.chaos.spec import ChaosKit, RunMode
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
-from graders.lab3.environment.baseline import KEPT, baseline
 from graders.lab3.environment.context import LaneContext
 from graders.lab3.environment.states import PODS, States
 from graders.lab3.environment.workload import apply_all, apply_workload
 from graders.lab3.handin import Experiment
-from graders.lab3.names import CHAOS, OVER, SERVING
+from graders.lab3.names import CHAOS, NEIGHBOUR, OVER, SERVING
 from graders.submissions.manifests import load_manifests
 
 _ALONE_S, _WHOLE_S, _READY_S = 60.0, 90.0, 15.0
@@ -118,11 +118,9 @@ def _written(context: LaneContext, user: str, since: float) -> float | None:
 
 
 def _look(context: LaneContext, experiment: Experiment, when: str) -> None:
-    context.recording.writer.add(
-        BaselineLook(
-            context.recording.clock.now(), experiment.id, when, baseline(context.live.kube), context.live.name
-        )
-    )
+    there = baseline(context.live.kube, (SERVING, NEIGHBOUR))
+    t = context.recording.clock.now()
+    context.recording.writer.add(BaselineLook(t, experiment.id, when, there, context.live.name))
 
 
 def _at_rest(context: LaneContext, states: States) -> None:

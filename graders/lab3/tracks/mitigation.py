@@ -40,9 +40,7 @@ def mitigation(lane: Lane, faults: dict[str, tuple[Callable[[], None], Callable[
     for part in MITIGATED:
         lane.tell(f"mitigation {item.id}, {part}")
         try:
-            manifests = load_manifests(
-                root, (f"{item.mitigation}/{part}",), kubectl=environment.kubectl
-            )
+            manifests = load_manifests(root, (f"{item.mitigation}/{part}",), kubectl=environment.kubectl)
         except (BadSubmission, OSError) as error:
             lane.mark("mitigation", problem=str(error))
             return

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graders.kube.client import Kube
 from graders.kube.paths import resource_path
-from graders.lab3.names import NEIGHBOUR, SERVING
 
 KEPT = (
     ("apps/v1", "deployments"),
@@ -20,19 +19,16 @@ KEPT = (
     ("networking.k8s.io/v1", "networkpolicies"),
 )
 """The kinds in a namespace, by version and plural."""
-_PATHS = tuple(
-    resource_path(version, plural, namespace=namespace)
-    for namespace in (SERVING, NEIGHBOUR)
-    for version, plural in KEPT
-)
 _NODES = resource_path("v1", "nodes")
 _CLUSTERS_OWN = "node.kubernetes.io/"
 
 
-def baseline(kube: Kube) -> dict[str, str]:
-    """The digest of what somebody wrote into each object, by its path."""
+def baseline(kube: Kube, namespaces: Iterable[str]) -> dict[str, str]:
+    """The digest of what somebody wrote into each object of some namespaces, and each node, by its path."""
     found = {f"{_NODES}/{item['metadata']['name']}": _digest(item) for item in kube.get(_NODES)["items"]}
-    for path in _PATHS:
+    kept = ((namespace, *kind) for namespace in namespaces for kind in KEPT)
+    for namespace, version, plural in kept:
+        path = resource_path(version, plural, namespace=namespace)
         for item in kube.get(path)["items"]:
             found[f"{path}/{item['metadata']['name']}"] = _digest(item)
     return found
