@@ -11,8 +11,9 @@ from graders.lab3.documents.evidence import DrillEvidence
 from graders.lab3.drills import LANE_OF, evidence_of
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import LENIENCE_S, STABLE_S, WORKLOAD
-from graders.lab3.panels import claimed_steps, panels_of_drills
+from graders.lab3.panels import panels_of_drills
 from graders.recovery.evidence import drilled
+from graders.recovery.panels import claimed_steps
 from graders.recovery.records import Drill, ScriptRun
 from graders.reports.critical import Step
 from graders.reports.timeline import draw
