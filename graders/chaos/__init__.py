@@ -11,4 +11,5 @@ hypotheses    asks `commands` and `probes`, before, during and after
 baseline      what an experiment must leave as it was
 account       the ServiceAccount that all of it acts as
 records       a run as it is on record, with its journal, which `journal` writes and `reading` reads
+effects       what runs changed, by the audit log and watches
 """
