@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from graders.course import load_course
+from graders.course import Lab
 from graders.definition import lab_package
 from graders.evidence.bundle import Bundle
 from graders.evidence.jsonfile import write_json
@@ -55,7 +55,7 @@ class DrillRequest:
     It is a scenario of the lab's, or one of the learner's own experiments by its id: one of the two is named.
     """
 
-    lab: str
+    lab: Lab
     submission: Path
     file: Path
     scenario: str = ""
@@ -70,7 +70,7 @@ def run_drill(request: DrillRequest, progress: Progress) -> None:
         UsageError: there is none of that name, or it did not come to that. InfraFault: the harness failed.
         BadSubmission: what was handed in cannot be used.
     """
-    lab = load_course().find_lab(request.lab)
+    lab = request.lab
     package = lab_package(lab.id)
     if not package.definition.drills:
         raise UsageError(f"lab {lab.id} has no drills", fix="use kubeproof grade")
@@ -118,11 +118,11 @@ def _track_for(request: DrillRequest, drills: Drills) -> str:
         )
     if request.experiment:
         if not drills.JOURNAL_LANE:
-            raise UsageError(f"lab {request.lab} has no experiments", fix="give --scenario")
+            raise UsageError(f"lab {request.lab.id} has no experiments", fix="give --scenario")
         return drills.JOURNAL_LANE
     if request.scenario not in drills.LANE_OF:
         raise UsageError(
-            f"lab {request.lab} has no scenario {request.scenario!r}",
+            f"lab {request.lab.id} has no scenario {request.scenario!r}",
             fix=f"use one of {', '.join(drills.LANE_OF)}",
         )
     return drills.LANE_OF[request.scenario]

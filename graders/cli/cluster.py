@@ -25,7 +25,7 @@ from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept
 from graders.clusters.provider import ClusterSpec, NodeSpec
 from graders.clusters.registry import default_provider
 from graders.clusters.worlds import world_of
-from graders.course import load_course
+from graders.course import Lab, load_course
 from graders.definition import lab_package
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.interrupt import done_before_the_end
@@ -75,13 +75,14 @@ def up(
     Pods that really run: kubeproof cluster up demo --provider kind --workers 2
     """
     check_name(name)
-    provider = provider or default_provider()
+    found = load_course().find_lab(lab) if lab else None
+    provider = provider or default_provider(found.needs if found else ())
     if provider == "existing":
         raise UsageError(
             "a cluster that exists is up already",
             fix="use it: kubeproof grade LAB DIR --provider existing --kubeconfig FILE --context NAME",
         )
-    request = ClusterRequest(name, provider, node_image, workers, _world_of(lab) if lab else "")
+    request = ClusterRequest(name, provider, node_image, workers, _world_of(found) if found else "")
     with TerminalProgress(Screen(stderr=True)) as progress, _daemon(request) as (daemon, errors):
         ready = _follow(daemon, errors, progress)
         assert daemon.stdin is not None
@@ -93,11 +94,10 @@ def up(
     typer.echo(f"  end it:  kubeproof cluster down{argument}")
 
 
-def _world_of(lab: str) -> str:
+def _world_of(lab: Lab) -> str:
     """What the clusters of a lab are like."""
-    found = load_course().find_lab(lab)
-    nodes = tuple(NodeSpec(node.name, node.zone, node.resources) for node in found.nodes)
-    package = lab_package(found.id)
+    nodes = tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes)
+    package = lab_package(lab.id)
     make = package.load("cluster") if package.definition.cluster else ClusterSpec
     return world_of(make("world", nodes))
 

@@ -10,6 +10,7 @@ import typer
 from graders.cli.progress import TerminalProgress
 from graders.cli.providers import ProviderOption
 from graders.cli.screen import Screen
+from graders.course import load_course
 
 
 def drill(
@@ -41,10 +42,12 @@ def drill(
     from graders.clusters.registry import default_provider  # noqa: PLC0415  (--help should not wait for it)
     from graders.drilling import DrillRequest, run_drill  # noqa: PLC0415
 
+    found = load_course().find_lab(lab)
     console = Screen(stderr=True)
     with TerminalProgress(console) as progress:
         name = f"{experiment}.journal.json" if experiment else f"{scenario}.json"
         file = out or submission / "evidence" / name
-        asked = DrillRequest(lab, submission, file, scenario, experiment, provider or default_provider())
+        chosen = provider or default_provider(found.needs)
+        asked = DrillRequest(found, submission, file, scenario, experiment, chosen)
         run_drill(asked, progress)
     console.print(f"written: {file}", markup=False, highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ ProviderOption = Annotated[
     typer.Option(
         help="Where the cluster comes from: kind (real nodes in Docker), embedded (local processes, "
         "simulated nodes) or existing (one you have). [default: $KUBEPROOF_PROVIDER, or kind where a Docker "
-        "engine answers, or embedded]",
+        "engine answers and kind shows what the lab needs, or embedded]",
         show_default=False,
     ),
 ]

@@ -61,11 +61,12 @@ def verify(  # noqa: PLR0913, PLR0917  (a command line has as many options as it
     from graders.clusters.registry import default_provider  # noqa: PLC0415  (--help should not wait for it)
 
     with TerminalProgress(Screen(stderr=True)) as progress:
+        found = load_course().find_lab(lab)
         request = VerifyRequest(
-            lab=load_course().find_lab(lab),
+            lab=found,
             hand_ins=hand_ins(reports, submissions),
             out=out,
-            provider=provider or default_provider(),
+            provider=provider or default_provider(found.needs),
             sample=sample,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             key=public_key(key) if key is not None else None,

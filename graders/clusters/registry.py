@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 
 from graders.clusters.engine.probing import answering_engine
 from graders.clusters.provider import ClusterProvider, ProviderOptions
 from graders.faults import UsageError
+from graders.model import Capability
 
 MODULES: Mapping[str, str] = {
     "embedded": "graders.clusters.embedded",
@@ -30,6 +31,9 @@ PROVIDERS: Mapping[str, Callable[[ProviderOptions], ClusterProvider]] = {
 
 _FOR = {"kubeconfig": "existing", "context": "existing", "node_image": "kind"}
 """The provider that each option is for: an option that would be passed over in silence is a mistake."""
+
+_BY_ENGINE = "kind"
+"""The provider that is taken by itself where a Docker engine answers."""
 
 VARIABLE = "KUBEPROOF_PROVIDER"
 """Names the provider to take where the command line names none."""
@@ -54,8 +58,10 @@ def provider_named(name: str, options: ProviderOptions | None = None) -> Cluster
     return PROVIDERS[name](options)
 
 
-def default_provider() -> str:
-    """The provider to take where nobody names one: kind where a Docker engine of this machine answers.
+def default_provider(needs: Iterable[Capability] = ()) -> str:
+    """The provider to take where nobody names one, for a lab that needs this of its clusters.
+
+    It is kind where a Docker engine of this machine answers and kind can show all of it, else embedded.
 
     Raises:
         UsageError: `KUBEPROOF_PROVIDER` names none that there is.
@@ -64,4 +70,5 @@ def default_provider() -> str:
         if named not in PROVIDERS:
             raise UsageError(f"{VARIABLE} names {named!r}", fix=f"use one of {', '.join(PROVIDERS)}")
         return named
-    return "kind" if answering_engine() else "embedded"
+    shown = provider_named(_BY_ENGINE).capabilities
+    return _BY_ENGINE if set(needs) <= shown and answering_engine() else "embedded"

@@ -1,8 +1,9 @@
 """The rules of a lab: each sentence of its text that demands, forbids or promises something, with its proof.
 
-`labs/<lab>/rules.yaml` lists them. A rule is proven by a solution that breaks it and loses for it, by a sound
-solution that no check may mistake for a flawed one, by a change of a recorded run that a check notices,
-or, for what the harness promises, by a test.
+`labs/<lab>/rules.yaml` lists them, and below `background` what only explains: no sentence is passed
+over. A rule is proven by a solution that breaks it and loses for it, by a sound solution that no check
+may mistake for a flawed one, by a change of a recorded run that a check notices, or, for what the
+harness promises, by a test.
 """
 
 from __future__ import annotations
@@ -72,8 +73,7 @@ def load_rules(lab: Lab, repository: Path = REPOSITORY) -> tuple[TextRule, ...]:
     Raises:
         CourseError: one quotes what the text does not say, or its proof is none; says file, line and fix.
     """
-    document = load_document(lab.folder / FILE, error=CourseError)
-    file = parse(document, _RulesFile)
+    document, file = _read(lab)
     text = plain((lab.folder / TEXT).read_text(encoding="utf-8"))
     ids: set[str] = set()
     found = []
@@ -100,6 +100,29 @@ def load_rules(lab: Lab, repository: Path = REPOSITORY) -> tuple[TextRule, ...]:
             )
         found.append(rule)
     return tuple(found)
+
+
+def load_background(lab: Lab) -> tuple[str, ...]:
+    """What the lab text says to explain something, and neither demands, forbids nor promises.
+
+    Raises:
+        CourseError: the text does not say it; names file, line and fix.
+    """
+    document, file = _read(lab)
+    text = plain((lab.folder / TEXT).read_text(encoding="utf-8"))
+    for at, words in enumerate(file.background):
+        if plain(words) not in text:
+            raise document.refusal(
+                f"the background quotes what {TEXT} does not say: {words!r}",
+                ("background", at),
+                fix="quote the text word for word, or follow its change",
+            )
+    return tuple(plain(words) for words in file.background)
+
+
+def _read(lab: Lab) -> tuple[Document, _RulesFile]:
+    document = load_document(lab.folder / FILE, error=CourseError)
+    return document, parse(document, _RulesFile)
 
 
 def plain(text: str) -> str:
@@ -191,3 +214,4 @@ class _Rule(Strict):
 class _RulesFile(Strict):
     declared: Annotated[Literal["kubeproof/rules/v1"], Field(alias="schema")]
     rules: list[_Rule]
+    background: list[Text] = Field(default_factory=list)

@@ -11,6 +11,7 @@ import pytest
 
 from graders.clusters.engine.probing import answering_engine, answers, candidates
 from graders.clusters.registry import VARIABLE, default_provider
+from graders.course import load_course
 from graders.faults import UsageError
 from tests.unit.tiny_engine import TinyEngine
 
@@ -71,12 +72,14 @@ def test_an_engine_that_may_be_elsewhere_does_not_count(host: str) -> None:
     assert not answers(host)
 
 
-def test_the_default_is_kind_where_an_engine_answers_and_embedded_elsewhere(
+def test_the_default_is_kind_where_an_engine_answers_and_kind_shows_what_the_lab_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    found = {lab.id: lab.needs for lab in map(load_course().find_lab, ("lab1", "lab2", "lab3"))}
     with TinyEngine().serve(tmp_path) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
-        assert default_provider() == "kind"
+        assert default_provider() == default_provider(found["lab1"]) == "kind"
+        assert {default_provider(found["lab2"]), default_provider(found["lab3"])} == {"embedded"}
         monkeypatch.setenv(VARIABLE, "embedded")
         assert default_provider() == "embedded"
         monkeypatch.delenv(VARIABLE)

@@ -12,6 +12,7 @@ import pytest
 from graders.chaos.journal import ActionFailed, RunJournal, probe_entry
 from graders.chaos.pauses import ABORT_AFTER_S, Deleted, Overdue, Pauses
 from graders.chaos.reading import DEVIATED, UPHELD, VOID, experiment_in, outcomes_of
+from graders.course import load_course
 from graders.drilling import DrillRequest, run_drill
 from graders.faults import UsageError
 from graders.judging import collect_checks
@@ -208,6 +209,6 @@ def test_a_drill_has_one_experiment_alone(tmp_path: Path) -> None:
     ],
 )
 def test_a_drill_is_of_one_thing(tmp_path: Path, asked: dict[str, str], says: str) -> None:
-    request = DrillRequest("lab3", tmp_path, tmp_path / "out.json", **asked)
+    request = DrillRequest(load_course().find_lab("lab3"), tmp_path, tmp_path / "out.json", **asked)
     with pytest.raises(UsageError, match=says):
         run_drill(request, Silent())
