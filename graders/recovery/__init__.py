@@ -11,6 +11,7 @@ Everything here is pure: nothing probes or waits, and no lab is known.
     seals        HMACs that bind a ledger's records to their run, place and time
     rpo          which prefix of the ledger came back, what is wrong with it, how much was lost
     recoveryrecord  all of it read from a bundle, on the terms of a lab
+    objectives   whether a fault was over in time, and cost no more than it may
     evidence     a drill as a file: written from the record, and read again
     panels       what a report draws of a drill
 """
