@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -16,15 +16,17 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.lab3 import lanes as lanes_of_the_lab
 from graders.lab3.environment import lane as lanes
 from graders.lab3.environment.context import LaneContext
 from graders.lab3.environment.lane import Lane
-from graders.lab3.names import CONTROLLER_LOSS, POD_KILL
+from graders.lab3.names import AUDITS, CONTROLLER_LOSS, POD_KILL
 from graders.lab3.tracks import drilling
 from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.recovery.probes import ProbeSpec
 from graders.runbooks.scripts import Ended
 from graders.scenario import steadystate as probers
+from graders.scenario.lanes import LaneCluster, NothingToShow
 from graders.scenario.starvation import StarvationControl
 from graders.scenario.steadystate import ProbedWorkload, SteadyStateProber
 from graders.scenario.turns import Turn
@@ -120,3 +122,21 @@ def test_what_needs_no_restore_is_watched_from_the_fault_on(tmp_path: Path) -> N
     restored, drill = drilled(POD_KILL, tmp_path)
     assert restored == 0.0
     assert drill["watched"] - drill["t_end"] >= STABLE_S + LIMIT_S
+
+
+def test_a_lane_acts_with_its_cluster_and_what_was_handed_in(tmp_path: Path) -> None:
+    unused: Any = SimpleNamespace(kubectl=Path("kubectl"), submission=tmp_path)
+    with BundleWriter(tmp_path / "bundle") as writer:
+        lane = unprobed(Recording(writer), tmp_path).context
+        there = LaneCluster(**{each.name: getattr(lane, each.name) for each in fields(LaneCluster)})
+        manifest = SimpleNamespace(workload=("missing",))
+        submission = SimpleNamespace(manifest=manifest, root=tmp_path)
+        settings = SimpleNamespace(nodes=("node",))
+        run: Any = SimpleNamespace(recording=lane.recording, submission=submission, settings=settings)
+        audited = lanes_of_the_lab._context(run, unused, replace(there, track=AUDITS))
+        assert (audited.live, audited.manifests, audited.nodes) == (lane.live, (), ("node",))
+        with pytest.raises(NothingToShow):
+            lanes_of_the_lab._context(run, unused, there)
+    (mark,) = map(json.loads, (tmp_path / "bundle" / "marks.jsonl").read_text().splitlines())
+    assert (mark["track"], mark["name"]) == ("workload", "workload")
+    assert "missing" in mark["data"]["problem"]
