@@ -14,21 +14,21 @@ _PLAIN = (
 _PATHS = ("audit_policy", "stages")
 
 
-def world_of(spec: ClusterSpec) -> str:
+def spec_text(spec: ClusterSpec) -> str:
     """All of a spec but its name, its witnesses, and what it may begin with."""
-    world: dict[str, object] = {name: getattr(spec, name) for name in _PLAIN}
-    world["nodes"] = [asdict(node) for node in spec.nodes]
-    world["extra_controllers"] = list(spec.extra_controllers)
-    world["identities"] = {user: list(groups) for user, groups in spec.identities.items()}
-    world |= {name: str(getattr(spec, name) or "") for name in _PATHS}
-    return json.dumps(world)
+    held: dict[str, object] = {name: getattr(spec, name) for name in _PLAIN}
+    held["nodes"] = [asdict(node) for node in spec.nodes]
+    held["extra_controllers"] = list(spec.extra_controllers)
+    held["identities"] = {user: list(groups) for user, groups in spec.identities.items()}
+    held |= {name: str(getattr(spec, name) or "") for name in _PATHS}
+    return json.dumps(held)
 
 
-def spec_of(name: str, world: str) -> ClusterSpec:
-    """The spec of a cluster that is like that; an empty world is the one where no lab says anything."""
-    if not world:
+def spec_of(name: str, text: str) -> ClusterSpec:
+    """The spec of a cluster that is like that; an empty one is that where no lab says anything."""
+    if not text:
         return ClusterSpec(name=name)
-    told = json.loads(world)
+    told = json.loads(text)
     return ClusterSpec(
         name=name,
         nodes=tuple(NodeSpec(**node) for node in told["nodes"]),
