@@ -10,12 +10,12 @@ from pydantic import Field
 from graders.documents import Strict, parse
 from graders.documents.document import Document
 from graders.documents.fields import Bounds, Digest, Seconds, Stamp, Text
-from graders.documents.frontmatter import FENCE, front_matter
+from graders.documents.frontmatter import front_matter
 from graders.documents.markdown import Section, sections
 from graders.faults import Unmet
 from graders.lab3.documents.handedin import Lab3Files
 from graders.lab3.names import NOTEBOOK, REPORTS
-from graders.notebooks.reading import read_notebook
+from graders.notebooks.reading import as_markdown
 
 HEADINGS = (
     "Summary", "Impact", "Root Causes", "Trigger", "Resolution", "Detection", "Action Items", "Lessons",
@@ -114,30 +114,6 @@ def read_report(handin: Lab3Files) -> Report:
             hint="Hand in one of the two, with the front matter and the headings that the lab text names.",
         )
     file = there[0]
-    text = handin.text(file) if file != NOTEBOOK else _as_markdown(handin)
+    text = handin.text(file) if file != NOTEBOOK else as_markdown(handin.executed, NOTEBOOK, _TAG)
     document, body = front_matter(text, file)
     return Report(file, parse(document, FrontMatter), document, tuple(sections(body)))
-
-
-def _as_markdown(handin: Lab3Files) -> str:
-    """An executed notebook as a report in Markdown: the output of one cell, then the Markdown cells.
-
-    Raises:
-        Unmet: it could not be executed, or has no such cell.
-    """
-    executed = handin.executed
-    if executed is None or not executed.ok:
-        how = executed.how if executed is not None else "was not executed"
-        raise Unmet("a notebook whose cells can be executed, without network, in 120 s", f"it {how}")
-    try:
-        told = read_notebook(executed.text, _TAG)
-    except ValueError as error:
-        raise Unmet("a notebook of format 4", f"{NOTEBOOK}: {error}") from error
-    front = told.tagged
-    if len(front) != 1 or not front[0].strip():
-        raise Unmet(
-            f"one cell tagged {_TAG} that prints the front matter",
-            f"there are {len(front)}, and they print {len(''.join(front))} characters",
-            hint=f"Tag the cell {_TAG}, and let it print YAML.",
-        )
-    return f"{FENCE}\n{front[0].strip()}\n{FENCE}\n\n{told.markdown}\n"

@@ -9,7 +9,7 @@ from graders.chaos.baseline import KEPT, baseline
 from graders.chaos.records import BaselineLook
 from graders.chaos.running import ExperimentRunner, Runnable, runnable
 from graders.chaos.session import ChaosSession
-from graders.chaos.spec import ChaosKit, RunMode
+from graders.chaos.spec import ChaosEnvironment, RunMode
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
@@ -45,7 +45,7 @@ def experiments(context: LaneContext) -> None:
         recording.mark(context.track, "chaos", problem=str(error))
         return
     recording.mark(context.track, "chaos", problem="", user=account.user)
-    session = ChaosSession(_kit(context), recording, account, live.name, context.dice, context.scale)
+    session = ChaosSession(_environment(context), recording, account, live.name, context.dice, context.scale)
     chaos = ExperimentRunner(session)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
@@ -70,9 +70,9 @@ def experiments(context: LaneContext) -> None:
                 return
 
 
-def _kit(context: LaneContext) -> ChaosKit:
+def _environment(context: LaneContext) -> ChaosEnvironment:
     environment, chaos = context.environment, context.wanted.chaos
-    return ChaosKit(
+    return ChaosEnvironment(
         sandbox=environment.sandbox,
         submission=environment.submission,
         runtime=environment.runtime,
