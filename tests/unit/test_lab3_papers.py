@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def first(old: str, new: str) -> Callable[[str], str]:
         ("report", "report.md", first("rto_s: 10, rpo_s: 0", "rto_s: 9, rpo_s: 0"), "are not those of"),
         ("report", "report.md", first("outcome: upheld", "outcome: void"), "its journal says upheld"),
         ("report", "report.md", first('sha256: "', 'sha256: "0'), "is no SHA-256"),
+        ("report", "report.md", first("  - id: cordon", "  - id: walk"), "experiment cordon is told 0 times"),
+        (
+            "report",
+            "report.md",
+            first("scenario: controller-loss\n    evidence", "scenario: pod-kill\n    evidence"),
+            "recovery from controller-loss is told 0 times",
+        ),
+        (
+            "report",
+            "report.md",
+            lambda text: re.sub(r"(?ms)^findings:\n.*?(?=^---$)", "findings: []\n", text),
+            "findings",
+        ),
         ("report", "evidence/pod-kill.journal.json", lambda _: "[" * 5000, "pod-kill"),
         ("report", "evidence/cordon.journal.json", lambda _: "{", "evidence/cordon.journal.json:1"),
         ("backlog", "backlog.yaml", first("owner: serving team", 'owner: " "'), "is empty"),

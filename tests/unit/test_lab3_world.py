@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from graders.audits.hunting import COMMAND
 from graders.chaos.resources import WATCHED_S
 from graders.clusters.provider import NodeSpec
 from graders.course import load_course
@@ -18,13 +19,14 @@ from graders.definition import lab_package
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.lab3.handin import Recovery
-from graders.lab3.names import CEILINGS, UNKNOWN, WITHOUT_RESTORE
+from graders.lab3.names import CEILINGS, CONTROL_PLANE_LOSS, NAMESPACE_DELETED, UNKNOWN, WITHOUT_RESTORE
 from graders.lab3.runtimes import CHAOS
 from graders.lab3.world.backups import Backups, BackupSchedule
 from graders.lab3.world.cluster import cluster_spec
 from graders.lab3.world.lane import Lane
 from graders.lab3.world.scripts import Ended
 from graders.lab3.world.setting import LaneSetting
+from graders.notebooks import executing
 from tests.unit.lab3_recording import reference
 
 LAB = load_course().find_lab("lab3")
@@ -170,3 +172,44 @@ def test_on_record_restore_is_started_one_second_after_the_fault() -> None:
 
 def test_what_an_executor_has_done_is_left_for_3_s() -> None:
     assert WATCHED_S == 3.0
+
+
+def test_a_notebook_has_120_s() -> None:
+    assert executing.WITHIN_S == 120.0
+
+
+def test_kube_hunter_is_passive() -> None:
+    assert "--active" not in COMMAND
+    assert COMMAND[:3] == ("kube-hunter", "--remote", "127.0.0.1")
+
+
+def test_on_record_an_experiment_is_aborted_half_a_second_into_the_pause_after_its_first_change() -> None:
+    recorded = reference().parts
+    aborted = [each for each in recorded["experimentruns"] if each["purpose"] == "aborted"]
+    assert [each["experiment"] for each in aborted] == ["pod-kill", "cordon"]
+    for run in aborted:
+        first = min(
+            each["t_end"]
+            for each in recorded["audit"]
+            if ":chaos:" in each["user"]
+            and run["t"] <= each["t"] <= run["t_end"]
+            and each["verb"] in ("delete", "patch", "update")
+        )
+        # The pause begins once the action has ended, and its log line is looked for every 50 ms.
+        assert 0.5 <= run["aborted"] - first <= 1.5
+
+
+def test_on_record_each_experiment_is_asked_in_four_states_and_run_three_times() -> None:
+    runs = [(each["experiment"], each["purpose"]) for each in reference().parts["experimentruns"]]
+    purposes = ("healthy", "at-zero", "no-match", "unready")
+    wanted = [*(f"hypothesis-{name}" for name in purposes), "dry", "whole", "aborted"]
+    assert runs == [(id, purpose) for id in ("pod-kill", "cordon") for purpose in wanted]
+
+
+def test_on_record_each_is_lost_twice_and_once_more_with_one_backup_alone() -> None:
+    recorded = reference().parts
+    for track, scenario in (("control-plane", CONTROL_PLANE_LOSS), ("namespace", NAMESPACE_DELETED)):
+        phases = {each["phase"] for each in recorded["drills"] if each["scenario"] == scenario}
+        assert phases == {"random-phase", "late"}
+        names = [mark["name"] for mark in recorded["marks"] if mark["track"] == track]
+        assert names.count("supplied") == names.count("given") == 1
