@@ -206,6 +206,26 @@ def nothing_to_break(purpose: str) -> Callable[[Recording], None]:
     return mutate
 
 
+def fails_on(phase: str) -> Callable[[Recording], None]:
+    """The Service has no addresses again, long after a restore that nobody gave a name ended with 0."""
+
+    def mutate(recording: Recording) -> None:
+        since = float(run_of(recording, WL, "restore", phase)["t_end"]) + 10.0
+        drill = next(
+            each for each in recording.parts["drills"] if (each["cluster"], each["phase"]) == (WL, phase)
+        )
+        late = [
+            each
+            for each in recording.parts["probes"]
+            if (each["cluster"], each["probe"]) == (WL, "serving") and since < each["t"] <= drill["watched"]
+        ]
+        assert late
+        for each in late:
+            each.update(ok=False, error="0 ready addresses")
+
+    return mutate
+
+
 CP, NS, WL = "control-plane", "namespace", "workload"
 CLAIMED = frozenset({"claims"})
 """Who says that a target was met claims too much where it is not met here."""
@@ -252,6 +272,13 @@ FLAWS = (
     Flaw("node-loss", "never whole again", marked(WL, "zone-back", all_ready_s=None), "they were not"),
     Flaw("controller-loss", "a record is missing", hole(WL, "controller-loss: settled"), "hole"),
     Flaw("unseen-safe", "a record is missing", hole(WL, "stopped: settled"), "hole"),
+    Flaw(
+        "unseen-safe",
+        "it claims too much",
+        fails_on("stopped"),
+        "probes failed over 10 s later",
+        {"unseen-stopped"},
+    ),
     Flaw("unseen-stopped", "restore gives up", gives_up_on("stopped"), "exited with code 1"),
     Flaw("unseen-refused", "restore gives up", gives_up_on("refused"), "exited with code 1"),
     Flaw("hypothesis", "it holds of nothing", holds_at_zero, "it holds with the Deployment at 0"),

@@ -213,3 +213,8 @@ def test_on_record_each_is_lost_twice_and_once_more_with_one_backup_alone() -> N
         assert phases == {"random-phase", "late"}
         names = [mark["name"] for mark in recorded["marks"] if mark["track"] == track]
         assert names.count("supplied") == names.count("given") == 1
+
+
+def test_on_record_the_whole_of_it_takes_about_five_minutes() -> None:
+    ended = [track["ended"] for track in reference().manifest["tracks"].values()]
+    assert 240.0 <= max(ended) <= 360.0
