@@ -226,6 +226,15 @@ def mesh_misshapen(run: Recording) -> None:
     found["objects"][0]["spec"]["mtls"] = "STRICT"
 
 
+def mesh_refused(run: Recording) -> None:
+    said = 'strict decoding error: unknown field "spec.portLevelMTLS"'
+    run["meshanswers"][0] |= {"code": 400, "message": said}
+
+
+def mesh_unasked(run: Recording) -> None:
+    run.parts["meshanswers"] = []
+
+
 def undone(run: Recording) -> None:
     (made,) = (each for each in run["commits"] if each["release"] == "v6")
     run["commits"].append({**made, "t": made["t"] + 200, "sha": "another"})
@@ -316,6 +325,7 @@ FLAWS = (
     Flaw("rbac", "may more", may_more, "on dev it may create clusterroles"),
     Flaw("rbac", "all of a group", everything_of_a_group, "*.apps in web"),
     Flaw("mesh", "permissive", mesh, "mutual TLS of web:8080 is STRICT"),
+    Flaw("mesh", "refused", mesh_refused, "PeerAuthentication default: strict decoding error: unknown"),
     Flaw("mesh", "a dash too few", a_dash_too_few, "AuthorizationPolicy web: "),
     Flaw("policy-review", "no object", no_object_at_all, "r3-writable.yaml denied"),
     Flaw(
