@@ -78,3 +78,12 @@ def test_the_background_quotes_the_text(lab: Lab) -> None:
     with pytest.raises(CourseError, match="does not say: 'A pod is a dog!'") as refused:
         load_background(lab)
     assert refused.value.line == 14
+
+
+READ = ("lab3",)
+"""The labs of whose text nothing is passed over."""
+
+
+@pytest.mark.parametrize("slug", READ)
+def test_every_sentence_of_a_lab_text_is_a_rule_or_explains_only(slug: str) -> None:
+    assert unread(load_course().lab(slug)) == ()
