@@ -80,7 +80,7 @@ def test_the_background_quotes_the_text(lab: Lab) -> None:
     assert refused.value.line == 14
 
 
-READ = ("lab3",)
+READ = ("lab1", "lab3")
 """The labs of whose text nothing is passed over."""
 
 
