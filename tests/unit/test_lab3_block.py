@@ -11,6 +11,7 @@ import yaml
 from graders.faults import BadSubmission
 from graders.lab3.block import Lab3Block
 from graders.lab3.handin import Lab3Manifest, manifest_from
+from graders.lab3.names import CEILINGS
 from graders.paths import REPOSITORY
 from graders.submissions.load import load_submission
 
@@ -84,6 +85,12 @@ def test_all_five_scenarios_have_one_target(tmp_path: Path) -> None:
     root, _ = changed(tmp_path, "  - {scenario: node-loss, rto_s: 30, rpo_s: 0}\n", "")
     with pytest.raises(BadSubmission, match="there is no target for node-loss"):
         read(root)
+
+
+def test_the_starter_is_read() -> None:
+    manifest = read(REPOSITORY / "labs" / "lab3" / "starter")
+    assert manifest.chaos.service_account == "chaos-runner"
+    assert {each.scenario for each in manifest.targets} == set(CEILINGS)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5])

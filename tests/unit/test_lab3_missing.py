@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -114,5 +115,8 @@ def test_points_of_what_takes_real_nodes_are_those_of_what_is_injected(tmp_path:
     rubric, capabilities = load_course().find_lab("lab3").rubric, bundle.manifest.capabilities
     result = score(rubric, tuple(outcomes.values()), capabilities=capabilities)
     points = {each.criterion.id: each.points for each in result.criteria}
-    assert (points["daemon-faults"], points["injects"]) == (0, 5)
-    assert (result.total, result.possible) == (100, 100)
+    assert {name: int(points[name]) for name in ("daemon-faults", "injects")} == {
+        "daemon-faults": 0,
+        "injects": 5,
+    }
+    assert result.total == result.possible == Decimal(100)

@@ -218,3 +218,16 @@ def test_on_record_each_is_lost_twice_and_once_more_with_one_backup_alone() -> N
 def test_on_record_the_whole_of_it_takes_about_five_minutes() -> None:
     ended = [track["ended"] for track in reference().manifest["tracks"].values()]
     assert 240.0 <= max(ended) <= 360.0
+
+
+def test_on_record_each_lane_has_a_cluster_of_its_own() -> None:
+    recorded = reference()
+    lanes = {mark["track"] for mark in recorded.parts["marks"]} | {"audits"}
+    assert lanes == set(recorded.manifest["clusters"])
+    assert len(lanes) == 5
+
+
+def test_on_record_experiments_are_run_by_the_account_in_namespace_chaos() -> None:
+    recorded = reference().parts
+    (user,) = {each["user"] for each in recorded["audit"] if each["cluster"] == "experiments"}
+    assert user == "system:serviceaccount:chaos:chaos-runner"
