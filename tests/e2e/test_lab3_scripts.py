@@ -18,16 +18,16 @@ import pytest
 from graders.chaos.account import ChaosAccount
 from graders.chaos.commands import SandboxedCommands
 from graders.chaos.hypotheses import CommandHypothesis
-from graders.chaos.spec import ChaosKit
+from graders.chaos.spec import ChaosEnvironment
 from graders.clusters.kubeconfigs import certificate_kubeconfig
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.lab3.names import DR_USER
-from graders.lab3.tools import ETCD_TOOLS
-from graders.lab3.world.kit import Kit
-from graders.lab3.world.scripts import Ended, Scripts, seal
-from graders.model import Submission
 from graders.progress import Silent
+from graders.runbooks.environment import RunbookEnvironment
+from graders.runbooks.scripts import Ended, Scripts
+from graders.runbooks.sealed import seal
+from graders.runbooks.tools import ETCD_TOOLS
 from graders.sandbox import Limits, sandbox_named
 from graders.sandbox.protocol import MIB
 from graders.sandbox.runtime import ensure_runtime
@@ -91,7 +91,7 @@ class Processes:
 class Runbook:
     """Runs shell scripts as if they were handed in; gives what they printed."""
 
-    kit: Kit
+    environment: RunbookEnvironment
     scripts: Scripts
     processes: Processes
     root: Path
@@ -129,16 +129,14 @@ def runbook(tmp_path: Path) -> Iterator[Runbook]:
         folder.mkdir()
         folder.chmod(0o755)
     runtime = ensure_runtime(Silent())
-    kit = Kit(
+    environment = RunbookEnvironment(
         sandbox=sandbox_named("bubblewrap"),
         runtime=runtime,
-        chaos=runtime,
-        hunter=runtime,
         tools=ensure(ETCD_TOOLS, Silent()),
-        submission=Submission("somebody", "lab3", root, "", None),
+        submission=root,
         limits=LIMITS,
-        tool_limits=LIMITS,
-        folder=tmp_path / "kit",
+        folder=tmp_path / "environment",
+        user=DR_USER,
     )
     with ExitStack() as running:
         api, etcd = (running.enter_context(Greeter(name)) for name in ("api", "etcd"))
@@ -154,8 +152,8 @@ def runbook(tmp_path: Path) -> Iterator[Runbook]:
         )
         cluster = SimpleNamespace(name="one", kubeconfig=kubeconfig, identities={DR_USER: kubeconfig})
         writer = running.enter_context(BundleWriter(tmp_path / "bundle"))
-        scripts = Scripts(kit, Recording(writer), cast(Any, cluster), cast(Any, processes))
-        yield Runbook(kit, scripts, processes, root, backups, writer.folder / "logs")
+        scripts = Scripts(environment, Recording(writer), cast(Any, cluster), cast(Any, processes))
+        yield Runbook(environment, scripts, processes, root, backups, writer.folder / "logs")
 
 
 def test_each_start_has_a_sandbox_of_its_own(runbook: Runbook) -> None:
@@ -251,18 +249,18 @@ def test_cluster_ctl_tells_states_and_exits_as_the_text_says(runbook: Runbook) -
 def test_a_hypothesis_is_a_command_with_the_account_of_the_experiments(
     runbook: Runbook, tmp_path: Path
 ) -> None:
-    kit = ChaosKit(
-        sandbox=runbook.kit.sandbox,
+    environment = ChaosEnvironment(
+        sandbox=runbook.environment.sandbox,
         submission=runbook.root,
-        runtime=runbook.kit.runtime,
-        toolkit=runbook.kit.runtime,
-        programs=runbook.kit.programs(),
+        runtime=runbook.environment.runtime,
+        toolkit=runbook.environment.runtime,
+        programs=runbook.environment.programs(),
         limits=LIMITS,
         folder=tmp_path / "chaos",
     )
     with Greeter("api") as api:
         account = ChaosAccount("chaos", "chaos-runner", "a-token", api.url, b"ca")
-        commands = SandboxedCommands(kit, account, "hypothesis", tmp_path)
+        commands = SandboxedCommands(environment, account, "hypothesis", tmp_path)
         ask = CommandHypothesis(commands, ("bash", "steady"), 1.0)
 
         def met(script: str) -> bool:

@@ -105,8 +105,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         recording = Recording(running.enter_context(BundleWriter(tmp_path / "bundle")))
         kube = OnePod(recording)
         account: Any = SimpleNamespace(name="chaos-runner", kube=lambda _: kube)
-        kit: Any = SimpleNamespace(submission=tmp_path, folder=tmp_path / "kit")
-        session = ChaosSession(kit, recording, account, "cluster", Random(7), 1.0)
+        environment: Any = SimpleNamespace(submission=tmp_path, folder=tmp_path / "environment")
+        session = ChaosSession(environment, recording, account, "cluster", Random(7), 1.0)
         yield World(ResourceRunner(session), kube, tmp_path)
 
 

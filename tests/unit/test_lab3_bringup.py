@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from graders.kube.client import Answer, ApiRefused, Kube
-from graders.lab3.world import workload
-from graders.lab3.world.workload import DEPLOYMENT, SERVICE, apply_workload
+from graders.lab3.environment import workload
+from graders.lab3.environment.workload import DEPLOYMENT, SERVICE, apply_workload
 
 
 class Cluster:

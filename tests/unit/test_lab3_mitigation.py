@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 
 from graders.kube.client import Answer
+from graders.lab3.environment.lane import Lane
 from graders.lab3.names import NODE_LOSS, POD_KILL
 from graders.lab3.tracks import mitigation as mitigations
+from graders.lab3.tracks.drilling import DrillPlan
 from graders.lab3.tracks.mitigation import mitigation
-from graders.lab3.world.drilling import DrillPlan
-from graders.lab3.world.lane import Lane
 
 ITEM = """\
   - id: {id}
@@ -42,8 +42,8 @@ class Tried:
     def __init__(self, root: Path, workload: tuple[Any, ...] = ()) -> None:
         self.told: list[str] = []
         self.marks: dict[str, Any] = {}
-        kit = SimpleNamespace(submission=SimpleNamespace(root=root), kubectl=None)
-        self.setting = SimpleNamespace(kit=kit, manifests=workload, scale=1.0)
+        environment = SimpleNamespace(submission=root, kubectl=None)
+        self.context = SimpleNamespace(environment=environment, manifests=workload, scale=1.0)
         self.kube = self
 
     def apply(self, data: Any) -> Answer:

@@ -12,18 +12,19 @@ import pytest
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.kube.client import Answer
-from graders.lab3.names import LEDGER_LABEL, PROBE_LABEL
-from graders.lab3.world import prober as probers
-from graders.lab3.world.ledger import RecordLedger
-from graders.lab3.world.prober import Prober
+from graders.lab3.names import LEDGER_LABEL, MODELS_GROUP, MODELS_VERSION, PROBE_LABEL
 from graders.polling import NotYet, wait_for
 from graders.recovery.probes import CAPACITY, SERVING, WRITE, ProbeSpec
 from graders.recovery.records import ProbeSample
+from graders.scenario import steadystate as probers
+from graders.scenario.recordledger import LedgerPlace, OwnerKind, RecordLedger
+from graders.scenario.steadystate import ProbedWorkload, SteadyStateProber
 from tests.unit.lab3_recording import reference
 
 MODELS = "/apis/registry.mod201.dev/v1alpha1/namespaces/serving/models"
 CONFIG_MAPS = "/api/v1/namespaces/serving/configmaps"
 CANARY = ProbeSpec("canary", 0.2, 0.2)
+PLACE = LedgerPlace("serving", LEDGER_LABEL, OwnerKind(f"{MODELS_GROUP}/{MODELS_VERSION}", "Model", "models"))
 Body = Mapping[str, Any]
 
 
@@ -71,7 +72,8 @@ def pods(*, ready: bool) -> list[Body]:
 
 def probed(recording: Recording, kube: Keeping, *dead: str, replicas: int = 2) -> dict[str, ProbeSample]:
     """The first sample of each probe."""
-    prober = Prober(recording, cast(Any, kube), "one", replicas=replicas, scale=1.0)
+    workload = ProbedWorkload("serving", "predictor", replicas, "canaries", PROBE_LABEL)
+    prober = SteadyStateProber(recording, cast(Any, kube), "one", workload, 1.0)
     prober.dead_nodes = frozenset(dead)
     found: dict[str, ProbeSample] = {}
 
@@ -152,7 +154,7 @@ def test_what_probes_change_has_their_label_and_is_nothing_that_is_looked_for(re
 
 def test_sixty_records_come_at_once_and_then_one_every_half_second(recording: Recording) -> None:
     kube = Keeping()
-    ledger = RecordLedger(recording, cast(Any, kube), "one", "serving", "serving", b"key")
+    ledger = RecordLedger(recording, cast(Any, kube), "one", PLACE, "serving", b"key")
     with ledger:
         first = len([body for method, _, body in kube.sent if method == "POST"])
         threading.Event().wait(1.75)
@@ -170,7 +172,7 @@ def _number(sent: tuple[str, str, Any]) -> int:
 
 def test_records_are_config_maps_and_models_with_the_label(recording: Recording) -> None:
     kube = Keeping()
-    with RecordLedger(recording, cast(Any, kube), "one", "serving", "serving", b"key"):
+    with RecordLedger(recording, cast(Any, kube), "one", PLACE, "serving", b"key"):
         pass
     made = {path for method, path, _ in kube.sent if method == "POST"}
     assert made == {CONFIG_MAPS, MODELS}
@@ -195,7 +197,7 @@ def test_records_are_config_maps_and_models_with_the_label(recording: Recording)
 
 def test_some_records_are_deleted_again(recording: Recording) -> None:
     kube = Keeping()
-    with RecordLedger(recording, cast(Any, kube), "one", "serving", "serving", b"key"):
+    with RecordLedger(recording, cast(Any, kube), "one", PLACE, "serving", b"key"):
         pass
     deleted = [path for method, path, _ in kube.sent if method == "DELETE"]
     made = [f"{path}/{body['metadata']['name']}" for method, path, body in kube.sent if method == "POST"]

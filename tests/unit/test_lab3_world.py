@@ -18,15 +18,16 @@ from graders.course import load_course
 from graders.definition import lab_package
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.lab3.environment.cluster import cluster_spec
+from graders.lab3.environment.context import LaneContext
+from graders.lab3.environment.lane import Lane
 from graders.lab3.handin import Recovery
 from graders.lab3.names import CEILINGS, CONTROL_PLANE_LOSS, NAMESPACE_DELETED, UNKNOWN, WITHOUT_RESTORE
 from graders.lab3.runtimes import CHAOS
-from graders.lab3.world.backups import Backups, BackupSchedule
-from graders.lab3.world.cluster import cluster_spec
-from graders.lab3.world.lane import Lane
-from graders.lab3.world.scripts import Ended
-from graders.lab3.world.setting import LaneSetting
 from graders.notebooks import executing
+from graders.runbooks.schedule import BackupSchedule
+from graders.runbooks.scripts import Ended
+from graders.runbooks.sealed import SealedBackups
 from tests.unit.lab3_recording import reference
 
 LAB = load_course().find_lab("lab3")
@@ -102,9 +103,10 @@ def made(folder: Path, every_s: float, takes_s: float) -> list[tuple[float, floa
     with BundleWriter(folder / "bundle") as writer:
         scripts = Slow(takes_s)
         scripts.recording = Recording(writer)
-        wanted = Recovery(("dr/backup",), (), (), cast(int, every_s))
-        backups = Backups(folder)
-        with BackupSchedule(cast(Any, scripts), scripts.recording, wanted, backups, 1.0) as schedule:
+        backups, command = SealedBackups(folder), ("dr/backup",)
+        with BackupSchedule(
+            cast(Any, scripts), scripts.recording, command, every_s, backups, 1.0
+        ) as schedule:
             schedule.go()
             assert scripts.enough.wait(10.0)
         assert [each.id for each in backups.sealed][:4] == [id for *_, id in scripts.made][:4]
@@ -141,7 +143,7 @@ def test_restore_is_told_which_scenario_it_is(scenario: str) -> None:
     wanted = SimpleNamespace(dr=Recovery((), ("dr/restore", "-v"), (), 5))
     unused: Any = None
     lane = Lane(
-        setting=cast(LaneSetting, SimpleNamespace(wanted=wanted)),
+        context=cast(LaneContext, SimpleNamespace(wanted=wanted)),
         prober=unused,
         scripts=cast(Any, SimpleNamespace(run=run)),
         schedule=cast(Any, SimpleNamespace(backups=SimpleNamespace(folder=Path("sealed")))),
