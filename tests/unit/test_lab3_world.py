@@ -24,7 +24,7 @@ from graders.lab3.environment.lane import Lane
 from graders.lab3.handin import Recovery
 from graders.lab3.names import CEILINGS, CONTROL_PLANE_LOSS, NAMESPACE_DELETED, UNKNOWN, WITHOUT_RESTORE
 from graders.lab3.runtimes import CHAOS
-from graders.notebooks import executing
+from graders.notebooks.records import WITHIN_S
 from graders.runbooks.schedule import BackupSchedule
 from graders.runbooks.scripts import Ended
 from graders.runbooks.sealed import SealedBackups
@@ -177,7 +177,7 @@ def test_what_an_executor_has_done_is_left_for_3_s() -> None:
 
 
 def test_a_notebook_has_120_s() -> None:
-    assert executing.WITHIN_S == 120.0
+    assert WITHIN_S == 120.0
 
 
 def test_kube_hunter_is_passive() -> None:
