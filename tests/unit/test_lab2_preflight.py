@@ -203,6 +203,13 @@ def test_kyverno_apply_judges_by_the_same_policies(
     assert found is not None
     (tmp_path / "policies.yaml").write_text(yaml.safe_dump(POLICY))
     (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
-    command = [found.path("kyverno"), "apply", "policies.yaml", "--resource", "objects.yaml", "--registry"]
+    command = [
+        str(found.path("kyverno")),
+        "apply",
+        "policies.yaml",
+        "--resource",
+        "objects.yaml",
+        "--registry",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) is passes, done.stdout + done.stderr

@@ -9,9 +9,18 @@ import pytest
 
 from graders.evidence.records import AuditEvent
 from graders.kube.pointers import at_pointer
+from graders.lab2.checks.security import _connections
 from graders.lab2.deployments import is_ready
 from graders.lab2.images import digest_of
-from graders.lab2.names import BAD_SERVICE, BAD_WORKLOAD, ENVIRONMENTS, HUB, NAMESPACES, NOTE
+from graders.lab2.names import (
+    BAD_SERVICE,
+    BAD_WORKLOAD,
+    ENVIRONMENTS,
+    HUB,
+    NAMESPACES,
+    NOTE,
+    SYSTEM_NAMESPACES,
+)
 from graders.lab2.rulebook import broken
 from graders.lab2.tracks.drift import ENFORCE
 from graders.paths import REPOSITORY
@@ -232,3 +241,34 @@ def test_each_story_begins_settled(track: str) -> None:
         image = there["spec"]["template"]["spec"]["containers"][0]["image"]
         assert image.endswith(digest_of(first["data"]["version"]))
         assert there["status"]["availableReplicas"] == there["spec"]["replicas"]
+
+
+def test_attempts_are_made_where_the_rules_hold_alone() -> None:
+    """In namespaces of the system no rule is asked about, for nothing is tried there."""
+    tried = {
+        each["namespace"]
+        for each in run()["asked"]
+        if each["case"].startswith(("direct/", "admits/", "signing/", "closed"))
+    }
+    assert tried == {"web", "lab-elsewhere"}
+    assert not [name for name in tried if name.startswith(SYSTEM_NAMESPACES)]
+    assert SYSTEM_NAMESPACES == ("kube-", "argocd", "flux-system", "kyverno", "gatekeeper-system")
+
+
+def test_so_many_connections_are_asked_about_and_no_others() -> None:
+    """Six that are allowed; gateway's two, two of each of four strangers, and three to the world that are not."""
+    asked = {said: wanted for said, _, _, _, wanted in _connections({})}
+    strangers = (
+        "an unlabelled pod of gateway", "a pod of web labelled as gateway", "an unlabelled pod of web",
+        "a pod of dev-tools labelled as web",
+    )  # fmt: skip
+    allowed = {
+        "gateway → web:8080", "web → cache:6379", "web → DNS:53/UDP", "web → DNS:53/TCP", "cache → DNS:53/UDP",
+        "cache → DNS:53/TCP",
+    }  # fmt: skip
+    denied = {
+        "gateway → cache:6379", "gateway → web:9090",
+        *(f"{who} → {what}" for who in strangers for what in ("web:8080", "cache:6379")),
+        *(f"{who} → 203.0.113.7:443" for who in ("web", "cache", "an unlabelled pod of web")),
+    }  # fmt: skip
+    assert asked == dict.fromkeys(allowed, True) | dict.fromkeys(denied, False)
