@@ -104,7 +104,29 @@ def a_policy_less_in_prod(run: Recording) -> None:
     run.remove("objects", run.seen("prod", "validatingadmissionpolicybindings", "services", ""))
 
 
+def impersonates(run: Recording) -> None:
+    next(each for each in run["access"] if each["verb"] == "impersonate")["allowed"] = True
+
+
+def no_class(run: Recording) -> None:
+    run.remove(
+        "objects", [o for o in run["objects"] if (o["cluster"], o["resource"]) == ("prod", "priorityclasses")]
+    )
+
+
+def arrives_late(run: Recording) -> None:
+    run.mark("secrets", "replaced")["t"] -= 100
+
+
+def short_token(run: Recording) -> None:
+    next(each for each in run["secrets"] if each["phase"] == "handed-in")["length_bytes"] = 15
+
+
 FLAWS = (
+    Flaw("rbac", "impersonates", impersonates, "it may impersonate"),
+    Flaw("scheduling", "no such class", no_class, "a PriorityClass that exists"),
+    Flaw("secrets", "arrives late", arrives_late, "new tokens within 90 s"),
+    Flaw("secrets", "too short", short_token, "16 bytes or more"),
     Flaw("installs", "three namespaces", three_namespaces_of_one_cluster, "a web of their own: 2"),
     Flaw(
         "installs", "a Deployment by another name", cache_by_another_name, "Deployment cache in prod",
@@ -213,4 +235,12 @@ def test_other_changes_may_reach_all_environments_at_once(tmp_path: Path) -> Non
             if (e["cluster"], e["resource"]) == (environment, "validatingadmissionpolicies")
         )
         run.again("audit", policy, t=t, t_end=t, code=200, verb="patch")
+    assert lost(run, tmp_path) == {}
+
+
+def test_a_run_of_the_command_that_fails_costs_nothing(tmp_path: Path) -> None:
+    run = reference()
+    t = run.mark("gate", "released", version="v4")["t"]
+    failed = {"t": t, "t_end": t + 1, "nth": 9, "code": 1, "reason": "exited with code 1", "output": "x"}
+    run["commandruns"].append(failed)
     assert lost(run, tmp_path) == {}

@@ -292,6 +292,13 @@ def test_a_push_that_is_too_large_is_refused(scene: Scene) -> None:
     assert "exceeds maximum allowed size" in run["output"]
 
 
+def test_a_repository_that_has_grown_too_large_takes_no_more(scene: Scene) -> None:
+    with (scene.server.root / REPOSITORY / "large").open("wb") as file:
+        file.truncate(257 * MIB)
+    run = scene.once(f"{COMMIT}; git push origin HEAD:main")
+    assert (run["pushes"], run["code"] == 0) == (0, False)
+
+
 def test_the_main_branch_cannot_be_deleted(scene: Scene) -> None:
     run = scene.once("git push origin :main")
     assert (run["pushes"], run["code"] == 0) == (0, False)
