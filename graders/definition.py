@@ -60,6 +60,7 @@ class LabPackage:
 
     slug: str
     definition: LabDefinition
+    folder: Path
 
     def load(self, part: str) -> Any:
         """The module or object that a part of the definition names.
@@ -103,7 +104,7 @@ def lab_package(slug: str) -> LabPackage:
             file=Path(f"graders/{slug}/__init__.py"),
             fix=f"write {ATTRIBUTE} = LabDefinition(…) in it",
         )
-    return LabPackage(slug, found)
+    return LabPackage(slug, found, Path(str(package.__file__)).parent)
 
 
 def make_importable(course: Path) -> None:

@@ -19,10 +19,12 @@ from graders.clusters.engine.probing import answering_engine
 from graders.clusters.kind.containers import Containers
 from graders.clusters.kind.preflight import INSTANCES_WANTED, Machine, obstacles
 from graders.faults import InfraFault, KubeproofError, LocatedError
+from graders.labneeds import LabNeeds
 from graders.paths import cache_folder, state_folder
 from graders.sandbox.goruntime import kept_go, runtime_for
 from graders.sandbox.runtime import kept_runtime
 from graders.sandbox.staticcheck import kept_staticcheck
+from graders.tools.ensure import kept_programs
 from graders.tools.toolchain import kept_toolchain, toolchain_go
 
 _TIMEOUT_S = 20.0
@@ -47,9 +49,10 @@ class Diagnosis:
     fix: str = ""
 
 
-def examine() -> list[Diagnosis]:
-    """Look at everything; a check that breaks is a failed finding, never an exception."""
-    return [_guarded(name, check) for name, check in CHECKS.items()]
+def examine(slug: str = "", needs: LabNeeds | None = None) -> list[Diagnosis]:
+    """Look at everything, and at what the lab `slug` needs; a check that breaks is a failed finding."""
+    found = [_guarded(name, check) for name, check in CHECKS.items()]
+    return [*found, *(lab_findings(slug, needs) if needs else ())]
 
 
 def can_grade(findings: Sequence[Diagnosis]) -> bool:
@@ -241,6 +244,24 @@ def kernel_limits() -> Diagnosis:
     if soft >= 1024 or soft == resource.RLIM_INFINITY:
         return Diagnosis("open files", State.OK, f"limit {soft}")
     return Diagnosis("open files", State.WARN, f"limit {soft}", "`ulimit -n 4096`")
+
+
+def lab_findings(slug: str, needs: LabNeeds) -> list[Diagnosis]:
+    """What a lab needs of its own: what the system lacks stops a grading, the rest is made when asked for."""
+    found = []
+    for program, package in needs.packages:
+        if there := shutil.which(program):
+            found.append(Diagnosis(program, State.OK, there))
+        else:
+            found.append(Diagnosis(program, State.FAIL, "not found", f"`apt-get install {package}`"))
+    kept = (*map(kept_programs, needs.toolsets), *(kept_runtime(lock) for lock in needs.locks))
+    if lacking := [each.name for each in kept if not each.made()]:
+        detail = f"{len(kept) - len(lacking)} of {len(kept)} are there; not yet: {', '.join(lacking)}"
+        fix = f"`kubeproof setup {slug}` makes all; else a grading makes what its submission asks for"
+        found.append(Diagnosis(f"{slug}'s own", State.WARN, detail, fix))
+    elif kept:
+        found.append(Diagnosis(f"{slug}'s own", State.OK, ", ".join(each.name for each in kept)))
+    return found
 
 
 CHECKS: dict[str, Callable[[], Diagnosis]] = {

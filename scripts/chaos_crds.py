@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from argocd_crds import undescribed
+from lab2_crds import undescribed
 
 TARGET = Path(__file__).resolve().parents[1] / "graders" / "chaos" / "chaos-mesh-crds.json.gz"
 KINDS = (

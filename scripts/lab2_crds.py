@@ -1,6 +1,7 @@
-"""Makes graders/lab2/config/NAME-crds.json.gz from the definitions in a Go module, without descriptions.
+"""Makes graders/lab2/config/NAME-crds.json.gz from the definitions in Go modules, without descriptions.
 
-Usage: python scripts/lab2_crds.py NAME FOLDER, as in `argocd …/manifests/crds`, `kyverno …/config/crds`.
+Usage: python scripts/lab2_crds.py NAME FOLDER…, as in `argocd …/manifests/crds`, `kyverno …/config/crds`.
+`istio` is made of istio.io/api 1.30.8, `gateway-api` of the standard ones of sigs.k8s.io/gateway-api 1.6.3.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ def undescribed(schema: Any, *, properties: bool = False) -> Any:
     return [undescribed(each) for each in schema] if isinstance(schema, list) else schema
 
 
-def main(name: str, folder: str) -> None:
-    """Write the file anew, of every definition below the folder."""
-    read = (yaml.safe_load(file.read_text("utf-8")) for file in sorted(Path(folder).rglob("*.yaml")))
-    definitions = [undescribed(each) for each in read if each.get("kind") == "CustomResourceDefinition"]
+def main(name: str, *folders: str) -> None:
+    """Write the file anew, of every definition below the folders."""
+    files = (file for folder in folders for file in sorted(Path(folder).rglob("*.yaml")))
+    read = (each for file in files for each in yaml.safe_load_all(file.read_text("utf-8")))
+    definitions = [
+        undescribed(each) for each in read if (each or {}).get("kind") == "CustomResourceDefinition"
+    ]
     target = CONFIG / f"{name}-crds.json.gz"
     target.write_bytes(gzip.compress(json.dumps(definitions, separators=(",", ":")).encode(), mtime=0))
 

@@ -12,20 +12,28 @@ from rich.table import Table
 
 from graders.cli.progress import printable
 from graders.cli.screen import Screen
+from graders.course import load_course
 from graders.doctor import Diagnosis, State, can_grade, examine
+from graders.labneeds import needs_of
 
 SCHEMA = "kubeproof/doctor/v1"
 _STYLE = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
 
 
 def doctor(
+    lab: Annotated[
+        str | None, typer.Argument(help="A lab whose own needs are looked at as well, by slug or number.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say what this machine can do, and how to fix what it cannot.
 
     Exits with 0 if a submission can be graded on an embedded cluster here, else with 2.
+
+    Example: kubeproof doctor 2
     """
-    findings = examine()
+    slug = load_course().find_lab(lab).id if lab else ""
+    findings = examine(slug, needs_of(slug) if slug else None)
     ready = can_grade(findings)
     if as_json:
         rows = [dataclasses.asdict(finding) for finding in findings]

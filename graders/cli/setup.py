@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +16,12 @@ from graders.clusters.nodeimages.image import built_images
 from graders.clusters.nodeimages.programs import node_toolsets
 from graders.clusters.registry import VARIABLE
 from graders.course import load_course
-from graders.definition import lab_package
 from graders.faults import UsageError
+from graders.labneeds import LabNeeds, needs_of
 from graders.sandbox.goruntime import ensure_go_runtime, kept_go, runtime_for
 from graders.sandbox.runtime import ensure_runtime, kept_runtime
 from graders.sandbox.staticcheck import ensure_staticcheck, kept_staticcheck
-from graders.tools import Toolset, ensure
+from graders.tools import ensure
 from graders.tools.archive import load_archive, save_archive
 from graders.tools.ensure import kept_programs
 from graders.tools.kept import Kept
@@ -56,9 +55,9 @@ def setup(
     if save is not None and load is not None:
         raise UsageError("--save and --load exclude each other", fix="run `kubeproof setup` once for each")
     machine_platform()
-    own, locks = _own_of(lab) if lab is not None else ((), ())
+    needs = needs_of(load_course().find_lab(lab).id) if lab is not None else LabNeeds()
     with TerminalProgress() as progress:
-        things = _things(own, locks, without_go)
+        things = _things(needs, without_go)
         if load is not None:
             progress.say(f"loaded: {', '.join(load_archive(load, things, progress))}")
         binaries = ensure_binaries(progress)
@@ -76,34 +75,25 @@ def setup(
             progress.say(
                 f"Go for learners: {go.builds.parent}, staticcheck {ensure_staticcheck(go, progress).folder}"
             )
-        for toolset in own:
+        for toolset in needs.toolsets:
             tools = ensure(toolset, progress)
             progress.say(f"{toolset.title}: {tools.folder} ({tools.source})")
-        for lock in locks:
+        for lock in needs.locks:
             progress.say(f"{kept_runtime(lock).name}: {ensure_runtime(progress, lock=lock).venv}")
         if save is not None:
             saved = save_archive(save, things, progress)
             progress.say(f"saved: {save} ({save.stat().st_size / 1e6:.0f} MB): {', '.join(saved)}")
 
 
-def _own_of(lab: str) -> tuple[tuple[Toolset, ...], tuple[Path, ...]]:
-    """The programs of a lab's own, and the lock files of its Python environments."""
-    package = lab_package(load_course().find_lab(lab).id)
-    tools, locks = (
-        tuple(package.load(part)) if getattr(package.definition, part) else ()
-        for part in ("tools", "runtimes")
-    )
-    return tools, locks
-
-
-def _things(own: Iterable[Toolset], locks: Iterable[Path], without_go: bool) -> list[Kept]:
+def _things(needs: LabNeeds, without_go: bool) -> list[Kept]:
     """All that can be carried, in an order in which each finds what it stands on."""
     go, of_kind = toolchain_go(), os.environ.get(VARIABLE) != "embedded"
     return [
         kept_programs(CONTROL_PLANE, CORE),
-        *(kept_programs(toolset) for toolset in (*((KIND, *node_toolsets()) if of_kind else ()), *own)),
+        *(kept_programs(toolset) for toolset in (KIND, *node_toolsets()) if of_kind),
+        *(kept_programs(toolset) for toolset in needs.toolsets),
         *(() if without_go else (kept_toolchain(), *kept_go(go), kept_staticcheck(runtime_for(go)))),
         kept_runtime(),
-        *(kept_runtime(lock) for lock in locks),
+        *(kept_runtime(lock) for lock in needs.locks),
         *(image.kept for image in (built_images(machine_platform()) if of_kind else ())),
     ]

@@ -9,17 +9,14 @@ from pathlib import Path
 
 import httpx
 
+from graders.clusters.bareapi import bare_api
 from graders.clusters.binaries import ETCD, Binaries, ensure_binaries
-from graders.clusters.control import EmbeddedControl, control_plane
 from graders.clusters.etcdclient import etcd_client, etcd_key
 from graders.clusters.etcddata import copy_data
-from graders.clusters.provider import ClusterSpec
-from graders.clusters.readiness import answers
 from graders.controlplane import EtcdAccess
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.once import one_at_a_time, scratch_folder
-from graders.ownership import OwnedFolder
 from graders.paths import cache_folder
 from graders.progress import Progress
 
@@ -56,10 +53,12 @@ def _make_once(binaries: Binaries, prepare: Callable[[Kube], None], data: Path, 
         with (
             scratch_folder(place) as scratch,
             progress.task("preparing an etcd to begin with"),
-            OwnedFolder("cluster", "golden") as folder,
-            control_plane(folder, binaries, ClusterSpec(name="golden", nodes=())) as control,
+            bare_api("golden", binaries) as (kube, control),
         ):
-            _fill(control, prepare)
+            prepare(kube)
+            control.kill("kube-apiserver")
+            _forget_this_cluster(control.etcd)
+            control.stop("etcd", _ENDS_WITHIN_S)
             try:
                 copy_data(control.etcd.data_folders["etcd"], scratch / data.name)
                 (scratch / data.name).rename(data)
@@ -68,17 +67,6 @@ def _make_once(binaries: Binaries, prepare: Callable[[Kube], None], data: Path, 
                     f"golden etcd data cannot be put into {place}: {error}",
                     fix="make room there, or set KUBEPROOF_CACHE to a folder that can be written",
                 ) from error
-
-
-def _fill(control: EmbeddedControl, prepare: Callable[[Kube], None]) -> None:
-    for name in ("etcd", "kube-apiserver"):
-        control.start(name)
-    kube = Kube(control.commands.kubeconfig)
-    control.until(lambda: answers(kube, "/readyz"))
-    prepare(kube)
-    control.kill("kube-apiserver")
-    _forget_this_cluster(control.etcd)
-    control.stop("etcd", _ENDS_WITHIN_S)
 
 
 def _forget_this_cluster(etcd: EtcdAccess) -> None:

@@ -1,8 +1,9 @@
 """The rules of a lab: each sentence of its text that demands, forbids or promises something, with its proof.
 
-`labs/<lab>/rules.yaml` lists them, and below `background` what only explains: no sentence is passed over. A rule
-is proven by a solution that breaks it and loses for it, by a sound solution that no check may mistake for a
-flawed one, by a change of a recorded run that a check notices, or, for what the harness promises, by a test.
+`labs/<lab>/rules.yaml` lists them, and below `background` what only explains: no sentence is passed
+over. A rule is proven by a solution that breaks it and loses for it, by a sound solution that no check
+may mistake for a flawed one, by a change of a recorded run that a check notices, or, for what the
+harness promises, by a test.
 """
 
 from __future__ import annotations

@@ -152,7 +152,26 @@ def _rule_hits(rule: Mapping[str, Any], caller: MeshCaller, port: int) -> bool:
     sources = [each.get("source") or {} for each in rule.get("from") or ()]
     operations = [each.get("operation") or {} for each in rule.get("to") or ()]
     by_source = not sources or any(_source_hits(each, caller) for each in sources)
-    return by_source and (not operations or any(_operation_hits(each, port) for each in operations))
+    by_operation = not operations or any(_operation_hits(each, port) for each in operations)
+    return (
+        by_source and by_operation and all(_condition_holds(c, caller, port) for c in rule.get("when") or ())
+    )
+
+
+def _condition_holds(condition: Mapping[str, Any], caller: MeshCaller, port: int) -> bool:
+    """A condition on what no call here has, a header or an address, is taken to hold."""
+    namespace, account = caller.namespace, caller.account
+    value = {
+        "source.principal": f"cluster.local/ns/{namespace}/sa/{account}" if account else "",
+        "source.namespace": namespace,
+        "source.serviceAccount": f"{namespace}/{account}" if account else "",
+        "destination.port": str(port),
+    }.get(str(condition.get("key")))
+    if value is None:
+        return True
+    wanted, unwanted = condition.get("values") or (), condition.get("notValues") or ()
+    hit = not wanted or any(value and fnmatchcase(value, str(each)) for each in wanted)
+    return hit and not any(value and fnmatchcase(value, str(each)) for each in unwanted)
 
 
 def _source_hits(source: Mapping[str, Any], caller: MeshCaller) -> bool:

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-_CONFIG = Path(__file__).with_name("config")
+CONFIG = Path(__file__).with_name("config")
 
 
 def packed_definitions(name: str) -> list[dict[str, Any]]:
     """The CustomResourceDefinitions in a file of `config/`."""
-    found: list[dict[str, Any]] = json.loads(gzip.decompress((_CONFIG / name).read_bytes()))
+    found: list[dict[str, Any]] = json.loads(gzip.decompress((CONFIG / name).read_bytes()))
     return found

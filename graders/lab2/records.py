@@ -114,6 +114,21 @@ class AttemptAnswer:
 
 
 @dataclass(frozen=True)
+class MeshAnswer:
+    """What an API server with the kinds of the mesh says of an object of mesh/; nothing is stored."""
+
+    FILE: ClassVar[str] = "meshanswers.jsonl"
+
+    t: float
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    code: int
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class SecretSeen:
     """The token of an environment as its API server has it: its digest and length, never itself.
 

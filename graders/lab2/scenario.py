@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
@@ -16,7 +17,7 @@ from graders.lab2.fleet import cluster_specs
 from graders.lab2.handin import Values, check_files, check_program, executables, filled
 from graders.lab2.images import CACHE, UNSIGNED, WEB, digest_of, signatures
 from graders.lab2.images import images as all_images
-from graders.lab2.layout import POLICIES, folders
+from graders.lab2.layout import MESH, POLICIES, folders
 from graders.lab2.livefleet import run_fleet
 from graders.lab2.names import (
     ENGINE,
@@ -36,6 +37,7 @@ from graders.lab2.schedule import SCHEDULE
 from graders.lab2.stages import write_stages
 from graders.lab2.toolbelt import tools_named
 from graders.lab2.toolsets import GITLEAKS, HELM, KUSTOMIZE, REGISTRY, SOPS
+from graders.lab2.tracks.meshing import mesh_answers
 from graders.lab2.tracks.paper import paper
 from graders.model import Role, Submission
 from graders.ownership import OwnedFolder
@@ -147,13 +149,20 @@ def _record(prepared: PreparedRun) -> Recorded:
     kinds = kinds_of(named, policies)
     results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
     scale = 1.0
-    with ThreadPoolExecutor(1) as aside:
+    meshed = declared.get(MESH, Rendered()).objects if PAPER in run.selection else ()
+    with ThreadPoolExecutor(2) as aside:
+        tried = aside.submit(_try_mesh, run, meshed) if meshed else None
         beside = aside.submit(_preflight, prepared, first) if PREFLIGHT in run.selection else None
         if set(run.selection) - _WITHOUT_A_FLEET:
             scale, live = run_fleet(prepared, manager, checkout, declared, kinds)
             results |= live
         if beside is not None:
             results[PREFLIGHT] = beside.result()
+        try:
+            if tried is not None:
+                tried.result()
+        except InfraFault as error:
+            results[PAPER] = TrackResult("failed", began, run.recording.clock.now(), str(error))
     check_registry(prepared.values.registry)
     return Recorded(
         tracks={name: each for name, each in results.items() if name in run.selection or name == INSTALL},
@@ -161,6 +170,13 @@ def _record(prepared: PreparedRun) -> Recorded:
         actors={ENGINE: Role.LEARNER},
         block=_block(prepared, kinds),
     )
+
+
+def _try_mesh(run: Run, objects: Sequence[Mapping[str, Any]]) -> None:
+    with run.progress.task("the manifests of the mesh, before an API server that has its kinds"):
+        mesh = run.submission.manifest.mesh
+        for answer in mesh_answers(mesh, objects, run.recording.clock.now, run.progress):
+            run.recording.writer.add(answer)
 
 
 def _preflight(prepared: PreparedRun, base: str) -> TrackResult:

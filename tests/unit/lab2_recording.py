@@ -28,6 +28,7 @@ from graders.lab2.records import (
     CommandRun,
     Commit,
     Exposure,
+    MeshAnswer,
     Push,
     Rendering,
     RepositoryFile,
@@ -42,7 +43,7 @@ Record = dict[str, Any]
 
 KINDS = (
     Mark, AuditEvent, WatchEvent, RepositoryFile, Rendering, Commit, AttemptAnswer, AccessAnswer, ToolRun,
-    SecretSeen, Exposure, CommandRun, Push,
+    SecretSeen, Exposure, CommandRun, Push, MeshAnswer,
 )  # fmt: skip
 PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)
 

@@ -14,6 +14,7 @@ from graders.cli import setup as command
 from graders.clusters.binaries import CORE, KUBERNETES
 from graders.clusters.registry import VARIABLE
 from graders.faults import UsageError
+from graders.labneeds import LabNeeds
 from graders.paths import cache_folder
 from graders.tools import Toolset
 from graders.tools.kept import Kept
@@ -63,7 +64,7 @@ def test_the_programs_of_a_lab_are_had_after_what_all_labs_need(
     for name in ("binaries", "runtime", "toolchain", "go_runtime", "staticcheck"):
         monkeypatch.setattr(command, f"ensure_{name}", partial(keep, had, name))
     monkeypatch.setattr(command, "ensure", lambda toolset, progress: keep(had, toolset))
-    monkeypatch.setattr(command, "_own_of", lambda lab: ((own,), ()))
+    monkeypatch.setattr(command, "needs_of", lambda lab: LabNeeds((own,)))
     assert CliRunner().invoke(APP, ["lab1"]).exit_code == 0
     assert had == ["binaries", "runtime", "toolchain", "go_runtime", "staticcheck", own]
 

@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 from graders import doctor
 from graders.cli.doctor import doctor as command
 from graders.clusters.kind.preflight import Machine
-from graders.doctor import Diagnosis, State, can_grade, examine, namespace_fix
+from graders.doctor import Diagnosis, State, can_grade, examine, lab_findings, namespace_fix
+from graders.faults import UsageError
+from graders.labneeds import needs_of
 from graders.sandbox.goruntime import kept_go, runtime_for
 from graders.sandbox.staticcheck import kept_staticcheck
 from graders.tools.toolchain import toolchain_go
@@ -115,6 +117,26 @@ def test_programs_that_are_not_there_are_named_with_their_package(
     )
     assert "util-linux" in doctor.setpriv().fix
     assert doctor.docker().detail == "no docker command; embedded clusters do not need it"
+
+
+def test_what_a_lab_needs_beside_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "redis-server", "exit 0", monkeypatch)
+    needs = needs_of("lab2")
+    findings = by_name(examine("lab2", needs))
+    assert list(findings) == [*doctor.CHECKS, "redis-server", "lab2's own"]
+    assert findings["redis-server"].detail == str(tmp_path / "redis-server")
+    own = findings["lab2's own"]
+    assert own.state is State.WARN
+    assert own.detail.startswith(f"0 of {len(needs.toolsets)} are there; not yet: Argo CD, kustomize")
+    assert own.fix.startswith("`kubeproof setup lab2` makes all")
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    lacking = by_name(lab_findings("lab2", needs))["redis-server"]
+    assert lacking == Diagnosis("redis-server", State.FAIL, "not found", "`apt-get install redis-server`")
+    assert not can_grade([lacking])
+
+
+def test_a_lab_that_is_not_there_is_named() -> None:
+    assert isinstance(CliRunner().invoke(APP, ["lab99"]).exception, UsageError)
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,26 @@ def terminates(objects: Objects) -> None:
     named(objects, "Gateway", "cross-network")["spec"]["servers"][0]["tls"]["mode"] = "SIMPLE"
 
 
+def on_condition(objects: Objects) -> None:
+    rule = named(objects, "AuthorizationPolicy", "web")["spec"]["rules"][0]
+    rule["when"] = [{"key": "source.principal", "notValues": ["*/ns/gateway/sa/gateway"]}]
+
+
+def test_a_condition_may_say_who_calls() -> None:
+    objects = istio()
+    rule = named(objects, "AuthorizationPolicy", "cache")["spec"]["rules"][0]
+    (source,) = rule.pop("from")
+    rule["when"] = [
+        {"key": "source.principal", "values": source["source"]["principals"]},
+        {"key": "request.headers[x-any]", "notValues": ["none"]},
+    ]
+    assert problems(objects) == []
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (on_condition, "gateway of gateway may call web:8080: it may not"),
         (permissive, "mutual TLS of web:8080 is STRICT: it is PERMISSIVE"),
         (permissive_port, "mutual TLS of web:8080 is STRICT: it is PERMISSIVE"),
         (other_port, "mutual TLS of web:9090 is STRICT: it is DISABLE"),

@@ -25,7 +25,7 @@ from graders.lab2.names import (
 )
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord
-from graders.lab2.records import AttemptAnswer, Exposure, Rendering, RepositoryFile, SecretSeen
+from graders.lab2.records import AttemptAnswer, Exposure, MeshAnswer, Rendering, RepositoryFile, SecretSeen
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
@@ -184,6 +184,13 @@ def check_mesh(bundle: Bundle) -> None:
             found.miss(error[:300], "the manifests of a mesh in mesh/")
             return
         mesh = str(bundle.manifest.block.get("mesh", ""))
+        answers = bundle.records(MeshAnswer)
+        if objects and not answers:
+            raise InfraFault("the record has no answers of an API server to the manifests of the mesh")
+        for each in answers:
+            if each.code >= 300:
+                wanted = f"objects that an API server with the kinds of {mesh} takes"
+                found.miss(f"{each.api_version} {each.kind} {each.name}: {each.message}", wanted)
         if odd := misshapen(mesh, objects):
             found.miss(odd, "fields in mesh/ of the types that the reference of the mesh gives them")
             return

@@ -17,8 +17,13 @@ from graders.scenario.fleet import LiveCluster
 
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
-AT_ONCE = (("replicas", "service", "enforce-label"), ("cpu-request", "network", "policy"))
-"""What is changed at the same time: never two things of one object, or a word about one would do for both."""
+ORDER = ("replicas", "service", "network", "enforce-label", "cpu-request", "policy")
+"""One after the other: a sync puts back all that its Application declares, even what no comparison would see.
+
+The two of one object are far apart, or a word on the hub about the first would do for the second.
+"""
+_TRACKED = ("argocd.argoproj.io/tracking-id", "kustomize.toolkit.fluxcd.io/name")
+"""Where an engine says to which of its own objects another belongs: an annotation's beginning, or a label."""
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
@@ -48,7 +53,7 @@ def drift(context: FleetContext) -> None:
     context.settle()
     drifters = {name: Kube(live.cluster.identities[DRIFTER]) for name, live in context.stage.spokes.items()}
     cases = _by_name(context)
-    for names in AT_ONCE:
+    for names in _turns(context, cases):
         done = [
             each
             for name in names
@@ -126,6 +131,24 @@ def _object(live: LiveCluster, case: DriftCase) -> Mapping[str, Any] | None:
 
 def _value(item: Mapping[str, Any], case: DriftCase) -> Any:
     return at_pointer(item, case.pointer) if case.pointer else None
+
+
+def _turns(context: FleetContext, cases: Mapping[str, Mapping[str, DriftCase]]) -> Sequence[tuple[str, ...]]:
+    """One at a time; the last beside the first where other objects of the engine see to it everywhere."""
+    first, *others, last = ORDER
+    for environment, live in context.stage.spokes.items():
+        both = [cases[name][environment] for name in (first, last) if environment in cases.get(name, {})]
+        owners = {_owner(item) for case in both if (item := _object(live, case)) is not None}
+        if len(owners) != 2 or "" in owners:
+            return [(name,) for name in ORDER]
+    return [(first, last), *((name,) for name in others)]
+
+
+def _owner(item: Mapping[str, Any]) -> str:
+    by_annotation, by_label = _TRACKED
+    metadata = item["metadata"]
+    noted = str((metadata.get("annotations") or {}).get(by_annotation, "")).partition(":")[0]
+    return noted or str((metadata.get("labels") or {}).get(by_label, ""))
 
 
 def _by_name(context: FleetContext) -> dict[str, dict[str, DriftCase]]:
