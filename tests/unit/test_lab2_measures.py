@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from graders.lab2.fixednames import LABEL
 from graders.lab2.images import digest_of
 from graders.lab2.names import ENVIRONMENTS
 from graders.model import Outcome, Status
 from tests.unit.flaws import Flaw, assert_costs_exactly, every
 from tests.unit.lab2_recording import Record, Recording, reference
-from tests.unit.test_lab2_checks import asked, judged, late_in_dev, released
+from tests.unit.test_lab2_checks import asked, judged, late_in_dev, never_tried, released
 
 Mutation = Callable[[Recording], object]
 
@@ -122,7 +123,41 @@ def short_token(run: Recording) -> None:
     next(each for each in run["secrets"] if each["phase"] == "handed-in")["length_bytes"] = 15
 
 
+def another_label(run: Recording) -> None:
+    for seen in run.seen("dev", "deployments", "cache"):
+        seen["object"]["spec"]["template"]["metadata"]["labels"] = {"app": "cache"}
+
+
+def another_account(run: Recording) -> None:
+    for seen in run.seen("staging", "deployments", "web"):
+        seen["object"]["spec"]["template"]["spec"].pop("serviceAccountName")
+
+
+def without_an_account(run: Recording) -> None:
+    run.remove("objects", run.seen("prod", "serviceaccounts", "cache"))
+
+
+def another_port(run: Recording) -> None:
+    for seen in run.seen("dev", "deployments", "web"):
+        for each in seen["object"]["spec"]["template"]["spec"]["containers"]:
+            each["ports"] = [{"name": "http", "containerPort": 80}]
+
+
+def without_a_service(run: Recording) -> None:
+    run.remove("objects", run.seen("dev", "services", "web"))
+
+
+def late_broken_one(run: Recording) -> None:
+    run.move(run.stored("dev", "v3"), released(run, "gate", "v3") + 31)
+
+
 FLAWS = (
+    Flaw("installs", "another label", another_label, f"pods of cache labelled {LABEL}: cache"),
+    Flaw("installs", "another account", another_account, "theirs is default"),
+    Flaw("installs", "no account", without_an_account, "pods of cache with a ServiceAccount cache"),
+    Flaw("installs", "another port", another_port, "a container web with port 8080"),
+    Flaw("installs", "no Service", without_a_service, "a Service web"),
+    Flaw("health-gate", "late in dev", late_broken_one, "v3 in dev within"),
     Flaw("rbac", "impersonates", impersonates, "it may impersonate"),
     Flaw("scheduling", "no such class", no_class, "a PriorityClass that exists"),
     Flaw("secrets", "arrives late", arrives_late, "new tokens within 90 s"),
@@ -244,3 +279,19 @@ def test_a_run_of_the_command_that_fails_costs_nothing(tmp_path: Path) -> None:
     failed = {"t": t, "t_end": t + 1, "nth": 9, "code": 1, "reason": "exited with code 1", "output": "x"}
     run["commandruns"].append(failed)
     assert lost(run, tmp_path) == {}
+
+
+@pytest.mark.parametrize(("reason", "kept"), [("DependencyNotReady", True), ("HealthCheckFailed", False)])
+def test_who_waits_for_another_that_is_refused_need_not_try(reason: str, kept: bool, tmp_path: Path) -> None:
+    run = reference()
+    never_tried(run)
+    since = run.mark("gated", "added")["t"]
+    some = run.again("objects", run["objects"][0], t=since + 1, cluster="hub", resource="kustomizations")
+    some |= {"name": "staging", "namespace": "flux-system", "type": "MODIFIED"}
+    some["object"] = {
+        "metadata": {"name": "staging", "namespace": "flux-system"},
+        "spec": {"kubeConfig": {"secretRef": {"name": "staging-kubeconfig"}}},
+        "status": {"conditions": [{"type": "Ready", "status": "False", "reason": reason}]},
+    }
+    run["objects"].sort(key=lambda each: each["t"])
+    assert ("gate-admission" not in lost(run, tmp_path)) is kept

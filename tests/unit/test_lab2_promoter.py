@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,11 +63,12 @@ class Scene:
         timeout_s: float = 20.0,
         spokes: Any = None,
         registry: str = REGISTRY,
+        tools: Mapping[str, Path] | None = None,
     ) -> Promoter:
         if script:
             self.manager.change("Bring the command", {"ci/promote": f"#!/bin/sh\n{script}\n".encode()})
         runtime = Runtime(Path(sys.prefix), Path(sys.executable), Path(sys.base_prefix), "")
-        room = ToolRoom(sandbox, runtime, {})
+        room = ToolRoom(sandbox, runtime, tools or {})
         limits = Limits(log_bytes=MIB)
         argv = ("sh" if script else "python3", "ci/promote")
         command = PromotionCommand(argv, room, limits, timeout_s, registry)
@@ -228,6 +229,20 @@ def listening(port: int) -> Iterator[None]:
     """Somebody listens at a port of this machine."""
     with socket.create_server(("127.0.0.1", port)):
         yield
+
+
+def test_it_finds_on_its_path_what_a_preflight_does(scene: Scene) -> None:
+    sandbox = BubblewrapSandbox()
+    if problem := sandbox.problem():
+        pytest.skip(problem)
+    tool = scene.folder / "tools" / "kustomize"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho it is kustomize\n")
+    tool.chmod(0o755)
+    script = "kustomize; git --version > /dev/null && python3 -c 'import yaml' && echo all"
+    with scene.promoter(script, sandbox, tools={"kustomize": tool}) as promoter:
+        wait_for(lambda: scene._ran(promoter), timeout_s=WITHIN_S)
+    assert scene.records("commandruns")[0]["output"].split("\n")[:2] == ["it is kustomize", "all"]
 
 
 def test_it_runs_again_and_again_one_run_at_a_time(scene: Scene) -> None:
