@@ -151,7 +151,14 @@ def late_broken_one(run: Recording) -> None:
     run.move(run.stored("dev", "v3"), released(run, "gate", "v3") + 31)
 
 
+def is_ended(run: Recording) -> None:
+    """On a bad commit the preflight does not end in time."""
+    found = next(each for each in run["tools"] if each["tool"].endswith("bad/r3-prod"))
+    found |= {"code": None, "reason": "was stopped: it ran longer than it may"}
+
+
 FLAWS = (
+    Flaw("gate-ci", "is ended", is_ended, "the preflight refuses r3-prod"),
     Flaw("installs", "another label", another_label, f"pods of cache labelled {LABEL}: cache"),
     Flaw("installs", "another account", another_account, "theirs is default"),
     Flaw("installs", "no account", without_an_account, "pods of cache with a ServiceAccount cache"),
