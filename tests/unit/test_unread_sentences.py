@@ -80,6 +80,6 @@ def test_the_background_quotes_the_text(lab: Lab) -> None:
     assert refused.value.line == 14
 
 
-@pytest.mark.parametrize("name", ["lab1", "lab3"])
+@pytest.mark.parametrize("name", ["lab1", "lab2", "lab3"])
 def test_every_sentence_of_a_lab_text_is_a_rule_or_known_to_explain_only(name: str) -> None:
     assert unread(load_course().find_lab(name)) == ()
