@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from graders.kube.meshdemands import MeshDemand
+from graders.lab2.fixednames import PORTS
 from graders.lab2.names import CACHE, ELSEWHERE, NAMESPACE, WEB
 
 DEMAND = MeshDemand(
     namespace=NAMESPACE,
-    ports={WEB: 8080, CACHE: 6379},
+    ports=PORTS,
     port_names=("http", "redis"),
     pairs={("gateway", "gateway", WEB), ("web", "web", CACHE)},
     callers=(

@@ -21,6 +21,9 @@ ENGINE = "gitops"
 INTRUDER, DRIFTER = "lab-intruder", "lab-drift"
 """Users of a spoke: the learner's engine, and two administrators that the grader plays."""
 
+SYSTEM_NAMESPACES = ("kube-", "argocd", "flux-system", "kyverno", "gatekeeper-system")
+"""Namespaces, by their beginnings, in which no rule of the policies holds."""
+
 PAPER = "paper"
 INSTALL = "install"
 PROMOTION = "promotion"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
+from graders.lab2.fixednames import misnamed
 from graders.lab2.names import CACHE, ENGINE, ENVIRONMENTS, HUB, INSTALL, NAMESPACE, NOTE, STEADY, WEB
 from graders.lab2.reading import FleetRecord, changes, told
 
@@ -35,10 +36,24 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
                     f"Deployment {name} in {environment} made by {ENGINE}, once",
                     f"made by {', '.join(makers) or 'nobody'}",
                 )
+                if name in there:
+                    _named_as_fixed(record, environment, name, found)
         for name, different in uids.items():
             found.equal(f"spokes that have a {name} of their own:", len(ENVIRONMENTS), len(different))
         on_hub = {event.name for event in bundle.on(HUB).watch_events if event.resource == "deployments"}
         found.expect(not on_hub, "no Deployment on the hub", f"there is {', '.join(sorted(on_hub))}")
+
+
+def _named_as_fixed(record: FleetRecord, environment: str, name: str, found: Findings) -> None:
+    """What goes with a Deployment may come after it: what is settled counts."""
+    at = (record.all("settled") or record.all("installed"))[0].t
+    there, services, accounts = (
+        record.at(environment, resource, NAMESPACE, at)
+        for resource in ("deployments", "services", "serviceaccounts")
+    )
+    if name in there:
+        for expected, observed in misnamed(name, there[name], services, accounts):
+            found.miss(observed, f"{environment}: {expected}")
 
 
 @check("steady", tracks=(STEADY,))
