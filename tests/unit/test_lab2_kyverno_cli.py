@@ -42,7 +42,7 @@ class Judge:
             "spec": self._spec(expression, required=required),
         }
         (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
-        item = pod("asked", f"{self.registry}/web@{digest_of(version)}")
+        item = pod("asked", f"{self.registry}/web@{digest_of(version)}", "web")
         (folder / "pod.yaml").write_text(yaml.safe_dump(item))
         found = find(KYVERNO_CLI)
         assert found is not None
