@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from graders.clusterctl.records import ControlCall
 from graders.evidence.bundle import Bundle
@@ -40,6 +42,9 @@ _LEAD_S = 5.0
 """How long before a fault samples belong to its record."""
 _ACCOUNT = "system:serviceaccount:"
 KINDS = ("ConfigMap", "Model")
+_T = TypeVar("_T")
+_KNOWN: WeakKeyDictionary[Bundle, dict[tuple[object, ...], object]] = WeakKeyDictionary()
+"""What was worked out of a bundle, for as long as there is one: several checks ask for the same."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +168,18 @@ class LaneRecord:
             raise InfraFault(f"{why}, so that a failed probe says nothing")
         return sorted(bad, key=lambda each: each.t)
 
+    def _once(self, what: str, of: tuple[object, ...], work: Callable[[], _T]) -> _T:
+        """What `work` gives, which is the same for every record of this cluster of the bundle."""
+        known, key = _KNOWN.setdefault(self.bundle, {}), (what, self.cluster, *of)
+        if key not in known:
+            known[key] = work()
+        return cast(_T, known[key])
+
     def measured(self, drill: Drill) -> RecoveryMeasurement:
         """The RTO of one fault."""
+        return self._once("measured", (drill.key, drill.t), lambda: self._measured(drill))
+
+    def _measured(self, drill: Drill) -> RecoveryMeasurement:
         run = self.restore_of(drill)
         judged_by = JUDGED_BY.get(drill.scenario, ())
         samples = self.samples(drill.t - _LEAD_S, drill.watched)
@@ -219,6 +234,9 @@ class LaneRecord:
 
     def restored(self, look: LedgerLook) -> Restored:
         """What was there of a ledger at a look."""
+        return self._once("restored", (look.ledger, look.when, look.t), lambda: self._restored(look))
+
+    def _restored(self, look: LedgerLook) -> Restored:
         keys = [each for each in self.bundle.records(LedgerKey) if each.cluster == self.cluster]
         if not keys:
             raise InfraFault("the record has no key of the ledger")
@@ -233,19 +251,21 @@ class LaneRecord:
             ]
             found = [
                 each
-                for each in self._found_at.get((look.t, look.ledger), ())
+                for each in self._found_at().get((look.t, look.ledger), ())
                 if (each.kind, each.cluster) == (kind, self.cluster)
             ]
             owners = look.owners if kind == KINDS[0] else None
             kinds.append(restored_prefix(key, writes, found, owners))
         return Restored(look.when, tuple(kinds))
 
-    @cached_property
     def _found_at(self) -> dict[tuple[float, str], list[RestoredRecord]]:
-        found: dict[tuple[float, str], list[RestoredRecord]] = {}
-        for each in self.bundle.records(RestoredRecord):
-            found.setdefault((each.t, each.ledger), []).append(each)
-        return found
+        def work() -> dict[tuple[float, str], list[RestoredRecord]]:
+            found: dict[tuple[float, str], list[RestoredRecord]] = {}
+            for each in self.bundle.records(RestoredRecord):
+                found.setdefault((each.t, each.ledger), []).append(each)
+            return found
+
+        return self._once("found", (), work)
 
     def changed_objects(self, when: str, since: str = "before") -> list[str]:
         """The objects of workload/ that are not what they were before; all, where nobody could look."""
