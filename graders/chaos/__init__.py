@@ -8,6 +8,8 @@ chaosmesh     reads PodChaos, Schedule and Workflow; `crds` knows their fields
 litmus        reads ChaosEngines; `chaosengine` knows their fields
 steps         what both come down to; `injecting` and `nodes` do it, `pauses` is where they can be stopped
 hypotheses    asks `commands` and `probes`, before, during and after
+baseline      what an experiment must leave as it was
 account       the ServiceAccount that all of it acts as
 records       a run as it is on record, with its journal, which `journal` writes and `reading` reads
+effects       what runs changed, by the audit log and watches
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graders.chaos.account import API_DOOR, ChaosAccount
-from graders.chaos.spec import ChaosKit
+from graders.chaos.spec import ChaosEnvironment
 from graders.escapes import printed_text
 from graders.faults import BadSubmission
 from graders.kube.addresses import server_address
@@ -35,8 +35,10 @@ class EndedCommand:
 class SandboxedCommands:
     """Runs commands of a hypothesis; any thread may."""
 
-    def __init__(self, kit: ChaosKit, account: ChaosAccount, name: str, scratch: Path) -> None:
-        self._kit = kit
+    def __init__(
+        self, environment: ChaosEnvironment, account: ChaosAccount, name: str, scratch: Path
+    ) -> None:
+        self._given = environment
         self._account = account
         self._name = name
         self._scratch = scratch
@@ -51,7 +53,7 @@ class SandboxedCommands:
         apart = secrets.token_hex(16)
         spec = self._spec(name, ("bash", "-c", _APART, "hypothesis", apart, *argv))
         try:
-            process = self._kit.sandbox.start(spec)
+            process = self._given.sandbox.start(spec)
         except BadSubmission as error:
             return EndedCommand(None, f"cannot be started: {error.problem}", "", "")
         with process:
@@ -65,18 +67,18 @@ class SandboxedCommands:
         return EndedCommand(None if stopped else status.code, how, printed, said)
 
     def _spec(self, name: str, command: tuple[str, ...]) -> SandboxSpec:
-        kit = self._kit
-        base = sandbox_spec(kit.submission, kit.runtime, name, self._scratch, command, kit.limits)
+        given = self._given
+        base = sandbox_spec(given.submission, given.runtime, name, self._scratch, command, given.limits)
         return replace(
             base,
             environment=self._environment,
             files=self._account.files,
             doors=(API_DOOR,),
-            mounts=(*base.mounts, Mount(_PROGRAMS, kit.programs)),
+            mounts=(*base.mounts, Mount(_PROGRAMS, given.programs)),
         )
 
     def _environment(self, view: View) -> dict[str, str]:
-        path = f"{self._kit.runtime.venv}/bin:{view.mounts[_PROGRAMS]}:/usr/local/bin:/usr/bin:/bin"
+        path = f"{self._given.runtime.venv}/bin:{view.mounts[_PROGRAMS]}:/usr/local/bin:/usr/bin:/bin"
         return {"PATH": path, "KUBECONFIG": f"{view.files}/kubeconfig"}
 
 

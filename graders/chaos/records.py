@@ -1,7 +1,8 @@
-"""What a run of an experiment leaves in a bundle."""
+"""What runs of experiments leave in a bundle."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,4 +25,17 @@ class ExperimentRun:
     journal: str = ""
     aborted: float | None = None
     said: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True)
+class BaselineLook:
+    """What experiments must leave as it was, as digests by path; `when` says after which run of which."""
+
+    FILE: ClassVar[str] = "baselinelooks.jsonl"
+
+    t: float
+    experiment: str
+    when: str
+    digests: Mapping[str, str]
     cluster: str = ""

@@ -68,11 +68,11 @@ class ResourceRunner:
     def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
         name = f"{experiment.format}-{experiment.id}-{next(self._numbers)}"
-        kit, account, said = self._session.kit, self._session.account, list[str]()
-        resource = read_resource(kit.submission, experiment, account.name)
+        environment, account, said = self._session.environment, self._session.account, list[str]()
+        resource = read_resource(environment.submission, experiment, account.name)
         journal = RunJournal(resource.data, f"kubeproof/{experiment.format}", said.append)
         pauses = Pauses(self._clock.now, timeout_s, abort=mode.aborted)
-        commands = SandboxedCommands(kit, account, name, self._scratch)
+        commands = SandboxedCommands(environment, account, name, self._scratch)
         life = _Life(resource, self._hypothesis(experiment, resource, commands), journal, pauses, mode)
         injector = Injector(self._kube, journal, pauses, self._session.dice, dry=mode.dry)
         t = self._clock.now()

@@ -8,7 +8,7 @@ from random import Random
 
 from graders.chaos.account import ChaosAccount
 from graders.chaos.records import ExperimentRun
-from graders.chaos.spec import ChaosKit
+from graders.chaos.spec import ChaosEnvironment
 from graders.evidence.recording import Recording
 
 _SAID_CHARS = 2000
@@ -18,7 +18,7 @@ _SAID_CHARS = 2000
 class ChaosSession:
     """Experiments against `cluster`, as `account`; `scale` stretches times, `dice` chooses among pods."""
 
-    kit: ChaosKit
+    environment: ChaosEnvironment
     recording: Recording
     account: ChaosAccount
     cluster: str
@@ -27,7 +27,7 @@ class ChaosSession:
 
     def scratch(self, kind: str) -> Path:
         """A new folder for what runs of a kind leave, private to the harness."""
-        folder = self.kit.folder / f"{kind}-{self.cluster}"
+        folder = self.environment.folder / f"{kind}-{self.cluster}"
         folder.mkdir(parents=True)
         return folder
 

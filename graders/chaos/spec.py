@@ -32,7 +32,7 @@ class ChaosExperiment(Protocol):
 
 
 @dataclass(frozen=True)
-class ChaosKit:
+class ChaosEnvironment:
     """What experiments are run with.
 
     `runtime` is what commands of a hypothesis have, beside the folder `programs`; `toolkit` is that of Chaos

@@ -35,7 +35,7 @@ class ToolkitRunner:
 
     def __init__(self, session: ChaosSession) -> None:
         self._session = session
-        self._kit, self._account = session.kit, session.account
+        self._given, self._account = session.environment, session.account
         self._clock = session.recording.clock
         self._numbers = count(1)
         self._scratch = session.scratch("chaos")
@@ -43,17 +43,19 @@ class ToolkitRunner:
     def run(self, experiment: ChaosExperiment, mode: RunMode, timeout_s: float) -> ExperimentRun:
         """Run an experiment to its end, or for `timeout_s`; what became of it is on record."""
         name = f"chaos-{experiment.id}-{next(self._numbers)}"
-        clock, kit = self._clock, self._kit
+        clock, environment = self._clock, self._given
         file, mounts = experiment.file, [Mount(_JOURNALS, writable=True, size_bytes=_JOURNAL_BYTES)]
         if mode.bare:
             file = f"{_EMPTY}/experiment.json"
             mounts.append(Mount(_EMPTY, self._bare(experiment)))
-        settings = ("--settings", kit.settings) if kit.settings else ()
+        settings = ("--settings", environment.settings) if environment.settings else ()
         command = (
             "chaos", "--no-version-check", "--no-log-file", *settings,
             "run", "--journal-path", f"{_JOURNALS}/journal.json", *_options(mode), file,
         )  # fmt: skip
-        spec = sandbox_spec(kit.submission, kit.toolkit, name, self._scratch, command, kit.limits)
+        spec = sandbox_spec(
+            environment.submission, environment.toolkit, name, self._scratch, command, environment.limits
+        )
         spec = replace(
             spec,
             environment=self._environment,
@@ -63,7 +65,7 @@ class ToolkitRunner:
         )
         t = clock.now()
         aborted: list[float] = []
-        with kit.sandbox.start(spec) as process:
+        with environment.sandbox.start(spec) as process:
             with relayed(process.doors[API_DOOR], server_address(self._account.server)):
                 if mode.first_write is not None:
                     watching = threading.Thread(
@@ -109,7 +111,7 @@ class ToolkitRunner:
 
     def _bare(self, experiment: ChaosExperiment) -> Path:
         """A folder with the experiment without all that it does."""
-        whole = _whole(self._kit.submission, experiment)
+        whole = _whole(self._given.submission, experiment)
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         folder.chmod(0o755)
         file = folder / "experiment.json"
@@ -126,7 +128,7 @@ class ToolkitRunner:
             return ""
 
     def _environment(self, view: View) -> dict[str, str]:
-        within = self._kit.pythonpath
+        within = self._given.pythonpath
         paths = {"PYTHONPATH": f"{view.submission}/{within}"} if within else {}
         return {"KUBECONFIG": f"{view.files}/kubeconfig", **paths}
 

@@ -24,7 +24,7 @@ from graders.clusters.daemon import STAY, ClusterRequest
 from graders.clusters.listing import KeptCluster, check_name, kept_cluster, kept_clusters, runs
 from graders.clusters.provider import ClusterSpec, NodeSpec
 from graders.clusters.registry import default_provider
-from graders.clusters.worlds import world_of
+from graders.clusters.spectext import spec_text
 from graders.course import Lab, load_course
 from graders.definition import lab_package
 from graders.faults import InfraFault, KubeproofError, UsageError
@@ -82,7 +82,7 @@ def up(
             "a cluster that exists is up already",
             fix="use it: kubeproof grade LAB DIR --provider existing --kubeconfig FILE --context NAME",
         )
-    request = ClusterRequest(name, provider, node_image, workers, _world_of(found) if found else "")
+    request = ClusterRequest(name, provider, node_image, workers, _spec_text_of(found) if found else "")
     with TerminalProgress(Screen(stderr=True)) as progress, _daemon(request) as (daemon, errors):
         ready = _follow(daemon, errors, progress)
         assert daemon.stdin is not None
@@ -94,12 +94,12 @@ def up(
     typer.echo(f"  end it:  kubeproof cluster down{argument}")
 
 
-def _world_of(lab: Lab) -> str:
+def _spec_text_of(lab: Lab) -> str:
     """What the clusters of a lab are like."""
     nodes = tuple(NodeSpec(node.name, node.zone, node.resources) for node in lab.nodes)
     package = lab_package(lab.id)
     make = package.load("cluster") if package.definition.cluster else ClusterSpec
-    return world_of(make("world", nodes))
+    return spec_text(make("kept", nodes))
 
 
 @cluster_app.command("list")

@@ -26,7 +26,7 @@ from typing import IO
 from graders.clusters.listing import FOLDER, KeptCluster, check_name
 from graders.clusters.provider import ClusterSpec, ProviderOptions
 from graders.clusters.registry import provider_named
-from graders.clusters.worlds import spec_of
+from graders.clusters.spectext import spec_of
 from graders.faults import InfraFault, KubeproofError, UsageError
 from graders.interrupt import clean_up_on_signals
 from graders.model import Capability
@@ -81,24 +81,24 @@ class _ChannelTask:
 class ClusterRequest:
     """The cluster to keep. With `workers` it has real nodes alone, that many beside the control plane.
 
-    `world` is what a lab's clusters are like, as `graders.clusters.worlds` writes it.
+    `spec_text` is what a lab's clusters are like, as `graders.clusters.spectext` writes it.
     """
 
     name: str
     provider: str
     node_image: str = ""
     workers: int | None = None
-    world: str = ""
+    spec_text: str = ""
 
     def words(self) -> list[str]:
         """The daemon's command line for it."""
         words = [self.name, "--provider", self.provider, "--node-image", self.node_image]
-        words += ["--world", self.world] if self.world else []
+        words += ["--spec-text", self.spec_text] if self.spec_text else []
         return words if self.workers is None else [*words, "--workers", str(self.workers)]
 
     def spec(self) -> ClusterSpec:
         """What the provider is asked for."""
-        whole = spec_of(self.name, self.world)
+        whole = spec_of(self.name, self.spec_text)
         return whole if self.workers is None else replace(whole, nodes=(), workers=self.workers)
 
 
@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument("--provider", required=True)
     parser.add_argument("--node-image", default="")
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--world", default="")
+    parser.add_argument("--spec-text", default="")
     arguments = parser.parse_args()
     clean_up_on_signals()
     channel, stay = DaemonChannel(sys.stdout), threading.Event()

@@ -1,8 +1,10 @@
-"""The Python environments of lab 3: what experiments, notebooks and kube-hunter run with, each by itself."""
+"""What lab 3 has installed: Python environments of experiments, notebooks and kube-hunter, and programs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from graders.runbooks.tools import ETCD_TOOLS
 
 _HERE = Path(__file__).parent
 CHAOS = _HERE / "chaos-requirements.txt"
@@ -10,3 +12,4 @@ NOTEBOOK = _HERE / "notebook-requirements.txt"
 HUNTER = _HERE / "hunter-requirements.txt"
 LOCKS = (CHAOS, NOTEBOOK, HUNTER)
 """All of them, for `kubeproof setup`."""
+TOOLSETS = (ETCD_TOOLS,)

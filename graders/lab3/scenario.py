@@ -8,12 +8,13 @@ from contextlib import ExitStack, contextmanager
 from graders.evidence.filing import record_files
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.lab3.handin import Lab3Manifest
-from graders.lab3.lanes import LANES, ready_lanes
+from graders.lab3.lanes import AT_ONCE, LANES, ready_lanes
 from graders.lab3.names import JUDGED_FILES, JUDGED_FOLDERS, NOTEBOOK, PAPERS
 from graders.lab3.runtimes import NOTEBOOK as NOTEBOOK_LOCK
 from graders.model import Submission
 from graders.notebooks.executing import execute
 from graders.sandbox.runtime import ensure_runtime
+from graders.scenario.lanes import LaneRunner
 from graders.scenario.spec import Acting, Recorded, Run
 
 TRACKS = (PAPERS, *LANES)
@@ -36,7 +37,7 @@ def prepare(run: Run) -> Iterator[Acting]:
         written = PAPERS in run.selection and (run.submission.root / NOTEBOOK).is_file()
         kernel = ensure_runtime(run.progress, lock=NOTEBOOK_LOCK) if written else None
         chosen = [track for track in LANES if track in run.selection]
-        lanes = ready.enter_context(ready_lanes(run)) if chosen else None
+        lanes = ready.enter_context(ready_lanes(run, chosen)) if chosen else None
 
         def act() -> Recorded:
             tracks: dict[str, TrackResult] = {}
@@ -48,7 +49,7 @@ def prepare(run: Run) -> Iterator[Acting]:
             if PAPERS in run.selection:
                 tracks[PAPERS] = TrackResult("done", began, run.recording.clock.now())
             if lanes is not None:
-                acted, scale = lanes.act(chosen)
+                acted, scale = LaneRunner(run, AT_ONCE).act(lanes)
                 tracks |= acted
             return Recorded(
                 tracks=tracks,

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from graders.faults import BadSubmission
-from graders.notebooks.records import ExecutedNotebook
+from graders.notebooks.records import WITHIN_S, ExecutedNotebook
 from graders.sandbox.protocol import MIB, Mount
 from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import ended, sandbox_spec
 from graders.scenario.spec import Run
 
-WITHIN_S = 120.0
 _RUNNER = Path(__file__).with_name("notebookrunner.py")
 _PROGRAM, _OUT = "/run/notebook/program", "/run/notebook/out"
 _OUT_BYTES = 16 * MIB

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from graders.documents.frontmatter import FENCE
+from graders.faults import Unmet
 from graders.kube.nesting import read_json, shallow
+from graders.notebooks.records import WITHIN_S, ExecutedNotebook
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,31 @@ def read_notebook(text: str, tag: str) -> NotebookText:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(repr(error)) from error
     return NotebookText(tuple(tagged), "\n\n".join(told))
+
+
+def as_markdown(executed: ExecutedNotebook | None, file: str, tag: str) -> str:
+    """An executed notebook as Markdown: what the cell with `tag` printed as front matter, then the text.
+
+    Raises:
+        Unmet: it could not be executed, or has no such cell.
+    """
+    if executed is None or not executed.ok:
+        how = executed.how if executed is not None else "was not executed"
+        raise Unmet(
+            f"a notebook whose cells can be executed, without network, in {WITHIN_S:g} s", f"it {how}"
+        )
+    try:
+        told = read_notebook(executed.text, tag)
+    except ValueError as error:
+        raise Unmet("a notebook of format 4", f"{file}: {error}") from error
+    front = told.tagged
+    if len(front) != 1 or not front[0].strip():
+        raise Unmet(
+            f"one cell tagged {tag} that prints the front matter",
+            f"there are {len(front)}, and they print {len(''.join(front))} characters",
+            hint=f"Tag the cell {tag}, and let it print YAML.",
+        )
+    return f"{FENCE}\n{front[0].strip()}\n{FENCE}\n\n{told.markdown}\n"
 
 
 def _printed(cell: dict[str, Any]) -> str:

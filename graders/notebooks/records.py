@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+WITHIN_S = 120.0
+"""In what time all its cells are to be executed."""
+
 
 @dataclass(frozen=True)
 class ExecutedNotebook:

@@ -59,6 +59,16 @@ def largest(intervals: Iterable[Interval]) -> Interval:
     return Interval(max(one.lower_s for one in each), max(uppers) if len(uppers) == len(each) else None)
 
 
+def shown(intervals: Sequence[Interval]) -> str:
+    """Intervals in words."""
+    return ", ".join(
+        f"{each.lower_s:.1f} to {each.upper_s:.1f} s"
+        if each.upper_s is not None
+        else f"over {each.lower_s:.1f} s"
+        for each in intervals
+    )
+
+
 class TargetVerdict(StrEnum):
     """What measurements of one fault say of a target: `REPEAT` asks for one more."""
 

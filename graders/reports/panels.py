@@ -64,7 +64,8 @@ class MeasuredClaim:
 class Panel:
     """One picture of a track; times in seconds of the run. `hidden` counts what the caps left out.
 
-    `title` is its heading where a track has more than one picture.
+    `title` is its heading where a track has more than one picture. `decisive` are the stretches by which it
+    can decide when the run ends, where that is not all of it.
     """
 
     track: str
@@ -79,6 +80,7 @@ class Panel:
     hidden: int = 0
     title: str = ""
     comparisons: tuple[MeasuredClaim, ...] = ()
+    decisive: tuple[tuple[float, float], ...] = ()
 
     @property
     def heading(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -31,7 +31,8 @@ _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 def draw(panel: Panel, key: str, path: Sequence[Step] = ()) -> Markup:
     """The panel as `<svg>`; `key` makes its ids unique in the page.
 
-    Where a step of `path` is this track's, the run waited for it: that is shaded.
+    Where a step of `path` is this track's, the run waited for it: that is shaded, or of it what the panel
+    calls decisive.
     """
     picture = _Picture(panel, [step for step in path if step.track == panel.track])
     body = Markup("").join(picture.parts())
@@ -90,7 +91,11 @@ class _Picture:
         top = self.y
         front = [*self._rows(), *self._writes()]
         bottom = self.y
-        yield from (self._shade(step, top, bottom) for step in self.steps)
+        for since, until in self.panel.decisive or ((self.panel.start, self.panel.end),):
+            for step in self.steps:
+                if step.start < until and step.end > since:
+                    clipped = replace(step, start=max(step.start, since), end=min(step.end, until))
+                    yield self._shade(clipped, top, bottom)
         yield from self._grid(top, bottom)
         yield from (self._mark_line(mark, top, bottom) for mark in self.panel.marks)
         yield from front

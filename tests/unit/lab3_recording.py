@@ -26,7 +26,6 @@ import graders.audits.records
 import graders.chaos.records
 import graders.clusterctl.records
 import graders.evidence.handedin
-import graders.lab3.records
 import graders.notebooks.records
 import graders.recovery.records
 from graders.evidence.bundle import Bundle
@@ -40,7 +39,7 @@ Record = dict[str, Any]
 
 _ROOMS = (
     graders.audits.records, graders.chaos.records, graders.clusterctl.records, graders.evidence.handedin,
-    graders.lab3.records, graders.notebooks.records, graders.recovery.records,
+    graders.notebooks.records, graders.recovery.records,
 )  # fmt: skip
 _OWN = (
     each

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from graders.cli.cluster import _world_of
+from graders.cli.cluster import _spec_text_of
 from graders.clusters import daemon
 from graders.clusters.daemon import ClusterRequest
 from graders.clusters.listing import KeptCluster, _read
 from graders.clusters.provider import ClusterSpec, NodeSpec, default_nodes
-from graders.clusters.worlds import spec_of, world_of
+from graders.clusters.spectext import spec_of, spec_text
 from graders.course import load_course
 from graders.model import Capability, Cluster
 from graders.ownership import start_of
@@ -94,7 +94,7 @@ def test_a_daemon_learns_what_a_lab_s_clusters_are_like(monkeypatch: pytest.Monk
         stages=Path("/stages.yaml"),
     )
     told: list[ClusterRequest] = []
-    request = ClusterRequest("demo", "embedded", world=world_of(spec))
+    request = ClusterRequest("demo", "embedded", spec_text=spec_text(spec))
     monkeypatch.setattr("sys.argv", ["daemon", *request.words()])
     monkeypatch.setattr(daemon, "clean_up_on_signals", lambda: None)
     monkeypatch.setattr(daemon, "_until_told", lambda _: None)
@@ -107,7 +107,7 @@ def test_a_daemon_learns_what_a_lab_s_clusters_are_like(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("lab", "per_zone"), [("lab1", False), ("lab3", True)])
 def test_a_lab_says_what_its_clusters_are_like(lab: str, per_zone: bool) -> None:
-    spec = spec_of("mine", _world_of(lab))
+    spec = spec_of("mine", _spec_text_of(load_course().find_lab(lab)))
     assert spec.name == "mine"
     assert [node.name for node in spec.nodes] == [node.name for node in load_course().find_lab(lab).nodes]
     assert spec.simulator_per_zone is per_zone

@@ -443,3 +443,16 @@ def test_everything_that_drifts_has_its_turn_and_two_of_one_object_are_far_apart
     assert sorted(objects) == sorted(ORDER)
     for before, after in itertools.pairwise(ORDER):
         assert objects[before] != objects[after]
+
+
+def test_that_something_is_unwell_is_no_word_about_what_was_changed() -> None:
+    from graders.lab2.checks.drift import tells_of
+
+    changed = {"kind": "Deployment", "object": "web", "environment": "dev"}
+    caused = "(Caused by apps/Deployment:web/web)"
+    for message, told in (
+        (f"Updated health status: Healthy -> Progressing {caused}", False),
+        (f"Updated sync status: Synced -> OutOfSync {caused}", True),
+    ):
+        event = {"kind": "Event", "involvedObject": {"kind": "Application", "name": "web-dev"}}
+        assert tells_of({**event, "message": message}, changed, {}) is told

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from graders.kube.client import Answer, ApiRefused
+from graders.lab3.environment.lane import Lane
 from graders.lab3.tracks.supplied import change_live
-from graders.lab3.world.lane import Lane
 from graders.submissions.manifests import Manifest
 
 
@@ -33,7 +33,7 @@ class Cluster:
 
 
 def changed(kube: Cluster, *manifests: Manifest) -> list[str]:
-    change_live(cast(Lane, SimpleNamespace(kube=kube, setting=SimpleNamespace(manifests=manifests))))
+    change_live(cast(Lane, SimpleNamespace(kube=kube, context=SimpleNamespace(manifests=manifests))))
     return [path for path, _ in kube.patched]
 
 

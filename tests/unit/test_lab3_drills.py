@@ -7,11 +7,15 @@ import json
 import pytest
 
 from graders.evidence.bundle import Bundle
+from graders.lab3.documents.evidence import DrillEvidence
 from graders.lab3.drills import LANE_OF, evidence_of
 from graders.lab3.lanerecord import LaneRecord
-from graders.lab3.panels import claimed_steps, panels_of_drills
-from graders.lab3.papers.evidence import DrillEvidence, drilled
-from graders.lab3.records import Drill, ScriptRun
+from graders.lab3.names import LENIENCE_S, STABLE_S, WORKLOAD
+from graders.lab3.panels import panels_of_drills
+from graders.recovery.evidence import drilled
+from graders.recovery.panels import claimed_steps
+from graders.recovery.records import Drill, ScriptRun
+from graders.reports.critical import Step
 from graders.reports.timeline import draw
 from tests.unit.lab3_recording import reference
 
@@ -26,7 +30,9 @@ def test_evidence_gives_the_intervals_that_were_measured(bundle: Bundle, scenari
     written = json.loads(json.dumps(evidence_of(bundle, scenario)))
     record = LaneRecord(bundle, LANE_OF[scenario])
     drill = record.drills(scenario)[0]
-    shown = drilled(DrillEvidence.model_validate(written), record.rto_s(scenario))
+    shown = drilled(
+        DrillEvidence.model_validate(written), record.terms.rto_s[scenario] + LENIENCE_S, STABLE_S
+    )
     measured = record.measured(drill).rto_s
     assert shown.rto_s.lower_s == pytest.approx(measured.lower_s, abs=0.01)
     assert shown.rto_s.upper_s == pytest.approx(measured.upper_s, abs=0.01)
@@ -49,6 +55,21 @@ def test_each_drill_has_a_picture_with_its_probes_and_the_interval(bundle: Bundl
         drawn = str(draw(panel, "key"))
         assert drawn.startswith("<svg")
         assert panel.title in drawn
+
+
+def test_of_a_lane_that_decides_the_end_outages_alone_are_shaded(bundle: Bundle) -> None:
+    lane = bundle.manifest.tracks[WORKLOAD]
+    step = Step(lane.started, lane.ended, WORKLOAD, "acting", "acting")
+    shown = [panel for panel in panels_of_drills(bundle) if panel.track == WORKLOAD]
+    *drills, whole = shown
+    for panel in drills:
+        ((since, until),) = panel.decisive
+        assert panel.start < since < until < panel.end
+        assert str(draw(panel, "key", [step])).count('class="decisive"') == 1
+    assert str(draw(whole, "key", [step])).count('class="decisive"') == len(drills)
+    (elsewhere,) = drills[0].decisive
+    before = Step(lane.started, elsewhere[0], WORKLOAD, "acting", "acting")
+    assert 'class="decisive"' not in str(draw(drills[0], "key", [before]))
 
 
 def test_beside_each_picture_stands_what_was_claimed(bundle: Bundle) -> None:

@@ -14,9 +14,11 @@ from graders.faults import InfraFault
 from graders.judging import collect_checks
 from graders.judging.run import outcome_of
 from graders.kube.client import Answer
-from graders.lab3.world.ledger import LedgerRefused, RecordLedger
 from graders.model import Status
+from graders.scenario.recordledger import LedgerPlace, LedgerRefused, RecordLedger
 from tests.unit.lab3_recording import reference
+
+PLACE = LedgerPlace("serving", "ledger")
 
 
 class Refusing:
@@ -36,7 +38,7 @@ def recording(tmp_path: Path) -> Iterator[Recording]:
 
 
 def ledger(recording: Recording, code: int) -> RecordLedger:
-    return RecordLedger(recording, cast(Any, Refusing(code)), "none", "serving", "serving", b"key")
+    return RecordLedger(recording, cast(Any, Refusing(code)), "none", PLACE, "serving", b"key")
 
 
 @pytest.mark.parametrize("code", [403, 422])

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -16,17 +16,19 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
-from graders.lab3.names import CONTROLLER_LOSS, POD_KILL
-from graders.lab3.world import drilling
-from graders.lab3.world import lane as lanes
-from graders.lab3.world import prober as probers
-from graders.lab3.world.drilling import DrillPlan, drill
-from graders.lab3.world.lane import Lane
-from graders.lab3.world.prober import Prober
-from graders.lab3.world.scripts import Ended
-from graders.lab3.world.setting import LaneSetting
+from graders.lab3 import lanes as lanes_of_the_lab
+from graders.lab3.environment import lane as lanes
+from graders.lab3.environment.context import LaneContext
+from graders.lab3.environment.lane import Lane
+from graders.lab3.names import AUDITS, CONTROLLER_LOSS, POD_KILL
+from graders.lab3.tracks import drilling
+from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.recovery.probes import ProbeSpec
+from graders.runbooks.scripts import Ended
+from graders.scenario import steadystate as probers
+from graders.scenario.lanes import LaneCluster, NothingToShow
 from graders.scenario.starvation import StarvationControl
+from graders.scenario.steadystate import ProbedWorkload, SteadyStateProber
 from graders.scenario.turns import Turn
 
 Record = dict[str, Any]
@@ -80,12 +82,12 @@ def drilled(scenario: str, folder: Path) -> tuple[float, Record]:
 def unprobed(recording: Recording, folder: Path) -> Unprobed:
     unused: Any = SimpleNamespace(name="none", get=None)
     wanted = SimpleNamespace(target=lambda _: SimpleNamespace(rto_s=30.0))
-    setting = LaneSetting(
+    context = LaneContext(
         track="workload",
         live=unused,
         control=unused,
         recording=recording,
-        kit=unused,
+        environment=unused,
         wanted=cast(Any, wanted),
         manifests=(),
         scale=1.0,
@@ -95,11 +97,12 @@ def unprobed(recording: Recording, folder: Path) -> Unprobed:
         turn=Turn(),
         starvation=StarvationControl(recording),
     )
+    probed = ProbedWorkload("serving", "predictor", 2, "canaries", "probe")
     schedule = SimpleNamespace(halted=at_rest, backups=SimpleNamespace(sealed=[]))
     ledger = SimpleNamespace(held=at_rest, name="serving")
     return Unprobed(
-        setting=setting,
-        prober=Prober(recording, unused, "none", replicas=2, scale=1.0),
+        context=context,
+        prober=SteadyStateProber(recording, unused, "none", probed, 1.0),
         scripts=unused,
         schedule=cast(Any, schedule),
         ledger=cast(Any, ledger),
@@ -119,3 +122,21 @@ def test_what_needs_no_restore_is_watched_from_the_fault_on(tmp_path: Path) -> N
     restored, drill = drilled(POD_KILL, tmp_path)
     assert restored == 0.0
     assert drill["watched"] - drill["t_end"] >= STABLE_S + LIMIT_S
+
+
+def test_a_lane_acts_with_its_cluster_and_what_was_handed_in(tmp_path: Path) -> None:
+    unused: Any = SimpleNamespace(kubectl=Path("kubectl"), submission=tmp_path)
+    with BundleWriter(tmp_path / "bundle") as writer:
+        lane = unprobed(Recording(writer), tmp_path).context
+        there = LaneCluster(**{each.name: getattr(lane, each.name) for each in fields(LaneCluster)})
+        manifest = SimpleNamespace(workload=("missing",))
+        submission = SimpleNamespace(manifest=manifest, root=tmp_path)
+        settings = SimpleNamespace(nodes=("node",))
+        run: Any = SimpleNamespace(recording=lane.recording, submission=submission, settings=settings)
+        audited = lanes_of_the_lab._context(run, unused, replace(there, track=AUDITS))
+        assert (audited.live, audited.manifests, audited.nodes) == (lane.live, (), ("node",))
+        with pytest.raises(NothingToShow):
+            lanes_of_the_lab._context(run, unused, there)
+    (mark,) = map(json.loads, (tmp_path / "bundle" / "marks.jsonl").read_text().splitlines())
+    assert (mark["track"], mark["name"]) == ("workload", "workload")
+    assert "missing" in mark["data"]["problem"]

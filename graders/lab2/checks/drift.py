@@ -197,10 +197,15 @@ def _targets(bundle: Bundle) -> dict[str, str]:
     return found
 
 
+_OF_HEALTH = "Updated health status"
+"""So Argo CD's Events begin that say how an Application fares, and because of which object."""
+
+
 def tells_of(item: Mapping[str, Any], drifted: Mapping[str, Any], targets: Mapping[str, str]) -> bool:
     """Whether an Event names kind and name of what drifted, or an Application says it is out of sync.
 
-    An Event about a Kustomization tells of the environment that this one is for, and of no other.
+    An Event about a Kustomization tells of the environment that this one is for, and of no other. That
+    something is unwell is no word about what was changed: a comparison that ignores a field says so, too.
     """
     kind, name, environment = (str(drifted[key]) for key in ("kind", "object", "environment"))
     if item.get("kind") == "Event" or "involvedObject" in item:
@@ -208,6 +213,7 @@ def tells_of(item: Mapping[str, Any], drifted: Mapping[str, Any], targets: Mappi
         if about.get("kind") == "Kustomization" and targets.get(str(about.get("name"))) != environment:
             return False
         lines = str(item.get("message", "")).splitlines()
+        lines = [each for each in lines if not each.startswith(_OF_HEALTH)]
         return any({kind, name} <= set(re.split(r"[^A-Za-z0-9.-]+", line)) for line in lines)
     destination = ((item.get("spec") or {}).get("destination") or {}).get("name", "")
     resources = (item.get("status") or {}).get("resources") or ()

@@ -22,11 +22,11 @@ from graders.evidence.handedin import unmet
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
 from graders.kube.nesting import read_json, shallow
+from graders.lab3.documents.audits import KUBE_BENCH, KUBE_HUNTER, WAIVERS, Waivers, handed_in_bench
+from graders.lab3.documents.backlog import MitigationBacklog
+from graders.lab3.documents.handedin import Lab3Files
+from graders.lab3.documents.report import read_report
 from graders.lab3.names import AUDITS, BACKLOG, PAPERS
-from graders.lab3.papers.audits import KUBE_BENCH, KUBE_HUNTER, WAIVERS, Waivers, handed_in_bench
-from graders.lab3.papers.backlog import MitigationBacklog
-from graders.lab3.papers.files import Papers
-from graders.lab3.papers.report import read_report
 from graders.model import Capability
 
 _LEAST = 15
@@ -40,7 +40,7 @@ _LEAST = 15
 )
 def check_audits(bundle: Bundle, facts: Facts) -> None:
     """Your audits are of this cluster, and every failure is mended, planned or waived."""
-    handin, lines = Papers(bundle), {each.component: each.words for each in bundle.records(CommandLine)}
+    handin, lines = Lab3Files(bundle), {each.component: each.words for each in bundle.records(CommandLine)}
     seen = _seen_here(bundle)
     if lacking := [each for each in CONTROL_PLANE_PARTS if each not in lines]:
         raise InfraFault(f"the record has no command line of {', '.join(lacking)}")
@@ -115,7 +115,7 @@ def _hunts_alike(told: HunterReport, seen: HunterReport, facts: Facts, found: Fi
         found.miss(f"kube-hunter finds {vid} here, and {KUBE_HUNTER} does not have it")
 
 
-def _answered(handin: Papers, bench: BenchReport, hunter: HunterReport, found: Findings) -> None:
+def _answered(handin: Lab3Files, bench: BenchReport, hunter: HunterReport, found: Findings) -> None:
     """Each failure has an item of the backlog, or a waiver that holds."""
     wanting = [("kube-bench", each.number) for _, each in bench.results() if each.status == FAIL]
     wanting += [("kube-hunter", vid) for vid in sorted(hunter.vids)]
@@ -141,7 +141,7 @@ def _answered(handin: Papers, bench: BenchReport, hunter: HunterReport, found: F
             )
 
 
-def _waived(handin: Papers) -> Iterator[tuple[tuple[str, str], str]]:
+def _waived(handin: Lab3Files) -> Iterator[tuple[tuple[str, str], str]]:
     if WAIVERS in handin.files:
         for each in handin.read(WAIVERS, Waivers).waivers:
             yield (each.tool, each.id), each.until

@@ -52,6 +52,7 @@ def check_hypothesis(bundle: Bundle, facts: Facts) -> None:
 def check_injects(bundle: Bundle, facts: Facts) -> None:
     """Each experiment does what it says: something in its scope is another one afterwards."""
     record = ExperimentsRecord(bundle)
+    effects = record.effects
     kills = changes = False
     for name, reason in record.not_shown.items():
         facts[name.replace("-", "_")] = f"not shown here: {reason}"
@@ -64,11 +65,11 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             elif failed:
                 why = why_failed(run) or _last_words(run.said)
                 found.miss(f"{each.id}: action {', '.join(failed)} failed: {why}")
-            for event in record.denied(run):
+            for event in effects.denied(run):
                 found.miss(f"{each.id}: RBAC denied {event.verb} {event.resource}")
             hits = [
-                event for event in record.writes(run)
-                if event.ok and record.in_scope(event, each.scope) and record.changed(event, run)
+                event for event in effects.writes(run)
+                if event.ok and effects.in_scope(event, each.scope) and effects.changed(event, run)
             ]  # fmt: skip
             facts[each.id.replace("-", "_")] = len(hits)
             found.expect(
@@ -94,14 +95,14 @@ def check_blast_radius(bundle: Bundle, facts: Facts) -> None:
         for each in record.tried():
             run = record.run_of(each, "whole")
             _has_acted(each, run, found)
-            writes = [event for event in record.writes(run) if event.ok]
+            writes = [event for event in record.effects.writes(run) if event.ok]
             counted = [event for event in writes if not each.scope.nodes or event.resource == "nodes"]
             targets = {(event.resource, event.name) for event in counted}
             facts[each.id.replace("-", "_")] = len(targets)
             if len(targets) > each.scope.max:
                 found.miss(f"{each.id}: {len(targets)} targets, where its scope has at most {each.scope.max}")
             for event in writes:
-                if not record.in_scope(event, each.scope):
+                if not record.effects.in_scope(event, each.scope):
                     found.miss(f"{each.id}: {event.verb} {event.resource} {event.name} is out of its scope")
 
 
@@ -112,7 +113,7 @@ def check_dry(bundle: Bundle) -> None:
     with Findings("a dry run without a change") as found:
         for each in record.tried():
             run = record.run_of(each, "dry")
-            for event in record.writes(run):
+            for event in record.effects.writes(run):
                 found.miss(f"{each.id}: a dry run did {event.verb} {event.resource} {event.name}")
             if journal_of(run).get("deviated") is not False:
                 found.miss(f"{each.id}: a dry run deviates; {_last_words(run.said)}")
@@ -135,7 +136,7 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
                 facts[f"{each.id.replace('-', '_')}_s"] = round(run.t_end - run.aborted, 2)
                 if run.t_end - run.aborted > _EXIT_S * record.scale:
                     found.miss(f"{each.id}: it went on for {run.t_end - run.aborted:.1f} s after SIGTERM")
-            elif any(event.ok for event in record.writes(run)):
+            elif any(event.ok for event in record.effects.writes(run)):
                 found.miss(
                     f"{each.id}: it did not pause after its first change, so it could not be aborted there",
                     hint="Let its last action have pauses.after of 3 s or more.",

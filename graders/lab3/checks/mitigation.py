@@ -7,9 +7,9 @@ import math
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
-from graders.lab3.lanerecord import LaneRecord, shown
+from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import MITIGATED, PAPERS, WORKLOAD
-from graders.recovery.intervals import Interval
+from graders.recovery.intervals import Interval, shown
 
 _BETTER_BY_S, _OFF_BY_S = 2.0, 3.0
 

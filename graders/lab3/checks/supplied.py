@@ -8,9 +8,10 @@ from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
-from graders.lab3.lanerecord import LaneRecord, Restored
+from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import BACKED_UP, CONTROL_PLANE, NAMESPACE, SUPPLIED
 from graders.model import Capability
+from graders.recovery.recoveryrecord import Restored
 from graders.recovery.rpo import AnomalyKind
 
 _BAD = {

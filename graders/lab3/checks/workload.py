@@ -6,10 +6,11 @@ from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord
-from graders.lab3.losses import drills_of, judge_drill, judge_rto
+from graders.lab3.losses import drills_of, judge_rto
 from graders.lab3.names import CONTROLLER_LOSS, LEFT, NODE_LOSS, POD_KILL, SERVING, UNKNOWN, WORKLOAD
-from graders.lab3.records import Drill
 from graders.model import Capability
+from graders.recovery.objectives import judge_drill
+from graders.recovery.records import Drill
 
 _GRANTED = 201
 _LEAST = 2

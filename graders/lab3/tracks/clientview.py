@@ -9,10 +9,10 @@ from typing import Any
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
+from graders.lab3.environment.lane import Lane
 from graders.lab3.names import CANARIES, PROBE_LABEL, SERVING
-from graders.lab3.world.lane import Lane
-from graders.lab3.world.prober import canary
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.scenario.steadystate import canary
 
 CONFIG_MAPS = resource_path("v1", "configmaps", namespace=SERVING)
 _OWN_CONFIG_MAPS = resource_path("v1", "configmaps", namespace=CANARIES)
@@ -22,7 +22,7 @@ _WATCH_S, _DEPLOYMENT_S, _GARBAGE_S = 5.0, 5.0, 10.0
 
 def look_as_a_client(lane: Lane, listed: str) -> None:
     """What a client sees that lived through the loss: its list, its watch, and what controllers do."""
-    scale = lane.setting.scale
+    scale = lane.context.scale
     try:
         after = str(lane.kube.get(CONFIG_MAPS, limit=1)["metadata"]["resourceVersion"])
         watch = _resumed(lane, listed, _WATCH_S * scale)

@@ -9,6 +9,7 @@ from typing import Any
 from graders.clusters.etcdrevisions import move_ahead
 from graders.faults import InfraFault
 from graders.kube.paths import resource_path
+from graders.lab3.environment.lane import Lane
 from graders.lab3.names import (
     CONTROL_PLANE_LOSS,
     LATE,
@@ -17,6 +18,7 @@ from graders.lab3.names import (
     SERVING,
 )
 from graders.lab3.tracks.clientview import CONFIG_MAPS, look_as_a_client
+from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.lab3.tracks.phases import (
     anew,
     await_late,
@@ -25,8 +27,6 @@ from graders.lab3.tracks.phases import (
     more_backups,
 )
 from graders.lab3.tracks.supplied import after, change_live, supplied
-from graders.lab3.world.drilling import DrillPlan, drill
-from graders.lab3.world.lane import Lane
 from graders.polling import NotYet, TimedOut, wait_for
 
 REVISIONS = 3000
@@ -75,7 +75,7 @@ def _far_and_late(lane: Lane) -> None:
         if not lane.schedule.idle or lane.schedule.next_due - lane.now() < _MOVE_S:
             lane.await_backups(len(lane.schedule.backups.sealed) + 1)
         due = lane.schedule.next_due
-        move_ahead(lane.setting.control.etcd, REVISIONS)
+        move_ahead(lane.context.control.etcd, REVISIONS)
         if lane.schedule.next_due == due:
             break
     await_late(lane)
@@ -83,7 +83,7 @@ def _far_and_late(lane: Lane) -> None:
 
 def _lose(lane: Lane) -> None:
     """Kill the API server and etcd, and remove etcd's data; all others run on."""
-    control = lane.setting.control
+    control = lane.context.control
     control.kill("kube-apiserver")
     control.kill("etcd")
     control.wipe("etcd")
@@ -94,8 +94,8 @@ def _restore_again(lane: Lane) -> None:
     lane.tell("restore once more")
     lane.next_ledger()
     began = lane.now()
-    target = lane.setting.wanted.target(CONTROL_PLANE_LOSS)
-    ended = lane.restore(CONTROL_PLANE_LOSS, "again", (target.rto_s + 30.0) * lane.setting.scale)
+    target = lane.context.wanted.target(CONTROL_PLANE_LOSS)
+    ended = lane.restore(CONTROL_PLANE_LOSS, "again", (target.rto_s + 30.0) * lane.context.scale)
     with lane.ledger.held():
         lane.ledger_look("again")
     lane.mark("restored-again", began=began, ended=lane.now(), code=ended.code, ledger=lane.ledger.name)
@@ -104,7 +104,7 @@ def _restore_again(lane: Lane) -> None:
 
 def _try_verify(lane: Lane) -> None:
     """Three things amiss, each alone: a Model gone, a Secret changed, the predictor at 0."""
-    manifests = {each.kind: each for each in lane.setting.manifests}
+    manifests = {each.kind: each for each in lane.context.manifests}
     for purpose, kind, broken in (
         ("model-gone", "Model", _without),
         ("secret-changed", "Secret", _changed),
@@ -145,10 +145,10 @@ def _at_zero(lane: Lane, path: str) -> Iterator[None]:
     """The Deployment at `path` has no pods while the block runs."""
     replicas = int(lane.kube.get(path)["spec"]["replicas"])
     lane.kube.patch(path, {"spec": {"replicas": 0}})
-    _until(lambda: _scaled(lane, path, 0), 10.0 * lane.setting.scale)
+    _until(lambda: _scaled(lane, path, 0), 10.0 * lane.context.scale)
     yield
     lane.kube.patch(path, {"spec": {"replicas": replicas}})
-    _until(lambda: _scaled(lane, path, replicas), 30.0 * lane.setting.scale)
+    _until(lambda: _scaled(lane, path, replicas), 30.0 * lane.context.scale)
 
 
 def _scaled(lane: Lane, path: str, replicas: int) -> None:

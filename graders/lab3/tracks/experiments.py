@@ -5,58 +5,57 @@ from __future__ import annotations
 import threading
 
 from graders.chaos.account import account_of
+from graders.chaos.baseline import KEPT, baseline
+from graders.chaos.records import BaselineLook
 from graders.chaos.running import ExperimentRunner, Runnable, runnable
 from graders.chaos.session import ChaosSession
-from graders.chaos.spec import ChaosKit, RunMode
+from graders.chaos.spec import ChaosEnvironment, RunMode
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
+from graders.lab3.environment.context import LaneContext
+from graders.lab3.environment.states import PODS, States
+from graders.lab3.environment.workload import apply_all, apply_workload
 from graders.lab3.handin import Experiment
-from graders.lab3.names import CHAOS, OVER, SERVING
-from graders.lab3.records import BaselineLook
-from graders.lab3.world.baseline import KEPT, baseline
-from graders.lab3.world.setting import LaneSetting
-from graders.lab3.world.states import PODS, States
-from graders.lab3.world.workload import apply_workload
-from graders.polling import NotYet, TimedOut, wait_for
+from graders.lab3.names import CHAOS, NEIGHBOUR, OVER, SERVING
 from graders.submissions.manifests import load_manifests
 
 _ALONE_S, _WHOLE_S, _READY_S = 60.0, 90.0, 15.0
 _DECOYS = resource_path("apps/v1", "deployments", namespace=SERVING)
 
 
-def experiments(setting: LaneSetting) -> None:
+def experiments(context: LaneContext) -> None:
     """All of them, one after the other.
 
     Raises:
         InfraFault: the cluster does not answer, or does not get into a state.
     """
-    kube, live, recording = setting.live.kube, setting.live, setting.recording
-    problem = apply_workload(kube, setting.manifests, setting.scale)
-    recording.mark(setting.track, "workload", problem=problem, scale=setting.scale, cluster=live.name)
+    kube, live, recording = context.live.kube, context.live, context.recording
+    problem = apply_workload(kube, context.manifests, context.scale)
+    recording.mark(context.track, "workload", problem=problem, scale=context.scale, cluster=live.name)
     if problem:
         return
-    _stand_decoys(setting)
-    if problem := _prepare_chaos(setting):
-        recording.mark(setting.track, "chaos", problem=problem)
+    _stand_decoys(context)
+    if problem := _prepare_chaos(context):
+        recording.mark(context.track, "chaos", problem=problem)
         return
     try:
-        account = account_of(kube, CHAOS, setting.wanted.chaos.service_account)
+        account = account_of(kube, CHAOS, context.wanted.chaos.service_account)
     except ApiRefused as error:
-        recording.mark(setting.track, "chaos", problem=str(error))
+        recording.mark(context.track, "chaos", problem=str(error))
         return
-    recording.mark(setting.track, "chaos", problem="", user=account.user)
-    session = ChaosSession(_kit(setting), recording, account, live.name, setting.dice, setting.scale)
+    recording.mark(context.track, "chaos", problem="", user=account.user)
+    session = ChaosSession(_environment(context), recording, account, live.name, context.dice, context.scale)
     chaos = ExperimentRunner(session)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
     for version, plural in KEPT:
         live.watches.follow(plural, resource_path(version, plural, namespace=SERVING))
-    states = States(kube, setting.control, setting.scale)
-    for experiment in setting.wanted.chaos.experiments:
-        found = runnable(setting.kit.submission.root, experiment, account.name)
+    states = States(kube, context.control, context.scale)
+    for experiment in context.wanted.chaos.experiments:
+        found = runnable(context.environment.submission, experiment, account.name)
         recording.mark(
-            setting.track,
+            context.track,
             "experiment",
             id=experiment.id,
             problem=found.problem,
@@ -64,97 +63,86 @@ def experiments(setting: LaneSetting) -> None:
         )
         if found == Runnable():
             try:
-                _try(setting, chaos, states, experiment, account.user)
+                _try(context, chaos, states, experiment, account.user)
             except ApiRefused as refused:
                 # What was handed in may forbid the states in which a hypothesis is asked for.
-                recording.mark(setting.track, OVER, why=str(refused)[:500])
+                recording.mark(context.track, OVER, why=str(refused)[:500])
                 return
 
 
-def _kit(setting: LaneSetting) -> ChaosKit:
-    kit, chaos = setting.kit, setting.wanted.chaos
-    return ChaosKit(
-        sandbox=kit.sandbox,
-        submission=kit.submission.root,
-        runtime=kit.runtime,
-        toolkit=kit.chaos,
-        programs=kit.programs(),
-        limits=kit.tool_limits,
-        folder=kit.folder,
+def _environment(context: LaneContext) -> ChaosEnvironment:
+    environment, chaos = context.environment, context.wanted.chaos
+    return ChaosEnvironment(
+        sandbox=environment.sandbox,
+        submission=environment.submission,
+        runtime=environment.runtime,
+        toolkit=environment.chaos,
+        programs=environment.programs(),
+        limits=environment.tool_limits,
+        folder=environment.folder,
         settings=chaos.settings,
         pythonpath=chaos.pythonpath,
     )
 
 
 def _try(
-    setting: LaneSetting, chaos: ExperimentRunner, states: States, experiment: Experiment, user: str
+    context: LaneContext, chaos: ExperimentRunner, states: States, experiment: Experiment, user: str
 ) -> None:
-    alone_s, whole_s = _ALONE_S * setting.scale, _WHOLE_S * setting.scale
+    alone_s, whole_s = _ALONE_S * context.scale, _WHOLE_S * context.scale
     for name, state in states.all().items():
-        setting.task.update(detail=f"{experiment.id}: hypothesis, {name}")
+        context.task.update(detail=f"{experiment.id}: hypothesis, {name}")
         with state():
             chaos.run(experiment, RunMode(f"hypothesis-{name}", bare=True), alone_s)
-    _look(setting, experiment, "before")
-    setting.task.update(detail=f"{experiment.id}: dry")
+    _look(context, experiment, "before")
+    context.task.update(detail=f"{experiment.id}: dry")
     chaos.run(experiment, RunMode("dry", dry=True), whole_s)
-    setting.task.update(detail=f"{experiment.id}: whole")
+    context.task.update(detail=f"{experiment.id}: whole")
     chaos.run(experiment, RunMode("whole", continuous=True), whole_s)
     ready = states.await_ready(_READY_S)
-    setting.recording.mark(setting.track, "ready-again", id=experiment.id, ready=ready)
-    _look(setting, experiment, "whole")
-    _at_rest(setting, states)
-    setting.task.update(detail=f"{experiment.id}: aborted")
-    since = setting.recording.clock.now()
+    context.recording.mark(context.track, "ready-again", id=experiment.id, ready=ready)
+    _look(context, experiment, "whole")
+    _at_rest(context, states)
+    context.task.update(detail=f"{experiment.id}: aborted")
+    since = context.recording.clock.now()
 
-    mode = RunMode("aborted", first_write=lambda: _written(setting, user, since))
+    mode = RunMode("aborted", first_write=lambda: _written(context, user, since))
     chaos.run(experiment, mode, whole_s)
-    _at_rest(setting, states)
-    _look(setting, experiment, "aborted")
+    _at_rest(context, states)
+    _look(context, experiment, "aborted")
 
 
-def _written(setting: LaneSetting, user: str, since: float) -> float | None:
+def _written(context: LaneContext, user: str, since: float) -> float | None:
     """When a user has written, in the namespace or in none, if that was after `since`."""
-    last = (setting.live.audit.last_write(user, namespace) for namespace in (SERVING, ""))
+    last = (context.live.audit.last_write(user, namespace) for namespace in (SERVING, ""))
     return min((each for each in last if each is not None and each > since), default=None)
 
 
-def _look(setting: LaneSetting, experiment: Experiment, when: str) -> None:
-    setting.recording.writer.add(
-        BaselineLook(
-            setting.recording.clock.now(), experiment.id, when, baseline(setting.live.kube), setting.live.name
-        )
-    )
+def _look(context: LaneContext, experiment: Experiment, when: str) -> None:
+    there = baseline(context.live.kube, (SERVING, NEIGHBOUR))
+    t = context.recording.clock.now()
+    context.recording.writer.add(BaselineLook(t, experiment.id, when, there, context.live.name))
 
 
-def _at_rest(setting: LaneSetting, states: States) -> None:
+def _at_rest(context: LaneContext, states: States) -> None:
     """What one run did to the pods is over before the next begins."""
     states.await_ready()
-    threading.Event().wait(0.5 * setting.scale)
+    threading.Event().wait(0.5 * context.scale)
 
 
-def _prepare_chaos(setting: LaneSetting) -> str:
+def _prepare_chaos(context: LaneContext) -> str:
     """Apply chaos/; what is wrong with it in words."""
     try:
         manifests = load_manifests(
-            setting.kit.submission.root, setting.wanted.chaos.manifests, kubectl=setting.kit.kubectl
+            context.environment.submission,
+            context.wanted.chaos.manifests,
+            kubectl=context.environment.kubectl,
         )
     except BadSubmission as error:
         return str(error)
-    for manifest in manifests:
-
-        def accepted(data: dict[str, object] = manifest.data) -> None:
-            answer = setting.live.kube.apply(data)
-            if not answer.ok:
-                raise NotYet(f"{answer.code} {answer.message}")
-
-        try:
-            wait_for(accepted, timeout_s=5.0 * setting.scale, interval_s=0.1)
-        except TimedOut as mismatch:
-            return f"{manifest.file}:{manifest.line}: the API server refuses it: {mismatch}"
-    return ""
+    return apply_all(context.live.kube, manifests, context.scale)
 
 
-def _stand_decoys(setting: LaneSetting) -> None:
+def _stand_decoys(context: LaneContext) -> None:
     """Pods with a name that begins like the predictor's, and other labels."""
     labels = {"app": "cache"}
     volume = {"name": "cache", "emptyDir": {}}
@@ -176,4 +164,4 @@ def _stand_decoys(setting: LaneSetting) -> None:
             },
         },
     }
-    setting.live.kube.apply(body)
+    context.live.kube.apply(body)

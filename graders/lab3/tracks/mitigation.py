@@ -7,11 +7,11 @@ from pathlib import Path
 
 from graders.documents import load_document, parse
 from graders.faults import BadSubmission, InfraFault
+from graders.lab3.documents.backlog import BacklogItem, MitigationBacklog
+from graders.lab3.environment.lane import Lane
+from graders.lab3.environment.workload import DEPLOYMENT
 from graders.lab3.names import BACKLOG, MITIGABLE, MITIGATED
-from graders.lab3.papers.backlog import BacklogItem, MitigationBacklog
-from graders.lab3.world.drilling import DrillPlan, drill
-from graders.lab3.world.lane import Lane
-from graders.lab3.world.workload import DEPLOYMENT
+from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.polling import NotYet, TimedOut, wait_for
 from graders.submissions.manifests import Manifest, load_manifests
 
@@ -22,7 +22,8 @@ _ROLLED_OUT_S = 60.0
 
 def mitigation(lane: Lane, faults: dict[str, tuple[Callable[[], None], Callable[[], None]]]) -> None:
     """Try the first that is done and can be verified by such a fault; `faults` has each and how it ends."""
-    root = lane.setting.kit.submission.root
+    environment = lane.context.environment
+    root = environment.submission
     try:
         item = _first(root)
     except BadSubmission as error:
@@ -39,14 +40,14 @@ def mitigation(lane: Lane, faults: dict[str, tuple[Callable[[], None], Callable[
     for part in MITIGATED:
         lane.tell(f"mitigation {item.id}, {part}")
         try:
-            manifests = load_manifests(root, (f"{item.mitigation}/{part}",), kubectl=lane.setting.kit.kubectl)
+            manifests = load_manifests(root, (f"{item.mitigation}/{part}",), kubectl=environment.kubectl)
         except (BadSubmission, OSError) as error:
             lane.mark("mitigation", problem=str(error))
             return
         if problem := _apply(lane, manifests):
             lane.mark("mitigation", problem=problem)
             return
-        there = [each.data for each in lane.setting.manifests]
+        there = [each.data for each in lane.context.manifests]
         others = [f"{each.file}:{each.line}" for each in manifests if each.data not in there]
         drill(
             lane,
@@ -95,6 +96,6 @@ def _rolled_out(lane: Lane) -> None:
             raise NotYet(f"{counts} of {wanted} replicas are there, new and available")
 
     try:
-        wait_for(probe, timeout_s=_ROLLED_OUT_S * lane.setting.scale, interval_s=0.1)
+        wait_for(probe, timeout_s=_ROLLED_OUT_S * lane.context.scale, interval_s=0.1)
     except TimedOut as mismatch:
         raise InfraFault(f"the predictor does not roll out: {mismatch}") from mismatch

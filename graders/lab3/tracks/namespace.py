@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graders.kube.paths import resource_path
+from graders.lab3.environment.lane import Lane
 from graders.lab3.names import DR_USER, LATE, MODELS_CRD, NAMESPACE_DELETED, RANDOM_PHASE, SERVING
+from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.lab3.tracks.phases import anew, await_late, await_random_phase, first_backups
 from graders.lab3.tracks.supplied import after, change_live, supplied, written_in_namespace
-from graders.lab3.world.drilling import DrillPlan, drill
-from graders.lab3.world.lane import Lane
 
 _NAMESPACE = resource_path("v1", "namespaces", name=SERVING)
 _CRD = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=MODELS_CRD)

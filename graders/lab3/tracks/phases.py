@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graders.lab3.world.lane import Lane
+from graders.lab3.environment.lane import Lane
 from graders.polling import NotYet, TimedOut, wait_for
 
 _BEFORE_NEXT_S = 0.3
@@ -44,9 +44,9 @@ def anew(
 def await_random_phase(lane: Lane) -> None:
     """Wait for a moment between two backups that the seed chooses."""
     lane.take_turn()
-    every_s = lane.setting.wanted.dr.every_s
+    every_s = lane.context.wanted.dr.every_s
     begun = lane.schedule.next_due - every_s
-    lane.wait_until(begun + lane.setting.dice.uniform(0.3, 0.9) * every_s)
+    lane.wait_until(begun + lane.context.dice.uniform(0.3, 0.9) * every_s)
     await_idle(lane)
 
 
@@ -64,6 +64,6 @@ def await_idle(lane: Lane) -> None:
             raise NotYet("a backup is being made")
 
     try:
-        wait_for(idle, timeout_s=20.0 * lane.setting.scale, interval_s=0.02)
+        wait_for(idle, timeout_s=20.0 * lane.context.scale, interval_s=0.02)
     except TimedOut as mismatch:
         lane.mark("not-idle", why=str(mismatch))

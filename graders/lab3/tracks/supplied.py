@@ -11,11 +11,11 @@ from pathlib import Path
 from secrets import token_hex
 
 from graders.kube.client import ApiRefused
+from graders.lab3.environment.lane import Lane
 from graders.lab3.names import BACKED_UP, LENIENCE_S, SERVING, SUPPLIED
-from graders.lab3.world.backups import Sealed
-from graders.lab3.world.forging import cut, forge
-from graders.lab3.world.lane import Lane
-from graders.lab3.world.scripts import Ended, seal
+from graders.runbooks.corruption import tamper, truncate
+from graders.runbooks.scripts import Ended
+from graders.runbooks.sealed import SealedBackup, seal
 
 Killing = Callable[[threading.Event], None]
 """Sets the event when the runbook is to be killed; runs in a thread of its own until then."""
@@ -27,7 +27,7 @@ _LIVE_KEY = "kubeproof.dev-changed-live"
 def change_live(lane: Lane) -> None:
     """Change something of workload/ in the cluster: from now on the files in Git say something else."""
     for kind in ("ConfigMap", "Secret"):
-        for manifest in lane.setting.manifests:
+        for manifest in lane.context.manifests:
             if (manifest.kind, manifest.data["metadata"].get("namespace")) != (kind, SERVING):
                 continue
             # What is immutable stays as it is.
@@ -59,12 +59,14 @@ def supplied(lane: Lane, scenario: str, lose: Callable[[], None], killing: Killi
         lane.look_at_objects(SUPPLIED)
 
 
-def _bad(lane: Lane, scenario: str, lose: Callable[[], None], older: Sealed, newest: Sealed) -> None:
+def _bad(
+    lane: Lane, scenario: str, lose: Callable[[], None], older: SealedBackup, newest: SealedBackup
+) -> None:
     sealed = lane.schedule.backups.folder
     folders = {name: _folder(lane, name) for name in ("none", "cut", "forged", "newest-forged")}
-    cut(sealed / newest.id, folders["cut"] / token_hex(8))
-    forge(sealed / newest.id, folders["forged"] / token_hex(8), lane.ledger.seals)
-    how = forge(sealed / newest.id, folders["newest-forged"] / token_hex(8), lane.ledger.seals)
+    truncate(sealed / newest.id, folders["cut"] / token_hex(8))
+    tamper(sealed / newest.id, folders["forged"] / token_hex(8), lane.ledger.seals)
+    how = tamper(sealed / newest.id, folders["newest-forged"] / token_hex(8), lane.ledger.seals)
     _supply(folders["newest-forged"], sealed / older.id)
     lane.mark("forged", how=how)
     for name, folder in folders.items():
@@ -101,7 +103,7 @@ def _in_one_go(lane: Lane, scenario: str, folder: Path) -> None:
 
 
 def _stable(lane: Lane) -> bool:
-    return lane.await_stable(lane.now() + 2 * LENIENCE_S * lane.setting.scale)
+    return lane.await_stable(lane.now() + 2 * LENIENCE_S * lane.context.scale)
 
 
 def _restore(
@@ -114,8 +116,8 @@ def _restore(
 ) -> Ended:
     return lane.scripts.run(
         "restore",
-        (*lane.setting.wanted.dr.restore, "--scenario", scenario),
-        within_s * lane.setting.scale,
+        (*lane.context.wanted.dr.restore, "--scenario", scenario),
+        within_s * lane.context.scale,
         purpose=purpose,
         backups=folder,
         stop=stop,
@@ -139,7 +141,7 @@ def written_in_namespace(lane: Lane, user: str) -> Callable[[], bool]:
     since = lane.now()
 
     def sign() -> bool:
-        last = lane.setting.live.audit.last_write(user, SERVING)
+        last = lane.context.live.audit.last_write(user, SERVING)
         return last is not None and last > since
 
     return sign
@@ -152,11 +154,11 @@ def _supply(folder: Path, backup: Path) -> None:
 
 
 def _folder(lane: Lane, name: str) -> Path:
-    folder = lane.setting.folder / f"supplied-{lane.name}-{name}"
+    folder = lane.context.folder / f"supplied-{lane.name}-{name}"
     folder.mkdir()
     folder.chmod(0o755)
     return folder
 
 
-def _told(sealed: Sealed) -> dict[str, object]:
+def _told(sealed: SealedBackup) -> dict[str, object]:
     return {"id": sealed.id, "began": sealed.began, "ended": sealed.ended}

@@ -10,13 +10,14 @@ from typing import Any
 import urllib3
 
 from graders.faults import InfraFault
+from graders.kube.endpoints import ready_addresses
 from graders.kube.paths import resource_path
-from graders.lab3.names import CONTROLLER_LOSS, LEFT, NODE_LOSS, POD_KILL, PREDICTOR, SERVING, UNKNOWN
+from graders.lab3.environment.lane import Lane
+from graders.lab3.environment.workload import DEPLOYMENT, OF_PREDICTOR, SLICES
+from graders.lab3.names import CONTROLLER_LOSS, LEFT, NODE_LOSS, POD_KILL, SERVING, UNKNOWN
+from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.lab3.tracks.mitigation import mitigation
 from graders.lab3.tracks.phases import first_backups
-from graders.lab3.world.drilling import DrillPlan, drill
-from graders.lab3.world.lane import Lane
-from graders.lab3.world.workload import DEPLOYMENT, SLICES, ready_addresses
 from graders.polling import NotYet, TimedOut, wait_for
 
 PODS = resource_path("v1", "pods", namespace=SERVING)
@@ -30,7 +31,7 @@ _WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", "validatingwebhookc
 def workload(lane: Lane) -> None:
     """All of it, the gentlest first."""
     first_backups(lane)
-    lane.setting.live.watches.follow("pods", PODS)
+    lane.context.live.watches.follow("pods", PODS)
     _survive(lane, POD_KILL, lambda: _kill_half(lane))
     _evict_all(lane)
     _mend(lane)
@@ -44,9 +45,9 @@ def workload(lane: Lane) -> None:
     _mend(lane)
     both = ("kube-controller-manager", "kube-scheduler")
     _survive(lane, CONTROLLER_LOSS, lambda: _kill(lane, *both))
-    stopped = lane.setting.dice.choice(("etcd", "kube-scheduler"))
+    stopped = lane.context.dice.choice(("etcd", "kube-scheduler"))
     _unseen(lane, "stopped", f"{stopped} stopped", lambda: _kill(lane, stopped))
-    fault = lane.setting.dice.choice((_raise_nospace, _fail_closed))
+    fault = lane.context.dice.choice((_raise_nospace, _fail_closed))
     _unseen(lane, "refused", fault.__name__.strip("_"), lambda: fault(lane))
 
 
@@ -71,7 +72,7 @@ def _look_at_what_is_left(lane: Lane, phase: str) -> None:
 
 
 def _start_all(lane: Lane) -> None:
-    control = lane.setting.control
+    control = lane.context.control
     for name in control.components:
         control.start(name)
     control.wait_ready(60.0)
@@ -79,10 +80,9 @@ def _start_all(lane: Lane) -> None:
 
 def predictor_pods(lane: Lane) -> list[dict[str, Any]]:
     """The pods behind the Service that nobody deletes."""
-    query = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
     behind = {
         (endpoint.get("targetRef") or {}).get("uid")
-        for each in lane.kube.get(SLICES, **query)["items"]
+        for each in lane.kube.get(SLICES, **OF_PREDICTOR)["items"]
         for endpoint in each.get("endpoints") or ()
     }
     pods: list[dict[str, Any]] = lane.kube.get(PODS)["items"]
@@ -92,12 +92,12 @@ def predictor_pods(lane: Lane) -> list[dict[str, Any]]:
 
 def _kill(lane: Lane, *names: str) -> None:
     for name in names:
-        lane.setting.control.kill(name)
+        lane.context.control.kill(name)
 
 
 def _kill_half(lane: Lane) -> None:
     pods = predictor_pods(lane)
-    chosen = lane.setting.dice.sample(pods, (len(pods) + 1) // 2)
+    chosen = lane.context.dice.sample(pods, (len(pods) + 1) // 2)
     names = [str(pod["metadata"]["name"]) for pod in chosen]
     with ThreadPoolExecutor(len(names) or 1) as pool:
         list(pool.map(lambda name: lane.kube.delete(f"{PODS}/{name}", gracePeriodSeconds=0), names))
@@ -127,7 +127,7 @@ def _evict_all(lane: Lane) -> None:
             raise NotYet("none is granted")
 
     try:
-        wait_for(granted, timeout_s=_GRANTED_S * lane.setting.scale, interval_s=1.0)
+        wait_for(granted, timeout_s=_GRANTED_S * lane.context.scale, interval_s=1.0)
     except TimedOut:
         lane.mark("none-granted")
     threading.Event().wait(2.0)
@@ -147,9 +147,9 @@ def _lose_a_zone(lane: Lane) -> None:
 
 
 def _zone_gone(lane: Lane) -> None:
-    zone = zone_to_lose({node.name: node.zone for node in lane.setting.nodes}, predictor_pods(lane))
-    lane.setting.control.kill(f"kwok-{zone}")
-    nodes = [node.name for node in lane.setting.nodes if node.zone == zone]
+    zone = zone_to_lose({node.name: node.zone for node in lane.context.nodes}, predictor_pods(lane))
+    lane.context.control.kill(f"kwok-{zone}")
+    nodes = [node.name for node in lane.context.nodes if node.zone == zone]
     lane.prober.dead_nodes = frozenset(nodes)
     lane.mark("zone-gone", zone=zone)
 
@@ -161,8 +161,8 @@ def zone_to_lose(zones: Mapping[str, str], pods: Sequence[Mapping[str, Any]]) ->
 
 
 def _zone_back(lane: Lane) -> None:
-    for zone in {node.zone for node in lane.setting.nodes}:
-        lane.setting.control.start(f"kwok-{zone}")
+    for zone in {node.zone for node in lane.context.nodes}:
+        lane.context.control.start(f"kwok-{zone}")
     lane.prober.dead_nodes = frozenset()
 
 
@@ -172,13 +172,12 @@ def _all_ready(lane: Lane, within_s: float) -> float | None:
 
     def ready() -> None:
         replicas = int(lane.kube.get(DEPLOYMENT)["spec"]["replicas"])
-        query = {"labelSelector": f"kubernetes.io/service-name={PREDICTOR}"}
-        there = len(ready_addresses(lane.kube.get(SLICES, **query)))
+        there = len(ready_addresses(lane.kube.get(SLICES, **OF_PREDICTOR)))
         if there < replicas:
             raise NotYet(f"{there} of {replicas} are ready")
 
     try:
-        wait_for(ready, timeout_s=within_s * lane.setting.scale, interval_s=0.1)
+        wait_for(ready, timeout_s=within_s * lane.context.scale, interval_s=0.1)
     except TimedOut:
         return None
     return round(lane.now() - began, 3)
@@ -186,7 +185,7 @@ def _all_ready(lane: Lane, within_s: float) -> float | None:
 
 def _raise_nospace(lane: Lane) -> None:
     """Have etcd refuse writes as if its disk were full."""
-    etcd = lane.setting.control.etcd
+    etcd = lane.context.control.etcd
     with urllib3.PoolManager(
         ca_certs=str(etcd.ca), cert_file=str(etcd.certificate), key_file=str(etcd.key)
     ) as pool:
@@ -229,12 +228,12 @@ def _mended(lane: Lane) -> bool:
 def _mend(lane: Lane) -> None:
     """What a runbook left broken is not the next drill's business."""
     _start_all(lane)
-    for manifest in lane.setting.manifests:
+    for manifest in lane.context.manifests:
         lane.kube.apply(manifest.data)
     try:
         wait_for(
             lambda: lane.prober.quiet_for(1.0, since=lane.now() - 30.0),
-            timeout_s=60.0 * lane.setting.scale,
+            timeout_s=60.0 * lane.context.scale,
             interval_s=0.1,
         )
     except TimedOut as mismatch:

@@ -1,0 +1,85 @@
+"""Lab3Files that others wrote: what is wrong with them is told with file and line, and costs one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from graders.judging import collect_checks
+from graders.judging.run import outcome_of
+from graders.model import Outcome, Status
+from tests.unit.lab3_recording import Recording, reference
+
+
+def judged(check: str, path: str, change: Callable[[str], str], folder: Path) -> Outcome:
+    recording: Recording = reference()
+    (file,) = (each for each in recording.parts["handedin"] if each["path"] == path)
+    changed = change(file["text"])
+    assert changed != file["text"]
+    file["text"] = changed
+    (info,) = (info for info in collect_checks("lab3") if info.id == check)
+    return outcome_of(info, recording.held(folder / "bundle"))
+
+
+def first(old: str, new: str) -> Callable[[str], str]:
+    return lambda text: text.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "change", "says"),
+    [
+        ("report", "report.md", lambda text: text.removeprefix("---\n"), "report.md:1: has no front matter"),
+        ("report", "report.md", lambda text: text.replace("\n---\n", "\n"), "does not end"),
+        ("report", "report.md", first("cores: 2", "cores: .nan"), "not a finite number"),
+        (
+            "report",
+            "report.md",
+            first("probe_interval_s: 0.5", "probe_interval_s: -1"),
+            "no number of seconds",
+        ),
+        ("report", "report.md", first("rpo_s: [0, 0]", "rpo_s: [3, 1]"), "below the lower one"),
+        ("report", "report.md", first("cores: 2", "cores: 2, colour: red"), 'unknown key "colour"'),
+        ("report", "report.md", first("severity: S2", "severity: S5"), "severity"),
+        ("report", "report.md", first("file: experiments/pod-kill.yaml", "file: ../secret"), "../secret"),
+        ("report", "report.md", first("rto_s: 10, rpo_s: 0", "rto_s: 9, rpo_s: 0"), "are not those of"),
+        ("report", "report.md", first("outcome: upheld", "outcome: void"), "its journal says upheld"),
+        ("report", "report.md", first('sha256: "', 'sha256: "0'), "is no SHA-256"),
+        ("report", "evidence/pod-kill.journal.json", lambda _: "[" * 5000, "pod-kill"),
+        ("report", "evidence/cordon.journal.json", lambda _: "{", "evidence/cordon.journal.json:1"),
+        ("backlog", "backlog.yaml", first("owner: serving team", 'owner: " "'), "is empty"),
+        ("backlog", "backlog.yaml", first("due: 2027-01-31", "due: soon"), "is no time"),
+        (
+            "backlog",
+            "backlog.yaml",
+            first("due: 2027-01-31", "due: 2020-01-31"),
+            "before the last experiment",
+        ),
+        ("backlog", "backlog.yaml", first("scenario: node-loss", "scenario: flood"), "no scenario flood"),
+        ("backlog", "backlog.yaml", first("links: [PROJ-304]", "links: [PROJ-305]"), "links to PROJ-305"),
+        (
+            "backlog",
+            "backlog.yaml",
+            first("mitigations/tolerations", "mitigations/none"),
+            "holds no manifest",
+        ),
+        ("backlog", "backlog.yaml", first("status: done", "status: open"), "item B1 is open"),
+        ("runbook", "dr/RUNBOOK.md", first("## unknown", "## others"), "names unknown"),
+        (
+            "runbook",
+            "dr/RUNBOOK.md",
+            lambda text: text.replace("45 s", "soon"),
+            "control-plane-loss is to be over",
+        ),
+        ("claims", "evidence/node-loss.json", lambda _: "{}", "is missing"),
+        ("claims", "report.md", first("met: true", "met: false"), "met"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    check: str, path: str, change: Callable[[str], str], says: str, tmp_path: Path
+) -> None:
+    outcome = judged(check, path, change, tmp_path)
+    assert outcome.status is Status.FAILED, outcome.detail
+    assert says in outcome.observed
+    assert outcome.hint
