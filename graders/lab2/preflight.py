@@ -152,7 +152,8 @@ class Preflight:
         started = time.monotonic()
         with (
             self.room.sandbox.start(spec) as process,
-            relayed(process.listen(int(port)), ("127.0.0.1", int(port))),
+            process.listen(int(port)) as door,
+            relayed(door, ("127.0.0.1", int(port))),
         ):
             wall_s = self.limits.wall_s or 60.0
             status = process.wait(wall_s) or process.stop()

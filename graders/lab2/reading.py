@@ -163,7 +163,7 @@ class Stored:
 def engine_writes(
     bundle: Bundle, environment: str, since: float, until: float = float("inf")
 ) -> Iterator[AuditEvent]:
-    """Accepted writes of the engine to a spoke, in the order of time; no events, no leases."""
+    """Accepted writes of the engine to a spoke, in the order of time; no events, no leases, no statuses."""
     for event in bundle.on(environment).audit:
         if (
             event.user == ENGINE
@@ -171,6 +171,7 @@ def engine_writes(
             and event.ok
             and since <= event.t <= until
             and event.resource not in QUIET_RESOURCES
+            and event.subresource != "status"
         ):
             yield event
 

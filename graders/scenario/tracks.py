@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from graders.evidence.manifest import TrackResult
 from graders.evidence.recording import Recording
-from graders.faults import InfraFault
+from graders.faults import BadSubmission, InfraFault
 from graders.model import Capability
 from graders.progress import Progress, Task
 
@@ -181,6 +181,9 @@ def run_tracks(
 
     They begin in their order; `pace` is called before each but the first, and returns when it may begin.
     A track that failed through infrastructure has status `failed`; through a bug of ours, `broken`.
+
+    Raises:
+        BadSubmission: a track found that what was handed in cannot be graded as it is; all tracks have ended.
     """
 
     def run(track: Track[S]) -> TrackResult:
@@ -192,6 +195,8 @@ def run_tracks(
                 track.act(contexts[track.name])
         except Missed:
             pass
+        except BadSubmission:
+            raise
         except InfraFault as error:
             status, problem = "failed", str(error)
         except Exception:  # (the one place that turns a bug of ours into "not graded")

@@ -74,6 +74,18 @@ def test_pods_are_deleted_once_an_interval(tmp_path: Path) -> None:
     assert step.children[1] == Pause(4)
 
 
+@pytest.mark.parametrize(("force", "grace_s"), [("true", 0), ("false", 30)])
+def test_pods_are_deleted_without_grace_where_that_is_forced(
+    tmp_path: Path, force: str, grace_s: int
+) -> None:
+    forced = ENGINE.replace('PODS_AFFECTED_PERC, value: "50"', f'FORCE, value: "{force}"')
+    step = read_litmus(read(tmp_path, forced), "chaos-runner").step
+    assert isinstance(step, InTurn)
+    kill = step.children[0]
+    assert isinstance(kill, KillPods)
+    assert kill.grace_s == grace_s
+
+
 def test_named_pods_are_all_meant(tmp_path: Path) -> None:
     named = ENGINE.replace('PODS_AFFECTED_PERC, value: "50"', 'TARGET_PODS, value: "one, two"')
     step = read_litmus(read(tmp_path, named), "chaos-runner").step
@@ -151,6 +163,7 @@ def test_answers_are_compared(type: str, criteria: str, value: str, answer: str,
         (ENGINE, "CHAOS_INTERVAL", "CHAOS_INTERVALL", "unknown setting", "CHAOS_INTERVAL"),
         (ENGINE, 'value: "4"', "value: 4", "where text is expected", "quotes"),
         (ENGINE, 'value: "4"', 'value: "0"', "CHAOS_INTERVAL is", "from 1"),
+        (ENGINE, "PODS_AFFECTED_PERC", "FORCE", "FORCE is", '"true" or "false"'),
         (ENGINE, 'value: "50"', 'value: "101"', "PODS_AFFECTED_PERC is", "to 100"),
         (ENGINE, "name: pod-delete", "name: pod-deletion", "there is no experiment", "pod-delete"),
         (ENGINE, 'criteria: ">="', 'criteria: "=>"', "is none for int", "correct"),

@@ -89,3 +89,22 @@ def test_a_build_meets_the_go_command_that_leaves_them_out(command: tuple[str, .
     reached, _, goflags = (built / "made").read_text().partition(", ")
     assert reached == "build -o made ."
     assert "-trimpath" not in goflags
+
+
+def test_a_build_is_without_cgo_unless_it_says_otherwise(tmp_path: Path) -> None:
+    runtime = GoRuntime(tmp_path / "go", tmp_path / "modules", tmp_path / "builds")
+    for folder in (runtime.root / "bin", runtime.modules, runtime.builds, tmp_path / "submission"):
+        folder.mkdir(parents=True)
+    spec = SandboxSpec(
+        submission=tmp_path / "submission",
+        command=(),
+        folder=tmp_path / "scratch",
+        venv=Path(sys.prefix),
+        python=Path(sys.executable),
+        base=Path(sys.base_prefix),
+    )
+    told = "echo $CGO_ENABLED $GOTOOLCHAIN $GOPROXY"
+    command = ("sh", "-c", f"{told} >plain; CGO_ENABLED=1; {told} >own")
+    built = build_submission(sandbox_named("none"), Build(command, spec, runtime), tmp_path / "built")
+    assert (built / "plain").read_text() == "0 local off\n"
+    assert (built / "own").read_text() == "1 local off\n"

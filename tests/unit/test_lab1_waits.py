@@ -10,7 +10,7 @@ from typing import cast
 
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.manifest import TrackResult
-from graders.evidence.recording import Recording
+from graders.evidence.recording import Clock, Recording
 from graders.evidence.records import Wait
 from graders.lab1.environment import OperatorEnvironment
 from graders.lab1.jobscontext import JobsContext
@@ -22,8 +22,25 @@ from tests.unit.synthetic_bundle import make_manifest
 
 Act = Callable[[JobsContext], None]
 
+RESTED_S = 0.3
 
-def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait, ...]:
+
+class Writing:
+    """An operator that writes until `until`, in seconds of the run, and rests then."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.clock: Clock | None = None
+
+    def last_write(self, user: str, namespace: str) -> float:
+        assert (user, namespace) == ("the operator", "here")
+        assert self.clock is not None
+        return min(self.until, self.clock.now())
+
+
+def waited(
+    folder: Path, acts: dict[str, Act], members: set[str], audit: Writing | None = None
+) -> tuple[Wait, ...]:
     """The records that the acts leave, side by side on real stages and a real gate."""
     writer = BundleWriter(folder / "bundle")
     recording = Recording(writer)
@@ -37,7 +54,13 @@ def waited(folder: Path, acts: dict[str, Act], members: set[str]) -> tuple[Wait,
         usage=lambda track: ApiUsage({}, 0),
         elsewhere=lambda track: frozenset(),
         answers_slow_s=lambda: 0.0,
+        audit=audit,
+        user="the operator",
+        quiet_s=RESTED_S,
+        health=SimpleNamespace(slow_s=lambda since: 0.0),
     )
+    if audit is not None:
+        audit.clock = recording.clock
     gate = RestartGate(members, acts.keys() - members, lambda: None)
     contexts = {name: JobsContext(name, cast(OperatorEnvironment, shared), gate) for name in acts}
     tracks = [Track(name, act, name) for name, act in acts.items()]
@@ -98,3 +121,11 @@ def test_a_turn_is_waited_for_until_the_other_track_is_done(tmp_path: Path) -> N
     turns = {wait.track: wait for wait in found if wait.kind == "turn"}
     held = next(wait for wait in found if wait.kind == "condition")
     assert turns["first"].t_end <= held.t_end <= turns["second"].t_end
+
+
+def test_settled_means_that_the_operator_has_stopped_writing(tmp_path: Path) -> None:
+    writing = Writing(until=0.7)
+    settled: list[float] = []
+    waited(tmp_path, {"a": lambda context: settled.append(context.settle("here"))}, set(), writing)
+    (found,) = settled
+    assert writing.until + RESTED_S <= found <= writing.until + RESTED_S + 1.0

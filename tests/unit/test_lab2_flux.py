@@ -20,7 +20,9 @@ from graders.lab2.sealing import AGE_KEY, is_sops, sealed
 from graders.paths import REPOSITORY
 from graders.services.gitartifacts import ArtifactStore, SourceFailed
 from graders.services.gitsource import RepositorySource, UnsupportedSource, read_source, seconds
+from graders.services.publisher import Publisher
 from graders.submissions import load_submission
+from tests.unit.tiny_api import TinyApi
 
 LAB = REPOSITORY / "labs" / "lab2"
 REFERENCE = REPOSITORY / "solutions" / "lab2" / "reference-flux"
@@ -62,6 +64,17 @@ class TestSources:
     )
     def test_durations_are_go_s(self, written: str, number: float) -> None:
         assert seconds(written, ("interval",)) == number
+
+    @pytest.mark.parametrize("suspended", [True, False])
+    def test_one_that_is_suspended_is_left_as_it_is(self, suspended: bool, tmp_path: Path) -> None:
+        api = TinyApi()
+        item = {"metadata": {"name": "fleet", "generation": 1}, "spec": {**SPEC, "suspend": suspended}}
+        with api.client(tmp_path) as kube:
+            store = ArtifactStore(tmp_path / "store")
+            publisher = Publisher(kube, "flux-system", store, "http://127.0.0.1:2", str(SPEC["url"]))
+            publisher._look(item, now=True)
+        # Of the other it is said that nobody serves it.
+        assert [verb for verb, *_ in api.asked] == ([] if suspended else ["PATCH"])
 
 
 class TestArtifacts:

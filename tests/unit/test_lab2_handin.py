@@ -50,6 +50,9 @@ class TestSubmissionYaml:
         [
             ({"slo": {"sync": "31s"}}, "'31s' is no time up to 30s"),
             ({"slo": {"drift": "fast"}}, "'fast' is no time"),
+            ({"slo": {"drift": "31s"}}, "'31s' is no time up to 30s"),
+            ({"slo": {"promote": "91s"}}, "'91s' is no time up to 90s"),
+            ({"promotion": {"mode": "controller", "timeout": "31s"}}, "'31s' is no time up to 30s"),
             ({"promotion": {"mode": "command"}}, "mode command has no command"),
             ({"promotion": {"mode": "controller", "command": ["x"]}}, "mode controller runs no command"),
             ({"release": {"file": "nowhere.yaml", "pointer": "/a", "value": "digest"}}, "does not exist"),
@@ -164,6 +167,18 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"large.bin"):
             check_files(folder, block_of(folder).release)
 
+    def test_so_many_files_and_no_more(self, folder: Path) -> None:
+        there = sum(1 for path in folder.rglob("*") if path.is_file())
+        (folder / "docs").mkdir(exist_ok=True)
+        for nth in range(2000 - there):
+            (folder / "docs" / f"{nth}.txt").touch()
+        release = block_of(folder).release
+        (folder / "block.yaml").unlink()
+        check_files(folder, release)
+        (folder / "docs" / "one-more.txt").touch()
+        with pytest.raises(BadSubmission, match="the submission has 2001 files, and 2000 may be in it"):
+            check_files(folder, release)
+
     @pytest.mark.parametrize(
         ("old", "new", "line", "said"),
         [
@@ -255,6 +270,12 @@ class TestFolders:
         check_number(lambda resource: there[resource][:100], there)
         with pytest.raises(BadSubmission, match=r"hub: makes 1000 applications or more, and 100 may be"):
             check_number(lambda resource: there[resource], ["applications"])
+
+    @pytest.mark.parametrize("resource", ["applications", "kustomizations"])
+    def test_a_hundred_may_be_there(self, resource: str) -> None:
+        check_number(lambda _: [{}] * 100, [resource])
+        with pytest.raises(BadSubmission, match=rf"makes 101 {resource} or more"):
+            check_number(lambda _: [{}] * 101, [resource])
 
     def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
         (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from graders.evidence.bundle import BundleWriter
@@ -23,7 +23,8 @@ from graders.lab2.attempts import against_restricted, breaking, near_misses, uns
 from graders.lab2.block import ReleaseFile
 from graders.lab2.engines.argocd import complaint_of
 from graders.lab2.extras import extra_files, without_extras
-from graders.lab2.images import digest_of, signatures
+from graders.lab2.handin import Values, filled
+from graders.lab2.images import VERSIONS, digest_of, images, signatures
 from graders.lab2.preflight import BAD, cases, releases
 from graders.lab2.readiness import Readiness
 from graders.lab2.releasemanager import REPOSITORY, Obstructed, ReleaseManager
@@ -32,7 +33,7 @@ from graders.lab2.stages import write_stages
 from graders.ownership import OwnedFolder
 from graders.ports import held_ports
 from graders.services.gitserver import git_server
-from graders.services.ociimages import new_key
+from graders.services.ociimages import new_key, public_pem
 from graders.services.registry import check_registry
 
 REGISTRY = "127.0.0.1:5000"
@@ -88,8 +89,31 @@ class TestSignatures:
         assert not self.valid("foreign")
         assert not self.valid("copied")
 
+    def test_the_key_that_is_handed_out_is_the_one_they_are_made_with(self, tmp_path: Path) -> None:
+        key = new_key()
+        (tmp_path / "note.txt").write_text("x")
+        handed_out = filled(tmp_path, Values("", "", "", "", public_pem(key)))["keys/cosign.pub"]
+        public = serialization.load_pem_public_key(handed_out)
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        (image,) = (
+            image
+            for tag, image in signatures(REGISTRY, key)
+            if tag == digest_of("v1").replace(":", "-") + ".sig"
+        )
+        (layer,) = json.loads(image.manifest)["layers"]
+        signature = base64.b64decode(layer["annotations"]["dev.cosignproject.cosign/signature"])
+        public.verify(signature, image.blobs[0], ec.ECDSA(hashes.SHA256()))
+        # What a transparency log would have added is not there.
+        assert not [name for name in layer["annotations"] if "bundle" in name]
+
     def test_one_has_none(self) -> None:
         assert digest_of("unsigned").replace(":", "-") + ".sig" not in self.found()[1]
+
+
+def test_all_images_are_of_web_or_that_of_the_cache() -> None:
+    assert {image.repository for image in images().values()} == {"web", "cache"}
+    assert [name for name, image in images().items() if image.repository == "cache"] == ["cache"]
+    assert set(VERSIONS) == {"v1", "v2", "v3", "v4", "v5", "v6", "v7"}
 
 
 def test_pods_of_web_are_ready_only_when_somebody_says_so(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,17 @@ import pytest
 
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
+from graders.faults import InfraFault
 from graders.kube.client import Answer
 from graders.lab2.block import ReleaseFile
 from graders.lab2.images import digest_of
-from graders.lab2.promoter import Promoter, PromotionCommand
+from graders.lab2.promoter import EVERY_S, Promoter, PromotionCommand
 from graders.lab2.pushes import Pushes
 from graders.lab2.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.lab2.toolroom import ToolRoom
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
+from graders.ports import held_ports
 from graders.sandbox.bubblewrap import BubblewrapSandbox
 from graders.sandbox.plain import PlainSandbox
 from graders.sandbox.protocol import MIB, Limits, Sandbox
@@ -53,15 +57,21 @@ class Scene:
     folder: Path
 
     def promoter(
-        self, script: str, sandbox: Sandbox, timeout_s: float = 20.0, spokes: Any = None
+        self,
+        script: str,
+        sandbox: Sandbox,
+        timeout_s: float = 20.0,
+        spokes: Any = None,
+        registry: str = REGISTRY,
+        tools: Mapping[str, Path] | None = None,
     ) -> Promoter:
         if script:
             self.manager.change("Bring the command", {"ci/promote": f"#!/bin/sh\n{script}\n".encode()})
         runtime = Runtime(Path(sys.prefix), Path(sys.executable), Path(sys.base_prefix), "")
-        room = ToolRoom(sandbox, runtime, {})
+        room = ToolRoom(sandbox, runtime, tools or {})
         limits = Limits(log_bytes=MIB)
         argv = ("sh" if script else "python3", "ci/promote")
-        command = PromotionCommand(argv, room, limits, timeout_s, REGISTRY)
+        command = PromotionCommand(argv, room, limits, timeout_s, registry)
         folder = self.folder / f"promotion-{threading.get_ident()}"
         return Promoter(command, self.server, self.manager, spokes or {}, folder, self.recording)
 
@@ -133,6 +143,117 @@ def test_how_a_run_ends_is_on_record(scene: Scene, script: str, timeout_s: float
     assert scene.once(script, timeout_s=timeout_s)["reason"] == reason
 
 
+class Told:
+    """An environment whose API server gives an answer, or none."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        self.kube = self
+        self._answer = answer
+
+    def request(self, *_: object, **__: object) -> Answer:
+        if self._answer is None:
+            raise InfraFault("it does not answer")
+        return self._answer
+
+
+def running(version: str, available: int, generation: int = 1) -> Told:
+    status = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": available, "observedGeneration": 1}
+    spec = {
+        "replicas": 1,
+        "template": {
+            "spec": {"containers": [{"name": "web", "image": f"{REGISTRY}/web@{digest_of(version)}"}]}
+        },
+    }
+    return Told(Answer(200, {"metadata": {"generation": generation}, "spec": spec, "status": status}))
+
+
+def test_what_it_is_told_of_each_environment_is_about_the_digest_that_is_stored_there(scene: Scene) -> None:
+    spokes = {
+        "dev": running("v2", 1),
+        "staging": running("v2", 0),
+        "behind": running("v2", 1, generation=2),
+        "empty": Told(Answer(404, {})),
+        "away": Told(None),
+    }
+    with scene.promoter('cat "$LAB_STATE"', PlainSandbox(), spokes=spokes) as promoter:
+        wait_for(lambda: scene._ran(promoter), timeout_s=WITHIN_S)
+    told = json.loads(scene.records("commandruns")[0]["output"])["environments"]
+    v2, nothing = digest_of("v2"), {"digest": "", "ready": False}
+    assert told == {
+        "dev": {"digest": v2, "ready": True},
+        "staging": {"digest": v2, "ready": False},
+        "behind": {"digest": v2, "ready": False},
+        "empty": nothing,
+        "away": nothing,
+    }
+
+
+def test_nothing_on_disk_outlives_a_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = BubblewrapSandbox()
+    if problem := sandbox.problem():
+        pytest.skip(problem)
+    monkeypatch.setattr("graders.lab2.promoter.EVERY_S", 0.1)
+    script = (
+        'for at in . "$HOME" /tmp; do ls "$at/left-behind" 2>/dev/null && exit 9;'
+        ' echo x > "$at/left-behind"; done; echo fresh'
+    )
+    with scene.promoter(script, sandbox) as promoter:
+        wait_for(lambda: _runs(scene, promoter, 2), timeout_s=WITHIN_S)
+    for run in scene.records("commandruns")[:2]:
+        assert (run["code"], run["output"].strip()) == (0, "fresh")
+
+
+def test_it_has_no_kubeconfig_and_reaches_its_repository_and_the_registry_alone(scene: Scene) -> None:
+    sandbox = BubblewrapSandbox()
+    if problem := sandbox.problem():
+        pytest.skip(problem)
+    with held_ports(2) as (images, other), listening(images), listening(other):
+        script = REACHES.format(git=scene.server.address[1], registry=images, other=other)
+        with scene.promoter(script, sandbox, registry=f"127.0.0.1:{images}") as promoter:
+            wait_for(lambda: scene._ran(promoter), timeout_s=WITHIN_S)
+    told = scene.records("commandruns")[0]["output"].split()
+    assert told == ["git:0", "registry:0", "other:1", "kubeconfig:none"]
+
+
+REACHES = """\
+for door in git:{git} registry:{registry} other:{other}; do
+  python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 2)' \\
+    "${{door#*:}}" 2>/dev/null; echo "${{door%:*}}:$?"
+done
+echo "kubeconfig:${{KUBECONFIG:-none}}"
+"""
+
+
+@contextmanager
+def listening(port: int) -> Iterator[None]:
+    """Somebody listens at a port of this machine."""
+    with socket.create_server(("127.0.0.1", port)):
+        yield
+
+
+def test_it_finds_on_its_path_what_a_preflight_does(scene: Scene) -> None:
+    sandbox = BubblewrapSandbox()
+    if problem := sandbox.problem():
+        pytest.skip(problem)
+    tool = scene.folder / "tools" / "kustomize"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho it is kustomize\n")
+    tool.chmod(0o755)
+    script = "kustomize; git --version > /dev/null && python3 -c 'import yaml' && echo all"
+    with scene.promoter(script, sandbox, tools={"kustomize": tool}) as promoter:
+        wait_for(lambda: scene._ran(promoter), timeout_s=WITHIN_S)
+    assert scene.records("commandruns")[0]["output"].split("\n")[:2] == ["it is kustomize", "all"]
+
+
+def test_it_runs_again_and_again_one_run_at_a_time(scene: Scene) -> None:
+    assert EVERY_S == 5.0
+    with scene.promoter("sleep 0.5", PlainSandbox()) as promoter:
+        wait_for(lambda: _runs(scene, promoter, 2), timeout_s=WITHIN_S)
+    first, second, *_ = scene.records("commandruns")
+    assert second["t"] - first["t"] == pytest.approx(EVERY_S, abs=1.5)
+    assert first["t_end"] <= second["t"]
+
+
 def test_what_a_forced_push_throws_away_is_told_and_brought_back(scene: Scene) -> None:
     script = f"git reset --quiet --hard HEAD~1; {COMMIT}; git push --force origin HEAD:main"
     second = scene.manager.release("v2", RELEASE)
@@ -184,6 +305,13 @@ def test_a_push_that_is_too_large_is_refused(scene: Scene) -> None:
     run = scene.once(script)
     assert (run["pushes"], run["code"] == 0) == (0, False)
     assert "exceeds maximum allowed size" in run["output"]
+
+
+def test_a_repository_that_has_grown_too_large_takes_no_more(scene: Scene) -> None:
+    with (scene.server.root / REPOSITORY / "large").open("wb") as file:
+        file.truncate(257 * MIB)
+    run = scene.once(f"{COMMIT}; git push origin HEAD:main")
+    assert (run["pushes"], run["code"] == 0) == (0, False)
 
 
 def test_the_main_branch_cannot_be_deleted(scene: Scene) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from graders.boundedprograms import write_bounded
+from graders.submissions import rendering
 from graders.submissions.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
 
 NOTHING = Renderer(Path("/bin/false"), None)
@@ -81,6 +82,16 @@ def test_one_that_prints_without_end_is_excessive(tmp_path: Path) -> None:
     out = by_a_program(tmp_path, "head -c 9000000 /dev/zero")
     assert out.excessive
     assert "is larger than" in out.error
+
+
+def test_one_that_takes_longer_than_a_minute_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rendering._TIMEOUT_S == 60.0
+    monkeypatch.setattr(rendering, "_TIMEOUT_S", 0.5)
+    out = by_a_program(tmp_path, "exec sleep 30")
+    assert out.excessive
+    assert out.error == "it was not rendered within 0 s"
 
 
 def test_a_bounded_script_hands_its_arguments_on(tmp_path: Path) -> None:

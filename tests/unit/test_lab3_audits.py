@@ -16,6 +16,7 @@ from graders.model import Outcome, Status
 from tests.unit.lab3_recording import Recording, reference
 
 BENCH, HUNTER, WAIVERS = "audits/kube-bench.json", "audits/kube-hunter.json", "audits/waivers.yaml"
+BACKLOG = "backlog.yaml"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,8 @@ def by_hand(data: Any) -> None:
         (WAIVERS, lambda text: text.replace("kube-bench, id: 1.2.7", "kube-hunter, id: 1.2.7"), "1.2.7"),
         (WAIVERS, lambda text: text.replace("2027-11-30", "2026-01-31", 1), "ended 2026-01-31"),
         (WAIVERS, lambda text: text.replace("2027-11-30", "never", 1), "audits/waivers.yaml:3"),
+        (BACKLOG, lambda text: text.replace("finding: 1.2.17", "finding: F2"), "kube-bench 1.2.17 fails"),
+        (BACKLOG, lambda text: text.replace("{audit: 1.2.27}", "{audit: 1.2.18}"), "kube-bench 1.2.27 fails"),
         (WAIVERS, lambda text: text.replace("reason", "because", 1), 'unknown key "because"'),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,10 +47,36 @@ def first(old: str, new: str) -> Callable[[str], str]:
         ("report", "report.md", first("rto_s: 10, rpo_s: 0", "rto_s: 9, rpo_s: 0"), "are not those of"),
         ("report", "report.md", first("outcome: upheld", "outcome: void"), "its journal says upheld"),
         ("report", "report.md", first('sha256: "', 'sha256: "0'), "is no SHA-256"),
+        ("report", "report.md", first("  - id: cordon", "  - id: walk"), "experiment cordon is told 0 times"),
+        (
+            "report",
+            "report.md",
+            first("scenario: controller-loss\n    evidence", "scenario: pod-kill\n    evidence"),
+            "recovery from controller-loss is told 0 times",
+        ),
+        (
+            "report",
+            "report.md",
+            lambda text: re.sub(r"(?ms)^findings:\n.*?(?=^---$)", "findings: []\n", text),
+            "findings",
+        ),
         ("report", "evidence/pod-kill.journal.json", lambda _: "[" * 5000, "pod-kill"),
         ("report", "evidence/cordon.journal.json", lambda _: "{", "evidence/cordon.journal.json:1"),
         ("backlog", "backlog.yaml", first("owner: serving team", 'owner: " "'), "is empty"),
         ("backlog", "backlog.yaml", first("due: 2027-01-31", "due: soon"), "is no time"),
+        ("backlog", "backlog.yaml", first("type: prevent", "type: hope"), "type"),
+        ("backlog", "backlog.yaml", first("priority: P1", "priority: P4"), "priority"),
+        ("backlog", "backlog.yaml", first("metric: rto_s", "metric: hours"), "metric"),
+        ("backlog", "backlog.yaml", first("status: open", "status: later"), "status"),
+        ("backlog", "backlog.yaml", first("    action:", "    actions:"), 'unknown key "actions"'),
+        (
+            "backlog",
+            "backlog.yaml",
+            first("{scenario: node-loss}", "{scenario: node-loss, audit: 1.2.18}"),
+            "names no single way",
+        ),
+        ("report", "report.md", first("    abort_condition:", "    aborted:"), 'unknown key "aborted"'),
+        ("report", "report.md", first("outcome: upheld", "outcome: fine"), "outcome"),
         (
             "backlog",
             "backlog.yaml",

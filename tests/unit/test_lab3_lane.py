@@ -41,8 +41,10 @@ class Unprobed(Lane):
     """A lane whose probes never fail, on no cluster; its restore takes a while, and ends with 0."""
 
     restored: float = 0.0
+    killed: float = 0.0
 
     def restore(self, scenario: str, purpose: str, timeout_s: float) -> Ended:
+        self.killed = self.now() + timeout_s
         threading.Event().wait(RESTORE_S)
         self.restored = self.now()
         return Ended(0, "exited with code 0")
@@ -70,13 +72,13 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probers, "CANARY", ProbeSpec("canary", 0.1, LIMIT_S))
 
 
-def drilled(scenario: str, folder: Path) -> tuple[float, Record]:
-    """When the restore had ended, and what is on record of the drill."""
+def drilled(scenario: str, folder: Path) -> tuple[Unprobed, Record]:
+    """The lane in which a drill was done, and what is on record of that."""
     with BundleWriter(folder / "bundle") as writer:
         lane = unprobed(Recording(writer), folder)
         assert drill(lane, DrillPlan(scenario, scenario, lambda: None))
     (written,) = map(json.loads, (folder / "bundle" / "drills.jsonl").read_text().splitlines())
-    return lane.restored, written
+    return lane, written
 
 
 def unprobed(recording: Recording, folder: Path) -> Unprobed:
@@ -113,15 +115,21 @@ def unprobed(recording: Recording, folder: Path) -> Unprobed:
 
 def test_w_is_watched_from_the_end_of_the_restore(tmp_path: Path) -> None:
     # What a runbook did last may be what its recovery comes after: that has to be seen for W, too.
-    restored, drill = drilled(CONTROLLER_LOSS, tmp_path)
+    lane, drill = drilled(CONTROLLER_LOSS, tmp_path)
+    restored = lane.restored
     assert restored - drill["t_end"] > STABLE_S + LIMIT_S
     assert drill["watched"] - restored >= STABLE_S + LIMIT_S
 
 
 def test_what_needs_no_restore_is_watched_from_the_fault_on(tmp_path: Path) -> None:
-    restored, drill = drilled(POD_KILL, tmp_path)
-    assert restored == 0.0
+    lane, drill = drilled(POD_KILL, tmp_path)
+    assert lane.restored == 0.0
     assert drill["watched"] - drill["t_end"] >= STABLE_S + LIMIT_S
+
+
+def test_a_restore_is_killed_30_s_after_its_target(tmp_path: Path) -> None:
+    lane, drill = drilled(CONTROLLER_LOSS, tmp_path)
+    assert lane.killed - drill["t_end"] == pytest.approx(lane.rto_s(CONTROLLER_LOSS) + 30.0, abs=0.1)
 
 
 def test_a_lane_acts_with_its_cluster_and_what_was_handed_in(tmp_path: Path) -> None:

@@ -169,6 +169,13 @@ def of_git(recording: Recording) -> None:
     ]
 
 
+def nothing_could_be_changed(recording: Recording) -> None:
+    """All that workload/ has is immutable: what comes back may be of Git as well."""
+    looks = recording.parts["objectslooks"]
+    before = next(each for each in looks if (each["cluster"], each["when"]) == (NS, "before"))
+    looks += [{**before, "t": float(looks[-1]["t"]), "when": when} for when in ("backed-up", "supplied")]
+
+
 def deleted_ones_are_back(recording: Recording) -> None:
     """A record that had been deleted before the backup was made is there."""
     (look,) = (
@@ -217,6 +224,9 @@ def mitigation(**data: object) -> Callable[[Recording], None]:
 
 BLANKS = (
     Blank("backup-causality", "of Git", of_git, "was changed in the cluster before the backup was made"),
+    Blank(
+        "backup-causality", "nothing to change", nothing_could_be_changed, "nothing shows where it comes from"
+    ),
     Blank("backup-causality", "a deleted one is back", deleted_ones_are_back, "resurrected"),
     Blank("bad-backup", "it waits for a better one", never_ends("bad-cut"), "it has to end by itself"),
     Blank(

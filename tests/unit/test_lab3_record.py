@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from graders.evidence.bundle import Bundle
+from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import DR_USER
 from graders.model import Outcome, Status
 from tests.unit import flaws
@@ -175,6 +176,58 @@ def gives_up_on(phase: str) -> Callable[[Recording], None]:
     return mutate
 
 
+def never_pauses(recording: Recording) -> None:
+    run = next(each for each in recording.parts["experimentruns"] if each["purpose"] == "aborted")
+    run["aborted"] = None
+
+
+def nothing_below(heading: str) -> Callable[[Recording], None]:
+    """The report has nothing below a heading."""
+
+    def mutate(recording: Recording) -> None:
+        file = next(each for each in recording.parts["handedin"] if each["path"] == "report.md")
+        file["text"], changed = re.subn(
+            rf"(?ms)^## {heading}\n.*?(?=^## |\Z)", f"## {heading}\n\n", file["text"]
+        )
+        assert changed
+
+    return mutate
+
+
+def nothing_to_break(purpose: str) -> Callable[[Recording], None]:
+    """The workload has no object of the kind that verify is tried with."""
+
+    def mutate(recording: Recording) -> None:
+        runs = recording.parts["scriptruns"]
+        runs.remove(run_of(recording, CP, "verify", purpose))
+        data = {"purpose": purpose}
+        recording.parts["marks"].append({"t": 240.0, "track": CP, "name": "nothing-to-break", "data": data})
+
+    return mutate
+
+
+def fails_on(phase: str) -> Callable[[Recording], None]:
+    """The Service has no addresses again, long after a restore that nobody gave a name ended with 0."""
+
+    def mutate(recording: Recording) -> None:
+        run = run_of(recording, WL, "restore", phase)
+        run.update(t_end=run["t"] + 0.2)
+        since = float(run["t_end"]) + 10.0
+        drill = next(
+            each for each in recording.parts["drills"] if (each["cluster"], each["phase"]) == (WL, phase)
+        )
+        late = [
+            each
+            for each in recording.parts["probes"]
+            if (each["cluster"], each["probe"]) == (WL, "serving") and since < each["t"] <= drill["watched"]
+        ]
+        assert late
+        for each in late:
+            each.update(ok=False, error="0 ready addresses")
+
+    return mutate
+
+
 CP, NS, WL = "control-plane", "namespace", "workload"
 CLAIMED = frozenset({"claims"})
 """Who says that a target was met claims too much where it is not met here."""
@@ -193,6 +246,8 @@ FLAWS = (
     Flaw("watches", "garbage stays", marked(CP, "client", garbage_s=None), "never"),
     Flaw("backups", "one fails", a_backup_fails, "exited with code 1"),
     Flaw("verify", "yes without a Model", ends_with(CP, "verify", "model-gone", 0), "a Model of workload/"),
+    Flaw("verify", "no Model in workload/", nothing_to_break("model-gone"), "nothing to try it with"),
+    Flaw("verify", "no Secret in workload/", nothing_to_break("secret-changed"), "nothing to try it with"),
     Flaw("verify", "no after a recovery", ends_with(CP, "verify", "random-phase", 1), "after the recovery"),
     Flaw("idempotent", "a record is missing", hole(CP, "again"), "records wrong"),
     Flaw("backup-causality", "nothing is there", nothing_there(CP, "supplied"), "another state"),
@@ -219,6 +274,13 @@ FLAWS = (
     Flaw("node-loss", "never whole again", marked(WL, "zone-back", all_ready_s=None), "they were not"),
     Flaw("controller-loss", "a record is missing", hole(WL, "controller-loss: settled"), "hole"),
     Flaw("unseen-safe", "a record is missing", hole(WL, "stopped: settled"), "hole"),
+    Flaw(
+        "unseen-safe",
+        "it claims too much",
+        fails_on("stopped"),
+        "probes failed over 10 s later",
+        {"unseen-stopped"},
+    ),
     Flaw("unseen-stopped", "restore gives up", gives_up_on("stopped"), "exited with code 1"),
     Flaw("unseen-refused", "restore gives up", gives_up_on("refused"), "exited with code 1"),
     Flaw("hypothesis", "it holds of nothing", holds_at_zero, "it holds with the Deployment at 0"),
@@ -237,8 +299,16 @@ FLAWS = (
     ),
     Flaw("dry", "it deletes", requested("experiments", CHAOS, within("dry")), "a dry run did delete"),
     Flaw("abort", "something stays behind", left_behind, "is not as before"),
+    Flaw("abort", "it never pauses", never_pauses, "it did not pause after its first change"),
     Flaw("mitigation", "more was expected", marked(WL, "mitigation", to="3"), "expects 3 s, and it took"),
     Flaw("report", "a heading is missing", text_of("report.md", "## Lessons", "## Learnt"), "'Lessons'"),
+    Flaw("report", "nothing below a heading", nothing_below("Detection"), "nothing stands below 'Detection'"),
+    Flaw(
+        "report",
+        "a deviation without a finding",
+        text_of("report.md", "outcome: upheld", "outcome: deviated"),
+        "no finding has it as its source",
+    ),
     Flaw("claims", "nothing is said to be lost", nothing_lost, "records_lost"),
     Flaw(
         "backlog",
@@ -282,6 +352,17 @@ def test_a_flaw_costs_exactly_its_check(flaw: Flaw, tmp_path: Path) -> None:
     outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
     assert_costs_exactly(flaw, outcomes)
     assert outcomes[flaw.check].hint
+
+
+def test_objects_of_its_own_are_the_runbooks_business(tmp_path: Path) -> None:
+    recording = reference()
+    for verb in ("create", "delete"):
+        requested(NS, DR_USER, while_restoring, verb=verb, name="dr-lock")(recording)
+    outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
+    assert {each.status for each in outcomes.values()} <= {Status.PASSED, Status.UNSUPPORTED}
+    record = LaneRecord(recording.held(tmp_path / "again"), NS)
+    (drill,) = (each for each in record.drills("namespace-deleted") if each.phase == "late")
+    assert not [act for act in record.acts_of(drill) if "dr-lock" in act.what]
 
 
 def test_a_lane_that_the_runbook_ended_costs_what_never_came(tmp_path: Path) -> None:

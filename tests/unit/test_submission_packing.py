@@ -214,6 +214,7 @@ class TestWhatIsNoPart:
             ("deep/.venv", {"pyvenv.cfg": "home = /usr/bin"}),
             ("node_modules", {"x": "x"}),
             ("deploy/__pycache__", {"x": "x"}),
+            (".git", {"HEAD": "ref: refs/heads/main"}),
         ],
     )
     def test_it_is_known_by_what_it_is(

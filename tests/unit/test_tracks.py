@@ -11,7 +11,7 @@ import pytest
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.manifest import TrackResult
 from graders.evidence.recording import Recording
-from graders.faults import InfraFault
+from graders.faults import BadSubmission, InfraFault
 from graders.polling import NotYet, wait_for
 from graders.progress import Silent, Task
 from graders.scenario import calibration, pace
@@ -86,6 +86,15 @@ def test_tracks_run_at_the_same_time(recording: Recording) -> None:
 
     results = run(recording, dict.fromkeys("abc", meet))
     assert statuses(results) == dict.fromkeys("abc", "done")
+
+
+def test_a_hand_in_that_cannot_be_graded_is_told_when_all_have_ended(recording: Recording) -> None:
+    log = Log()
+    bad = BadSubmission("makes 101 of them", file="hub", fix="make fewer")
+    acts: dict[str, Act] = {"a": _raise(bad), "b": lambda _: log("b")}
+    with pytest.raises(BadSubmission, match="makes 101 of them"):
+        run(recording, acts)
+    assert log.lines == ["b"]
 
 
 def test_each_track_but_the_first_begins_when_it_may(recording: Recording) -> None:

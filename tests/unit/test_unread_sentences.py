@@ -78,3 +78,8 @@ def test_the_background_quotes_the_text(lab: Lab) -> None:
     with pytest.raises(CourseError, match="does not say: 'A pod is a dog!'") as refused:
         load_background(lab)
     assert refused.value.line == 14
+
+
+@pytest.mark.parametrize("name", ["lab1", "lab2", "lab3"])
+def test_every_sentence_of_a_lab_text_is_a_rule_or_known_to_explain_only(name: str) -> None:
+    assert unread(load_course().find_lab(name)) == ()

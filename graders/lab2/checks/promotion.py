@@ -9,6 +9,7 @@ from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab2.deployments import digest_in, is_ready
+from graders.lab2.fixednames import misnamed
 from graders.lab2.names import (
     CACHE,
     ENGINE,
@@ -56,10 +57,24 @@ def check_installs(bundle: Bundle, facts: Facts) -> None:
                     f"Deployment {name} in {environment} made by {ENGINE}, once",
                     f"made by {', '.join(makers) or 'nobody'}",
                 )
+                if name in there:
+                    _named_as_fixed(story, environment, name, found)
         for name, different in uids.items():
             found.equal(f"spokes that have a {name} of their own:", len(ENVIRONMENTS), len(different))
         on_hub = {event.name for event in bundle.on(HUB).watch_events if event.resource == "deployments"}
         found.expect(not on_hub, "no Deployment on the hub", f"there is {', '.join(sorted(on_hub))}")
+
+
+def _named_as_fixed(story: FleetRecord, environment: str, name: str, found: Findings) -> None:
+    """What goes with a Deployment may come after it: what is settled counts."""
+    at = (story.all("settled") or story.all("installed"))[0].t
+    there, services, accounts = (
+        story.at(environment, resource, NAMESPACE, at)
+        for resource in ("deployments", "services", "serviceaccounts")
+    )
+    if name in there:
+        for expected, observed in misnamed(name, there[name], services, accounts):
+            found.miss(observed, f"{environment}: {expected}")
 
 
 @check(

@@ -21,6 +21,7 @@ _BAD = {
 }
 _BY_ITSELF = "it has to end by itself, and say no"
 _ANOTHER = "what is there is another state than that of the backup"
+_IMMUTABLE = "neither a ConfigMap nor a Secret of workload/ could be changed in the cluster before"
 _IN_WORDS = {CONTROL_PLANE: "the control plane lost", NAMESPACE: "the namespace deleted"}
 
 
@@ -45,6 +46,11 @@ def check_backup_causality(bundle: Bundle, facts: Facts) -> None:
                     found.miss(f"{_IN_WORDS[track]}: {_ANOTHER}")
                 elif strange := _strange(there):
                     found.miss(f"{_IN_WORDS[track]}: the backup has nothing of {strange}")
+            if _unchanged(record):
+                found.miss(
+                    f"{_IN_WORDS[track]}: {_IMMUTABLE}, so that nothing shows where it comes from",
+                    hint="Have a ConfigMap in Namespace serving that is not immutable.",
+                )
             for path in _otherwise(record):
                 found.miss(
                     f"{_IN_WORDS[track]}: {path} was changed in the cluster before the backup was made, and "
@@ -117,6 +123,11 @@ def _otherwise(record: LaneRecord) -> list[str]:
     """The objects of workload/ that are there, and not as they were when the backup was made."""
     there = record.objects(SUPPLIED)
     return [path for path in record.changed_objects(SUPPLIED, BACKED_UP) if there.get(path)]
+
+
+def _unchanged(record: LaneRecord) -> bool:
+    """Whether nothing of workload/ could be changed in the cluster before the backup was made."""
+    return bool(record.objects(BACKED_UP)) and not record.changed_objects(BACKED_UP)
 
 
 def _made_in(there: Restored, backup: Mapping[str, float]) -> bool:
