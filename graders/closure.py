@@ -64,8 +64,14 @@ def _content(path: Path) -> str:
 
 def _place_of(path: Path) -> PurePath:
     """Where a file lies in its course, which may lie within the checkout."""
-    roots = sorted((Path(entry).parent for entry in graders.__path__), key=lambda root: -len(root.parts))
-    return next((path.relative_to(root) for root in roots if path.is_relative_to(root)), PurePath(path.name))
+    roots = _courses(tuple(graders.__path__))
+    return next((path.relative_to(each) for each in path.parents if each in roots), PurePath(path.name))
+
+
+@cache
+def _courses(places: tuple[str, ...]) -> frozenset[Path]:
+    """The folders of the courses whose labs are imported from `places`."""
+    return frozenset(Path(place).parent for place in places)
 
 
 def closure_of(roots: Collection[str], *, without: Collection[str] = ()) -> Closure:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from graders.evidence.manifest import SCHEMA, BundleManifest, manifest_of
 from graders.evidence.records import (
+    CLEARED,
     AuditEvent,
     Disturbance,
     Exchange,
@@ -61,6 +62,14 @@ class Records:
     def audit_by_place(self) -> Mapping[tuple[str, str], Sequence[AuditEvent]]:
         """The audit log by resource and namespace."""
         return _by_place(self.audit)
+
+    @cached_property
+    def audit_by_namespace(self) -> Mapping[str, Sequence[AuditEvent]]:
+        """The audit log by namespace."""
+        spaces: dict[str, list[AuditEvent]] = {}
+        for event in self.audit:
+            spaces.setdefault(event.namespace, []).append(event)
+        return spaces
 
     @cached_property
     def watch_events_by_place(self) -> Mapping[tuple[str, str], Sequence[WatchEvent]]:
@@ -150,6 +159,19 @@ class Bundle(Records):
     def marks(self) -> tuple[Mark, ...]:
         """What the scenario did."""
         return self.records(Mark)
+
+    @cached_property
+    def marks_by_track(self) -> Mapping[str, tuple[Mark, ...]]:
+        """What the scenario did on each track."""
+        tracks: dict[str, list[Mark]] = {}
+        for mark in self.marks:
+            tracks.setdefault(mark.track, []).append(mark)
+        return {track: tuple(marks) for track, marks in tracks.items()}
+
+    @cached_property
+    def cleared(self) -> Mapping[str, float]:
+        """When what was in a namespace was taken away, its track being over."""
+        return {str(mark.data["namespace"]): mark.t for mark in self.marks if mark.name == CLEARED}
 
     @cached_property
     def waits(self) -> tuple[Wait, ...]:

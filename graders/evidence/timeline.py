@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from graders.evidence.bundle import Bundle, Records
-from graders.evidence.records import CLEARED, NAMESPACE, AuditEvent, Mark, Object, Request, WatchEvent
+from graders.evidence.records import NAMESPACE, AuditEvent, Mark, Object, Request, WatchEvent
 from graders.faults import InfraFault
 from graders.model import Role
 
@@ -48,7 +47,7 @@ class TrackRecord:
     def __init__(self, bundle: Bundle, track: str) -> None:
         self.bundle = bundle
         self.track = track
-        self.marks = tuple(mark for mark in bundle.marks if mark.track == track)
+        self.marks = bundle.marks_by_track.get(track, ())
         named = [mark.data for mark in self.marks if mark.name == NAMESPACE]
         self.spaces: Mapping[str, str] = {str(data.get("part", "")): str(data["namespace"]) for data in named}
         cluster = next((str(data["cluster"]) for data in named if data.get("cluster")), "")
@@ -100,11 +99,10 @@ class TrackRecord:
             ]
         return list(self._histories[place])
 
-    @cached_property
-    def audit(self) -> list[AuditEvent]:
-        """All requests to the track's cluster, but those in a namespace that was cleared."""
-        ends = self._ends
-        return [event for event in self.records.audit if event.t < ends.get(event.namespace, math.inf)]
+    def audit_in(self, namespace: str) -> list[AuditEvent]:
+        """All requests in one namespace, until that was cleared."""
+        end = self.end_of(namespace)
+        return [event for event in self.records.audit_by_namespace.get(namespace, ()) if event.t < end]
 
     def audit_of(self, resource: str, namespace: str) -> list[AuditEvent]:
         """All requests for one resource in one namespace, until that was cleared."""
@@ -121,9 +119,9 @@ class TrackRecord:
         return [
             event
             for event in self.audit_of(resource, namespace or self.namespace)
-            if event.did == verb
+            if event.is_write
+            and event.did == verb
             and event.ok
-            and event.is_write
             and not event.subresource
             and not of_the_house(self.bundle, event.user)
         ]
@@ -141,11 +139,7 @@ class TrackRecord:
 
     def end_of(self, namespace: str) -> float:
         """When what was in a namespace was taken away, its track being over: what is later tells nothing."""
-        return self._ends.get(namespace, math.inf)
-
-    @cached_property
-    def _ends(self) -> dict[str, float]:
-        return {str(mark.data["namespace"]): mark.t for mark in self.bundle.marks if mark.name == CLEARED}
+        return self.bundle.cleared.get(namespace, math.inf)
 
 
 def of_the_house(bundle: Bundle, user: str) -> bool:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 from graders.faults import CourseError
@@ -47,7 +48,12 @@ class CheckInfo:
     @property
     def takes(self) -> tuple[str, ...]:
         """What of `GIVEN` the function takes."""
-        return tuple(inspect.signature(self.call).parameters)
+        return _parameters(self.call)
+
+
+@cache
+def _parameters(function: Callable[..., object]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
 
 
 def check(

@@ -93,8 +93,8 @@ def track_record(bundle: Bundle, track: str, *, hint: str = "") -> JobsRecord:
     Raises:
         Unmet: the operator was never ready, or did not do in time what the track waited for.
     """
-    for mark in bundle.marks:
-        if mark.track == RUN and mark.name == OPERATOR_NOT_READY:
+    for mark in bundle.marks_by_track.get(RUN, ()):
+        if mark.name == OPERATOR_NOT_READY:
             exits = [p for p in bundle.processes if p.event == "exited"]
             seen = f"{mark.data['seen']}; the process ended {len(exits)} times"
             if exits:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from graders.clusterctl.records import ControlCall
 from graders.evidence.bundle import Bundle
@@ -34,6 +35,9 @@ ACT_GRACE_S = 5.0
 _LEAD_S = 5.0
 """How long before a fault samples belong to its record."""
 _ACCOUNT = "system:serviceaccount:"
+_T = TypeVar("_T")
+_KNOWN: WeakKeyDictionary[Bundle, dict[tuple[object, ...], object]] = WeakKeyDictionary()
+"""What was worked out of a bundle, for as long as there is one: several checks ask for the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,10 @@ class Restored:
 
 
 class RecoveryRecord(ABC):
-    """The record of recoveries on `cluster`, on a machine `scale` times as slow as one that keeps up."""
+    """The record of recoveries on `cluster`, on a machine `scale` times as slow as one that keeps up.
+
+    All records of one class, bundle and cluster have the same terms.
+    """
 
     def __init__(self, bundle: Bundle, cluster: str, scale: float) -> None:
         self.bundle = bundle
@@ -129,8 +136,18 @@ class RecoveryRecord(ABC):
             raise InfraFault(f"{why}, so that a failed probe says nothing")
         return sorted(bad, key=lambda each: each.t)
 
+    def _once(self, what: str, of: tuple[object, ...], work: Callable[[], _T]) -> _T:
+        """What `work` gives, which is the same for all such records."""
+        known, key = _KNOWN.setdefault(self.bundle, {}), (type(self), self.cluster, what, *of)
+        if key not in known:
+            known[key] = work()
+        return cast(_T, known[key])
+
     def measured(self, drill: Drill) -> RecoveryMeasurement:
         """The RTO of one fault."""
+        return self._once("measured", (drill.key, drill.t), lambda: self._measured(drill))
+
+    def _measured(self, drill: Drill) -> RecoveryMeasurement:
         run = self.restore_of(drill)
         judged_by = self.terms.judged_by.get(drill.scenario, ())
         samples = self.samples(drill.t - _LEAD_S, drill.watched)
@@ -185,6 +202,9 @@ class RecoveryRecord(ABC):
 
     def restored(self, look: LedgerLook) -> Restored:
         """What was there of a ledger at a look."""
+        return self._once("restored", (look.ledger, look.when, look.t), lambda: self._restored(look))
+
+    def _restored(self, look: LedgerLook) -> Restored:
         keys = [each for each in self.bundle.records(LedgerKey) if each.cluster == self.cluster]
         if not keys:
             raise InfraFault("the record has no key of the ledger")
@@ -199,14 +219,13 @@ class RecoveryRecord(ABC):
             ]
             found = [
                 each
-                for each in self._found_at.get((look.t, look.ledger), ())
+                for each in self._once("found", (), self._found_at).get((look.t, look.ledger), ())
                 if (each.kind, each.cluster) == (kind, self.cluster)
             ]
             owners = look.owners if kind == self.terms.kinds[0] else None
             kinds.append(restored_prefix(key, writes, found, owners))
         return Restored(look.when, tuple(kinds))
 
-    @cached_property
     def _found_at(self) -> dict[tuple[float, str], list[RestoredRecord]]:
         found: dict[tuple[float, str], list[RestoredRecord]] = {}
         for each in self.bundle.records(RestoredRecord):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from graders.cohort import Extension, Learner, Roster
 from graders.faults import UsageError
@@ -29,6 +29,8 @@ def enrol(connection: Connection, roster: Roster) -> None:
                 fix=f"write {before} in the roster",
             )
     connection.execute(update(LEARNERS).values(enrolled=False))
+    new: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
     for place, learner in enumerate(roster.learners):
         values = {
             "place": place,
@@ -39,10 +41,13 @@ def enrol(connection: Connection, roster: Roster) -> None:
             "granted": _granted(learner),
         }
         if learner.learner_id in there:
-            same = LEARNERS.c.learner_id == learner.learner_id
-            connection.execute(update(LEARNERS).where(same).values(**values))
+            again.append({"whose": learner.learner_id, **values})
         else:
-            connection.execute(insert(LEARNERS).values(learner_id=learner.learner_id, **values))
+            new.append({"learner_id": learner.learner_id, **values})
+    if again:
+        connection.execute(update(LEARNERS).where(LEARNERS.c.learner_id == bindparam("whose")), again)
+    if new:
+        connection.execute(insert(LEARNERS), new)
 
 
 def roster(connection: Connection, *, everybody: bool) -> Roster:

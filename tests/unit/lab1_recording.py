@@ -24,6 +24,7 @@ from typing import Any, SupportsIndex
 
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import (
+    CLEARED,
     AuditEvent,
     Disturbance,
     Exchange,
@@ -37,7 +38,6 @@ from graders.evidence.records import (
     Wait,
     WatchEvent,
 )
-from graders.evidence.timeline import CLEARED
 from graders.lab1.metrics import PREFIX
 
 ARCHIVE = Path(__file__).parent / "bundles" / "lab1-reference.tar.xz"
@@ -50,7 +50,7 @@ KINDS = (
 )  # fmt: skip
 PARTS = tuple(kind.FILE.removesuffix(".jsonl") for kind in KINDS)
 WORKED_OUT: Mapping[type, tuple[str, ...]] = {
-    AuditEvent: ("audit", "audit_by_place"),
+    AuditEvent: ("audit", "audit_by_namespace", "audit_by_place"),
     WatchEvent: ("watch_events", "watch_events_by_place", "sightings_by_place"),
     Exchange: ("exchanges",),
     Request: ("requests",),

@@ -39,6 +39,34 @@ def kubeproof(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+class Typed:
+    """The command in this process, from its first line to its exit code, in a folder of its own."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, printed: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._printed = patch, printed
+        patch.chdir(folder)
+        patch.setenv("KUBEPROOF_STATE", str(folder / "state"))
+        patch.setattr(cli, "clean_up_on_signals", lambda: None)
+
+    def fails(self, *arguments: str) -> tuple[object, str]:
+        """The exit code, and what was said on the standard error."""
+        self._patch.setattr(sys, "argv", ["kubeproof", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, self._printed.readouterr().err
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    return Typed(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of the reference of lab 1, which nobody changes."""
+    return bundle(tmp_path_factory.mktemp("whole"))
+
+
 def bundle(folder: Path, change: Callable[[Recording], None] = lambda _: None) -> Path:
     recording = reference()
     change(recording)
@@ -49,24 +77,28 @@ def bundle(folder: Path, change: Callable[[Recording], None] = lambda _: None) -
 
 
 def test_judge_prints_the_report_and_writes_it_beside_the_bundle(tmp_path: Path) -> None:
-    done = kubeproof("judge", str(bundle(tmp_path)), cwd=tmp_path)
+    record = essay_record(tmp_path / "bundle")
+    done = kubeproof("--course", str(COURSE), "judge", str(record), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "100" in done.stdout
     assert {"report.json", "report.html", "junit.xml"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_judge_as_json_prints_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_judge_as_json_prints_nothing_else(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["judge", str(bundle(tmp_path)), "--json", "--out", "elsewhere", "--only", "quiet"]
+    words = ["judge", str(whole), "--json", "--out", "elsewhere", "--only", "quiet"]
     done = CliRunner().invoke(app, words)
     report = json.loads(done.stdout)
     assert (report["schema"], report["verdict"], report["percent"]) == ("kubeproof/report/v1", "graded", 100)
     assert json.loads((tmp_path / "elsewhere" / "report.json").read_text()) == report
 
 
-def test_judge_only_one_check(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["judge", str(bundle(tmp_path)), "--json", "--only", "retries,scaling"])
+def test_judge_only_one_check(whole: Path, tmp_path: Path) -> None:
+    words = ["judge", str(whole), "--out", str(tmp_path), "--json", "--only", "retries,scaling"]
+    done = CliRunner().invoke(app, words)
     checks = {outcome["check"] for outcome in json.loads(done.stdout)["outcomes"]}
     assert checks == {"retries", "scaling"}
 
@@ -110,16 +142,10 @@ BAD_USAGE = [
     ("arguments", "says", "fix"), BAD_USAGE, ids=[" ".join(a[:1] + a[2:]) for a, *_ in BAD_USAGE]
 )
 def test_bad_usage_is_one_message_and_exit_code_2(
-    arguments: list[str], says: str, fix: str, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "clean_up_on_signals", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["kubeproof", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    said = capsys.readouterr().err
-    assert ended.value.code == 2
+    arguments: list[str], says: str, fix: str, tmp_path: Path, typed: Typed
+) -> None:
+    code, said = typed.fails(*arguments)
+    assert code == 2
     assert says in said
     assert fix in said
     assert "Traceback" not in said
@@ -131,19 +157,19 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"kubeproof {version('kubeproof')}\n")
 
 
-def test_an_unknown_option_is_exit_code_2(tmp_path: Path) -> None:
-    done = kubeproof("grade", "lab1", STARTER, "--fast", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "No such option" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_an_unknown_option_is_exit_code_2(typed: Typed) -> None:
+    code, said = typed.fails("grade", "lab1", STARTER, "--fast")
+    assert code == 2
+    assert "No such option" in said
+    assert "Traceback" not in said
 
 
-def test_a_submission_that_is_not_there_is_told_with_a_fix(tmp_path: Path) -> None:
-    done = kubeproof("grade", "lab1", "nowhere", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "nowhere" in done.stderr
-    assert "fix:" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_submission_that_is_not_there_is_told_with_a_fix(typed: Typed) -> None:
+    code, said = typed.fails("grade", "lab1", "nowhere")
+    assert code == 2
+    assert "nowhere" in said
+    assert "fix:" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
@@ -228,10 +254,12 @@ def test_a_judgement_goes_beside_nothing_of_anybody_s(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text() == "mine"
 
 
-def test_a_graded_submission_is_exit_code_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graded_submission_is_exit_code_0(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from graders.course import load_course
 
-    earned = judge_bundle(load_course().find_lab("lab1"), bundle(tmp_path), only=("quiet",))
+    earned = judge_bundle(load_course().find_lab("lab1"), whole, only=("quiet",))
     monkeypatch.setattr(grading, "grade", Graded(earned))
     done = CliRunner().invoke(app, ["grade", "lab1", STARTER, "--out", str(tmp_path), "--fail-under", "100"])
     assert done.exit_code == 0, done.output

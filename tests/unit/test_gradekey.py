@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -150,6 +152,12 @@ def test_nothing_of_another_lab_is_part_of_lab_1(other: str) -> None:
         assert not [module for module in part.modules if module.startswith(f"graders.{other}")]
 
 
+@cache
+def providers() -> Mapping[str, list[str]]:
+    """What is installed, by what it lets one import: every file of it is looked at for that."""
+    return metadata.packages_distributions()
+
+
 @pytest.mark.parametrize("slug", ["lab1", "lab2", "lab3"])
 def test_importing_what_records_loads_its_closure_alone(slug: str) -> None:
     roots = ["graders.recording", "graders.submissions", "graders.clusters.embedded"]
@@ -164,8 +172,7 @@ def test_importing_what_records_loads_its_closure_alone(slug: str) -> None:
     loaded = json.loads(ran.stdout)
     part = recording_closure(slug, "embedded")
     assert {name for name in loaded if name.partition(".")[0] == "graders"} - part.modules == set()
-    providers = metadata.packages_distributions()
-    used = {canonicalize_name(d) for name in loaded for d in providers.get(name.partition(".")[0], ())}
+    used = {canonicalize_name(d) for name in loaded for d in providers().get(name.partition(".")[0], ())}
     # setuptools is loaded by the environment itself.
     assert used - distributions_of(part.outside, LOCK, programs=PROGRAMS) <= {"kubeproof", "setuptools"}
 

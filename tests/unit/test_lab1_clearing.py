@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from graders.evidence.bundle import Bundle
-from graders.evidence.timeline import CLEARED
+from graders.evidence.records import CLEARED
 from graders.judging import Facts
 from graders.kube.client import Answer, ApiRefused
 from graders.lab1.api import PLURAL, jobs_path
@@ -123,6 +123,7 @@ def test_what_comes_of_it_is_nobodys_evidence(tmp_path: Path) -> None:
         story = JobsRecord(bundle, "done")
         assert story.job("a").gone is None
         assert [event.name for event in story.writes("pods", "delete")] == ["a-1"]
-        assert [event.name for event in story.audit] == ["a-1", "b-0"]
+        assert [event.name for event in story.audit_in("here")] == ["a-1"]
+        assert [event.name for event in story.audit_in("elsewhere")] == ["b-0"]
 
     telling.judge(look, tmp_path)

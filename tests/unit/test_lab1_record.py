@@ -279,7 +279,11 @@ PROPERTIES: dict[str, type] = {
 }
 
 
-WORKED_OUT = {"audit": ["audit_by_place"], "watch_events": ["watch_events_by_place", "sightings_by_place"]}
+WORKED_OUT = {
+    "audit": ["audit_by_namespace", "audit_by_place"],
+    "marks": ["marks_by_track", "cleared"],
+    "watch_events": ["watch_events_by_place", "sightings_by_place"],
+}
 """What a bundle keeps that it worked out from the records of one kind."""
 
 

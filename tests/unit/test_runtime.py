@@ -103,12 +103,12 @@ def test_the_runtime_is_made_once(kept: Path, made: tuple[Path, Path, list[str]]
     assert second.said == []
 
 
-def test_a_runtime_whose_making_was_cut_short_is_made_again(lock: Path) -> None:
-    runtime = ensure_runtime(Silent(), lock=lock)
+def test_a_runtime_whose_making_was_cut_short_is_made_again(kept: Path) -> None:
+    runtime = ensure_runtime(Silent(), lock=kept)
     (runtime.venv / "complete.json").unlink()
     (runtime.venv / "leftover").write_text("half")
-    assert not kept_runtime(lock).made()
-    ensure_runtime(Silent(), lock=lock)
+    assert not kept_runtime(kept).made()
+    ensure_runtime(Silent(), lock=kept)
     assert not (runtime.venv / "leftover").exists()
 
 

@@ -161,9 +161,8 @@ def _mutations(story: JobsRecord) -> list[AuditEvent]:
     """Every write of the operator's in the track's namespace, refused or not; Leases and Events aside."""
     return [
         event
-        for event in story.audit
-        if event.namespace == story.namespace
-        and event.is_write
+        for event in story.audit_in(story.namespace)
+        if event.is_write
         and event.resource not in ("leases", "events")
         and not of_the_house(story.bundle, event.user)
     ]

@@ -283,8 +283,10 @@ def _start_latency(states: Sequence[Object]) -> float:
     """Seconds from startTime to the first Running of a job, by its own stamps; 0 where it has none."""
     for job in states:
         began = stamp(status_field(job, "startTime"))
+        if began is None:
+            continue
         running = conditions(job).get("Running", {})
         ran = stamp(running.get("lastTransitionTime"))
-        if running.get("status") == "True" and began is not None and ran is not None:
+        if running.get("status") == "True" and ran is not None:
             return ran - began
     return 0.0

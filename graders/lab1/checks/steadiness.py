@@ -60,9 +60,8 @@ def _mutating(story: JobsRecord, since: float, until: float) -> list[AuditEvent]
     return sorted(
         (
             event
-            for event in story.audit
-            if event.namespace == story.namespace
-            and event.is_write
+            for event in story.audit_in(story.namespace)
+            if event.is_write
             and event.resource not in NOT_COUNTED
             and since <= event.t < until
             and not of_the_house(story.bundle, event.user)
@@ -84,10 +83,9 @@ def _stirred(story: JobsRecord, since: float, first: float) -> str:
             mine = sighting.namespace == story.namespace and sighting.resource in ("pods", PLURAL)
             if mine and since <= sighting.t < first:
                 return f"somebody: {sighting.type} {sighting.resource} {sighting.name} at {sighting.t:.1f} s"
-    for event in story.audit:
-        mine = event.namespace == story.namespace and event.resource in ("pods", PLURAL)
+    for event in story.audit_in(story.namespace):
         if (
-            mine
+            event.resource in ("pods", PLURAL)
             and since <= event.t < first
             and event.ok
             and event.is_write
