@@ -47,9 +47,9 @@ def with_init_container(made: Manifest) -> Change:
     return in_spec(initContainers=[made])
 
 
-def ephemeral(image: str) -> Manifest:
-    """What adds a container to a pod that runs."""
-    added = {key: value for key, value in container(image, "debug").items() if key != "resources"}
+def ephemeral(image: str, name: str) -> Manifest:
+    """What adds a container to a pod that runs; it is there for good, so each attempt has a name of its own."""
+    added = {key: value for key, value in container(image, name).items() if key != "resources"}
     return {"spec": {"ephemeralContainers": [added]}}
 
 

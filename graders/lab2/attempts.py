@@ -45,7 +45,7 @@ def breaking(registry: str, image: str, namespace: str) -> list[Attempt]:
         for case, each in images.items()
     ]
     found.append(Attempt("r1-init", "R1", made("r1-init", with_init_container(container(foreign, "init")))))
-    found.append(Attempt("r1-ephemeral", "R1", ephemeral(foreign), "ephemeral"))
+    found.append(Attempt("r1-ephemeral", "R1", ephemeral(foreign, "foreign"), "ephemeral"))
     found.append(
         Attempt("r1-changed", "R1", {"spec": {"containers": [{"name": "main", "image": foreign}]}}, "patch")
     )
@@ -110,6 +110,6 @@ def near_misses(image: str, other: str, namespace: str) -> list[Attempt]:
         Attempt("two-containers", "", two),
         Attempt("init-container", "", init),
         Attempt("headless", "", service("lab-headless", namespace=namespace, clusterIP="None")),
-        Attempt("ephemeral", "", ephemeral(image), "ephemeral"),
+        Attempt("ephemeral", "", ephemeral(image, "debug"), "ephemeral"),
         Attempt("deployment", "", workload_of("Deployment", pod("lab-deployment", image, namespace))),
     ]
