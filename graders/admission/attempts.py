@@ -48,7 +48,7 @@ def with_init_container(made: Manifest) -> Change:
 
 
 def ephemeral(image: str, name: str) -> Manifest:
-    """What adds a container to a pod that runs; it is there for good, so each attempt has a name of its own."""
+    """What adds a container to a pod that runs; it stays, so each attempt has a name of its own."""
     added = {key: value for key, value in container(image, name).items() if key != "resources"}
     return {"spec": {"ephemeralContainers": [added]}}
 
