@@ -173,7 +173,9 @@ def nothing_could_be_changed(recording: Recording) -> None:
     """All that workload/ has is immutable: what comes back may be of Git as well."""
     looks = recording.parts["objectslooks"]
     before = next(each for each in looks if (each["cluster"], each["when"]) == (NS, "before"))
-    looks += [{**before, "t": float(looks[-1]["t"]), "when": when} for when in ("backed-up", "supplied")]
+    for each in looks:
+        if each["cluster"] == NS and each["when"] in ("backed-up", "supplied"):
+            each |= {**before, "t": each["t"], "when": each["when"]}
 
 
 def deleted_ones_are_back(recording: Recording) -> None:
