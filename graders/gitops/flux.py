@@ -85,14 +85,19 @@ class FluxSetup:
         return flux(spec.owner, spec.folder, identity, spec.program, spec.repository_url)
 
     def tried(self, hub: LiveCluster, environment: str, names: Sequence[str]) -> bool:
-        """Whether a Kustomization of the environment failed on one of them, or waits on one that did."""
-        for each in hub.watches.everything(_KUSTOMIZATIONS):
-            if environment_of(each) == environment:
-                for condition in _failures(each):
-                    message = str(condition.get("message"))
-                    if condition.get("reason") == _WAITS or any(name in message for name in names):
-                        return True
-        return False
+        """Whether a Kustomization of the environment failed on one of them, or waits while another did.
+
+        One that waits while none did waits for an earlier commit to get through.
+        """
+        there = hub.watches.everything(_KUSTOMIZATIONS)
+        failed = [
+            (environment_of(each), condition.get("reason"), str(condition.get("message")))
+            for each in there
+            for condition in _failures(each)
+        ]
+        named = {place for place, _, message in failed if any(name in message for name in names)}
+        waiting = {place for place, reason, _ in failed if reason == _WAITS}
+        return environment in (named | waiting if named else ())
 
     def complaint(self, hub: LiveCluster) -> str:
         """What a source or a Kustomization says that is not ready; one that only waits says nothing."""

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -19,6 +21,7 @@ from graders.lab2.checks.drift import tells_of
 from graders.lab2.engines import SETUPS, TOKEN
 from graders.lab2.scenario import examine
 from graders.paths import REPOSITORY
+from graders.scenario.fleet import LiveCluster
 from graders.services.gitartifacts import ArtifactStore, SourceFailed
 from graders.services.gitsource import RepositorySource, UnsupportedSource, read_source, seconds
 from graders.services.publisher import Publisher
@@ -208,3 +211,31 @@ class TestEvents:
     )
     def test_no_other_event_does(self, about: str, words: str) -> None:
         assert not tells_of(self.event(about, words), DRIFTED, TARGETS)
+
+
+class TestTries:
+    """What shows that the engine wanted what breaks the rules, by environment: a refusal, or waiting for one."""
+
+    def tried(self, **conditions: tuple[str, str]) -> dict[str, bool]:
+        objects = [
+            {
+                "spec": {"kubeConfig": {"secretRef": {"name": f"{name}-kubeconfig"}}},
+                "status": {
+                    "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": message}]
+                },
+            }
+            for name, (reason, message) in conditions.items()
+        ]
+        hub = SimpleNamespace(watches=SimpleNamespace(everything=lambda _: objects))
+        names = ("lab-exposed", "lab-unbounded")
+        return {name: SETUPS["flux"].tried(cast(LiveCluster, hub), name, names) for name in conditions}
+
+    def test_who_waits_while_another_was_refused_has_tried(self) -> None:
+        refused = ("ReconciliationFailed", "Service/web/lab-exposed dry-run failed: denied")
+        waits = ("DependencyNotReady", "dependency 'flux-system/dev' is not ready")
+        assert self.tried(dev=refused, staging=waits) == {"dev": True, "staging": True}
+
+    def test_who_waits_for_an_earlier_commit_has_not(self) -> None:
+        waits = ("DependencyNotReady", "dependency revision is not up to date")
+        other = ("HealthCheckFailed", "timeout waiting for Deployment/web/web")
+        assert self.tried(dev=other, staging=waits) == {"dev": False, "staging": False}

@@ -10,7 +10,7 @@ import pytest
 
 from graders.lab2.fixednames import LABEL
 from graders.lab2.images import digest_of
-from graders.lab2.names import ENVIRONMENTS
+from graders.lab2.names import BAD_SERVICE, BAD_WORKLOAD, ENVIRONMENTS
 from graders.model import Outcome, Status
 from tests.unit.flaws import Flaw, assert_costs_exactly, every
 from tests.unit.lab2_recording import Record, Recording, reference
@@ -288,12 +288,24 @@ def test_a_run_of_the_command_that_fails_costs_nothing(tmp_path: Path) -> None:
     assert lost(run, tmp_path) == {}
 
 
-@pytest.mark.parametrize(("reason", "kept"), [("DependencyNotReady", True), ("HealthCheckFailed", False)])
-def test_who_waits_for_another_that_is_refused_need_not_try(reason: str, kept: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("reason", "after_s", "kept"),
+    [
+        ("DependencyNotReady", 0.1, True),
+        ("DependencyNotReady", -0.1, False),
+        ("HealthCheckFailed", 0.1, False),
+    ],
+    ids=["of one that was refused", "of an earlier commit", "of nobody"],
+)
+def test_who_waits_for_another_that_is_refused_need_not_try(
+    reason: str, after_s: float, kept: bool, tmp_path: Path
+) -> None:
     run = reference()
     never_tried(run)
-    since = run.mark("gated", "added")["t"]
-    some = run.again("objects", run["objects"][0], t=since + 1, cluster="hub", resource="kustomizations")
+    bad, added = (BAD_SERVICE, BAD_WORKLOAD), run.mark("gated", "added")["t"]
+    tries = [e["t"] for e in run["audit"] if e["cluster"] == "dev" and e["name"] in bad and e["t"] >= added]
+    t = min(tries) + after_s
+    some = run.again("objects", run["objects"][0], t=t, cluster="hub", resource="kustomizations")
     some |= {"name": "staging", "namespace": "flux-system", "type": "MODIFIED"}
     some["object"] = {
         "metadata": {"name": "staging", "namespace": "flux-system"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from graders.admission.denials import by_a_policy
@@ -100,15 +101,13 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
     record = FleetRecord(bundle, GATED)
     added, looked = record.need("added").t, record.need("looked").t
     reverted = record.need("reverted").t
+    tried = {name: _first_try(bundle, name, added) for name in ENVIRONMENTS}
+    # Who waits before anybody tried waits for an earlier commit.
+    first = min(tried.values())
     with Findings() as found:
         for environment in ENVIRONMENTS:
-            # What nobody tried was not denied: a dry run that is refused is a try.
-            tried = any(
-                event.user == ENGINE and event.name in (BAD_SERVICE, BAD_WORKLOAD) and event.t >= added
-                for event in bundle.on(environment).audit
-            )
             found.expect(
-                tried or _waits_in_line(bundle, environment, added, looked),
+                tried[environment] < inf or _waits_in_line(bundle, environment, first, looked),
                 f"{ENGINE} tries to store in {environment} what extra/ holds",
                 "it tried nothing of it",
             )
@@ -127,6 +126,18 @@ def check_gate_admission(bundle: Bundle, facts: Facts) -> None:
                 found.expect(ready, f"{name} in {environment} stays ready", "it is not")
         end = record.need("end").t
         facts["settled_after_s"] = round(end - reverted, 1)
+
+
+def _first_try(bundle: Bundle, environment: str, since: float) -> float:
+    """When the engine first tried to store a bad object, if only in a dry run: else nobody denied it."""
+    return min(
+        (
+            event.t
+            for event in bundle.on(environment).audit
+            if event.user == ENGINE and event.name in (BAD_SERVICE, BAD_WORKLOAD) and event.t >= since
+        ),
+        default=inf,
+    )
 
 
 def _waits_in_line(bundle: Bundle, environment: str, since: float, until: float) -> bool:
