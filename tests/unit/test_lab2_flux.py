@@ -214,7 +214,7 @@ class TestEvents:
 
 
 class TestTries:
-    """What shows that the engine wanted what breaks the rules, by environment: a refusal, or waiting for one."""
+    """What shows that the engine wanted what breaks the rules: a refusal, or waiting for one."""
 
     def tried(self, **conditions: tuple[str, str]) -> dict[str, bool]:
         objects = [
