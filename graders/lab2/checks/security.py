@@ -188,7 +188,8 @@ def check_mesh(bundle: Bundle) -> None:
         for each in answers:
             if each.code >= 300:
                 wanted = f"objects that an API server with the kinds of {mesh} takes"
-                found.miss(f"{each.api_version} {each.kind} {each.name}: {each.message}", wanted)
+                seen = f"{each.api_version} {each.kind} {each.name}: {each.message}"
+                found.miss(seen, wanted, hint=f"Write the object in mesh/ as the reference of {mesh} has it.")
         if odd := DEMAND.misshapen(mesh, objects):
             found.miss(odd, "fields in mesh/ of the types that the reference of the mesh gives them")
             return
