@@ -36,7 +36,7 @@ class SealedToken:
             "kind": "SealedSecret",
             "metadata": metadata,
             "spec": {
-                "encryptedData": {self.key: seal(public, value, self.namespace, self.name)},
+                "encryptedData": {self.key: seal(public, value, f"{self.namespace}/{self.name}")},
                 "template": {"metadata": metadata},
             },
         }

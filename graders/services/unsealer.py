@@ -1,7 +1,8 @@
 """Opens SealedSecrets as the controller of sealed-secrets does, which cannot be run outside of a cluster.
 
-A value is sealed for one namespace and name: an AES-GCM key, sealed by RSA-OAEP with `namespace/name` as its
-label, before the value under that key. The format is that of github.com/bitnami/sealed-secrets, `pkg/crypto`.
+A value is an AES-GCM key, sealed by RSA-OAEP, before the value under that key. The label of the first is what
+it is sealed for: `namespace/name`, or by an annotation of the SealedSecret its namespace alone, or nothing.
+The format is that of github.com/bitnami/sealed-secrets, `pkg/crypto`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _SESSION_BYTES, _LENGTH_BYTES = 32, 2
 _NONCE = bytes(12)
 """A session key is used once, so its nonce may be nothing."""
 _LOOK_EVERY_S = 0.5
+_CLUSTER_WIDE, _NAMESPACE_WIDE = (
+    f"sealedsecrets.bitnami.com/{scope}" for scope in ("cluster-wide", "namespace-wide")
+)
 
 DEFINITION: Mapping[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -60,16 +64,26 @@ DEFINITION: Mapping[str, Any] = {
 """The kind, as far as the controller's own definition binds it."""
 
 
-def seal(public: rsa.RSAPublicKey, value: bytes, namespace: str, name: str) -> str:
-    """A value that only the Secret `namespace/name` can hold, in base64."""
+def seal(public: rsa.RSAPublicKey, value: bytes, label: str) -> str:
+    """A value that only what has that label can hold, in base64."""
     session = os.urandom(_SESSION_BYTES)
-    sealed_key = public.encrypt(session, _oaep(namespace, name))
+    sealed_key = public.encrypt(session, _oaep(label))
     sealed = AESGCM(session).encrypt(_NONCE, value, None)
     return base64.b64encode(len(sealed_key).to_bytes(_LENGTH_BYTES, "big") + sealed_key + sealed).decode()
 
 
-def unseal(private: rsa.RSAPrivateKey, sealed: str, namespace: str, name: str) -> bytes:
-    """What was sealed for the Secret `namespace/name`.
+def sealed_for(metadata: Mapping[str, Any]) -> str:
+    """What a SealedSecret is sealed for, by its metadata: the label of its session keys."""
+    annotations = metadata.get("annotations") or {}
+    if annotations.get(_CLUSTER_WIDE) == "true":
+        return ""
+    if annotations.get(_NAMESPACE_WIDE) == "true":
+        return str(metadata["namespace"])
+    return f"{metadata['namespace']}/{metadata['name']}"
+
+
+def unseal(private: rsa.RSAPrivateKey, sealed: str, label: str) -> bytes:
+    """What was sealed for `label`.
 
     Raises:
         ValueError: it was not sealed for it, or with another key, or is damaged.
@@ -77,10 +91,11 @@ def unseal(private: rsa.RSAPrivateKey, sealed: str, namespace: str, name: str) -
     try:
         raw = base64.b64decode(sealed, validate=True)
         length = int.from_bytes(raw[:_LENGTH_BYTES], "big") + _LENGTH_BYTES
-        session = private.decrypt(raw[_LENGTH_BYTES:length], _oaep(namespace, name))
+        session = private.decrypt(raw[_LENGTH_BYTES:length], _oaep(label))
         return AESGCM(session).decrypt(_NONCE, raw[length:], None)
     except (binascii.Error, InvalidTag, ValueError) as error:
-        raise ValueError(f"it is not sealed for {namespace}/{name} by the lab's certificate") from error
+        scope = label or "the whole cluster, as its annotation says,"
+        raise ValueError(f"it is not sealed for {scope} by the lab's certificate") from error
 
 
 def read_private(pem: bytes) -> rsa.RSAPrivateKey:
@@ -123,7 +138,7 @@ class Unsealer(BackgroundThread):
             return
         try:
             values = {
-                str(key): unseal(self._private, str(value), self._namespace, name)
+                str(key): unseal(self._private, str(value), sealed_for(metadata))
                 for key, value in ((item.get("spec") or {}).get("encryptedData") or {}).items()
             }
         except (ValueError, AttributeError) as error:
@@ -162,7 +177,5 @@ class Unsealer(BackgroundThread):
         self._kube.patch(path, {"status": {"observedGeneration": generation, "conditions": [condition]}})
 
 
-def _oaep(namespace: str, name: str) -> padding.OAEP:
-    return padding.OAEP(
-        mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=f"{namespace}/{name}".encode()
-    )
+def _oaep(label: str) -> padding.OAEP:
+    return padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=label.encode())

@@ -318,4 +318,4 @@ def test_keys_that_are_handed_out_belong_to_those_of_the_grader() -> None:
     certificate = x509.load_pem_x509_certificate((REPOSITORY / "labs/lab2/sealing.crt").read_bytes())
     public: Any = certificate.public_key()
     assert public.public_numbers() == private.public_key().public_numbers()
-    assert unseal(private, seal(public, b"a token", "web", "web-token"), "web", "web-token") == b"a token"
+    assert unseal(private, seal(public, b"a token", "web/web-token"), "web/web-token") == b"a token"
