@@ -249,6 +249,12 @@ def no_budget(run: Recording) -> None:
     run.remove("objects", run.seen("prod", "poddisruptionbudgets", "web"))
 
 
+def two_budgets(run: Recording) -> None:
+    for seen in run.seen("prod", "poddisruptionbudgets", "web"):
+        second = run.again("objects", seen, name="shop")
+        second["object"]["metadata"]["name"] = "shop"
+
+
 def other_bytes(run: Recording) -> None:
     next(each for each in run["renderings"] if each["nth"] == 2)["sha256"] = "other"
 
@@ -337,6 +343,7 @@ FLAWS = (
     ),
     Flaw("mesh", "a field of another type", mesh_misshapen, "a field is of another type"),
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
+    Flaw("scheduling", "two budgets", two_budgets, "one PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
     Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),
     Flaw(

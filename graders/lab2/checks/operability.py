@@ -59,6 +59,12 @@ def check_scheduling(bundle: Bundle, facts: Facts) -> None:
         found.expect(
             allowing, "a PodDisruptionBudget of web that allows a disruption", f"of {len(fitting)} none does"
         )
+        names = ", ".join(sorted(b["metadata"]["name"] for b in fitting))
+        found.expect(
+            len(fitting) <= 1,
+            "one PodDisruptionBudget of web: a pod that two select is never evicted",
+            f"web is selected by {names}",
+        )
         classes = record.at("prod", "priorityclasses", "", at)
         name = pod.get("priorityClassName", "")
         found.expect(name in classes, "a PriorityClass that exists", f"priorityClassName is {name!r}")
