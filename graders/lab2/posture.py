@@ -17,7 +17,9 @@ CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ClusterPolicy",
             "Policy",
             "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
             "ConstraintTemplate",
+            "constraint",
         ),
         ("signing",),
     ),
@@ -28,7 +30,9 @@ CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ClusterPolicy",
             "Policy",
             "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
             "ConstraintTemplate",
+            "constraint",
         ),
         ("gate-admission", "gate-direct", "gate-admits", "fail-closed", "policy-review"),
     ),
@@ -39,12 +43,16 @@ CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("mesh",),
     ),
 }
-"""Each control: what sort of object its file holds (none: any file), and which ids of the lab show it."""
+"""Each control: what sort of object its file holds (none: any file), and which ids of the lab show it.
+
+A "constraint" is an object of whatever kind a template of Gatekeeper makes.
+"""
 LEAST_WORDS = 50
 
 _ROW = re.compile(r"^\|(.+)\|\s*$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]+)[^)]*\)")
-_KIND = re.compile(r"(?m)^kind:\s*[\"']?(\w+)")
+_KIND = re.compile(r"""(?m)^(?:\{.*?\b|\s*")?kind["']?:\s*["']?(\w+)""")
+_CONSTRAINT = re.compile(r"""(?m)\bapiVersion["']?:\s*["']?constraints\.gatekeeper\.sh/""")
 
 
 def posture_problems(text: str, files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -71,8 +79,13 @@ def _where_problems(
     if not there:
         seen = f"it is {where.strip()[:60]!r}" if not linked else f"there is no {linked[0]}"
         yield f"{control}: a link to a file of the repository", seen
-    elif kinds and not any(set(_KIND.findall(files[path])) & set(kinds) for path in there):
+    elif kinds and not any(_sorts(files[path]) & set(kinds) for path in there):
         yield f"{control}: a file with a {' or a '.join(kinds)}", f"{there[0]} has none"
+
+
+def _sorts(text: str) -> set[str]:
+    """Kinds of the objects in a file, which may be a chart's template and no YAML: block, flow or JSON."""
+    return {*_KIND.findall(text), *(("constraint",) if _CONSTRAINT.search(text) else ())}
 
 
 def _rows(text: str) -> dict[str, tuple[str, str]]:

@@ -345,6 +345,7 @@ FLAWS = (
     Flaw("scheduling", "no budget", no_budget, "a PodDisruptionBudget of web"),
     Flaw("scheduling", "two budgets", two_budgets, "one PodDisruptionBudget of web"),
     Flaw("renders", "other bytes", other_bytes, "the same each time"),
+    Flaw("inventory", "no region", text("fleet.yaml", "eu-west-1", "1"), "dev: a region"),
     Flaw("inventory", "forgotten", text("fleet.yaml", "web/cache, ", ""), "dev: workloads as they are"),
     Flaw(
         "inventory",

@@ -362,6 +362,22 @@ class TestPosture:
         found = [expected for expected, _ in posture_problems(text.replace(old, new), files)]
         assert any(said in each for each in found), found
 
+    @pytest.mark.parametrize(
+        "held",
+        [
+            "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: ReleasedImages\n",
+            "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding}\n",
+            '{\n  "apiVersion": "policies.kyverno.io/v1",\n  "kind": "ImageValidatingPolicy"\n}\n',
+            "apiVersion: templates.gatekeeper.sh/v1\nkind: ConstraintTemplate\n",
+        ],
+    )
+    def test_what_enforces_signatures_is_known_however_it_is_written(self, held: str) -> None:
+        rows = {"policies/signed.yaml": held, "policies/map.yaml": "kind: ConfigMap\n"}
+        table = "| image-signing | [there](policies/{}.yaml) | signing |"
+        found = [list(posture_problems(table.format(name), rows)) for name in ("signed", "map")]
+        told = [any(expected.startswith("image-signing: ") for expected, _ in each) for each in found]
+        assert told == [False, True]
+
     def test_an_empty_prose_is_no_prose(self) -> None:
         files = self.files()
         text = files["SECURITY.md"].partition("## What is left open")[0]

@@ -22,6 +22,12 @@ class TestKinds:
         assert {each.engine for each in kinds_of(())} == {"vap"}
         assert {each.engine for each in kinds_of(("kyverno",))} == {"vap", "kyverno"}
 
+    def test_a_template_brings_the_kind_of_its_constraints(self) -> None:
+        template = policy("ConstraintTemplate", "templates.gatekeeper.sh/v1", {})
+        template["spec"] = {"crd": {"spec": {"names": {"kind": "ReleasedImages"}}}}
+        found = {each.kind for each in kinds_of(("gatekeeper",), [template]) if each.engine == "gatekeeper"}
+        assert found == {"ConstraintTemplate", "ReleasedImages"}
+
     def test_no_two_are_followed_under_one_name(self) -> None:
         followed = [each.resource for each in POLICY_KINDS]
         assert len(set(followed)) == len(followed)

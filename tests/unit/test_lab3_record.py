@@ -311,6 +311,12 @@ FLAWS = (
     ),
     Flaw("claims", "nothing is said to be lost", nothing_lost, "records_lost"),
     Flaw(
+        "claims",
+        "another backup",
+        text_of("report.md", 'backup_id: "6080d5937fd50a3d"', 'backup_id: "0"'),
+        "the evidence has no backup '0'",
+    ),
+    Flaw(
         "backlog",
         "nobody prevents it",
         text_of("backlog.yaml", "type: prevent", "type: mitigate"),
