@@ -292,7 +292,7 @@ FLAWS = (
     Flaw("rollback", "out of order", back_out_of_order, "once it is ready in dev"),
     Flaw("rollback", "not ready for W", not_ready_for_long, "prod stays ready at it"),
     Flaw("rollback", "goes on again", comes_back, "gitops stored sha256:"),
-    Flaw("engine-loss", "staging is skipped", skips_staging, "nothing written in prod while staging"),
+    Flaw("engine-loss", "staging is skipped", skips_staging, "nothing written in web of prod while"),
     Flaw("gate-direct", "a tag", lambda run: asked(run, "direct/r1-tag", 201), "r1-tag (R1) denied"),
     Flaw("gate-admits", "denies", lambda run: asked(run, "admits/headless", 422), "headless admitted"),
     Flaw("gate-admission", "stored", exposed, "no Service of type NodePort in prod"),

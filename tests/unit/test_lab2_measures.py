@@ -16,6 +16,8 @@ from tests.unit.flaws import Flaw, assert_costs_exactly, every
 from tests.unit.lab2_recording import Record, Recording, reference
 from tests.unit.test_lab2_checks import asked, judged, late_in_dev, never_tried, released
 
+POLICIES = "validatingadmissionpolicies"
+
 Mutation = Callable[[Recording], object]
 
 
@@ -271,12 +273,16 @@ def test_other_changes_may_reach_all_environments_at_once(tmp_path: Path) -> Non
                 if (e["cluster"], e["resource"], e["name"], e["code"]) == (environment, resource, name, 201)
             ]
             run.again("audit", found[0], t=t, t_end=t, code=200, verb="patch")
-        policy = next(
-            e
-            for e in run["audit"]
-            if (e["cluster"], e["resource"]) == (environment, "validatingadmissionpolicies")
-        )
+        policy = next(e for e in run["audit"] if (e["cluster"], e["resource"]) == (environment, POLICIES))
         run.again("audit", policy, t=t, t_end=t, code=200, verb="patch")
+    assert lost(run, tmp_path) == {}
+
+
+def test_a_policy_that_names_the_release_may_reach_prod_while_staging_is_away(tmp_path: Path) -> None:
+    run = reference()
+    policy = next(e for e in run["audit"] if (e["cluster"], e["resource"]) == ("prod", POLICIES))
+    t = run.mark("outage", "back")["t"] - 5
+    run.again("audit", policy, t=t, t_end=t, code=200, verb="patch")
     assert lost(run, tmp_path) == {}
 
 
