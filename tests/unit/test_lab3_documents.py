@@ -110,3 +110,14 @@ def test_what_is_wrong_is_told(
     assert outcome.status is Status.FAILED, outcome.detail
     assert says in outcome.observed
     assert outcome.hint
+
+
+def test_targets_may_stand_in_a_table(tmp_path: Path) -> None:
+    limits = {"pod-kill": 10, "node-loss": 30, "controller-loss": 30, "control-plane-loss": 45}
+    rows = "".join(f"| {name} | {most} s |\n" for name, most in {**limits, "namespace-deleted": 45}.items())
+
+    def tabled(text: str) -> str:
+        below = re.sub(r"\d+ s", "soon", text)
+        return f"# At a glance\n\n| scenario | back within |\n|---|---|\n{rows}\n{below}"
+
+    assert judged("runbook", "dr/RUNBOOK.md", tabled, tmp_path).status is Status.PASSED

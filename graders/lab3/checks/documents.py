@@ -140,16 +140,17 @@ def _digest_holds(handin: Lab3Files, path: str, told: str, found: Findings) -> N
 def check_runbook(bundle: Bundle) -> None:
     """Your runbook says for each scenario what is to be done, in what time, and when to give up."""
     handin = Lab3Files(bundle)
-    found_sections = sections(handin.text(RUNBOOK))
+    text = handin.text(RUNBOOK)
+    found_sections = sections(text)
     with Findings("a runbook that somebody else can follow") as found:
         for name in (*CEILINGS, UNKNOWN, "verify"):
             _steps_for(name, found_sections, found)
         for target in handin.manifest.targets:
             found.expect(
-                _tells_target(target.scenario, target.rto_s, found_sections),
+                _tells_target(target.scenario, target.rto_s, text, found_sections),
                 "each target",
                 f"{RUNBOOK} does not say that {target.scenario} is to be over in {target.rto_s:g} s",
-                "Say it below the heading of the scenario, or in a section Targets.",
+                "Say it below the heading of the scenario, in a line that names it, or in a section Targets.",
             )
         found.expect(
             any(each.names("give up") or "give up" in each.plain for each in found_sections),
@@ -170,9 +171,11 @@ def _steps_for(name: str, there: list[Section], found: Findings) -> None:
         )
 
 
-def _tells_target(scenario: str, rto_s: float, there: list[Section]) -> bool:
+def _tells_target(scenario: str, rto_s: float, text: str, there: list[Section]) -> bool:
+    """Whether the number stands in the scenario's section, in one on targets, or in a line that names it."""
     number = re.compile(rf"(?<![\d.]){re.escape(f'{rto_s:g}')}(?![\d]|\.\d)")
-    return any(
+    named = re.compile(rf"(?i)(?<![\w-]){scenario.replace('-', '[- ]')}(?![\w-])")
+    return any(number.search(line) and named.search(line) for line in text.splitlines()) or any(
         number.search(each.body)
         and (each.names(scenario) or (each.names("targets") and _says(each, scenario)))
         for each in there

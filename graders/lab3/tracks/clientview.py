@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from secrets import token_hex
 from typing import Any
 
 from graders.faults import InfraFault
@@ -23,11 +24,13 @@ _WATCH_S, _DEPLOYMENT_S, _GARBAGE_S = 5.0, 5.0, 10.0
 def look_as_a_client(lane: Lane, listed: str) -> None:
     """What a client sees that lived through the loss: its list, its watch, and what controllers do."""
     scale = lane.context.scale
+    # A restore brings back what an attempt before this one has made.
+    own = token_hex(3)
     try:
         after = str(lane.kube.get(CONFIG_MAPS, limit=1)["metadata"]["resourceVersion"])
-        watch = _resumed(lane, listed, _WATCH_S * scale)
-        deployment_s = _deployment(lane, 3 * _DEPLOYMENT_S * scale)
-        garbage_s = _garbage(lane, 2 * _GARBAGE_S * scale)
+        watch = _resumed(lane, f"probe-resumed-{own}", listed, _WATCH_S * scale)
+        deployment_s = _deployment(lane, f"client-{own}", 3 * _DEPLOYMENT_S * scale)
+        garbage_s = _garbage(lane, f"client-{own}", 2 * _GARBAGE_S * scale)
     except (InfraFault, ApiRefused) as error:
         lane.mark("client", problem=str(error))
         return
@@ -37,10 +40,10 @@ def look_as_a_client(lane: Lane, listed: str) -> None:
     )  # fmt: skip
 
 
-def _resumed(lane: Lane, version: str, within_s: float) -> str:
+def _resumed(lane: Lane, name: str, version: str, within_s: float) -> str:
     """What a watch resumed at `version` is told: `gone` (410), `write`, or nothing: `silent`."""
     told = threading.Event()
-    name, found = "probe-resumed", ["silent"]
+    found = ["silent"]
 
     def watch() -> None:
         try:
@@ -68,9 +71,8 @@ def _resumed(lane: Lane, version: str, within_s: float) -> str:
     return found[0]
 
 
-def _deployment(lane: Lane, within_s: float) -> float | None:
+def _deployment(lane: Lane, name: str, within_s: float) -> float | None:
     """Seconds until a new Deployment is ready; None: not in time."""
-    name = "client-deployment"
     began = lane.now()
     lane.kube.create(_DEPLOYMENTS, canary(name))
 
@@ -81,22 +83,22 @@ def _deployment(lane: Lane, within_s: float) -> float | None:
     return _took(lane, ready, began, within_s)
 
 
-def _garbage(lane: Lane, within_s: float) -> float | None:
+def _garbage(lane: Lane, name: str, within_s: float) -> float | None:
     """Seconds until what a deleted owner owned is gone; None: not in time."""
-    owner = lane.kube.create(_OWN_CONFIG_MAPS, {"metadata": {"name": "client-owner"}})
+    owner = lane.kube.create(_OWN_CONFIG_MAPS, {"metadata": {"name": name}})
     reference = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "name": "client-owner",
+        "name": name,
         "uid": owner["metadata"]["uid"],
     }
-    body = {"metadata": {"name": "client-owned", "ownerReferences": [reference]}}
+    body = {"metadata": {"name": f"{name}-owned", "ownerReferences": [reference]}}
     lane.kube.create(_OWN_CONFIG_MAPS, body)
     began = lane.now()
-    lane.kube.delete(f"{_OWN_CONFIG_MAPS}/client-owner")
+    lane.kube.delete(f"{_OWN_CONFIG_MAPS}/{name}")
 
     def gone() -> None:
-        if lane.kube.find(f"{_OWN_CONFIG_MAPS}/client-owned") is not None:
+        if lane.kube.find(f"{_OWN_CONFIG_MAPS}/{name}-owned") is not None:
             raise NotYet("it is still there")
 
     return _took(lane, gone, began, within_s)
