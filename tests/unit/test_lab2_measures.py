@@ -294,29 +294,34 @@ def test_a_run_of_the_command_that_fails_costs_nothing(tmp_path: Path) -> None:
     assert lost(run, tmp_path) == {}
 
 
+_WAITS, _FAILS, _GOES_ON = "DependencyNotReady", "HealthCheckFailed", "Progressing"
+
+
 @pytest.mark.parametrize(
-    ("reason", "after_s", "kept"),
+    ("told", "kept"),
     [
-        ("DependencyNotReady", 0.1, True),
-        ("DependencyNotReady", -0.1, False),
-        ("HealthCheckFailed", 0.1, False),
+        (((_WAITS, 0.1),), True),
+        (((_WAITS, -0.1),), True),
+        (((_WAITS, -0.1), (_GOES_ON, 0.1)), False),
+        (((_FAILS, 0.1),), False),
     ],
-    ids=["of one that was refused", "of an earlier commit", "of nobody"],
+    ids=["of one that was refused", "since before it was refused", "of an earlier commit", "of nobody"],
 )
 def test_who_waits_for_another_that_is_refused_need_not_try(
-    reason: str, after_s: float, kept: bool, tmp_path: Path
+    told: tuple[tuple[str, float], ...], kept: bool, tmp_path: Path
 ) -> None:
     run = reference()
     never_tried(run)
     bad, added = (BAD_SERVICE, BAD_WORKLOAD), run.mark("gated", "added")["t"]
     tries = [e["t"] for e in run["audit"] if e["cluster"] == "dev" and e["name"] in bad and e["t"] >= added]
-    t = min(tries) + after_s
-    some = run.again("objects", run["objects"][0], t=t, cluster="hub", resource="kustomizations")
-    some |= {"name": "staging", "namespace": "flux-system", "type": "MODIFIED"}
-    some["object"] = {
-        "metadata": {"name": "staging", "namespace": "flux-system"},
-        "spec": {"kubeConfig": {"secretRef": {"name": "staging-kubeconfig"}}},
-        "status": {"conditions": [{"type": "Ready", "status": "False", "reason": reason}]},
-    }
+    for reason, after_s in told:
+        t = min(tries) + after_s
+        some = run.again("objects", run["objects"][0], t=t, cluster="hub", resource="kustomizations")
+        some |= {"name": "staging", "namespace": "flux-system", "type": "MODIFIED"}
+        some["object"] = {
+            "metadata": {"name": "staging", "namespace": "flux-system"},
+            "spec": {"kubeConfig": {"secretRef": {"name": "staging-kubeconfig"}}},
+            "status": {"conditions": [{"type": "Ready", "status": "False", "reason": reason}]},
+        }
     run["objects"].sort(key=lambda each: each["t"])
     assert ("gate-admission" not in lost(run, tmp_path)) is kept

@@ -141,14 +141,24 @@ def _first_try(bundle: Bundle, environment: str, since: float) -> float:
 
 
 def _waits_in_line(bundle: Bundle, environment: str, since: float, until: float) -> bool:
-    """Whether a Kustomization of an environment waited for another: the refusal there keeps it off."""
+    """Whether a Kustomization of an environment waited for another: the refusal there keeps it off.
+
+    It may have begun to before anybody tried, and told no more since then.
+    """
+    waits: dict[str, bool] = {}
     for event in bundle.on(HUB).watch_events:
-        if event.resource == "kustomizations" and since <= event.t <= until:
-            target = at_pointer(event.object, ("spec", "kubeConfig", "secretRef", "name"))
-            conditions = at_pointer(event.object, ("status", "conditions")) or ()
-            if target == f"{environment}-kubeconfig" and any(c.get("reason") == _WAITS for c in conditions):
-                return True
-    return False
+        if event.resource != "kustomizations" or event.t > until:
+            continue
+        target = at_pointer(event.object, ("spec", "kubeConfig", "secretRef", "name"))
+        conditions = at_pointer(event.object, ("status", "conditions")) or ()
+        waits[event.name] = (
+            event.type != "DELETED"
+            and target == f"{environment}-kubeconfig"
+            and any(each.get("reason") == _WAITS for each in conditions)
+        )
+        if waits[event.name] and event.t >= since:
+            return True
+    return since < until and any(waits.values())
 
 
 _WAITS = "DependencyNotReady"
