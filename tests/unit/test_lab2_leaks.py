@@ -54,7 +54,7 @@ def test_what_the_repository_says_about_gitleaks_has_no_say(gitleaks: Path, tmp_
 
 def test_sealed_and_encrypted_values_are_none(gitleaks: Path, tmp_path: Path) -> None:
     public = read_private(TOKEN.sealing_key.read_bytes()).public_key()
-    sealed = seal(public, b"correct horse battery staple", "web", "web-token")
+    sealed = seal(public, b"correct horse battery staple", "web/web-token")
     parts = "data:Zm9vYmFyYmF6cXV4,iv:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQ,tag:EjRWeJCrze8SNFZ4kKvN7w==,type:str"
     sops = f"ENC[AES256_GCM,{parts}]"
     files = {
