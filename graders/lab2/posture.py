@@ -6,34 +6,21 @@ import re
 from collections.abc import Iterator, Mapping
 from posixpath import normpath
 
+_EITHER = (
+    "ClusterPolicy", "Policy", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+    "ConstraintTemplate", "constraint",
+)  # fmt: skip
+"""What may hold rules and signatures alike; "constraint" is any kind that a template of Gatekeeper makes."""
 CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "network-policies": (("NetworkPolicy",), ("netpol",)),
     "pod-security": (("Namespace",), ("pod-security",)),
     "secrets": (("SealedSecret", "Secret", "Role", "ClusterRole"), ("secrets",)),
     "image-signing": (
-        (
-            "ImageValidatingPolicy",
-            "NamespacedImageValidatingPolicy",
-            "ClusterPolicy",
-            "Policy",
-            "ValidatingAdmissionPolicy",
-            "ValidatingAdmissionPolicyBinding",
-            "ConstraintTemplate",
-            "constraint",
-        ),
+        ("ImageValidatingPolicy", "NamespacedImageValidatingPolicy", *_EITHER),
         ("signing",),
     ),
     "admission-policies": (
-        (
-            "ValidatingPolicy",
-            "NamespacedValidatingPolicy",
-            "ClusterPolicy",
-            "Policy",
-            "ValidatingAdmissionPolicy",
-            "ValidatingAdmissionPolicyBinding",
-            "ConstraintTemplate",
-            "constraint",
-        ),
+        ("ValidatingPolicy", "NamespacedValidatingPolicy", *_EITHER),
         ("gate-admission", "gate-direct", "gate-admits", "fail-closed", "policy-review"),
     ),
     "pipeline-gate": ((), ("gate-ci", "signing", "gate-admission")),
@@ -43,15 +30,12 @@ CONTROLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("mesh",),
     ),
 }
-"""Each control: what sort of object its file holds (none: any file), and which ids of the lab show it.
-
-A "constraint" is an object of whatever kind a template of Gatekeeper makes.
-"""
+"""Each control: what sort of object its file holds (none: any file), and which ids of the lab show it."""
 LEAST_WORDS = 50
 
 _ROW = re.compile(r"^\|(.+)\|\s*$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]+)[^)]*\)")
-_KIND = re.compile(r"""(?m)^(?:\{.*?\b|\s*")?kind["']?:\s*["']?(\w+)""")
+_KIND = re.compile(r"""(?m)^(?:\{.*?\b|[ \t]*")?kind["']?:\s*["']?(\w+)""")
 _CONSTRAINT = re.compile(r"""(?m)\bapiVersion["']?:\s*["']?constraints\.gatekeeper\.sh/""")
 
 

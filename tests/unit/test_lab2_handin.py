@@ -378,6 +378,12 @@ class TestPosture:
         told = [any(expected.startswith("image-signing: ") for expected, _ in each) for each in found]
         assert told == [False, True]
 
+    def test_a_file_of_blank_lines_keeps_nobody_waiting(self) -> None:
+        """A pattern that crossed lines took minutes for it."""
+        table = "| mesh | [there](mesh/a.yaml) | mesh |"
+        found = [expected for expected, _ in posture_problems(table, {"mesh/a.yaml": "\n" * 1_000_000})]
+        assert any(each.startswith("mesh: a file with a ") for each in found)
+
     def test_an_empty_prose_is_no_prose(self) -> None:
         files = self.files()
         text = files["SECURITY.md"].partition("## What is left open")[0]

@@ -145,19 +145,20 @@ def _waits_in_line(bundle: Bundle, environment: str, since: float, until: float)
 
     It may have begun to before anybody tried, and told no more since then.
     """
-    waits: dict[str, bool] = {}
+    waits: dict[tuple[str, str], bool] = {}
     for event in bundle.on(HUB).watch_events:
         if event.resource != "kustomizations" or event.t > until:
             continue
         target = at_pointer(event.object, ("spec", "kubeConfig", "secretRef", "name"))
         conditions = at_pointer(event.object, ("status", "conditions")) or ()
-        waits[event.name] = (
+        waiting = (
             event.type != "DELETED"
             and target == f"{environment}-kubeconfig"
             and any(each.get("reason") == _WAITS for each in conditions)
         )
-        if waits[event.name] and event.t >= since:
+        if waiting and event.t >= since:
             return True
+        waits[event.namespace, event.name] = waiting
     return since < until and any(waits.values())
 
 
