@@ -31,7 +31,11 @@ CAUTION = (
 
 
 def guard_manifests(*, simulated: bool = False) -> list[dict[str, Any]]:
-    """The policies that hold for the whole cluster, and their bindings; the weightiest last."""
+    """The policies that hold for the whole cluster, and their bindings; the one that is tried last.
+
+    The API server learns of policies, and of bindings, in the order of their writing, and puts all it knows in
+    force at once: where the last policy and its binding hold, so do all that were written before them.
+    """
     files = (BESIDE_SIMULATED, GUARDS) if simulated else (GUARDS,)
     return [
         document.data

@@ -59,3 +59,10 @@ def test_every_policy_is_bound_and_fails_closed() -> None:
     )
     assert all(m["spec"].get("failurePolicy", "Fail") == "Fail" for m in manifests)
     assert guard_manifests() == manifests[-len(guard_manifests()) :]
+
+
+def test_the_policy_that_is_tried_is_written_last_so_that_it_speaks_for_all() -> None:
+    for manifests in (guard_manifests(), guard_manifests(simulated=True)):
+        tried = [m["metadata"]["name"] for m in manifests[-2:]]
+        assert tried == [NAME, NAME]
+        assert manifests[-1]["spec"]["policyName"] == NAME
