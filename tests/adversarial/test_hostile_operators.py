@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.adversarial, pytest.mark.cluster, pytest.mark.timeout(
 
 SIDE_BY_SIDE = 3
 
-PODS_PICKED = "completion,retries,exit-codes,pod-loss,deadlines,conditions,events,gang,conflicts,replay,quiet"
+PODS_PICKED = "completion,retries,exit-codes,deadlines,events,gang"
 """Checks whose tracks pick a pod that was there a moment ago."""
 
 
