@@ -28,6 +28,9 @@ INIT_EXIT_CODE = "kubeproof.dev/init-exit-code"
 DIES = "kubeproof.dev/dies"
 """The annotation of a pod that fails with this code once it is deleted, and goes when the annotation does."""
 
+LINGERS = "kubeproof.dev/lingers"
+"""The annotation of a pod that runs on once it is deleted, and goes when the annotation does."""
+
 UNREADY = "kubeproof.dev/unready"
 """The annotation of a simulated pod that runs and is not ready."""
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from graders.lab1.api import container
+from graders.lab1.api import QUEUE, container
 
 OPERATORS_OWN = frozenset({"restartPolicy", "hostname", "subdomain", "schedulingGates"})
 """What the operator sets over the pod spec of the template."""
@@ -22,7 +22,7 @@ def varied_template() -> dict[str, Any]:
     """
     return {
         "metadata": {
-            "labels": {"team": "research"},
+            "labels": {"team": "research", QUEUE: "research"},
             "annotations": {"example.com/data-set": "digits", "example.com/note": ""},
         },
         "spec": {

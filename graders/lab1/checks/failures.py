@@ -195,6 +195,7 @@ def _expect_made_good(found: Findings, story: JobsRecord, name: str, lost: int) 
         not is_true(job, "Failed"),
         f"{name}: the job not Failed",
         f"{name}: Failed is True with backoffLimit 0",
+        "A pod that was deleted or evicted is no failure under any restart policy, nor under Never.",
     )
     return creates
 

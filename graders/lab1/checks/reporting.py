@@ -124,6 +124,8 @@ def _expect_settled(found: Findings, story: JobsRecord) -> None:
     ended = max((mark.t for mark in story.all("end-pod") if mark.data["code"] == "0"), default=math.inf)
     unready = min((mark.t for mark in story.all("unready")), default=math.inf)
     failing = story.mark("failing").t
+    lingers = min((mark.t for mark in story.all("lingers")), default=math.inf)
+    lingered = max((mark.t for mark in story.all("lingered")), default=lingers)
     for mark in sorted(story.all("settled") + story.all("restless"), key=lambda mark: mark.t):
         job = story.job("watched").at(mark.t)
         if job is None:
@@ -134,8 +136,15 @@ def _expect_settled(found: Findings, story: JobsRecord) -> None:
         last = mark.t > ended
         ready = int(not unready <= mark.t < failing)
         wanted = {"active": int(not last), "ready": 0 if last else ready, "succeeded": int(last)}
-        found.equal("replicaStatuses once settled", wanted, replica_counts(job, wanted))
-        if not last:
+        going = lingers <= mark.t <= lingered
+        if going:
+            wanted = {"active": 0, "ready": 0, "failed": 0}
+        found.equal(
+            "replicaStatuses once settled" + ", the pod being deleted" * going,
+            wanted,
+            replica_counts(job, wanted),
+        )
+        if not last and not going:
             found.expect(is_true(job, "Running"), "Running True while both pods run", "it was not")
             found.expect(status_field(job, "startTime"), "a startTime while running", "startTime is empty")
 
@@ -213,6 +222,7 @@ def check_metrics(bundle: Bundle, facts: Facts) -> None:
                 f"{told_sum:g}",
             )
         _expect_types(found, pages[readings[-1]])
+        _expect_one_each(found, story, _last_of_each(pages))
         _expect_latencies(found, story, pages[readings[-1]])
 
 
@@ -260,6 +270,20 @@ def _expect_types(found: Findings, page: Page) -> None:
         observed >= 1,
         "mltrainingjob_start_latency_seconds with an observation for a job that started in this process",
         f"its count is {observed:g}",
+    )
+
+
+def _expect_one_each(found: Findings, story: JobsRecord, pages: Mapping[str, Page]) -> None:
+    """No job's start is observed twice, as far as the series say whose it is: later Runnings are no first."""
+    name = "mltrainingjob_start_latency_seconds_count"
+    told = sum(page.total(name, namespace=story.namespace) for page in pages.values())
+    jobs = [life.name for life in story.histories("mltrainingjobs")]
+    ran = sum(any(is_true(job, "Running") for _, job in story.statuses(job)) for job in jobs)
+    found.expect(
+        told <= ran,
+        f'{name}{{namespace="{story.namespace}"}} adding up to at most {ran}, the jobs that were Running',
+        f"{told:g}",
+        "Observe the first Running of a job, and none that comes after a restart.",
     )
 
 

@@ -159,11 +159,12 @@ def _fail_again(context: JobsContext, codes: Mapping[str, Code]) -> None:
 def pod_loss(context: JobsContext) -> None:
     """Running pods are deleted, evicted by a drain and by their kubelet, with no failure allowed.
 
-    One that is deleted fails before it goes.
+    One that is deleted fails before it goes. Pods of the job that they do it to are never tried again.
     """
     namespace = context.namespace()
-    for name in LOSING:
-        context.create(job_manifest(namespace, name, nodes=3, run_policy={"backoffLimit": 0}))
+    for name, policy in LOSING.items():
+        once = {"backoffLimit": 0}
+        context.create(job_manifest(namespace, name, nodes=3, run_policy=once, restart_policy=policy))
     for name in LOSING:
         context.wait_pods(namespace, name, 3)
     for losses in LOSSES:
@@ -209,7 +210,8 @@ def _kill(context: JobsContext, namespace: str, victim: str) -> None:
         context.annotate_pod(namespace, victim, {DIES: None})
 
 
-LOSING = ("lossy", "starved")
+LOSING: Mapping[str, str] = {"lossy": "OnFailure", "starved": "Never"}
+"""The jobs that lose pods, by restart policy: the pods that are there and Failed are of the last."""
 
 Loss = tuple[str, int, Callable[[JobsContext, str, str], None]]
 """How a pod is lost: in words, which of the job's pods, and the deed."""

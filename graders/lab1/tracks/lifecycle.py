@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graders.lab1.api import (
+    LINGERS,
     UNREADY,
     index_of,
     is_finished,
@@ -17,7 +18,7 @@ from graders.polling import NotYet
 
 
 def conditions(context: JobsContext) -> None:
-    """One job through start, a spec change, a failure and its end, with all its status writes on record."""
+    """One job through start, a spec change, a failure, a loss and its end, all status writes on record."""
     namespace, name = context.namespace(), "watched"
     context.create(job_manifest(namespace, name, nodes=1))
     context.wait_pods(namespace, name, 1)
@@ -38,9 +39,28 @@ def conditions(context: JobsContext) -> None:
     wait_replaced(context, namespace, name, uid, 1)
     _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
     context.settle(namespace)
+    _linger(context, namespace, name)
     for pod in context.pod_names(namespace, name):
         context.end_pod(namespace, pod, "0")
     _wait_counted(context, namespace, name, "Complete", {"active": 0, "ready": 0, "succeeded": 1})
+    context.settle(namespace)
+
+
+def _linger(context: JobsContext, namespace: str, name: str) -> None:
+    """The pod is deleted and runs on for a while, as real ones do in their grace period."""
+    victim, uid = context.pod(namespace, name)
+    context.annotate_pod(namespace, victim, {LINGERS: "true"})
+    context.mark("lingers", namespace=namespace, pod=victim)
+    try:
+        context.delete_pod(namespace, victim)
+        # Whether Running is True meanwhile is the operator's to say.
+        _wait_counted(context, namespace, name, "Created", {"active": 0, "ready": 0, "failed": 0})
+        context.settle(namespace)
+        context.mark("lingered", namespace=namespace, pod=victim)
+    finally:
+        context.annotate_pod(namespace, victim, {LINGERS: None})
+    wait_replaced(context, namespace, name, uid, 1)
+    _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
     context.settle(namespace)
 
 

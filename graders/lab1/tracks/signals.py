@@ -22,9 +22,12 @@ def events(context: JobsContext) -> None:
         return True
 
     def fail() -> bool:
-        victim, uid = context.pod(namespace, name)
-        context.end_pod(namespace, victim, "137")
-        wait_replaced(context, namespace, name, uid, 2)
+        """Both pods, for one Event does not tell of two restarts that are found together."""
+        failing = context.pods(namespace, name)
+        for victim in failing:
+            context.end_pod(namespace, victim, "137")
+        for pod in failing.values():
+            wait_replaced(context, namespace, name, pod["metadata"]["uid"], 2)
         return True
 
     def no_pods() -> None:
@@ -53,7 +56,7 @@ def events(context: JobsContext) -> None:
         name,
         [
             ("created and running", 2, start),
-            ("restarted", 1, fail),
+            ("restarted, both pods at once", 2, fail),
             ("suspended", 1, suspend),
             ("resumed", 1, resume),
             ("complete", 1, complete),
