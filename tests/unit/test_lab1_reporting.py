@@ -101,6 +101,33 @@ def _restless(r: Recording) -> None:
     seen[-1]["object"]["status"]["replicaStatuses"] = {"active": 7}
 
 
+def _meanwhile(
+    nth: int, begin: str, end: str, change: Callable[[Record], object], **data: object
+) -> Mutation:
+    """The operator came to rest between two marks, and the job was so by then."""
+
+    def mutate(r: Recording) -> None:
+        settled = r.mark(CONDITIONS, "settled", nth)
+        _at_settled(nth, change)(r)
+        for name, after in ((begin, -0.01), (end, 0.01)):
+            r.marks.append({**settled, "name": name, "t": settled["t"] + after, "data": data})
+
+    return mutate
+
+
+def _counts(**counts: int) -> Callable[[Record], object]:
+    return lambda job: job["status"].update(replicaStatuses=counts)
+
+
+def _waiting(running: str, restarting: str) -> Callable[[Record], object]:
+    def change(job: Record) -> None:
+        _counts(active=1)(job)
+        condition(job, "Running").update(status=running)
+        condition(job, "Restarting").update(status=restarting)
+
+    return change
+
+
 def _no_conditions(job: Record) -> None:
     job["status"]["conditions"] = []
 
@@ -174,6 +201,30 @@ CONDITIONS_FLAWS = (
         _at_settled(0, lambda job: job["status"].pop("startTime")),
         "a startTime while running",
     ),
+    Flaw(
+        CONDITIONS,
+        "dying pod counted",
+        _meanwhile(1, "lingers", "lingered", _counts(active=1, ready=1)),
+        "the pod being deleted {'active': 1, 'ready': 1, 'failed': 0}",
+    ),
+    Flaw(
+        CONDITIONS,
+        "Running without a pod that runs",
+        _meanwhile(1, "waits", "finds-a-place", _waiting("True", "False"), restarting=False),
+        "Running was True",
+    ),
+    Flaw(
+        CONDITIONS,
+        "Restarting over too early",
+        _meanwhile(1, "waits", "finds-a-place", _waiting("False", "False"), restarting=True),
+        "Restarting was False",
+    ),
+    Flaw(
+        CONDITIONS,
+        "Restarting after a loss",
+        _meanwhile(1, "waits", "finds-a-place", _waiting("False", "True"), restarting=False),
+        "Restarting was True",
+    ),
     Flaw(CONDITIONS, "wrong and never at rest", _restless, "replicaStatuses once settled {'active': 7"),
     Flaw(CONDITIONS, "restart not told", _never_restarting, "Restarting was never True after the failure"),
     Flaw(
@@ -188,6 +239,11 @@ CONDITIONS_FLAWS = (
 @every(CONDITIONS_FLAWS)
 def test_a_status_that_lies_costs_conditions(flaw: Flaw, tmp_path: Path) -> None:
     assert_costs(flaw, tmp_path)
+
+
+def test_a_pod_that_is_going_may_count_as_one_that_runs_for_the_condition(tmp_path: Path) -> None:
+    mutate = _meanwhile(1, "lingers", "lingered", _counts(active=0))
+    assert outcomes_of(mutate, tmp_path)[CONDITIONS].status is Status.PASSED
 
 
 # --- events ----------------------------------------------------------------------------------------

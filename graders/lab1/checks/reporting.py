@@ -126,6 +126,7 @@ def _expect_settled(found: Findings, story: JobsRecord) -> None:
     failing = story.mark("failing").t
     lingers = min((mark.t for mark in story.all("lingers")), default=math.inf)
     lingered = max((mark.t for mark in story.all("lingered")), default=lingers)
+    waiting = list(zip(story.all("waits"), story.all("finds-a-place"), strict=False))
     for mark in sorted(story.all("settled") + story.all("restless"), key=lambda mark: mark.t):
         job = story.job("watched").at(mark.t)
         if job is None:
@@ -133,6 +134,10 @@ def _expect_settled(found: Findings, story: JobsRecord) -> None:
         generation = job["metadata"]["generation"]
         observed = status_field(job, "observedGeneration")
         found.equal("observedGeneration once settled", generation, observed)
+        waits = next((begin for begin, end in waiting if begin.t <= mark.t <= end.t), None)
+        if waits is not None:
+            _expect_waiting(found, job, restarting=bool(waits.data["restarting"]))
+            continue
         last = mark.t > ended
         ready = int(not unready <= mark.t < failing)
         wanted = {"active": int(not last), "ready": 0 if last else ready, "succeeded": int(last)}
@@ -147,6 +152,26 @@ def _expect_settled(found: Findings, story: JobsRecord) -> None:
         if not last and not going:
             found.expect(is_true(job, "Running"), "Running True while both pods run", "it was not")
             found.expect(status_field(job, "startTime"), "a startTime while running", "startTime is empty")
+
+
+def _expect_waiting(found: Findings, job: Object, *, restarting: bool) -> None:
+    """The only pod is a new one that has no place yet."""
+    wanted = {"active": 1, "ready": 0, "succeeded": 0}
+    found.equal(
+        "replicaStatuses once settled, the pod waiting for a place", wanted, replica_counts(job, wanted)
+    )
+    found.expect(
+        not is_true(job, "Running"),
+        "Running False while the only pod waits for a place",
+        "Running was True",
+    )
+    found.expect(
+        is_true(job, "Restarting") is restarting,
+        f"Restarting {restarting} while a pod "
+        + ("in place of a failed one waits for a place" if restarting else "in place of a deleted one waits"),
+        f"Restarting was {is_true(job, 'Restarting')}",
+        "It is True from a counted failure on, and until Running.",
+    )
 
 
 @check(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graders.lab1.api import (
     LINGERS,
     UNREADY,
@@ -14,13 +16,17 @@ from graders.lab1.api import (
     status_field,
 )
 from graders.lab1.jobscontext import JobsContext, describe
+from graders.lab1.tracks.rooms import POOL, PoolNode, cordon, create_pool, uncordon
 from graders.polling import NotYet
 
 
 def conditions(context: JobsContext) -> None:
     """One job through start, a spec change, a failure, a loss and its end, all status writes on record."""
     namespace, name = context.namespace(), "watched"
-    context.create(job_manifest(namespace, name, nodes=1))
+    nodes = create_pool(context, PoolNode("zone-a", 0))
+    job = job_manifest(namespace, name, nodes=1)
+    job["spec"]["trainer"]["template"]["spec"]["nodeSelector"] = {POOL: namespace}
+    context.create(job)
     context.wait_pods(namespace, name, 1)
     _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
     context.settle(namespace)
@@ -34,21 +40,42 @@ def conditions(context: JobsContext) -> None:
     wait_observed(context, namespace, name, generation)
     context.settle(namespace)
     first, uid = context.pod(namespace, name)
+    cordon(context, nodes)
     context.mark("failing", namespace=namespace, job=name)
     context.end_pod(namespace, first, "137")
-    wait_replaced(context, namespace, name, uid, 1)
-    _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
-    context.settle(namespace)
-    _linger(context, namespace, name)
+    _replace(context, name, uid, nodes, restarting=True)
+    _linger(context, name, nodes)
     for pod in context.pod_names(namespace, name):
         context.end_pod(namespace, pod, "0")
     _wait_counted(context, namespace, name, "Complete", {"active": 0, "ready": 0, "succeeded": 1})
     context.settle(namespace)
 
 
-def _linger(context: JobsContext, namespace: str, name: str) -> None:
+def _replace(context: JobsContext, name: str, uid: str, nodes: Sequence[str], *, restarting: bool) -> None:
+    """The pod in place of that of this uid finds no place until the operator is at rest."""
+    namespace = context.namespace()
+
+    def another() -> None:
+        pods = context.pods(namespace, name)
+        if len(pods) != 1 or any(pod["metadata"]["uid"] == uid for pod in pods.values()):
+            raise NotYet(f"pods: {', '.join(sorted(pods)) or 'none'}, and none of them a new one")
+
+    context.wait(f"{name}: a new pod in place of the lost one", another)
+    context.mark("waits", namespace=namespace, job=name, restarting=restarting)
+    _wait_counted(context, namespace, name, "Created", {"active": 1, "ready": 0, "succeeded": 0})
+    context.settle(namespace)
+    context.mark("finds-a-place", namespace=namespace, job=name)
+    uncordon(context, nodes)
+    wait_replaced(context, namespace, name, uid, 1)
+    _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
+    context.settle(namespace)
+
+
+def _linger(context: JobsContext, name: str, nodes: Sequence[str]) -> None:
     """The pod is deleted and runs on for a while, as real ones do in their grace period."""
+    namespace = context.namespace()
     victim, uid = context.pod(namespace, name)
+    cordon(context, nodes)
     context.annotate_pod(namespace, victim, {LINGERS: "true"})
     context.mark("lingers", namespace=namespace, pod=victim)
     try:
@@ -59,9 +86,7 @@ def _linger(context: JobsContext, namespace: str, name: str) -> None:
         context.mark("lingered", namespace=namespace, pod=victim)
     finally:
         context.annotate_pod(namespace, victim, {LINGERS: None})
-    wait_replaced(context, namespace, name, uid, 1)
-    _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
-    context.settle(namespace)
+    _replace(context, name, uid, nodes, restarting=False)
 
 
 def _wait_counted(
@@ -107,7 +132,18 @@ def suspend(context: JobsContext) -> None:
     context.reached("a pod in place of the failed one", lambda: _replaced(context, namespace, "partly", uid))
     context.settle(namespace)
     pausing = {"spec": {"runPolicy": {"suspend": True}}}
-    context.change(namespace, name, pausing, "suspend")
+    slow, _ = context.pod(namespace, name)
+    context.annotate_pod(namespace, slow, {LINGERS: "true"})
+    try:
+        context.change(namespace, name, pausing, "suspend")
+        context.wait_job(
+            namespace,
+            name,
+            f"Suspended is True, though {slow} is still being deleted",
+            lambda job: is_true(job, "Suspended"),
+        )
+    finally:
+        context.annotate_pod(namespace, slow, {LINGERS: None})
     # One that took the first success for the end has lost that by the completion track, and is over.
     if not is_finished(context.the_job(namespace, "partly")):
         context.change(namespace, "partly", pausing, "suspend-partly")

@@ -11,23 +11,26 @@ from graders.lab1.metrics import Page, read_page
 from graders.lab1.tracks.lifecycle import wait_finished, wait_replaced
 from graders.polling import NotYet
 
+_TALKING = 4
+"""Pods of the job with Events; when as many fail one after the other, a visit finds more than one."""
+
 
 def events(context: JobsContext) -> None:
     """One job through every transition but Failed; after each, its Events are awaited."""
     namespace, name = context.namespace(), "talks"
 
     def start() -> bool:
-        context.create(job_manifest(namespace, name, nodes=2))
-        context.wait_pods(namespace, name, 2)
+        context.create(job_manifest(namespace, name, nodes=_TALKING, run_policy={"backoffLimit": _TALKING}))
+        context.wait_pods(namespace, name, _TALKING)
         return True
 
     def fail() -> bool:
-        """Both pods, for one Event does not tell of two restarts that are found together."""
+        """All pods, for one Event does not tell of several restarts that are found together."""
         failing = context.pods(namespace, name)
         for victim in failing:
             context.end_pod(namespace, victim, "137")
         for pod in failing.values():
-            wait_replaced(context, namespace, name, pod["metadata"]["uid"], 2)
+            wait_replaced(context, namespace, name, pod["metadata"]["uid"], _TALKING)
         return True
 
     def no_pods() -> None:
@@ -42,7 +45,7 @@ def events(context: JobsContext) -> None:
     def resume() -> bool:
         suspended = not context.pod_names(namespace, name)
         context.change(namespace, name, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
-        context.wait_pods(namespace, name, 2)
+        context.wait_pods(namespace, name, _TALKING)
         return suspended
 
     def complete() -> bool:
@@ -56,7 +59,7 @@ def events(context: JobsContext) -> None:
         name,
         [
             ("created and running", 2, start),
-            ("restarted, both pods at once", 2, fail),
+            ("restarted, all pods at once", _TALKING, fail),
             ("suspended", 1, suspend),
             ("resumed", 1, resume),
             ("complete", 1, complete),
