@@ -219,12 +219,6 @@ CONDITIONS_FLAWS = (
         _meanwhile(1, "waits", "finds-a-place", _waiting("False", "False"), restarting=True),
         "Restarting was False",
     ),
-    Flaw(
-        CONDITIONS,
-        "Restarting after a loss",
-        _meanwhile(1, "waits", "finds-a-place", _waiting("False", "True"), restarting=False),
-        "Restarting was True",
-    ),
     Flaw(CONDITIONS, "wrong and never at rest", _restless, "replicaStatuses once settled {'active': 7"),
     Flaw(CONDITIONS, "restart not told", _never_restarting, "Restarting was never True after the failure"),
     Flaw(
