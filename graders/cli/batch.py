@@ -155,7 +155,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     if chosen == _ONE_AT_A_TIME and (jobs or 1) > 1:
         raise UsageError("an existing cluster takes one grading at a time", fix="leave --jobs out")
     at_once = jobs or (1 if chosen == _ONE_AT_A_TIME else _PODS_AT_ONCE if elsewhere else capacity())
-    people = load_roster(roster) if roster else None
+    people = load_roster(roster, labs=course.slugs) if roster else None
     rules = load_policy(policy, labs=course.slugs, roster=people) if policy else None
     with (
         executor_named(executor, options) as grades,
