@@ -76,11 +76,12 @@ class _Book:
         self.policy: CoursePolicy = store.policy()
         self.people = store.roster().learners
         self.finals = store.finals()
-        grades = {str(one.attempt): one for one in store.grades()}
+        held = store.grades()
+        grades = {str(one.attempt): one for one in held}
+        last = {(one.learner_id, one.lab): one for one in held}
         self.counting: dict[tuple[str, str], StoredGrade] = {}
         for pair, final in self.finals.items():
-            attempts = [one for one in grades.values() if (one.learner_id, one.lab) == pair]
-            if chosen := grades.get(final.attempt) or (attempts[-1] if attempts else None):
+            if chosen := grades.get(final.attempt) or last.get(pair):
                 self.counting[pair] = chosen
         self.decided = {(one.learner_id, one.lab): one.at for one in store.overrides()}
         self.reports = store.reports([one.id for one in self.counting.values()])
