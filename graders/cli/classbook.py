@@ -107,7 +107,7 @@ class _Book:
     def _column(self, lab: str) -> LabColumn:
         known = lab in self.course.slugs
         possible = [final.possible for (_, of), final in self.finals.items() if of == lab and final.possible]
-        points = max(possible, default=Decimal(100))
+        points = max(possible, default=self._possible(lab) if known else Decimal(100))
         policy = self.policy.lab(lab)
         return LabColumn(
             lab=lab,
@@ -116,6 +116,11 @@ class _Book:
             due_at=policy.due,
             canvas_id=str(policy.canvas or ""),
         )
+
+    def _possible(self, lab: str) -> Decimal:
+        """What can be earned in a lab that nobody has points in."""
+        rubric = self.course.find_lab(lab).rubric
+        return sum((one.points for one in rubric.criteria if not one.planned), Decimal(0))
 
     def _grade(self, final: Final) -> LabGrade:
         stored = self.counting.get((final.learner_id, final.lab))
