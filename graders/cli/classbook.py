@@ -190,7 +190,8 @@ def _losses(report: Mapping[str, Any]) -> Iterator[Loss]:
 
 
 def _problem(final: Final, stored: StoredGrade | None) -> str:
-    if stored is not None and stored.verdict is not Verdict.GRADED and not final.overridden:
+    told = final.state in (FinalState.UNGRADED, FinalState.REJECTED)
+    if told and stored is not None and stored.verdict is not Verdict.GRADED:
         return f"{stored.verdict.value}: {stored.problem}" if stored.problem else stored.verdict.value
     return "" if final.state is FinalState.GRADED else "; ".join(line.text for line in final.lines)
 

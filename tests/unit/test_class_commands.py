@@ -79,6 +79,15 @@ def test_every_state_arrives(store: Path) -> None:
     assert "operator.comand" in rows["dan"]["problem"]
 
 
+def test_whoever_is_excused_has_no_problem_of_a_grading(store: Path) -> None:
+    with open_store(store, create=False) as opened:
+        opened.save(grade("eve", "ungraded", submitted_at=AT))
+
+    rows = lines(["export", store, "--format", "csv"], "out/gradebook/csv.csv")
+
+    assert (rows["eve"]["state"], rows["eve"]["problem"]) == ("excused", "excused, by the roster")
+
+
 def test_canvas_finds_assignment_and_learners(store: Path) -> None:
     kubeproof("export", store, "--format", "canvas", "--out", "canvas.csv")
 
