@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from graders.cohort import CoursePolicy, Final, FinalState, Learner, LineKind
@@ -23,6 +22,7 @@ from graders.gradebook import (
     Loss,
 )
 from graders.model import Fault, Status, Verdict
+from graders.ownership import OwnedFolder
 from graders.site import ClassModel, LabSources, SlowWait
 from graders.store import GradeStore, StoredGrade, open_store
 from graders.submissions.load import snapshot
@@ -209,9 +209,11 @@ def _sources(course: Course, lab: str, folder: Path) -> LabSources:
     from graders.batch.intake import hand_ins_in  # noqa: PLC0415  (exports need none of it)
 
     texts: dict[str, dict[str, str]] = {}
-    with TemporaryDirectory(prefix="kubeproof-sources-") as scratch:
+    with OwnedFolder("sources", lab) as owned:
+        scratch = owned.path / "in"
+        scratch.mkdir()
         for hand_in in hand_ins_in(folder):
-            root = Path(scratch, hand_in.learner_id)
+            root = scratch / hand_in.learner_id
             try:
                 snapshot(hand_in.path, root)
             except KubeproofError:

@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from graders.batch import gitintake
 from graders.batch.gitintake import GitSource, hand_ins_from, is_git
 from graders.batch.intake import hand_ins_in, instant
 from graders.batch.work import _pieces
+from graders.cli import app, batch
 from graders.faults import InfraFault, UsageError
+from graders.ownership import has_owner
 from graders.submissions.limits import SubmissionLimits
 
 CLASS = ("ada", "bob", "cyd")
@@ -257,3 +260,30 @@ def test_a_file_that_may_not_be_read_does_not_end_a_batch(
 
     monkeypatch.setattr(Path, "open", refuse)
     assert list(_pieces(tmp_path)) == [f"{tmp_path.name}/secret".encode(), b"may not be read"]
+
+
+def test_what_is_fetched_lies_where_the_next_run_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
+    (tmp_path / "roster.csv").write_text("learner_id\nada\n")
+    seen: list[Path] = []
+
+    def fetch(source: GitSource, learners: object, folder: Path) -> None:
+        assert has_owner(folder.parent)
+        seen.append(folder.parent.parent)
+        raise InfraFault(source.url)
+
+    monkeypatch.setattr(batch, "hand_ins_from", fetch)
+    typed = [
+        "batch",
+        "1",
+        "file:///class.git",
+        "--roster",
+        tmp_path / "roster.csv",
+        "--store",
+        tmp_path / "c.db",
+    ]
+    with pytest.raises(InfraFault):
+        CliRunner().invoke(app, [str(one) for one in typed], catch_exceptions=False)
+    assert seen == [tmp_path / "state"]
