@@ -20,6 +20,8 @@ READY := .venv/.ready
 LINTED := graders tests scripts
 # Side by side, a test goes to whoever is free.
 SPREAD := -n 2 --dist worksteal
+# Half of what tests without a cluster take is waiting.
+SPREAD_FAST := -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-action test-scale image test-interop selftest bench lint lint-workflows dist docs-site lock clean
@@ -41,7 +43,7 @@ doctor: $(READY) ## Say what this machine can do, and how to fix what it cannot
 test: test-fast test-cluster ## Lint and all tests but the attacks (builds the binaries if they are not there)
 
 test-fast: lint ## Lint and the tests that need no cluster
-	$(PYTEST) $(SPREAD) tests/unit tests/conformance -m "not cluster and not adversarial"
+	$(PYTEST) $(SPREAD_FAST) tests/unit tests/conformance -m "not cluster and not adversarial"
 
 test-cluster: $(READY) ## The tests that need a cluster, and one solution after another from command to report
 	@.venv/bin/kubeproof setup

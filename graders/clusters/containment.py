@@ -33,8 +33,8 @@ CAUTION = (
 def guard_manifests(*, simulated: bool = False) -> list[dict[str, Any]]:
     """The policies that hold for the whole cluster, and their bindings; the one that is tried last.
 
-    The API server learns of policies, and of bindings, in the order of their writing, and puts all it knows in
-    force at once: where the last policy and its binding hold, so do all that were written before them.
+    The API server learns of policies, and of bindings, in the order of their writing, and puts in force at
+    once what it knows: where the last policy and its binding hold, so does all that was written before.
     """
     files = (BESIDE_SIMULATED, GUARDS) if simulated else (GUARDS,)
     return [

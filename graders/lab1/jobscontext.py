@@ -22,6 +22,7 @@ from graders.lab1.api import (
     pods_path,
 )
 from graders.lab1.environment import OperatorEnvironment
+from graders.lab1.eviction import drain
 from graders.polling import NotYet
 from graders.scenario.context import TrackContext
 
@@ -84,14 +85,10 @@ class JobsContext(TrackContext[OperatorEnvironment]):
         self._pod_act(lambda: self.kube.delete(pods_path(namespace, name), gracePeriodSeconds=1))
 
     def evict_pod(self, namespace: str, name: str) -> None:
-        """Evict a pod through the eviction API, as a drain does."""
+        """Evict a pod through the eviction API, as a drain does; `drain` says what where it may not."""
         self.mark("evict-pod", namespace=namespace, pod=name)
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-        }
-        self._pod_act(lambda: self.kube.create(pods_path(namespace, name, "eviction"), body))
+        if refusal := drain(self.kube, namespace, name):
+            self.mark("eviction-refused", namespace=namespace, pod=name, why=refusal)
 
     @contextlib.contextmanager
     def watch_turn(self) -> Iterator[None]:
@@ -133,6 +130,21 @@ class JobsContext(TrackContext[OperatorEnvironment]):
         return sorted(self.pods(namespace, job), key=lambda name: (len(name), name))
 
     # --- waiting ---------------------------------------------------------------------------------
+
+    def pod(self, namespace: str, job: str, which: int = 0) -> tuple[str, str]:
+        """Name and uid of one of the job's pods, by its place in their order; waits for one to be there.
+
+        What was there a moment ago may be gone: an operator may take away what it has just made.
+        """
+
+        def probe() -> tuple[str, str]:
+            pods = self.pods(namespace, job)
+            names = sorted(pods, key=lambda name: (len(name), name))
+            if not -len(names) <= which < len(names):
+                raise NotYet(f"{len(names)} pods: {', '.join(names) or 'none'}")
+            return names[which], str(pods[names[which]]["metadata"]["uid"])
+
+        return self.wait(f"the pods of {job} to stay", probe)
 
     def wait_pods(
         self, namespace: str, job: str, count: int, *, phases: tuple[str, ...] = ("Running",)

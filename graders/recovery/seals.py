@@ -39,7 +39,7 @@ def seal(key: bytes, write: LedgerWrite) -> str:
     bound = _message(
         write.ledger, write.kind, str(write.seq), write.name, write.part, write.owner, written(write)
     )
-    return hmac.new(key, bound, hashlib.sha256).hexdigest()
+    return hmac.digest(key, bound, "sha256").hex()
 
 
 def genuine(key: bytes, write: LedgerWrite, found: RestoredRecord) -> bool:

@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.adversarial, pytest.mark.cluster, pytest.mark.timeout(
 
 SIDE_BY_SIDE = 3
 
+PODS_PICKED = "completion,retries,exit-codes,deadlines,events,gang"
+"""Checks whose tracks pick a pod that was there a moment ago."""
+
 
 class Gradings:
     """Gradings of hostile operators, each done once and begun early."""
@@ -184,6 +187,10 @@ class TestThatDestroy:
         assert "the operator itself did" in words
         assert "customresourcedefinitions mltrainingjobs.training.mod201.dev" in words
         assert "hook 201" in graded.log()
+
+    @of(Hostile("takes_pods_back", only=PODS_PICKED))
+    def test_pods_that_vanish_when_they_are_wanted_break_no_track(self, graded: Ended) -> None:
+        seen(graded, "completion")
 
 
 class TestMetricsThatAreTraps:

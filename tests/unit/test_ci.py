@@ -108,6 +108,15 @@ def test_self_tests_share_what_the_limit_leaves(checkout: Path) -> None:
     assert warm == {"lab3": 8, "lab2": 8, "lab1": 25 - 7 - 1 - 4}
 
 
+def test_the_two_long_labs_take_turns_by_the_commit(checkout: Path) -> None:
+    begun = []
+    for commit in ("c0ffee", "decade1"):
+        (checkout / "bin" / "git").write_text(f"#!/bin/sh\necho {commit}\n")
+        (checkout / "told").unlink(missing_ok=True)
+        begun.append(list(minutes(run(checkout, "check-attacks", "check-kind", "ready-lab2"))))
+    assert begun == [["lab3", "lab2", "lab1"], ["lab2", "lab3", "lab1"]]
+
+
 def test_a_lab_whose_programs_are_not_there_is_said_not_to_have_run(checkout: Path) -> None:
     ran = run(checkout, "check-attacks", "check-kind", SKIPPED=", 40 skipped")
     assert minutes(ran)["lab2"] == 0

@@ -11,7 +11,7 @@ from typing import cast
 from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.manifest import TrackResult
 from graders.evidence.recording import Clock, Recording
-from graders.evidence.records import Wait
+from graders.evidence.records import Object, Wait
 from graders.lab1.environment import OperatorEnvironment
 from graders.lab1.jobscontext import JobsContext
 from graders.progress import Silent
@@ -129,3 +129,21 @@ def test_settled_means_that_the_operator_has_stopped_writing(tmp_path: Path) -> 
     waited(tmp_path, {"a": lambda context: settled.append(context.settle("here"))}, set(), writing)
     (found,) = settled
     assert writing.until + RESTED_S <= found <= writing.until + RESTED_S + 1.0
+
+
+def test_a_pod_that_is_not_there_any_more_is_waited_for_and_its_name_and_uid_given(tmp_path: Path) -> None:
+    """Else an operator that takes a pod away between two looks would break the track, and not be graded."""
+    looks = iter([0, 0, 2])
+    found: list[tuple[str, str]] = []
+
+    class Vanishing(JobsContext):
+        def pods(self, namespace: str, job: str) -> dict[str, Object]:
+            count = next(looks, 2)
+            return {f"{job}-{n}": {"metadata": {"uid": f"u{n}"}} for n in range(count)}
+
+    def act(context: JobsContext) -> None:
+        gone = Vanishing(context.track, context.env, context.gate)
+        found.extend((gone.pod("here", "a"), gone.pod("here", "a", -1), gone.pod("here", "a", 1)))
+
+    waited(tmp_path, {"a": act}, set())
+    assert found == [("a-0", "u0"), ("a-1", "u1"), ("a-1", "u1")]

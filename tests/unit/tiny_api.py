@@ -62,6 +62,7 @@ class TinyApi:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else the body waits 40 ms for the head to be acknowledged
 
             def log_message(self, *_: object) -> None:
                 """Keep quiet."""

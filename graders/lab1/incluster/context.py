@@ -13,6 +13,7 @@ from graders.evidence.records import Object
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
 from graders.lab1.api import EXIT_CODE, PLURAL, controller_uid, is_terminating, jobs_path, pods_path
+from graders.lab1.eviction import drain
 from graders.lab1.incluster.environment import RealPodsEnvironment
 from graders.lab1.incluster.podlogs import keep_logs
 from graders.lab1.jobscontext import describe
@@ -53,16 +54,10 @@ class RealPodsContext(TrackMarks):
         self._to_pod(name, {"metadata": {"annotations": {EXIT_CODE: how}}})
 
     def evict_pod(self, name: str) -> None:
-        """Evict a pod through the eviction API, as a drain does."""
+        """Evict a pod through the eviction API, as a drain does; `drain` says what where it may not."""
         self.mark("evict-pod", namespace=self.namespace, pod=name)
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": self.namespace},
-        }
-        answer = self.kube.request("POST", pods_path(self.namespace, name, "eviction"), body=body)
-        if not answer.ok and answer.code != 404:
-            raise InfraFault(f"the API server does not evict {name}: {answer.message}")
+        if refusal := drain(self.kube, self.namespace, name):
+            self.mark("eviction-refused", namespace=self.namespace, pod=name, why=refusal)
 
     # --- seeing ----------------------------------------------------------------------------------
 

@@ -75,8 +75,7 @@ class _Tale:
         self._wait_pods("2 pods Running, the job Running", "", 0)
 
     def _fail(self) -> None:
-        victim, pod = sorted(self.context.pods(self.namespace, MORTAL_JOB).items())[0]
-        self.victim_uid = pod["metadata"]["uid"]
+        victim, self.victim_uid = self.context.pod(self.namespace, MORTAL_JOB)
         self.context.end_pod(self.namespace, victim, "137")
 
     def _replaced(self) -> None:

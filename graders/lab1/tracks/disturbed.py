@@ -57,8 +57,7 @@ def conflicts(context: JobsContext) -> None:
         _wait_true(context, namespace, name, "Running")
     context.settle(namespace)
     with _contested(context, "a foreign status condition", condition, carrying=b"conditions"):
-        victim = context.pod_names(namespace, name)[0]
-        uid = context.pods(namespace, name)[victim]["metadata"]["uid"]
+        victim, uid = context.pod(namespace, name)
         context.end_pod(namespace, victim, "137")
         wait_replaced(context, namespace, name, uid, 2)
         context.wait_job(
@@ -159,7 +158,7 @@ def replay(context: JobsContext) -> None:
     context.create(job_manifest(namespace, "done", nodes=1))
     context.wait_running(namespace, "runs", 2)
     context.wait_pods(namespace, "done", 1)
-    context.end_pod(namespace, context.pod_names(namespace, "done")[0], "0")
+    context.end_pod(namespace, context.pod(namespace, "done")[0], "0")
     _wait_true(context, namespace, "done", "Complete")
     _wait_true(context, namespace, "runs", "Running")
     # Whether it may have pods is no business of this track.
@@ -192,8 +191,7 @@ def missed_events(context: JobsContext) -> None:
             "missed-events", Match(resources=frozenset({"pods"}), namespaces=frozenset({namespace}))
         )
         with context.env.proxy.disturb(rule):
-            victim = context.pod_names(namespace, name)[1]
-            uid = context.pods(namespace, name)[victim]["metadata"]["uid"]
+            victim, uid = context.pod(namespace, name, 1)
             context.end_pod(namespace, victim, "137")
 
             def failed() -> None:
@@ -296,8 +294,7 @@ def _add_condition(context: JobsContext, namespace: str, name: str) -> None:
 
 
 def _fail_one(context: JobsContext, namespace: str, name: str) -> None:
-    victim = context.pod_names(namespace, name)[0]
-    uid = context.pods(namespace, name)[victim]["metadata"]["uid"]
+    victim, uid = context.pod(namespace, name)
     context.end_pod(namespace, victim, "137")
     wait_replaced(context, namespace, name, uid, 2)
     context.wait_job(namespace, name, "status.restarts is 1", lambda job: status_field(job, "restarts") == 1)

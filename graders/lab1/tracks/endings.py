@@ -30,7 +30,8 @@ def completion(context: JobsContext) -> None:
         context.create(job_manifest(namespace, name, nodes=nodes, run_policy={"cleanPodPolicy": "Running"}))
     for policy in FAILING:
         _create_failing(context, policy)
-    for job, nodes in {"keeps": 3, "cleans": 2, "stops": 2, SHRINKS: 3}.items():
+    pods = context.wait_pods(namespace, "keeps", 3)
+    for job, nodes in {"cleans": 2, "stops": 2, SHRINKS: 3}.items():
         context.wait_pods(namespace, job, nodes)
     halves = {policy: context.wait_pods(namespace, failing(policy), 3) for policy in FAILING}
     context.settle(namespace)
@@ -39,7 +40,6 @@ def completion(context: JobsContext) -> None:
     for pod in context.pod_names(namespace, SHRINKS)[:2]:
         context.end_pod(namespace, pod, "0")
         wait_phase(context, namespace, pod, "Succeeded")
-    pods = context.pod_names(namespace, "keeps")
     for number, pod in enumerate(pods[:-1], start=1):
         context.end_pod(namespace, pod, "0")
         wait_phase(context, namespace, pod, "Succeeded")

@@ -71,7 +71,7 @@ def retries(context: JobsContext) -> None:
         context.wait_running(namespace, each, nodes)
     context.settle(namespace)
     context.mark("only-failure", namespace=namespace, job=STRICT)
-    for pod in (*context.pod_names(namespace, CROWD), context.pod_names(namespace, STRICT)[0]):
+    for pod in (*context.pod_names(namespace, CROWD), context.pod(namespace, STRICT)[0]):
         context.end_pod(namespace, pod, "1")
     _fail_and_wait(context, namespace, name, which=0)
     for each in (CROWD, STRICT):
@@ -79,7 +79,7 @@ def retries(context: JobsContext) -> None:
         _wait_none_active(context, namespace, each)
     context.through_restart()
     _fail_and_wait(context, namespace, name, which=1)
-    victim = context.pod_names(namespace, name)[0]
+    victim, _ = context.pod(namespace, name)
     context.mark("last-failure", namespace=namespace, job=name)
     context.end_pod(namespace, victim, "1")
     context.wait_job(namespace, name, "Failed is True", lambda job: is_true(job, "Failed"))
@@ -97,7 +97,7 @@ def exit_codes(context: JobsContext) -> None:
     for name in names:
         context.wait_running(namespace, name, 1)
     context.settle(namespace)
-    only = {name: context.pod_names(namespace, name)[0] for name in names}
+    only = {name: context.pod(namespace, name)[0] for name in names}
     context.end_pod(namespace, only["permanent"], "1")
     context.end_pod(namespace, only["never"], "137")
     context.end_pod(namespace, only[BESIDE], "137", first="0", second="127")
@@ -170,8 +170,8 @@ def pod_loss(context: JobsContext) -> None:
         _settle_running(context)
         lost = {}
         for name, (how, index, lose) in losses.items():
-            victim = context.pod_names(namespace, name)[index]
-            lost[name] = (victim, context.pods(namespace, name)[victim]["metadata"]["uid"])
+            lost[name] = context.pod(namespace, name, index)
+            victim, _ = lost[name]
             context.mark("before-loss", victim=victim, how=how, **snapshot(context, namespace, name))
             lose(context, namespace, victim)
         for name, (_, uid) in lost.items():
@@ -240,7 +240,7 @@ def deadline(context: JobsContext) -> None:
     context.create(job_manifest(namespace, IN_TIME, nodes=1, run_policy=in_time))
     created = context.now()
     context.wait_running(namespace, IN_TIME, 1)
-    context.end_pod(namespace, context.pod_names(namespace, IN_TIME)[0], "0")
+    context.end_pod(namespace, context.pod(namespace, IN_TIME)[0], "0")
     _wait_failed(context, namespace, STUCK, DEADLINE_S)
 
     def start() -> None:
@@ -298,7 +298,7 @@ def ttl(context: JobsContext) -> None:
     context.wait("the job to run longer than its time to live", long_enough, timeout_s=TTL_S + 5)
     # The operator's own stamps are read against the wall.
     context.mark("clock", wall_start=context.env.recording.clock.wall_start)
-    context.end_pod(namespace, context.pod_names(namespace, name)[0], "0")
+    context.end_pod(namespace, context.pod(namespace, name)[0], "0")
     context.wait_job(namespace, name, "Complete is True", lambda job: is_true(job, "Complete"))
 
     def removed() -> None:
@@ -319,8 +319,8 @@ def _remove_at_once(context: JobsContext) -> None:
     context.wait_running(namespace, AT_ONCE, 1)
     context.wait_running(namespace, SPENT, 1)
     context.settle(namespace)
-    context.end_pod(namespace, context.pod_names(namespace, AT_ONCE)[0], "0")
-    context.end_pod(namespace, context.pod_names(namespace, SPENT)[0], "1")
+    context.end_pod(namespace, context.pod(namespace, AT_ONCE)[0], "0")
+    context.end_pod(namespace, context.pod(namespace, SPENT)[0], "1")
 
     def removed(name: str) -> None:
         if (job := context.job(namespace, name)) is not None:
@@ -339,8 +339,7 @@ def _remove_at_once(context: JobsContext) -> None:
 
 
 def _fail_and_wait(context: JobsContext, namespace: str, name: str, which: int) -> None:
-    victim = context.pod_names(namespace, name)[which]
-    uid = context.pods(namespace, name)[victim]["metadata"]["uid"]
+    victim, uid = context.pod(namespace, name, which)
     context.mark("failure", namespace=namespace, job=name)
     context.end_pod(namespace, victim, "1")
     wait_replaced(context, namespace, name, uid, 2)

@@ -24,7 +24,7 @@ def conditions(context: JobsContext) -> None:
     _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 1, "succeeded": 0})
     context.settle(namespace)
     patch = {"spec": {"runPolicy": {"activeDeadlineSeconds": 3600}}}
-    first = context.pod_names(namespace, name)[0]
+    first, _ = context.pod(namespace, name)
     context.mark("unready", namespace=namespace, pod=first)
     context.annotate_pod(namespace, first, {UNREADY: "true"})
     _wait_counted(context, namespace, name, "Running", {"active": 1, "ready": 0, "succeeded": 0})
@@ -32,8 +32,7 @@ def conditions(context: JobsContext) -> None:
     generation = context.change(namespace, name, patch, "spec-changed")
     wait_observed(context, namespace, name, generation)
     context.settle(namespace)
-    first = context.pod_names(namespace, name)[0]
-    uid = context.pods(namespace, name)[first]["metadata"]["uid"]
+    first, uid = context.pod(namespace, name)
     context.mark("failing", namespace=namespace, job=name)
     context.end_pod(namespace, first, "137")
     wait_replaced(context, namespace, name, uid, 1)

@@ -33,8 +33,7 @@ def api_outage(context: JobsContext) -> None:
     context.mark("outage", namespace=namespace, replica=context.env.operator.name)
     proxy.refuse_connections()
     try:
-        victim = context.pod_names(namespace, "fails")[0]
-        uid = context.pods(namespace, "fails")[victim]["metadata"]["uid"]
+        victim, uid = context.pod(namespace, "fails")
         context.end_pod(namespace, victim, "137")
         context.change(
             namespace, "grows", {"spec": {"trainer": {"numNodes": NODES + 1}}}, "scale", nodes=NODES + 1

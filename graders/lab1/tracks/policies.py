@@ -146,8 +146,8 @@ def _made(context: JobsContext) -> dict[str, Object]:
         if len(look()) < 2:
             raise NotYet(f"{len(look())} pods of {JOB} run")
 
-    if context.reached("two running pods of a compliant template", running):
-        victim = sorted(look())[0]
+    if context.reached("two running pods of a compliant template", running) and (found := look()):
+        victim = sorted(found)[0]
         before = len(seen)
         context.end_pod(namespace, victim, "137")
 

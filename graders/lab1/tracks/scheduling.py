@@ -178,9 +178,8 @@ def _first(context: JobsContext) -> str:
 def _fail_one(context: JobsContext, nodes: list[str]) -> None:
     """One pod of the running gang fails, and while the nodes are closed nothing can take its place."""
     namespace = context.namespace()
+    victim, lost = context.pod(namespace, GANG, -1)
     before = context.pods(namespace, GANG)
-    victim = sorted(before)[-1]
-    lost = before[victim]["metadata"]["uid"]
     cordon(context, nodes)
     failed = context.mark("failure", namespace=namespace, pod=victim)
     context.end_pod(namespace, victim, "1")

@@ -22,10 +22,9 @@ def events(context: JobsContext) -> None:
         return True
 
     def fail() -> bool:
-        pods = context.pods(namespace, name)
-        victim = sorted(pods)[0]
+        victim, uid = context.pod(namespace, name)
         context.end_pod(namespace, victim, "137")
-        wait_replaced(context, namespace, name, pods[victim]["metadata"]["uid"], 2)
+        wait_replaced(context, namespace, name, uid, 2)
         return True
 
     def no_pods() -> None:
@@ -72,7 +71,7 @@ def events_of_failure(context: JobsContext) -> None:
         return True
 
     def fail() -> bool:
-        context.end_pod(namespace, context.pod_names(namespace, name)[0], "1")
+        context.end_pod(namespace, context.pod(namespace, name)[0], "1")
         wait_finished(context, namespace, name)
         return True
 
@@ -121,14 +120,13 @@ def metrics(context: JobsContext) -> None:
     context.wait_pods(namespace, "counted", 2)
     context.wait_pods(namespace, "doomed", 1)
     context.settle(namespace)
-    pods = context.pods(namespace, "counted")
-    victim = sorted(pods)[0]
+    victim, uid = context.pod(namespace, "counted")
     context.end_pod(namespace, victim, "1")
-    wait_replaced(context, namespace, "counted", pods[victim]["metadata"]["uid"], 2)
+    wait_replaced(context, namespace, "counted", uid, 2)
     context.settle(namespace)
     for pod in context.pod_names(namespace, "counted"):
         context.end_pod(namespace, pod, "0")
-    context.end_pod(namespace, context.pod_names(namespace, "doomed")[0], "1")
+    context.end_pod(namespace, context.pod(namespace, "doomed")[0], "1")
     for job in ("counted", "doomed"):
         wait_finished(context, namespace, job)
     context.create(job_manifest(namespace, "outlives", nodes=1))
@@ -144,7 +142,7 @@ def metrics(context: JobsContext) -> None:
     context.wait_pods(namespace, "late", 1)
     context.wait_job(namespace, "late", "Running is True", lambda job: is_true(job, "Running"))
     for job in ("late", "outlives"):
-        context.end_pod(namespace, context.pod_names(namespace, job)[0], "0")
+        context.end_pod(namespace, context.pod(namespace, job)[0], "0")
     for job in ("late", "outlives"):
         wait_finished(context, namespace, job)
     context.settle(namespace)

@@ -31,9 +31,9 @@ def quiet(context: JobsContext) -> None:
     for name, nodes in ((POKED, 2), ("done", 1), ("restarted", 2)):
         context.wait_pods(namespace, name, nodes)
     context.settle(namespace)
-    victim, uid = _first_pod(context, namespace, "restarted")
+    victim, uid = context.pod(namespace, "restarted")
     context.end_pod(namespace, victim, "137")
-    context.end_pod(namespace, _first_pod(context, namespace, "done")[0], "0")
+    context.end_pod(namespace, context.pod(namespace, "done")[0], "0")
     # Whether it replaces and completes is for other tracks to demand: this one looks at what follows.
     context.reached("a new pod for a failed one", lambda: _replaced(context, namespace, "restarted", uid))
     context.reached(
@@ -135,17 +135,6 @@ def _sized(context: JobsContext, namespace: str, job: str, count: int) -> None:
     pods = context.pods(namespace, job)
     if len(pods) != count or any(phase(pod) != "Running" for pod in pods.values()):
         raise NotYet("pods: " + (", ".join(f"{n} {phase(p)}" for n, p in sorted(pods.items())) or "none"))
-
-
-def _first_pod(context: JobsContext, namespace: str, job: str) -> tuple[str, str]:
-    """Name and uid of the pod of the lowest index."""
-
-    def probe() -> tuple[str, str]:
-        for name, pod in sorted(context.pods(namespace, job).items()):
-            return name, str(pod["metadata"]["uid"])
-        raise NotYet("0 pods")
-
-    return context.wait(f"a pod of {job}", probe)
 
 
 def _replaced(context: JobsContext, namespace: str, job: str, uid: str) -> None:
