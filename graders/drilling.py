@@ -6,16 +6,19 @@ Nothing is judged, and nothing is scored.
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Protocol, cast
 
 from graders.course import Lab
 from graders.definition import lab_package
 from graders.evidence.bundle import Bundle
 from graders.evidence.jsonfile import write_json
-from graders.faults import InfraFault, Unmet, UsageError
+from graders.faults import InfraFault, Unmet, UsageError, machine_fault
 from graders.ownership import OwnedFolder, sweep
 from graders.progress import Progress
 from graders.recording import Preparing, RecordOptions, RecordRequest, record, scenario_of
@@ -85,6 +88,7 @@ def run_drill(request: DrillRequest, progress: Progress) -> None:
             alone = drills.alone(submission.manifest, request.experiment)
             submission = dataclasses.replace(submission, manifest=alone)
         scenario_of(lab.id).examine(submission)
+        _expect_writable(request.file)
         folder, bundle = scratch.path / "attempt", scratch.path / "bundle"
         folder.mkdir()
         how = RecordOptions(provider=request.provider)
@@ -101,8 +105,29 @@ def run_drill(request: DrillRequest, progress: Progress) -> None:
                 evidence = drills.evidence_of(found, request.scenario)
         except Unmet as error:
             raise UsageError(f"the drill shows nothing: {error.observed}", fix=error.hint) from error
-    request.file.parent.mkdir(parents=True, exist_ok=True)
     write_json(request.file, evidence)
+
+
+def _expect_writable(file: Path) -> None:
+    """See that evidence can be written, before minutes are spent on it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        if (fault := machine_fault(error)) is not None:
+            raise fault from error
+        raise UsageError(
+            f"the evidence cannot be written here: {error.strerror}",
+            file=file,
+            fix="name a file of your own with --out",
+        ) from error
 
 
 def _track_for(request: DrillRequest, drills: Drills) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from graders.batch.collecting import Collector
@@ -32,6 +31,7 @@ from graders.batch.work import Work
 from graders.faults import UsageError
 from graders.model import Verdict
 from graders.once import remove_tree
+from graders.ownership import OwnedFolder
 from graders.progress import Progress
 from graders.store import NewGrade, StoredGrade
 from graders.submissions.load import snapshot
@@ -128,11 +128,11 @@ class DistributedExecutor:
         works = [collector.works[one] for one in plan.works]
         with (
             progress.task(f"sending {len(works)} hand-ins to {self.place.url}", len(works)) as task,
-            TemporaryDirectory(prefix="kubeproof-sent-") as scratch,
+            OwnedFolder("sent", batch.lab.id) as owned,
             ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool,
         ):
             digests: Mapping[str, Path] = {work.digest: work.hand_in.path for work in works}
-            sent = pool.map(lambda one: self._sent(one[0], one[1], Path(scratch)), digests.items())
+            sent = pool.map(lambda one: self._sent(one[0], one[1], owned.path), digests.items())
             packed = dict(zip(digests, _counted(sent, task.update), strict=True))
             assignments = (
                 IndexWork(

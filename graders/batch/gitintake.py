@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from graders.batch.intake import HandIn
+from graders.batch.intake import HandIn, instant
 from graders.documents.wording import file_name, printable
 from graders.faults import InfraFault, UsageError
 from graders.once import remove_tree
@@ -55,6 +55,11 @@ _SETTINGS = {
     "safe.directory": "*",
     "submodule.recurse": "false",
 }
+_CUT_OFF = f"died of signal {signal.SIGXFSZ.value}"
+
+
+class _TooMuch(Exception):
+    """Git was stopped where it would have written more than it may."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +131,14 @@ def _fetched(source: GitSource, learner: str, folder: Path, limits: SubmissionLi
         at = [f"--git-dir={repository}"]
         fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", url, ref]
         _git([*at, *fetch], url, most_bytes=limits.archive_bytes, timeout_s=_FETCHES_WITHIN_S)
-        handed_in = datetime.fromisoformat(
-            _git([*at, "log", "-1", "--format=%cI", "FETCH_HEAD"], url).strip()
-        )
+        handed_in = instant(_git([*at, "log", "-1", "--format=%ct", "FETCH_HEAD"], url))
         if problem := _too_large(_git([*at, "ls-tree", "-r", "-l", "-z", "FETCH_HEAD"], url), limits):
             return HandIn(learner, folder, handed_in, f"{printable(ref)}: {problem}", rejected=True)
         folder.mkdir(parents=True)
         checkout = [f"--work-tree={folder}", "checkout", "--quiet", "--force", "FETCH_HEAD", "--", "."]
         _git([*at, *checkout], url, most_bytes=limits.file_bytes)
+    except _TooMuch as cut:
+        return HandIn(learner, folder, problem=f"{printable(ref)}: {cut}", rejected=True)
     except InfraFault as fault:
         remove_tree(folder)
         return HandIn(learner, folder, problem=str(fault))
@@ -143,13 +148,21 @@ def _fetched(source: GitSource, learner: str, folder: Path, limits: SubmissionLi
 
 
 def _too_large(listing: str, limits: SubmissionLimits) -> str:
-    """Why the files that `git ls-tree -l` lists are too many or too large; empty where they are not."""
-    sizes = [entry.partition("\t")[0].split()[-1] for entry in listing.split("\0") if entry]
-    total = sum(int(size) for size in sizes if size.isdecimal())
+    """Why the files that `git ls-tree -l` lists are none, too many or too large; empty where they are not."""
+    entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
+    sizes = {name: before.split()[-1] for before, _, name in entries}
+    bytes_of = {name: int(size) for name, size in sizes.items() if size.isdecimal()}
+    total = sum(bytes_of.values())
+    if not sizes:
+        return "the commit holds no files"
     if len(sizes) > limits.files:
         return f"the commit has {len(sizes)} files, and {limits.files} are the most"
     if total > limits.total_bytes:
         return f"the commit's files hold {total} bytes, and {limits.total_bytes} are the most"
+    largest = max(bytes_of, key=bytes_of.__getitem__, default="")
+    if largest and bytes_of[largest] > limits.file_bytes:
+        size = bytes_of[largest]
+        return f"{file_name(largest)} holds {size} bytes, and {limits.file_bytes} are the most of a file"
     return ""
 
 
@@ -171,10 +184,20 @@ def _git(
     except subprocess.TimeoutExpired as error:
         raise InfraFault(f"{_shown(url)} did not answer within {timeout_s:g} s", fix=fix) from error
     if status != 0:
-        told = errors.decode("utf-8", "replace").replace(url, _shown(url)).strip().splitlines()
-        said = file_name(told[-1]) if told else f"git ended with status {status}"
+        told = errors.decode("utf-8", "replace").replace(url, _shown(url))
+        if most_bytes is not None and (status == -signal.SIGXFSZ or _CUT_OFF in told):
+            raise _TooMuch(f"the commit takes over {most_bytes} bytes, which are the most")
+        said = printable(_said(told), longest=400) or f"git ended with status {status}"
         raise InfraFault(f"{_shown(url)}: {said}", fix=fix)
     return printed.decode("utf-8", "replace")
+
+
+def _said(errors: str) -> str:
+    """What git says went wrong, without warnings and without the advice that follows."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.lower().startswith("warning")]
+    last = next((place for place, line in enumerate(lines) if line.startswith("fatal:")), len(lines) - 1)
+    return "; ".join(lines[: last + 1])
 
 
 def _shown(url: str) -> str:

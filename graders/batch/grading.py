@@ -72,14 +72,24 @@ class Grader:
         except TimeoutError as error:
             raise NoReport(f"the harness hung: {error}") from error
         except UsageError as error:
-            raise NoReport(f"the grading left no report; the last it said: {_last_line(log)}") from error
+            raise NoReport(f"the grading left no report; the last it said: {_last_words(log)}") from error
         log.rename(out / _LOG)
         return out
 
 
 def _last_line(log: Path) -> str:
-    """The last thing that a grading said."""
+    """The last line of what a grading said."""
+    return (_lines(log) or [""])[-1][:_WORDS]
+
+
+def _last_words(log: Path) -> str:
+    """The last thing that a grading said: the error that ended it with its fix, or else its last line."""
+    lines = _lines(log)
+    errors = [place for place, line in enumerate(lines) if line.startswith("kubeproof: ")]
+    return " ".join(lines[errors[-1] :])[: 4 * _WORDS] if errors else _last_line(log)
+
+
+def _lines(log: Path) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1].strip()[:_WORDS] if lines else ""
+        return [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]

@@ -78,8 +78,17 @@ def _ends(entry: Path, suffix: str) -> bool:
     return entry.name.lower().endswith(suffix)
 
 
-def _changed(path: Path) -> datetime:
-    return datetime.fromtimestamp(max(_times(path)), UTC)
+def instant(seconds: float | str) -> datetime | None:
+    """When that was, since 1970; None where a file or a commit claims a time of no course."""
+    try:
+        at = datetime.fromtimestamp(float(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return at if 1970 <= at.year <= 9000 else None
+
+
+def _changed(path: Path) -> datetime | None:
+    return instant(max(_times(path)))
 
 
 def _times(path: Path) -> Iterator[float]:

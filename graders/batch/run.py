@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from graders.batch.executor import Batch, Executor
@@ -79,8 +79,12 @@ def _known(batch: Batch, store: GradeStore, hand_in: HandIn) -> BatchRow | Work:
         return BatchRow(hand_in.learner_id, How.ABSENT, None, hand_in.problem)
     work = work_of(batch.lab, hand_in, batch.provider)
     found = store.by_record(hand_in.learner_id, batch.lab.id, work.key.record)
-    if found is None or (found.verdict is Verdict.UNGRADED and batch.retry_ungraded):
+    if found is None:
         return work
+    found = store.handed_in(found, hand_in.submitted_at)
+    if found.verdict is Verdict.UNGRADED and batch.retry_ungraded:
+        # As the attempt that it is, whatever time its files have by now.
+        return replace(work, hand_in=replace(hand_in, submitted_at=found.submitted_at))
     how = How.KEPT if found.key == work.key else How.STALE
     return BatchRow(hand_in.learner_id, how, found, found.problem)
 

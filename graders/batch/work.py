@@ -49,6 +49,9 @@ def _pieces(path: Path) -> Iterator[bytes]:
     """Names and digests of the files that lie there, as they are: nothing is understood, or followed."""
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         yield str(file.relative_to(path.parent)).encode("utf-8", "surrogateescape")
-        if file.is_file() and not file.is_symlink():
-            with file.open("rb") as stream:
-                yield hashlib.file_digest(stream, "sha256").digest()
+        try:
+            if file.is_file() and not file.is_symlink():
+                with file.open("rb") as stream:
+                    yield hashlib.file_digest(stream, "sha256").digest()
+        except PermissionError:
+            yield b"may not be read"

@@ -5,6 +5,7 @@ Exit codes: 0 graded, 1 graded below --fail-under, 2 bad usage, course or submis
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -20,7 +21,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from graders.cli.screen import Screen
-from graders.faults import InfraFault, KubeproofError, machine_fault
+from graders.faults import InfraFault, KubeproofError, UsageError, machine_fault
 from graders.interrupt import clean_up_on_signals
 from graders.paths import COURSE
 from graders.surroundings import settle
@@ -93,7 +94,6 @@ app = typer.Typer(
     name="kubeproof",
     epilog="Exit codes: 0 graded, 1 below --fail-under, 2 bad usage, course or submission, 3 not graded.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -141,14 +141,26 @@ def main() -> None:
     settle()
     clean_up_on_signals()
     try:
+        _see_where_we_are()
         app()
     except KubeproofError as error:
         _end_with(error, 3 if isinstance(error, InfraFault) else 2)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _end_with(UsageError(f"{error.strerror}: {error.filename!r:.80}", fix="name a shorter one"), 2)
         if (fault := machine_fault(error)) is not None:
             _end_with(fault, 3)
         traceback.print_exc()
         sys.exit(3)
+
+
+def _see_where_we_are() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the folder that you are in is no longer there", fix="cd into one that is"
+        ) from error
 
 
 def _end_with(error: KubeproofError, code: int) -> NoReturn:

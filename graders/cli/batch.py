@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -25,6 +24,7 @@ from graders.cohort import Final, Roster, load_policy, load_roster
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.model import Verdict
+from graders.ownership import OwnedFolder
 from graders.reports.text import points_text
 from graders.slots import capacity
 from graders.store import open_store
@@ -155,18 +155,18 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     if chosen == _ONE_AT_A_TIME and (jobs or 1) > 1:
         raise UsageError("an existing cluster takes one grading at a time", fix="leave --jobs out")
     at_once = jobs or (1 if chosen == _ONE_AT_A_TIME else _PODS_AT_ONCE if elsewhere else capacity())
-    people = load_roster(roster) if roster else None
+    people = load_roster(roster, labs=course.slugs) if roster else None
     rules = load_policy(policy, labs=course.slugs, roster=people) if policy else None
     with (
         executor_named(executor, options) as grades,
         TerminalProgress(Screen(stderr=True)) as progress,
         open_store(store, progress=progress) as opened,
-        TemporaryDirectory(prefix="kubeproof-fetched-") as fetched,
+        OwnedFolder("batch", found.id) as owned,
     ):
         known = people or opened.roster()
         if not known.learners:
             known = people = Roster.of_ids(_ids_in(submissions))
-        hand_ins = _hand_ins(submissions, ref, _chosen(known, learner), known, Path(fetched))
+        hand_ins = _hand_ins(submissions, ref, _chosen(known, learner), known, owned.path / "fetched")
         opened.take_in(people, rules, author=whoever_types())
         folder = (results or (opened.address.folder or Path()) / "results") / found.id
         with results_in(folder, progress):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from graders.cohort import CoursePolicy, Final, FinalState, Learner, LineKind
@@ -23,6 +22,7 @@ from graders.gradebook import (
     Loss,
 )
 from graders.model import Fault, Status, Verdict
+from graders.ownership import OwnedFolder
 from graders.site import ClassModel, LabSources, SlowWait
 from graders.store import GradeStore, StoredGrade, open_store
 from graders.submissions.load import snapshot
@@ -76,11 +76,12 @@ class _Book:
         self.policy: CoursePolicy = store.policy()
         self.people = store.roster().learners
         self.finals = store.finals()
-        grades = {str(one.attempt): one for one in store.grades()}
+        held = store.grades()
+        grades = {str(one.attempt): one for one in held}
+        last = {(one.learner_id, one.lab): one for one in held}
         self.counting: dict[tuple[str, str], StoredGrade] = {}
         for pair, final in self.finals.items():
-            attempts = [one for one in grades.values() if (one.learner_id, one.lab) == pair]
-            if chosen := grades.get(final.attempt) or (attempts[-1] if attempts else None):
+            if chosen := grades.get(final.attempt) or last.get(pair):
                 self.counting[pair] = chosen
         self.decided = {(one.learner_id, one.lab): one.at for one in store.overrides()}
         self.reports = store.reports([one.id for one in self.counting.values()])
@@ -106,7 +107,7 @@ class _Book:
     def _column(self, lab: str) -> LabColumn:
         known = lab in self.course.slugs
         possible = [final.possible for (_, of), final in self.finals.items() if of == lab and final.possible]
-        points = max(possible, default=Decimal(100))
+        points = max(possible, default=self._possible(lab) if known else Decimal(100))
         policy = self.policy.lab(lab)
         return LabColumn(
             lab=lab,
@@ -115,6 +116,11 @@ class _Book:
             due_at=policy.due,
             canvas_id=str(policy.canvas or ""),
         )
+
+    def _possible(self, lab: str) -> Decimal:
+        """What can be earned in a lab that nobody has points in."""
+        rubric = self.course.find_lab(lab).rubric
+        return sum((one.points for one in rubric.criteria if not one.planned), Decimal(0))
 
     def _grade(self, final: Final) -> LabGrade:
         stored = self.counting.get((final.learner_id, final.lab))
@@ -184,7 +190,8 @@ def _losses(report: Mapping[str, Any]) -> Iterator[Loss]:
 
 
 def _problem(final: Final, stored: StoredGrade | None) -> str:
-    if stored is not None and stored.verdict is not Verdict.GRADED and not final.overridden:
+    told = final.state in (FinalState.UNGRADED, FinalState.REJECTED)
+    if told and stored is not None and stored.verdict is not Verdict.GRADED:
         return f"{stored.verdict.value}: {stored.problem}" if stored.problem else stored.verdict.value
     return "" if final.state is FinalState.GRADED else "; ".join(line.text for line in final.lines)
 
@@ -202,9 +209,11 @@ def _sources(course: Course, lab: str, folder: Path) -> LabSources:
     from graders.batch.intake import hand_ins_in  # noqa: PLC0415  (exports need none of it)
 
     texts: dict[str, dict[str, str]] = {}
-    with TemporaryDirectory(prefix="kubeproof-sources-") as scratch:
+    with OwnedFolder("sources", lab) as owned:
+        scratch = owned.path / "in"
+        scratch.mkdir()
         for hand_in in hand_ins_in(folder):
-            root = Path(scratch, hand_in.learner_id)
+            root = scratch / hand_in.learner_id
             try:
                 snapshot(hand_in.path, root)
             except KubeproofError:

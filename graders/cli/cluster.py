@@ -45,6 +45,7 @@ cluster_app = typer.Typer(
     epilog="Example: kubeproof cluster up && export KUBECONFIG=$(kubeproof cluster kubeconfig) && "
     "kubectl get nodes",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 

@@ -34,16 +34,17 @@ def enrol(
     """
     if roster is None and policy is None:
         raise UsageError("nothing is given to take in", fix="give --roster, --policy or both")
-    people = load_roster(roster) if roster else None
-    rules = load_policy(policy, labs=load_course().slugs, roster=people) if policy else None
+    labs = load_course().slugs
+    people = load_roster(roster, labs=labs) if roster else None
+    rules = load_policy(policy, labs=labs, roster=people) if policy else None
     with (
         TerminalProgress(Screen(stderr=True)) as progress,
         open_store(store, progress=progress) as opened,
     ):
         opened.take_in(people, rules, author=whoever_types())
-        count, labs = len(opened.roster().learners), opened.policy().labs
+        count, dated = len(opened.roster().learners), opened.policy().labs
     console = Screen()
-    due = ", ".join(f"{slug} due {lab.due:%Y-%m-%d %H:%M %Z}" for slug, lab in labs.items() if lab.due)
+    due = ", ".join(f"{slug} due {lab.due:%Y-%m-%d %H:%M %Z}" for slug, lab in dated.items() if lab.due)
     console.print(
         f"{count} learners; {due or 'no lab is ever late'}", markup=False, highlight=False, soft_wrap=True
     )

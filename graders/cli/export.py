@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,7 @@ def export_command(load: Load) -> Callable[..., None]:
         kubeproof export class.db --format moodle-worksheet --lab LAB --worksheet Grades.csv
         """
         exporter = exporter_of(name)
-        options = ExportOptions(worksheet, _columns(column or []))
+        options = ExportOptions(worksheet, _columns(column or []), at=datetime.now(UTC))
         model = _of_labs(load(store), lab or [])
         exported = export(model, name, options)
         place = out or Path("out") / "gradebook" / _default(name, exported)

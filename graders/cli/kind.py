@@ -20,7 +20,10 @@ from graders.tools.archive import load_archive, save_archive
 _FIX = "make it again with `kubeproof kind image --offline --save FILE`"
 
 kind_app = typer.Typer(
-    help="Have ready what clusters of kind need.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Have ready what clusters of kind need.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 

@@ -30,7 +30,7 @@ def results_in(folder: Path, progress: Progress) -> Iterator[None]:
     try:
         make_folder(folder)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except (PermissionError, FileExistsError, FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(
             f"the results cannot be written here: {error.strerror}",
             file=folder,

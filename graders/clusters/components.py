@@ -187,6 +187,10 @@ class Commands:
             "leader-elect": "true" if self.spec.controller_managers > 1 else "false",
             "node-monitor-grace-period": f"{self.spec.node_grace_s:g}s",
         }
+        if self.spec.node_grace_s != NODE_GRACE_S:
+            # By default nodes that are lost together are given up 10 s apart, the first of them after 10 s
+            # where one look finds a whole zone lost: chance would decide over the learner's recovery.
+            flags["node-eviction-rate"] = "10"
         return [
             binary, f"--kubeconfig={config}", "--secure-port=0",
             "--use-service-account-credentials", f"--service-account-private-key-file={self.signing[0]}",

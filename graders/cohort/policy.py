@@ -132,10 +132,17 @@ def load_policy(path: Path, *, labs: Collection[str] = (), roster: Roster | None
     """
     document = load_document(path, error=UsageError)
     policy = _parsed(document)
-    for slug in policy.labs:
+    assignments: dict[int, str] = {}
+    for slug, lab in policy.labs.items():
         if labs and slug not in labs:
             raise document.refusal(
                 f"there is no lab {slug!r}", ("labs", slug), fix=f"there are: {', '.join(sorted(labs))}"
+            )
+        if lab.canvas is not None and assignments.setdefault(lab.canvas, slug) != slug:
+            raise document.refusal(
+                f"{slug} has the Canvas assignment of {assignments[lab.canvas]}, {lab.canvas}",
+                ("labs", slug, "canvas"),
+                fix="give each lab an assignment of its own: one grade would replace the other",
             )
     for learner in roster.learners if roster else ():
         check_granted(policy, learner)

@@ -19,7 +19,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,8 +78,8 @@ class _Row:
         return UsageError(problem, file=self.file, line=self.line, fix=fix)
 
 
-def load_roster(path: Path) -> Roster:
-    """Read a roster; commas, semicolons or tabs separate its columns.
+def load_roster(path: Path, *, labs: Collection[str] = ()) -> Roster:
+    """Read a roster, its columns separated by commas, semicolons or tabs; it names no lab but of `labs`.
 
     Raises:
         UsageError: it is no such file; says which line, and what to write there.
@@ -89,6 +89,7 @@ def load_roster(path: Path) -> Roster:
     learners: list[Learner] = []
     seen: dict[tuple[str, str], int] = {}
     for row in _rows(text, shown):
+        _expect_labs(row, labs)
         learner = _learner(row)
         _not_twice(learner, row, seen)
         learners.append(learner)
@@ -188,6 +189,18 @@ def _header(cells: list[str], shown: str, line: int) -> list[str]:
     return cells
 
 
+def _expect_labs(row: _Row, labs: Collection[str]) -> None:
+    """See that nothing is granted for a lab that there is not: nobody would ever see it."""
+    granted = [name.partition(":")[2] for name in row.cells if name.startswith("extension:")]
+    for lab in (*granted, *_excused(row)):
+        if labs and lab not in labs:
+            raise row.refusal(f"there is no lab {quote(lab)}", f"there are: {', '.join(sorted(labs))}")
+
+
+def _excused(row: _Row) -> list[str]:
+    return sorted(set(row.cells.get("excused", "").replace(";", " ").replace(",", " ").split()))
+
+
 def _learner(row: _Row) -> Learner:
     cells = row.cells
     learner_id = cells["learner_id"]
@@ -197,8 +210,8 @@ def _learner(row: _Row) -> Learner:
     email = cells.get("email", "")
     if email and (email.count("@") != 1 or " " in email or email.startswith("@") or email.endswith("@")):
         raise row.refusal(f"{quote(email)} is no e-mail address", "write one, or leave the cell empty")
-    excused = frozenset(cells.get("excused", "").replace(";", " ").replace(",", " ").split())
-    for lab in sorted(excused):
+    excused = _excused(row)
+    for lab in excused:
         if not _SLUG.fullmatch(lab):
             raise row.refusal(f"{quote(lab)} is no lab", "write labs by their slug, as in labs/")
     prefixed = [(found, value) for name, value in cells.items() if (found := _PREFIXED.fullmatch(name))]
@@ -214,7 +227,7 @@ def _learner(row: _Row) -> Learner:
             if found[1] == "extension" and value
         },
         late_days=_late_days(row, cells.get("late_days", "")),
-        excused=excused,
+        excused=frozenset(excused),
     )
 
 

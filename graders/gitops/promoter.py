@@ -29,6 +29,7 @@ from graders.sandbox.relay import relayed
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.toolroom import ToolRoom
 from graders.services.gitcommands import git_identity
+from graders.services.githttp import PUSHER
 from graders.services.gitserver import GitServer
 
 EVERY_S = 5.0
@@ -88,6 +89,8 @@ class Promoter(BackgroundThread):
         self._recording = recording
         self._pushes = Pushes(server, manager, recording)
         self._logged = 0
+        self.ended = 0
+        """How many runs are over."""
         self.on_push: Callable[[], object] = _nothing
         """Called after each push that moved the branch."""
         self.problem = ""
@@ -101,9 +104,14 @@ class Promoter(BackgroundThread):
         """Whether one waits."""
         return self._server.push_is_held
 
-    def let_push(self) -> None:
-        """Let it go on."""
-        self._server.let_push()
+    def let_push(self, *, hold_another: bool = False) -> None:
+        """Let it go on, and hold no other, or the one after it."""
+        self._server.let_push(hold_another=hold_another)
+
+    def pushed(self) -> tuple[int, tuple[str, ...]]:
+        """How often the branch was pushed to, and what is beside it: that changes by other pushes."""
+        moves = sum(move.by == PUSHER for move in self._server.moves(REPOSITORY))
+        return moves, self._server.others(REPOSITORY)
 
     def _run(self) -> None:
         self._folder.mkdir(parents=True)
@@ -116,6 +124,7 @@ class Promoter(BackgroundThread):
             except Exception as error:  # (a thread that ends unseen would be held against the learner)
                 self.problem = f"the promotion command is not run any more: {error!r}"
                 return
+            self.ended += 1
             self._stop.wait(max(0.0, began + EVERY_S - self._recording.clock.now()))
         self.let_push()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -15,11 +16,12 @@ class ExportOptions:
     """What a caller can ask for; a format ignores what does not concern it.
 
     `worksheet` is a file downloaded from the other system, to be filled. `columns` are its headers where they
-    are not English, by the names that `moodle_worksheet` gives.
+    are not English, by the names that `moodle_worksheet` gives. `at` is when all of this is so.
     """
 
     worksheet: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """`lti`: score payloads of LTI Assignment and Grade Services 2.0, one JSON object a line, ready to post.
 
 Each is of media type `application/vnd.ims.lis.v1.score+json`. What is not graded is `PendingManual` and has
-no score. A platform refuses a payload that is not newer than what it has, so a grade's time is when it was
-last changed.
+no score. A platform refuses a payload that is not newer than what it has, and an extension or a lifted
+override changes points without a new grade: so the time is that of the export.
 """
 
 from __future__ import annotations
@@ -29,23 +29,26 @@ class LtiScores:
     many = False
     one_lab = True
 
-    def render(self, model: GradebookModel, options: ExportOptions) -> Exported:  # noqa: ARG002
+    def render(self, model: GradebookModel, options: ExportOptions) -> Exported:
         """The payloads; see `GradeExporter`."""
         ids = ids_of(model, lambda one: one.ids.get("lti", ""), what="LTI user id", column="id:lti")
-        told = [(learner, grade) for learner, _, grade in model.rows() if grade.state in HANDED_IN]
+        told = [
+            (learner.learner_id, grade, options.at or _at(grade))
+            for learner, _, grade in model.rows()
+            if grade.state in HANDED_IN
+        ]
         stop(
-            [learner.learner_id for learner, grade in told if _at(grade) is None],
+            [learner for learner, _, at in told if at is None],
             "have a grade of which nobody knows when it was made, with its time zone",
             "grade or rescore them again",
         )
-        lines = [as_json(_payload(ids[learner.learner_id], grade), indent=None) for learner, grade in told]
+        payloads = [_payload(ids[learner], grade, at) for learner, grade, at in told if at is not None]
+        lines = [as_json(payload, indent=None) for payload in payloads]
         notes = left_out(model, NOTHING)
         return Exported({"scores.jsonl": b"".join(lines)}, notes)
 
 
-def _payload(user: str, grade: LabGrade) -> dict[str, Any]:
-    at = _at(grade)
-    assert at is not None
+def _payload(user: str, grade: LabGrade, at: datetime) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "userId": user,
         "activityProgress": "Completed" if grade.points is not None else "Submitted",

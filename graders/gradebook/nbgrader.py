@@ -6,6 +6,8 @@ have.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from graders.gradebook.cells import points_cell, table, text_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.matching import ids_of
@@ -31,8 +33,8 @@ class NbgraderGrades:
         rows = [
             (
                 text_cell(lab.lab),
-                f"{lab.due_at:%Y-%m-%d %H:%M:%S}" if lab.due_at else "",
-                f"{grade.submitted_at:%Y-%m-%d %H:%M:%S}" if grade.submitted_at else "",
+                _utc(lab.due_at),
+                _utc(grade.submitted_at),
                 ids[learner.learner_id],
                 text_cell(learner.last_name),
                 text_cell(learner.first_name),
@@ -43,6 +45,11 @@ class NbgraderGrades:
             for learner, lab, grade in model.rows()
         ]
         return Exported({"grades.csv": table([HEADER, *rows])})
+
+
+def _utc(at: datetime | None) -> str:
+    """A moment as nbgrader keeps it: in UTC, without saying so."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 def _student_id(learner: GradebookLearner) -> str:

@@ -42,6 +42,8 @@ FORMATS: Mapping[str, GradeExporter] = {
 }
 """Every gradebook format by name."""
 
+_DATABASE = b"SQLite format 3\0"
+
 
 def exporter_of(name: str) -> GradeExporter:
     """The exporter of a format.
@@ -74,7 +76,7 @@ def write_export(exported: Exported, name: str, out: Path) -> tuple[Path, ...]:
     """Write what was rendered to the file `out`, or into the folder `out` where the format makes many.
 
     Raises:
-        UsageError: `out` cannot be written, or is a folder that holds anything but an earlier export.
+        UsageError: `out` cannot be written, is a store, or a folder of anything but an earlier export.
         InfraFault: the disk is full or broken.
     """
     try:
@@ -82,6 +84,10 @@ def write_export(exported: Exported, name: str, out: Path) -> tuple[Path, ...]:
         if exporter_of(name).many:
             return write_whole_folder(out, exported.files.items())
         (content,) = exported.files.values()
+        if out.exists() and not out.is_file() and not out.is_dir():
+            out.write_bytes(content)  # A device or a pipe, such as /dev/stdout: it takes it, and stays.
+            return (out,)
+        _spare_a_store(out)
         write_whole(out, content)
     except NotOurs as error:
         raise UsageError(
@@ -96,3 +102,14 @@ def write_export(exported: Exported, name: str, out: Path) -> tuple[Path, ...]:
             f"the gradebook cannot be written here: {error.strerror}", file=out, fix="name another with --out"
         ) from error
     return (out,)
+
+
+def _spare_a_store(out: Path) -> None:
+    """See that no file is replaced that grades may be in."""
+    if not out.is_file():
+        return
+    with out.open("rb") as file:
+        if file.read(len(_DATABASE)) == _DATABASE:
+            raise UsageError(
+                "this is a store of grades, and stays", file=out, fix="name another file with --out"
+            )

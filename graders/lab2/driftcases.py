@@ -62,9 +62,12 @@ def _labels(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def cases_of(
-    declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind] = POLICY_KINDS
+    declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind] = POLICY_KINDS, nth: int = 0
 ) -> list[DriftCase]:
-    """What can be changed of what Git declares, policies of `kinds` among it."""
+    """What can be changed of what Git declares, policies of `kinds` among it.
+
+    Of several that would do, the `nth` is taken, around the end: another one in each environment.
+    """
     objects = {(str(o.get("kind")), str(o["metadata"]["name"])): o for o in declared}
     cases = []
     web = objects.get(("Deployment", WEB))
@@ -81,7 +84,7 @@ def cases_of(
                 break
     if ("Service", CACHE) in objects:
         cases.append(DriftCase("service", "Service", "services", "v1", CACHE, NAMESPACE))
-    cases += _network_case(declared)
+    cases += _one_of(list(_network_cases(declared)), nth)
     label = ("metadata", "labels", ENFORCE)
     if at_pointer(objects.get(("Namespace", NAMESPACE)), label) is not None:
         labelled = {"metadata": {"labels": {ENFORCE: "privileged"}}}
@@ -90,7 +93,7 @@ def cases_of(
                 "enforce-label", "Namespace", "namespaces", "v1", NAMESPACE, "", label, _always(labelled)
             )
         )
-    cases += _policy_case(declared, kinds)
+    cases += _one_of(list(_policy_cases(declared, kinds)), nth)
     return cases
 
 
@@ -110,26 +113,24 @@ def _deployment(
     )  # fmt: skip
 
 
-def _network_case(declared: Sequence[Mapping[str, Any]]) -> list[DriftCase]:
+def _one_of(cases: Sequence[DriftCase], nth: int) -> Sequence[DriftCase]:
+    return [cases[nth % len(cases)]] if cases else []
+
+
+def _network_cases(declared: Sequence[Mapping[str, Any]]) -> Iterator[DriftCase]:
     for each in declared:
         if each.get("kind") == "NetworkPolicy" and at_pointer(each, ("spec", "ingress")):
-            return [
-                DriftCase(
-                    "network", "NetworkPolicy", "networkpolicies", "networking.k8s.io/v1",
-                    each["metadata"]["name"], NAMESPACE, ("spec", "ingress"),
-                    _always({"spec": {"ingress": [{}]}}),
-                )
-            ]  # fmt: skip
-    return []
+            yield DriftCase(
+                "network", "NetworkPolicy", "networkpolicies", "networking.k8s.io/v1",
+                each["metadata"]["name"], NAMESPACE, ("spec", "ingress"),
+                _always({"spec": {"ingress": [{}]}}),
+            )  # fmt: skip
 
 
-def _policy_case(declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind]) -> list[DriftCase]:
+def _policy_cases(declared: Sequence[Mapping[str, Any]], kinds: Sequence[PolicyKind]) -> Iterator[DriftCase]:
     for kind, item, pointer in loosenings(declared, kinds):
         patch = [{"op": "replace", "path": json_pointer(pointer), "value": kind.loose}]
-        return [
-            DriftCase(
-                "policy", kind.kind, kind.resource, kind.api_version, item["metadata"]["name"],
-                namespace_of(item, kind, NAMESPACE), pointer, _always(patch), JSON_PATCH,
-            )
-        ]  # fmt: skip
-    return []
+        yield DriftCase(
+            "policy", kind.kind, kind.resource, kind.api_version, item["metadata"]["name"],
+            namespace_of(item, kind, NAMESPACE), pointer, _always(patch), JSON_PATCH,
+        )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from graders.admission.attempts import Change, in_first_container, with_init_container
 from graders.admission.specimens import Manifest, config_map, container, pod, service, workload_of
 from graders.gitops.releasefile import ReleaseFile
@@ -29,12 +31,9 @@ def cases(registry: str, image: str) -> list[TriedCommit]:
 
     writable, unsaid = writable_roots(image)
     unbounded = {**container(image, "init"), "resources": {}}
-    secret: Manifest = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "lab-secret", "namespace": NAMESPACE},
-        "stringData": {"token": "correct horse battery staple"},
-    }
+    named = {"name": "lab-secret", "namespace": NAMESPACE}
+    secret: Manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": named}
+    phrase = "correct horse battery staple"
     alike = f"{registry}0/web@{image.rpartition('@')[2]}"
     bad = {
         "r1-dev": ("dev", made("r1", in_first_container(image="docker.io/library/nginx:1.27"))),
@@ -45,7 +44,8 @@ def cases(registry: str, image: str) -> list[TriedCommit]:
         "r3-staging": ("staging", made("r3", in_first_container(securityContext=unsaid))),
         "r4-dev": ("dev", exposed("r4", type="NodePort")),
         "r4-prod": ("prod", exposed("r4", externalIPs=["203.0.113.7"])),
-        "secret-staging": ("staging", secret),
+        "secret-staging": ("staging", {**secret, "stringData": {"token": phrase}}),
+        "secret-prod": ("prod", {**secret, "data": {"token": b64encode(phrase.encode()).decode()}}),
     }
     two = pod("lab-two", image, NAMESPACE)
     two["spec"]["containers"].append(container(image, "side"))

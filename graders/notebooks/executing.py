@@ -42,5 +42,5 @@ def execute(run: Run, runtime: Runtime, file: str) -> None:
         except (BadSubmission, OSError):
             text = ""
         said = process.log_tail(5)
-    how = f"{status}{f': {said[-400:]}' if status.code != 0 else ''}"
+    how = f"{status}{f': {said[-400:]}' if said and status.code != 0 else ''}"
     run.recording.writer.add(ExecutedNotebook(began, status.code == 0, how, text))

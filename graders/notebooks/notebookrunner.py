@@ -16,27 +16,42 @@ from IPython.utils.capture import capture_output
 
 def main(source: str, target: str) -> int:
     """Execute all code cells in their order; write the notebook with what they printed, if none failed."""
-    notebook = json.loads(Path(source).read_text(encoding="utf-8"))
+    try:
+        notebook = json.loads(Path(source).read_text(encoding="utf-8-sig"))
+        cells = [(cell, _source(cell)) for cell in notebook["cells"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return _told(f"{source} is no notebook of format 4: {error!r}")
     shell = InteractiveShell.instance()
-    for number, cell in enumerate(notebook["cells"], start=1):
+    for number, (cell, code) in enumerate(cells, start=1):
         if cell.get("cell_type") != "code":
             continue
-        code = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
         with capture_output(display=False) as captured:
             done = shell.run_cell(code, store_history=True)
         if not done.success:
-            sys.stderr.write(f"cell {number} failed: {done.error_before_exec or done.error_in_exec!r}\n")
-            return 1
+            return _told(f"cell {number} failed: {done.error_before_exec or done.error_in_exec!r}")
         cell["outputs"] = _outputs(captured.stdout, done.result)
-    Path(target).write_text(json.dumps(notebook), encoding="utf-8")
+    try:
+        Path(target).write_text(json.dumps(notebook), encoding="utf-8")
+    except OSError as error:
+        return _told(f"what its cells print takes more room than there is: {error.strerror}")
     return 0
+
+
+def _told(why: str) -> int:
+    sys.stderr.write(f"{why}\n")
+    return 1
+
+
+def _source(cell: Any) -> str:
+    text = cell["source"]
+    return text if isinstance(text, str) else "".join(text)
 
 
 def _outputs(printed: str, value: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    if printed and value is None:
+    if printed:
         found.append({"output_type": "stream", "name": "stdout", "text": printed})
-    if value is not None:
+    elif value is not None:
         found.append({"output_type": "execute_result", "data": {"text/plain": str(value)}})
     return found
 

@@ -41,10 +41,11 @@ def as_markdown(executed: ExecutedNotebook | None, file: str, tag: str) -> str:
     Raises:
         Unmet: it could not be executed, or has no such cell.
     """
-    if executed is None or not executed.ok:
-        how = executed.how if executed is not None else "was not executed"
+    if executed is None or (how := _failure(executed)):
         raise Unmet(
-            f"a notebook whose cells can be executed, without network, in {WITHIN_S:g} s", f"it {how}"
+            f"a notebook whose cells can be executed, without network, in {WITHIN_S:g} s",
+            f"it {how if executed is not None else 'was not executed'}",
+            hint="Restart its kernel and run all cells, without a network, until none fails.",
         )
     try:
         told = read_notebook(executed.text, tag)
@@ -58,6 +59,13 @@ def as_markdown(executed: ExecutedNotebook | None, file: str, tag: str) -> str:
             hint=f"Tag the cell {tag}, and let it print YAML.",
         )
     return f"{FENCE}\n{front[0].strip()}\n{FENCE}\n\n{told.markdown}\n"
+
+
+def _failure(executed: ExecutedNotebook) -> str:
+    """How it went wrong; empty where all cells were executed."""
+    if not executed.ok:
+        return executed.how
+    return "" if executed.text else "ended before its last cell did"
 
 
 def _printed(cell: dict[str, Any]) -> str:

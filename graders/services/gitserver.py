@@ -72,10 +72,18 @@ class GitServer:
         """Whether one waits."""
         return (self.root.parent / HELD).exists()
 
-    def let_push(self) -> None:
-        """Let the push that waits go on, and hold no other."""
-        for name in (HOLD, HELD):
-            (self.root.parent / name).unlink(missing_ok=True)
+    def let_push(self, *, hold_another: bool = False) -> None:
+        """Let the push that waits go on, and hold no other, or the one after it."""
+        (self.root.parent / HOLD).unlink(missing_ok=True)
+        if hold_another:
+            self.hold_next_push()
+        (self.root.parent / HELD).unlink(missing_ok=True)
+
+    def others(self, repository: str) -> tuple[str, ...]:
+        """What is there beside the branch, such as other branches and tags, and where each is."""
+        listed = self._git(repository, "for-each-ref", "--format=%(refname) %(objectname)") or b""
+        own = f"refs/heads/{BRANCH} "
+        return tuple(line for line in listed.decode().splitlines() if not line.startswith(own))
 
     def moves(self, repository: str) -> tuple[BranchMove, ...]:
         """Every move of the branch, the first one first, forced or not."""

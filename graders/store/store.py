@@ -157,6 +157,20 @@ class GradeStore:
             )
         return found[-1] if found else None
 
+    def handed_in(self, grade: StoredGrade, at: datetime | None) -> StoredGrade:
+        """The grade, now that its hand-in was found with the time `at`: the earliest that is known counts."""
+        if at is None or (grade.submitted_at is not None and grade.submitted_at <= at):
+            return grade
+        same = [ATTEMPTS.c[name] == getattr(grade, name) for name in ("learner_id", "lab", "submission")]
+        with self._database.writing() as connection:
+            one_at_a_time(connection)
+            times = connection.execute(select(ATTEMPTS.c.submitted_at).where(*same)).scalars().all()
+            if (text := moment_text(at)) not in times:
+                changed = update(ATTEMPTS).where(ATTEMPTS.c.id == grade.attempt)
+                connection.execute(changed.values(submitted_at=text))
+            (found,) = rows.grades(connection, self.address, GRADES.c.id == grade.id)
+        return found
+
     def report(self, grade: int) -> dict[str, Any]:
         """The report of a grade by its id, a `kubeproof/report/v1`; fractions are `Decimal`."""
         return self.reports([grade])[grade]

@@ -92,7 +92,8 @@ def _of_file(cause: sqlite3.Error, address: Address) -> KubeproofError | None:
     if code not in _IN_FILE:
         return None
     problem, fix = _IN_FILE[code]
-    return InfraFault(f"the store {address.shown}: {problem} ({cause}); {_WHOLE}", fix=fix)
+    whole = "" if code == sqlite3.SQLITE_CORRUPT else f"; {_WHOLE}"
+    return InfraFault(f"the store {address.shown}: {problem} ({cause}){whole}", fix=fix)
 
 
 def _of_server(cause: psycopg.Error, error: DBAPIError, address: Address) -> KubeproofError | None:

@@ -32,6 +32,7 @@ from graders.store.schema import ATTEMPTS, GRADES, METADATA, VERSION_TABLE
 from tests.unit.store_grades import LEARNERS, enrol_all, grade, key, with_total
 
 FIRST = LEARNERS[0]
+AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -144,6 +145,18 @@ def test_attempts_come_in_the_order_of_handing_in_whatever_was_graded_first(stor
     assert latest is not None
     assert latest.submission == "sha256:late"
     assert store.latest(LEARNERS[1], "lab1") is None
+
+
+def test_the_earliest_time_of_handing_in_counts(store: GradeStore) -> None:
+    kept = store.save(grade(submitted_at=AT))
+    for hours, expected in ((1, 0), (-3, -3), (-2, -3)):
+        kept = store.handed_in(kept, AT + timedelta(hours=hours))
+        assert kept.submitted_at == AT + timedelta(hours=expected)
+    assert store.handed_in(kept, None) == kept
+    assert [one.submitted_at for one in store.grades()] == [AT - timedelta(hours=3)]
+
+    other = store.save(grade(submitted_at=AT))
+    assert store.handed_in(other, AT - timedelta(hours=3)) == other
 
 
 def test_grades_are_asked_for_by_lab_learner_and_verdict(store: GradeStore) -> None:

@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from graders.batch import gitintake
 from graders.batch.gitintake import GitSource, hand_ins_from, is_git
-from graders.batch.intake import hand_ins_in
+from graders.batch.intake import hand_ins_in, instant
+from graders.batch.work import _pieces
+from graders.cli import app, batch
 from graders.faults import InfraFault, UsageError
+from graders.ownership import has_owner
 from graders.submissions.limits import SubmissionLimits
 
 CLASS = ("ada", "bob", "cyd")
@@ -134,7 +138,8 @@ def test_a_pack_that_is_too_large_is_cut_off_as_it_comes(repository: Path, tmp_p
     small = SubmissionLimits(archive_bytes=100_000)
     ada, bob = hand_ins_from(GitSource(f"file://{repository}"), CLASS, tmp_path / "in", small)
     assert ada.problem == ""
-    assert bob.problem
+    assert bob.problem == "refs/heads/bob: the commit takes over 100000 bytes, which are the most"
+    assert bob.rejected
     assert not bob.path.exists()
 
 
@@ -205,3 +210,80 @@ def test_a_password_in_a_url_is_never_printed(tmp_path: Path) -> None:
         hand_ins_from(GitSource("http://kim:hunter2@127.0.0.1:9/class.git"), CLASS, tmp_path / "in")
     assert "http://***@127.0.0.1:9/class.git" in str(told.value)
     assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize("seconds", [1e12, 253_402_300_799, -4_000_000_000, "", "never", float("nan")])
+def test_a_time_of_no_course_is_one_that_nobody_knows(seconds: float | str) -> None:
+    assert instant(seconds) is None
+
+
+@pytest.mark.parametrize("date", ["@253402300799 +0000", "@1000000000000 +0000"])
+def test_a_commit_of_the_year_9999_holds_up_nobody(
+    repository: Path, tmp_path: Path, date: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", date)
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", "-C", repository, *who, "commit", "-q", "--amend", "--no-edit"], check=True)
+    ada, bob = hand_ins_from(GitSource(f"file://{repository}"), CLASS, tmp_path / "in")
+    assert (bob.problem, bob.submitted_at) == ("", None)
+    assert ada.submitted_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+def test_a_commit_with_one_file_too_large_or_without_any_is_its_learner_s(
+    repository: Path, tmp_path: Path
+) -> None:
+    git(repository, "switch", "-q", "--orphan", "cyd")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "nothing")
+    small = SubmissionLimits(file_bytes=100_000)
+    ada, bob, cyd = hand_ins_from(GitSource(f"file://{repository}"), CLASS, tmp_path / "in", small)
+    assert ada.problem == ""
+    assert (bob.rejected, cyd.rejected) == (True, True)
+    assert bob.problem == ("refs/heads/bob: big.bin holds 200000 bytes, and 100000 are the most of a file")
+    assert cyd.problem == "refs/heads/cyd: the commit holds no files"
+
+
+def test_what_git_says_is_told_and_not_its_advice(tmp_path: Path) -> None:
+    (absent,) = hand_ins_from(GitSource("file:///nowhere/{learner}"), ["ada"], tmp_path / "in")
+    assert "'/nowhere/ada' does not appear to be a git repository" in absent.problem
+    assert "repository exists" not in absent.problem
+    assert not absent.rejected
+
+
+def test_a_file_that_may_not_be_read_does_not_end_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").touch()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert list(_pieces(tmp_path)) == [f"{tmp_path.name}/secret".encode(), b"may not be read"]
+
+
+def test_what_is_fetched_lies_where_the_next_run_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_STATE", str(tmp_path / "state"))
+    (tmp_path / "roster.csv").write_text("learner_id\nada\n")
+    seen: list[Path] = []
+
+    def fetch(source: GitSource, learners: object, folder: Path) -> None:
+        assert has_owner(folder.parent)
+        seen.append(folder.parent.parent)
+        raise InfraFault(source.url)
+
+    monkeypatch.setattr(batch, "hand_ins_from", fetch)
+    typed = [
+        "batch",
+        "1",
+        "file:///class.git",
+        "--roster",
+        tmp_path / "roster.csv",
+        "--store",
+        tmp_path / "c.db",
+    ]
+    with pytest.raises(InfraFault):
+        CliRunner().invoke(app, [str(one) for one in typed], catch_exceptions=False)
+    assert seen == [tmp_path / "state"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from graders.batch.executor import ExecutorOptions
+from graders.batch.grading import _last_words
 from graders.batch.indexedjob import PodOptions
 from graders.batch.objects import ObjectPlace
 from graders.batch.packing import BadPack, pack, sha256_of, unpack
@@ -271,3 +272,21 @@ def test_a_grading_gets_no_credential_and_the_worker_keeps_its_own() -> None:
     with without_secrets(environment):
         assert environment == theirs
     assert environment == before
+
+
+@pytest.mark.parametrize(
+    ("said", "last"),
+    [
+        (
+            "looking ...\nkubeproof: there is no room\n  fix: free some\n",
+            "kubeproof: there is no room fix: free some",
+        ),
+        ("looking ...\n\nKilled\n", "Killed"),
+        ("", ""),
+    ],
+)
+def test_a_grading_s_last_words_are_its_error_and_not_its_fix_alone(
+    tmp_path: Path, said: str, last: str
+) -> None:
+    (tmp_path / "log").write_text(said)
+    assert _last_words(tmp_path / "log") == last

@@ -16,6 +16,7 @@ from graders.cli.classbook import gradebook_of
 from graders.cohort import CoursePolicy, LabPolicy, Learner, Roster
 from graders.faults import UsageError
 from graders.gradebook import GradeState
+from graders.paths import REPOSITORY
 from graders.store import open_store
 from tests.conformance.gradebook_readers import rows_of
 from tests.unit.store_grades import grade
@@ -78,6 +79,15 @@ def test_every_state_arrives(store: Path) -> None:
     assert "operator.comand" in rows["dan"]["problem"]
 
 
+def test_whoever_is_excused_has_no_problem_of_a_grading(store: Path) -> None:
+    with open_store(store, create=False) as opened:
+        opened.save(grade("eve", "ungraded", submitted_at=AT))
+
+    rows = lines(["export", store, "--format", "csv"], "out/gradebook/csv.csv")
+
+    assert (rows["eve"]["state"], rows["eve"]["problem"]) == ("excused", "excused, by the roster")
+
+
 def test_canvas_finds_assignment_and_learners(store: Path) -> None:
     kubeproof("export", store, "--format", "canvas", "--out", "canvas.csv")
 
@@ -112,6 +122,17 @@ def test_lti_payloads_are_those_of_the_roster(store: Path) -> None:
         ("sub-cyd", None),
         ("sub-dan", None),
     ]
+
+
+def test_a_lab_without_a_grade_has_the_points_of_its_rubric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEPROOF_COURSE", str(REPOSITORY / "tests" / "tinycourse"))
+    with open_store(tmp_path / "class.db") as opened:
+        opened.enrol(Roster((Learner("ada"),)))
+        opened.adopt(CoursePolicy(labs={"essay": LabPolicy()}))
+
+    assert [lab.possible for lab in gradebook_of(str(tmp_path / "class.db")).labs] == [Decimal(2)]
 
 
 def test_who_cannot_be_matched_is_told_by_the_roster_s_column(store: Path) -> None:

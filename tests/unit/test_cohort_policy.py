@@ -52,6 +52,15 @@ def test_the_number_of_an_assignment_in_canvas_is_kept(tmp_path: Path) -> None:
     assert policy_from(policy_text(policy), "store") == policy
 
 
+def test_two_labs_in_one_assignment_of_canvas_are_refused(tmp_path: Path) -> None:
+    doubled = WHOLE.replace("attempts: best", "canvas: 4711").replace("23:59\n", "23:59\n    canvas: 4711\n")
+
+    with pytest.raises(
+        UsageError, match=r"course.yaml:15: lab2 has the Canvas assignment of lab1, 4711\n  fix: "
+    ):
+        read(tmp_path, doubled)
+
+
 def test_a_due_date_is_on_the_clock_of_the_course(tmp_path: Path) -> None:
     policy = read(tmp_path, WHOLE)
     assert policy.due("lab1", Learner("ada")) == datetime(2026, 10, 12, 21, 59, tzinfo=UTC)

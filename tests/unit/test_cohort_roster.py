@@ -117,3 +117,20 @@ def test_what_a_spreadsheet_would_run_is_made_text(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "Ada", "a=1", "3 - 1", "ada@example.edu", "1-2"])
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert harmless(text) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("learner_id,excused\nada,lab1\nbob,yes\n", 'roster.csv:3: there is no lab "yes"'),
+        ("learner_id,extension:lab7\nada,2026-10-10\n", 'roster.csv:2: there is no lab "lab7"'),
+    ],
+)
+def test_what_is_granted_for_a_lab_that_is_not_there_is_refused(
+    tmp_path: Path, content: str, told: str
+) -> None:
+    file = tmp_path / "roster.csv"
+    file.write_text(content)
+    with pytest.raises(UsageError) as error:
+        load_roster(file, labs=("lab1", "lab2"))
+    assert str(error.value).replace(f"{tmp_path}/", "") == f"{told}\n  fix: there are: lab1, lab2"

@@ -99,6 +99,14 @@ def test_leases_of_nodes_last_no_longer_than_their_grace(
     assert flag(made["kwok"], "node-lease-duration-seconds") == lease_s
 
 
+def test_nodes_that_are_lost_together_are_given_up_together(tmp_path: Path) -> None:
+    usual = lines(tmp_path)["kube-controller-manager"]
+    hasty = lines(tmp_path, node_grace_s=8.0)["kube-controller-manager"]
+
+    assert not any(str(each).startswith("--node-eviction-rate") for each in usual)
+    assert flag(hasty, "node-eviction-rate") == "10"
+
+
 def test_a_lab_may_say_what_is_audited(tmp_path: Path) -> None:
     own = tmp_path / "policy.yaml"
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+import os
+import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import typer
@@ -212,3 +219,48 @@ class TestMoodlesWorksheet:
         run(["--format", "moodle-worksheet", "--worksheet", "sheet.csv"])
 
         assert stranger.strip() in Path("out/gradebook/moodle-worksheet.csv").read_bytes()
+
+
+def test_a_store_is_never_replaced() -> None:
+    with contextlib.closing(sqlite3.connect("class.db")) as store:
+        store.execute("create table grades (points text)")
+        store.commit()
+    before = Path("class.db").read_bytes()
+
+    with pytest.raises(
+        UsageError, match=r"class\.db: this is a store of grades, and stays\n  fix: name another"
+    ):
+        run(["--format", "canvas", "--out", "class.db"])
+
+    assert Path("class.db").read_bytes() == before
+
+
+def test_what_is_no_file_is_written_to_and_stays() -> None:
+    os.mkfifo("pipe")
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(Path("pipe").read_bytes)
+        run(["--format", "csv", "--out", "pipe"])
+        assert read.result(10.0).startswith(b"learner_id,")
+
+    assert Path("pipe").is_fifo()
+
+
+def test_a_score_is_as_new_as_its_export() -> None:
+    """An extension changes points without a new grade, and a platform takes no older score."""
+    began = datetime.now(UTC)
+    run(["--format", "lti", "--out", "scores"])
+
+    for line in Path("scores").read_text().splitlines():
+        assert datetime.fromisoformat(json.loads(line)["timestamp"]) >= began.replace(microsecond=0)
+
+
+def test_nbgrader_gets_both_times_in_its_own_zone() -> None:
+    model = small_class()
+    here = ZoneInfo("Europe/Berlin")
+    labs = tuple(
+        dataclasses.replace(lab, due_at=lab.due_at and lab.due_at.astimezone(here)) for lab in model.labs
+    )
+    run(["--format", "nbgrader", "--out", "utc"], model)
+    run(["--format", "nbgrader", "--out", "berlin"], dataclasses.replace(model, labs=labs))
+
+    assert Path("utc").read_text() == Path("berlin").read_text()

@@ -180,6 +180,12 @@ def ignores_failures(run: Recording) -> None:
         seen["object"]["spec"]["failurePolicy"] = "Ignore"
 
 
+def code_ignores_failures(run: Recording) -> None:
+    code = {"engine": "K8sNativeValidation", "source": {"failurePolicy": "Ignore"}}
+    for seen in run.seen("prod", "validatingadmissionpolicies", "images", ""):
+        seen["object"]["spec"]["targets"] = [{"code": [{"engine": "Rego"}, code]}]
+
+
 def two_at_once(run: Recording) -> None:
     found = next(each for each in run["asked"] if each["name"].endswith("r3-writable.yaml"))
     found["object"]["spec"]["containers"][0]["image"] = "docker.io/library/nginx"
@@ -307,6 +313,7 @@ FLAWS = (
         "fail-closed", "let in", lambda run: asked(run, "closed/unsigned", 201), "unsigned (signature) denied"
     ),
     Flaw("fail-closed", "ignores failures", ignores_failures, "images is Fail"),
+    Flaw("fail-closed", "code of a template ignores failures", code_ignores_failures, "images is Fail"),
     Flaw(
         "fail-closed",
         "Kyverno's, too",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,18 @@ VERIFIED = "images.containers.all(i, verifyImageSignatures(i, [attestors.course]
 ALWAYS = "true"
 
 
+def applied(
+    folder: Path, policy: Mapping[str, Any], item: Mapping[str, Any]
+) -> subprocess.CompletedProcess[str]:
+    """What `kyverno apply` does with an object."""
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
+    (folder / "item.yaml").write_text(yaml.safe_dump(item))
+    found = find(KYVERNO_CLI)
+    assert found is not None
+    command = [str(found.path("kyverno")), "apply", "policy.yaml", "--resource", "item.yaml", "--registry"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
 @dataclass(frozen=True)
 class Judge:
     """A registry with the lab's images and signatures, and the key they are made with."""
@@ -35,23 +47,14 @@ class Judge:
 
     def admits(self, folder: Path, version: str, expression: str, *, required: bool) -> bool:
         """Whether `kyverno apply` passes a pod of a version."""
-        policy = {
-            "apiVersion": "policies.kyverno.io/v1",
-            "kind": "ImageValidatingPolicy",
-            "metadata": {"name": "images"},
-            "spec": self._spec(expression, required=required),
-        }
-        (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
+        policy = self.policy(expression, required=required)
         item = pod("asked", f"{self.registry}/web@{digest_of(version)}", "web")
-        (folder / "pod.yaml").write_text(yaml.safe_dump(item))
-        found = find(KYVERNO_CLI)
-        assert found is not None
-        command = [str(found.path("kyverno")), "apply", "policy.yaml", "--resource", "pod.yaml", "--registry"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = applied(folder, policy, item)
         assert "Applying 1 policy rule" in done.stdout
         return done.returncode == 0
 
-    def _spec(self, expression: str, *, required: bool) -> dict[str, Any]:
+    def policy(self, expression: str, *, required: bool) -> dict[str, Any]:
+        """One about images of the registry."""
         resources = {
             "apiGroups": [""],
             "apiVersions": ["v1"],
@@ -62,13 +65,19 @@ class Judge:
             "key": {"data": self.key},
             "ctlog": {"insecureIgnoreTlog": True, "insecureIgnoreSCT": True},
         }
-        return {
+        spec = {
             "validationActions": ["Deny"],
             "matchConstraints": {"resourceRules": [resources]},
             "matchImageReferences": [{"glob": f"{self.registry}/*"}],
             "validationConfigurations": {"mutateDigest": False, "required": required},
             "attestors": [{"name": "course", "cosign": cosign}],
             "validations": [{"expression": expression, "message": "an image is signed"}],
+        }
+        return {
+            "apiVersion": "policies.kyverno.io/v1",
+            "kind": "ImageValidatingPolicy",
+            "metadata": {"name": "images"},
+            "spec": spec,
         }
 
 
@@ -103,3 +112,21 @@ def test_what_is_required_is_refused_where_no_expression_verified_it(
     assert judge.admits(tmp_path, "v1", ALWAYS, required=required) is not required
     if required:
         assert judge.admits(tmp_path, "v1", VERIFIED, required=True)
+
+
+def test_a_kind_that_it_does_not_know_ends_it_where_images_are_verified(judge: Judge, tmp_path: Path) -> None:
+    token = {"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "metadata": {"name": "token"}}
+    done = applied(tmp_path, judge.policy(VERIFIED, required=True), token)
+    assert done.returncode != 0
+    assert "failed to map gvk to gvr bitnami.com/v1alpha1, Kind=SealedSecret" in done.stderr + done.stdout
+    labelled = {
+        "apiVersion": "policies.kyverno.io/v1",
+        "kind": "ValidatingPolicy",
+        "metadata": {"name": "labelled"},
+        "spec": {
+            "validationActions": ["Deny"],
+            "matchConstraints": judge.policy(VERIFIED, required=True)["spec"]["matchConstraints"],
+            "validations": [{"expression": "has(object.metadata.labels)"}],
+        },
+    }
+    assert applied(tmp_path, labelled, token).returncode == 0

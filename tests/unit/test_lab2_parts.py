@@ -168,6 +168,8 @@ def test_the_preflight_meets_each_rule_and_each_environment_more_than_once() -> 
         assert any(case.name.startswith(rule) for case in bad)
     for environment in ("dev", "staging", "prod"):
         assert sum(any(f"clusters/{environment}/" in path for path in case.files) for case in bad) > 1
+    texts = [text for case in bad if case.name.startswith("secret") for text in case.files.values()]
+    assert {part for text in texts for part in json.loads(text or b"")} >= {"data", "stringData"}
     assert len(cases(REGISTRY, IMAGE)) - len(bad) == 5
     release = ReleaseFile("r.yaml", ("digest",), "reference")
     (good,) = (each for each in releases(REGISTRY, release, b"digest: x\n") if each.kind == "signed")

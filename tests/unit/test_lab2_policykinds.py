@@ -102,6 +102,20 @@ class TestDrift:
         assert case.patch is not None
         assert case.patch(None) == [{"op": "replace", "path": pointer, "value": loose}]
 
+    def test_of_several_another_one_is_changed_in_each_environment(self) -> None:
+        declared = [
+            {**policy("NetworkPolicy", "networking.k8s.io/v1", {"ingress": [{}]}), "metadata": {"name": name}}
+            for name in ("n0", "n1")
+        ]
+        spec = {"validationActions": ["Deny"]}
+        declared += [
+            {**policy("ValidatingPolicy", "policies.kyverno.io/v1", spec), "metadata": {"name": name}}
+            for name in ("p0", "p1", "p2")
+        ]
+        found = [{case.name: case.object for case in cases_of(declared, nth=nth)} for nth in range(3)]
+        assert [each["network"] for each in found] == ["n0", "n1", "n0"]
+        assert [each["policy"] for each in found] == ["p0", "p1", "p2"]
+
     def test_what_is_loose_or_not_declared_cannot_drift(self) -> None:
         loose = policy("ValidatingPolicy", "policies.kyverno.io/v1", {"validationActions": ["Audit"]})
         silent = policy("ValidatingPolicy", "policies.kyverno.io/v1", {})

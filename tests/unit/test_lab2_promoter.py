@@ -8,10 +8,11 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from graders.gitops.releasefile import ReleaseFile
 from graders.gitops.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.kube.client import Answer
 from graders.lab2.images import digest_of
+from graders.lab2.tracks import promotion
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, wait_for
 from graders.ports import held_ports
@@ -300,6 +302,58 @@ def test_a_held_push_meets_the_commit_that_came_meanwhile(scene: Scene) -> None:
 def _held(promoter: Promoter) -> None:
     if not promoter.push_is_held:
         raise NotYet("no push is held")
+
+
+@dataclass
+class Race:
+    """As much of a track's context as a race among pushes needs."""
+
+    scene: Scene
+    marks: list[str] = field(default_factory=list)
+    promises: Any = field(default_factory=lambda: SimpleNamespace(promote_s=WITHIN_S, timeout_s=WITHIN_S))
+
+    def reached(self, _: str, probe: Callable[[], object], limit_s: float) -> bool:
+        wait_for(probe, timeout_s=limit_s)
+        return True
+
+    def mark(self, name: str, **_: object) -> None:
+        self.marks.append(name)
+
+    def release(self, version: str) -> None:
+        self.scene.manager.release(version, RELEASE)
+
+    def change(self, subject: str, files: Mapping[str, bytes | None]) -> None:
+        self.scene.manager.change(subject, files)
+
+
+PROPOSES = (
+    "if git fetch --quiet origin proposal; then {commit}; git push {how} origin HEAD:main; "
+    "else git push origin HEAD:refs/heads/proposal; fi"
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "lost"),
+    [
+        (f"{COMMIT}; git push --force origin HEAD:main", ["Release v6"]),
+        (f"{COMMIT}; git push origin HEAD:main", []),
+        (PROPOSES.format(commit=COMMIT, how="--force"), ["Write a note"]),
+        (PROPOSES.format(commit=COMMIT, how=""), []),
+    ],
+    ids=["forces", "pushes", "forces-what-it-proposed", "proposes"],
+)
+def test_what_is_held_is_a_push_to_main_whatever_else_is_pushed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, script: str, lost: list[str]
+) -> None:
+    monkeypatch.setattr("graders.gitops.promoter.EVERY_S", 0.1)
+    race = Race(scene)
+    with scene.promoter(script, PlainSandbox()) as promoter:
+        promotion._release_while_a_push_is_held(race, promoter)  # type: ignore[arg-type]
+        over = promoter.ended + 1
+        wait_for(lambda: _runs(scene, promoter, over), timeout_s=WITHIN_S)
+    assert race.marks == ["push-held"] * (2 if "proposal" in script else 1)
+    subjects = {each["sha"]: each["subject"] for each in scene.records("commits")}
+    assert [subjects[sha] for push in scene.records("pushes") for sha in push["lost"]] == lost
 
 
 def test_a_push_that_is_too_large_is_refused(scene: Scene) -> None:

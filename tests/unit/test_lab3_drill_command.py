@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from graders import drilling
 from graders.cli import app
 from graders.clusters import registry
+from graders.faults import UsageError
 from graders.lab3.drills import LANE_OF
 from graders.paths import REPOSITORY
 from graders.recording import RecordRequest
@@ -49,3 +50,17 @@ def test_a_drill_of_an_experiment_is_written_as_its_journal(handed_in: Path) -> 
     written = json.loads((handed_in / "evidence" / "cordon.journal.json").read_text())
     assert written["experiment"]["title"].startswith("A node without room")
     assert written["status"] == "completed"
+
+
+def test_evidence_that_cannot_be_written_is_said_before_anything_starts(
+    handed_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drilling, "record", lambda *_: pytest.fail("it was recorded"))
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match=r"the evidence cannot be written here: .*\n  fix: name a file"):
+            CliRunner().invoke(
+                app,
+                ["drill", "lab3", str(handed_in), "--scenario", "pod-kill", "--out", str(place)],
+                catch_exceptions=False,
+            )

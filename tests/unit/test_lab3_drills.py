@@ -46,6 +46,24 @@ def test_evidence_gives_the_intervals_that_were_measured(bundle: Bundle, scenari
         assert loss_s.lower_s <= (shown.rpo_s.upper_s or 0.0)
 
 
+def test_the_bounds_of_a_claim_are_those_that_the_text_says() -> None:
+    slots = [[-0.5, -0.4, True], [0.2, 0.3, False], [0.7, 0.8, False], [1.2, 1.3, True], [1.7, 1.8, True]]
+    evidence = {
+        "schema": "kubeproof/lab3-drill/v1",
+        "scenario": "control-plane-loss",
+        "interval_s": 0.5,
+        "injected": [0.0, 0.1],
+        "restore": {"started": 1.0, "ended": 1.2, "exit": 0},
+        "probes": {"serving": slots, "write": [[sent, sent + 0.1, True] for sent, _, _ in slots]},
+        "backups": [],
+        "ledger": {"acked": {"1": -3.0, "2": -2.0, "3": -1.0}, "present": [1]},
+    }
+    found = drilled(DrillEvidence.model_validate(evidence), 75.0, 0.5)
+    assert (found.rto_s.lower_s, found.rto_s.upper_s) == pytest.approx((0.7 - 0.1, 1.3), abs=0.001)
+    assert (found.rpo_s.lower_s, found.rpo_s.upper_s) == pytest.approx((2.0, 3.0 + 0.1), abs=0.001)
+    assert found.records_lost == 2
+
+
 def test_each_drill_has_a_picture_with_its_probes_and_the_interval(bundle: Bundle) -> None:
     made = [panel for panel in panels_of_drills(bundle) if panel.title]
     assert len(made) == len([each for each in bundle.records(Drill) if "mitigation" not in each.phase])

@@ -127,6 +127,31 @@ def test_what_needs_no_restore_is_watched_from_the_fault_on(tmp_path: Path) -> N
     assert drill["watched"] - drill["t_end"] >= STABLE_S + LIMIT_S
 
 
+def test_from_a_fault_until_recovery_backups_and_records_rest(tmp_path: Path) -> None:
+    resting: set[str] = set()
+    during: list[set[str]] = []
+
+    @contextmanager
+    def rests(what: str) -> Iterator[None]:
+        resting.add(what)
+        yield
+        resting.discard(what)
+
+    with BundleWriter(tmp_path / "bundle") as writer:
+        lane = unprobed(Recording(writer), tmp_path)
+        cast(Any, lane.schedule).halted = lambda: rests("backups")
+        cast(Any, lane.ledger).held = lambda: rests("records")
+        plan = DrillPlan(
+            CONTROLLER_LOSS,
+            "once",
+            lambda: during.append(set(resting)),
+            recovered=lambda: during.append(set(resting)),
+        )
+        assert drill(lane, plan)
+    assert during == [{"backups", "records"}] * 2
+    assert resting == set()
+
+
 def test_a_restore_is_killed_30_s_after_its_target(tmp_path: Path) -> None:
     lane, drill = drilled(CONTROLLER_LOSS, tmp_path)
     assert lane.killed - drill["t_end"] == pytest.approx(lane.rto_s(CONTROLLER_LOSS) + 30.0, abs=0.1)

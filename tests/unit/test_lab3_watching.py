@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +13,17 @@ import pytest
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.kube.client import Answer
-from graders.lab3.names import LEDGER_LABEL, MODELS_GROUP, MODELS_VERSION, PROBE_LABEL
+from graders.lab3.names import (
+    JUDGED_BY,
+    LEDGER_LABEL,
+    MODELS_GROUP,
+    MODELS_VERSION,
+    NODE_LOSS,
+    POD_KILL,
+    PROBE_LABEL,
+)
 from graders.polling import NotYet, wait_for
+from graders.recovery.probes import CANARY as DEPLOYED
 from graders.recovery.probes import CAPACITY, SERVING, WRITE, ProbeSpec
 from graders.recovery.records import ProbeSample
 from graders.scenario import steadystate as probers
@@ -115,6 +125,22 @@ def test_two_ready_addresses_on_live_nodes_are_served(
 ) -> None:
     kube = Keeping(endpointslices=slices(*nodes), pods=pods(ready=True))
     assert failed(probed(recording, kube, *dead, replicas=replicas)) == lost
+
+
+def test_after_a_loss_each_replica_has_to_be_an_address_again(recording: Recording) -> None:
+    kube = Keeping(endpointslices=slices("node-a1", "node-b1", "node-b2"), pods=pods(ready=True))
+    samples = probed(recording, kube, replicas=4)
+    assert failed(samples) == {CAPACITY.name}
+    assert samples[CAPACITY.name].error == "3 ready addresses"
+    for scenario in (POD_KILL, NODE_LOSS):
+        assert CAPACITY.name in JUDGED_BY[scenario]
+
+
+def test_an_answer_after_a_second_is_none_and_a_pod_has_two() -> None:
+    for spec, limit_s in ((WRITE, 1.0), (SERVING, 1.0), (CAPACITY, 1.0), (DEPLOYED, 2.0)):
+        in_time = ProbeSample(0.0, limit_s, spec.name, 0, 0.0, True)
+        assert not spec.failed(in_time)
+        assert spec.failed(replace(in_time, t_end=limit_s + 0.01))
 
 
 def test_a_write_has_to_be_read_back(recording: Recording) -> None:

@@ -234,6 +234,30 @@ def test_results_that_would_lie_in_a_file_are_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (f"history {'a' * 300}", "kubeproof: File name too long: '/"),
+        ("rescore class.db --dry-run", "kubeproof: the folder that you are in is no longer there\n  fix: cd"),
+    ],
+)
+def test_a_path_that_cannot_be_is_no_bug_of_ours(tmp_path: Path, typed: str, told: str) -> None:
+    gone = "mkdir gone && cd gone && rmdir ../gone && " if "rescore" in typed else ""
+    ended = run(f"{gone}$KUBEPROOF {typed}", tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(told)
+
+
+def test_completion_that_is_offered_completes(tmp_path: Path) -> None:
+    ended = run(
+        "COMP_WORDS='kubeproof resc' COMP_CWORD=1 _KUBEPROOF_COMPLETE=complete_bash "
+        "python3 -c 'import sys; sys.argv = [\"kubeproof\"]; from graders.cli import main; main()'",
+        tmp_path,
+        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    )
+    assert ended.stdout.split() == ["rescore"], ended.stderr
+
+
 # --- proxies -----------------------------------------------------------------------------------------
 
 

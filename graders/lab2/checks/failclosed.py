@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.kube.pointers import at_pointer
@@ -26,8 +29,7 @@ def check_fail_closed(bundle: Bundle, facts: Facts) -> None:
         ]
         found.expect(policies, "policies on prod", "there are none")
         for kind, name, policy in policies:
-            for place in _FAILURE_POLICIES:
-                written = at_pointer(policy, place) or "Fail"
+            for written in _failure_policies(policy):
                 found.equal(f"failurePolicy of {kind} {name} is", "Fail", written)
         for each in tried:
             dead = killed and each.t < record.need("started").t
@@ -54,6 +56,18 @@ def _found_after(bundle: Bundle, record: FleetRecord, found: Findings, facts: Fa
     for each in attempts_of(bundle, "closed-after"):
         case = f"{each.case.partition('/')[2]} ({each.rule}) denied after the start"
         found.expect(denied(each), case, f"answer {each.code}")
+
+
+def _failure_policies(policy: Mapping[str, Any]) -> Iterator[str]:
+    """What a policy says is to happen when it fails or cannot be asked; where it says nothing, Fail.
+
+    A template of Gatekeeper says it for each of its codes.
+    """
+    for place in _FAILURE_POLICIES:
+        yield at_pointer(policy, place) or "Fail"
+    for target in at_pointer(policy, ("spec", "targets")) or ():
+        for code in at_pointer(target, ("code",)) or ():
+            yield at_pointer(code, ("source", "failurePolicy")) or "Fail"
 
 
 _ADMITS_WITHIN_S = 20.0

@@ -127,8 +127,8 @@ def _owner(item: Mapping[str, Any]) -> str:
 
 def _by_name(context: FleetContext) -> dict[str, dict[str, DriftCase]]:
     found: dict[str, dict[str, DriftCase]] = {}
-    for environment in ENVIRONMENTS:
-        for case in cases_of(_declared(context, environment), context.fleet.kinds):
+    for nth, environment in enumerate(ENVIRONMENTS):
+        for case in cases_of(_declared(context, environment), context.fleet.kinds, nth):
             found.setdefault(case.name, {})[environment] = case
     return found
 

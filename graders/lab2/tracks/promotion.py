@@ -5,8 +5,11 @@ from __future__ import annotations
 from graders.gitops.promoter import Promoter
 from graders.lab2.context import FleetContext
 from graders.lab2.images import BROKEN, digest_of
-from graders.lab2.names import ENVIRONMENTS, HELD_S, WINDOW_S
+from graders.lab2.names import ENVIRONMENTS, HELD_S, NOTE, WINDOW_S
 from graders.polling import NotYet
+
+_MOST_HELD = 3
+"""As many pushes are held: one that proposes, on a branch of its own, moves nothing yet."""
 
 
 def promotion(context: FleetContext) -> None:
@@ -57,7 +60,7 @@ def race(context: FleetContext) -> None:
 
 
 def _release_while_a_push_is_held(context: FleetContext, promoter: Promoter) -> None:
-    """v6 comes while the command's next push is under way."""
+    """v6 comes while the command's next push is under way; a note, while that after a push elsewhere is."""
 
     def held() -> None:
         if not promoter.push_is_held:
@@ -68,8 +71,29 @@ def _release_while_a_push_is_held(context: FleetContext, promoter: Promoter) -> 
         if context.reached("a push after v5 got to staging", held, context.promises.promote_s):
             context.mark("push-held")
         context.release("v6")
+        for nth in range(2, _MOST_HELD + 1):
+            if not (promoter.push_is_held and _goes_elsewhere(context, promoter)):
+                break
+            if not context.reached("a push to main", held, context.promises.promote_s):
+                break
+            context.mark("push-held", nth=nth)
+            context.change("Write a note", {NOTE: f"Push {nth} was under way.\n".encode()})
     finally:
         promoter.let_push()
+
+
+def _goes_elsewhere(context: FleetContext, promoter: Promoter) -> bool:
+    """Let the push that is held go on and hold the next; whether this one changed other branches alone."""
+    ended, (to_main, others) = promoter.ended, promoter.pushed()
+    promoter.let_push(hold_another=True)
+
+    def over() -> None:
+        if not promoter.push_is_held and promoter.ended == ended:
+            raise NotYet("the run of the promotion command goes on")
+
+    context.reached("the end of a push that was held", over, context.promises.timeout_s)
+    to_main_now, others_now = promoter.pushed()
+    return to_main_now == to_main and others_now != others
 
 
 def rollback(context: FleetContext) -> None:
