@@ -103,6 +103,14 @@ def stays_open(run: Recording) -> None:
     run.remove("objects", later[1:])
 
 
+def put_back_by_us(run: Recording) -> None:
+    drifted = run.mark("drift", "drifted", case="network", environment="staging")
+    name, t = drifted["data"]["object"], drifted["t"] + 100.0
+    later = [o for o in run.seen("staging", "networkpolicies", name) if o["t"] > drifted["t"] - 1]
+    run.move(later[1:], t + 0.5)
+    run.again("marks", drifted, t=t, name="undone", data={"cases": ["network"]})
+
+
 def untold(run: Recording) -> None:
     for item in run["objects"]:
         if item["resource"] == "applications":
@@ -290,6 +298,7 @@ FLAWS = (
     Flaw("drift", "somebody else repairs", somebody_else_repairs, "put back by gitops"),
     Flaw("drift", "guarded", guarded_by_a_policy, "'guard' denied request"),
     Flaw("drift", "stays as it is", stays_open, "it never was"),
+    Flaw("drift", "we put it back", put_back_by_us, "it never was"),
     Flaw(
         "drift", "a policy keeps everybody off", drift_refused, "answer 403 denied by a policy of the fleet"
     ),
