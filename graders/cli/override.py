@@ -14,6 +14,8 @@ from graders.faults import UsageError
 from graders.reports.text import points_text
 from graders.store import GradeStore, open_store
 
+_DECIMALS = 6
+
 
 def override(  # noqa: PLR0917  (a command line has as many options as it has)
     store: StoreArgument,
@@ -58,9 +60,13 @@ def override(  # noqa: PLR0917  (a command line has as many options as it has)
 
 def _points(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        points = Decimal(text)
     except InvalidOperation as error:
         raise UsageError(f"--points {text!r} is no number", fix="write one such as 87.5") from error
+    exponent = points.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -_DECIMALS:
+        raise UsageError(f"--points {text!r} has more than {_DECIMALS} decimals", fix="write one such as 87.5")
+    return points
 
 
 def _possible(store: GradeStore, learner: str, lab: Lab) -> Decimal:

@@ -81,11 +81,13 @@ def deleted_while_it_is_down(context: JobsContext, namespace: str, name: str) ->
 
 
 def _delete(context: JobsContext, namespace: str, name: str) -> None:
+    uid = context.the_job(namespace, name)["metadata"]["uid"]
     context.delete_job(namespace, name)
 
     def probe() -> None:
         job = context.job(namespace, name)
-        if job is not None and not is_terminating(job):
+        # Whoever makes the job anew at once makes another one.
+        if job is not None and job["metadata"]["uid"] == uid and not is_terminating(job):
             raise NotYet(f"the job {name} is not being deleted yet")
 
     try:
