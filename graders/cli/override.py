@@ -65,7 +65,9 @@ def _points(text: str) -> Decimal:
         raise UsageError(f"--points {text!r} is no number", fix="write one such as 87.5") from error
     exponent = points.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -_DECIMALS:
-        raise UsageError(f"--points {text!r} has more than {_DECIMALS} decimals", fix="write one such as 87.5")
+        raise UsageError(
+            f"--points {text!r} has more than {_DECIMALS} decimals", fix="write one such as 87.5"
+        )
     return points
 
 
