@@ -21,6 +21,8 @@ from graders.store import NewGrade, open_store
 from tests.unit.essay_record import COURSE, essay_record
 from tests.unit.typed_here import typed_here
 
+pytestmark = pytest.mark.processes
+
 ESSAYS = {
     "ada": "etcd " + "word " * 60,
     "bob": "etcd and little else",

@@ -17,6 +17,8 @@ from graders.github.inputs import lock_digest, problems_of
 from graders.paths import REPOSITORY
 from tests.unit.action_steps import ACTION, SECRETS, STEPS, Job, installed_action
 
+pytestmark = pytest.mark.processes
+
 COURSE = REPOSITORY / "tests" / "tinycourse"
 ESSAY = COURSE / "solutions" / "essay" / "reference"
 INSTALL = ("Make the runner ready", "Install kubeproof and its programs")

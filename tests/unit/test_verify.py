@@ -23,6 +23,8 @@ from graders.verification.commits import checked_out
 from graders.verification.comparing import differences
 from tests.unit.typed_here import typed_here
 
+pytestmark = pytest.mark.processes
+
 COURSE = REPOSITORY / "tests" / "tinycourse"
 ESSAY = COURSE / "solutions" / "essay" / "reference"
 
