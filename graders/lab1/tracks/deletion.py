@@ -50,7 +50,7 @@ def finalizers(context: JobsContext) -> None:
 
 def deleted_while_cleaning_up_fails(context: JobsContext, namespace: str, name: str) -> None:
     """Delete a job that the operator itself may hold; what it writes then is refused at first."""
-    held = context.the_job(namespace, name)["metadata"].get("finalizers")
+    held = context.standing_job(namespace, name)["metadata"].get("finalizers")
     # Without a finalizer there is no cleaning up that could fail, and the job goes at once.
     rule = Respond("finalizers", writes_in(namespace), _FAILED, times=FAILURES if held else 0)
     with context.env.proxy.disturb(rule):
@@ -81,7 +81,7 @@ def deleted_while_it_is_down(context: JobsContext, namespace: str, name: str) ->
 
 
 def _delete(context: JobsContext, namespace: str, name: str) -> None:
-    uid = context.the_job(namespace, name)["metadata"]["uid"]
+    uid = context.standing_job(namespace, name)["metadata"]["uid"]
     context.delete_job(namespace, name)
 
     def probe() -> None:

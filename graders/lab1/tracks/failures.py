@@ -140,7 +140,7 @@ def _fail_again(context: JobsContext, codes: Mapping[str, Code]) -> None:
     failing: dict[str, str] = {}
     for name, (code, own) in codes.items():
         pods = context.pods(namespace, name)
-        if pods and not is_finished(context.the_job(namespace, name)):
+        if pods and not is_finished(context.standing_job(namespace, name)):
             victim, before = next(iter(pods.items()))
             failing[name] = before["metadata"]["uid"]
             context.end_pod(namespace, victim, code, **own)

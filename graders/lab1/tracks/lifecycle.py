@@ -145,7 +145,7 @@ def suspend(context: JobsContext) -> None:
     finally:
         context.annotate_pod(namespace, slow, {LINGERS: None})
     # One that took the first success for the end has lost that by the completion track, and is over.
-    if not is_finished(context.the_job(namespace, "partly")):
+    if not is_finished(context.standing_job(namespace, "partly")):
         context.change(namespace, "partly", pausing, "suspend-partly")
         context.wait_pods(namespace, "partly", 0)
     context.wait_pods(namespace, name, 0)
@@ -162,7 +162,7 @@ def suspend(context: JobsContext) -> None:
     context.mark("suspended", namespace=namespace, job=name)
     resuming = {"spec": {"runPolicy": {"suspend": False}}}
     context.change(namespace, name, resuming, "resume")
-    if not is_finished(context.the_job(namespace, "partly")):
+    if not is_finished(context.standing_job(namespace, "partly")):
         context.change(namespace, "partly", resuming, "resume-partly")
         context.wait_pods(namespace, "partly", 2)
     context.wait_pods(namespace, name, 3)
