@@ -65,7 +65,7 @@ _TRACKS: tuple[Track[JobsContext], ...] = (
     Track("delete", children.owner_gc, "a deleted job"),
     Track("conditions", lifecycle.conditions, "conditions through a job's life"),
     Track("completion", endings.completion, "pods succeed one by one"),
-    Track("scaling", lifecycle.scaling, "four nodes, two, four"),
+    Track("scaling", lifecycle.scaling, "eleven nodes, three, five"),
     Track("suspend", lifecycle.suspend, "suspend and resume"),
     Track("exit-codes", failures.exit_codes, "exit codes 1, 137, none"),
     Track("pod-loss", failures.pod_loss, "a deleted and an evicted pod"),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from graders.lab1.api import QUEUE, container
+from graders.lab1.api import JOB_NAME, QUEUE, REPLICA_INDEX, container
 
 OPERATORS_OWN = frozenset({"restartPolicy", "hostname", "subdomain", "schedulingGates"})
 """What the operator sets over the pod spec of the template."""
@@ -22,13 +22,15 @@ def varied_template() -> dict[str, Any]:
     """
     return {
         "metadata": {
-            "labels": {"team": "research", QUEUE: "research"},
+            "labels": {"team": "research", QUEUE: "research", JOB_NAME: "other", REPLICA_INDEX: "99"},
             "annotations": {"example.com/data-set": "digits", "example.com/note": ""},
         },
         "spec": {
             "initContainers": [container("fetch", {"SOURCE": "digits", "PET_NODE_RANK": "99"})],
             "containers": [_trainer(), container("sidecar", {"ROLE": "sidecar"})],
             "restartPolicy": "OnFailure",
+            "hostname": "other",
+            "subdomain": "others",
             "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}],
             "terminationGracePeriodSeconds": 7,
             "enableServiceLinks": False,
@@ -68,8 +70,9 @@ def lost(template: Mapping[str, Any], pod: Mapping[str, Any], *, aside: Collecti
     """
     parts: list[tuple[tuple[str, ...], Any, Any]] = [(("spec",), template.get("spec"), pod.get("spec"))]
     for field in ("labels", "annotations"):
-        wanted, made = (each.get("metadata") or {} for each in (template, pod))
-        parts.append((("metadata", field), wanted.get(field) or {}, made.get(field) or {}))
+        wanted, made = ((each.get("metadata") or {}).get(field) or {} for each in (template, pod))
+        theirs = {key: value for key, value in wanted.items() if key not in (JOB_NAME, REPLICA_INDEX)}
+        parts.append((("metadata", field), theirs, made))
     return [
         words
         for path, wanted, made in parts

@@ -214,7 +214,7 @@ ISOLATION_FLAWS = (
     Flaw(ISOLATION, "decoy's failure counted", _decoy_counted, "restarts is 1"),
     Flaw(ISOLATION, "deleted twin stays", _twin_stays, "the deleted twin gone"),
     Flaw(ISOLATION, "running with a foreign pod", _runs_incomplete, "Running was True meanwhile"),
-    Flaw(ISOLATION, "place never taken", _place_not_taken, "both pods once the foreign one is gone"),
+    Flaw(ISOLATION, "place never taken", _place_not_taken, "pods once those of others are gone"),
 )
 
 

@@ -98,7 +98,15 @@ def _cluster_ip(r: Recording) -> None:
         sighting["object"]["spec"]["clusterIP"] = "10.0.0.7"
 
 
+def _selects_nobody(r: Recording) -> None:
+    for sighting in r.seen("create", "services", "bert"):
+        sighting["object"]["spec"]["selector"] = {"app": "bert"}
+
+
 CREATES_FLAWS = (
+    Flaw(CREATES, "a port of its own", _env("PET_MASTER_PORT", "29502"), "one PET_MASTER_PORT for all"),
+    Flaw(CREATES, "a hostname of its own", _spec("hostname", "worker-2"), "bert-2 has hostname 'worker-2'"),
+    Flaw(CREATES, "Service of nobody", _selects_nobody, "a selector that its pods' labels match"),
     Flaw(CREATES, "three pods of four", _one_less, "pods bert-0, bert-1, bert-2"),
     Flaw(CREATES, "five pods", _fifth, "bert-4"),
     Flaw(CREATES, "one created twice", _twice, "successful pod creates: 5"),
@@ -117,8 +125,8 @@ CREATES_FLAWS = (
     ),
     Flaw(CREATES, "no labels", _bert(lambda pod: pod["metadata"].pop("labels")), "job-name None"),
     Flaw(CREATES, "restarts by kubelet", _bert(lambda p: p["spec"].update(restartPolicy="Always")), "Always"),
-    Flaw(CREATES, "no hostname", _bert(lambda pod: pod["spec"].pop("hostname")), "hostname and subdomain"),
-    Flaw(CREATES, "no subdomain", _bert(lambda pod: pod["spec"].pop("subdomain")), "hostname and subdomain"),
+    Flaw(CREATES, "no hostname", _bert(lambda pod: pod["spec"].pop("hostname")), "as hostname and"),
+    Flaw(CREATES, "no subdomain", _bert(lambda pod: pod["spec"].pop("subdomain")), "as hostname and"),
     Flaw(
         CREATES,
         "sidecar dropped",
@@ -303,7 +311,19 @@ def _created_after_failure(r: Recording) -> None:
     r.again(r.creates(COMPLETION, "fails-none-0")[0], t=ended + 0.1)
 
 
+def _revived(r: Recording) -> None:
+    ended = r.mark(COMPLETION, "changed-after-failure")["t"]
+    r.set_condition(COMPLETION, "fails-none", "Failed", "False", since=ended)
+
+
 COMPLETION_FLAWS = (
+    Flaw(COMPLETION, "failed job revived", _revived, "fails-none: conditions, completionTime and restarts"),
+    Flaw(
+        COMPLETION,
+        "an end that moves",
+        _set_status(COMPLETION, "keeps", completionTime="2036-01-01T00:00:00Z"),
+        "keeps: conditions, completionTime and restarts",
+    ),
     Flaw(COMPLETION, "Complete too early", _complete_early, "not Complete before the last pod succeeded"),
     Flaw(COMPLETION, "Complete taken back", _not_final, "keeps was Complete and then was not"),
     Flaw(COMPLETION, "Complete and Failed", _both, "cleans was both"),
@@ -398,7 +418,7 @@ SCALING_FLAWS = (
         SCALING,
         "one missing at the end",
         _moment("end", 0, lambda p: p.pop("elastic-3")),
-        "scaling to 4 again",
+        "after scaling to 4",
     ),
     Flaw(
         SCALING,
@@ -457,7 +477,13 @@ def _one_pod_less(r: Recording) -> None:
     r.objects.append({**last, "type": "DELETED", "t": last["t"] + 0.5})
 
 
+def _no_service_meanwhile(r: Recording) -> None:
+    last = r.seen(SUSPEND, "services", "paused")[-1]
+    r.objects.append({**last, "type": "DELETED", "t": r.mark(SUSPEND, "suspended")["t"] - 0.1})
+
+
 SUSPEND_FLAWS = (
+    Flaw(SUSPEND, "Service gone", _no_service_meanwhile, "its Service there while it is suspended"),
     Flaw(SUSPEND, "finished pod kept", _finished_stays, "partly-0 (Succeeded) was still there"),
     Flaw(SUSPEND, "pod created in the pause", _created_in_pause, "no pod created while suspended"),
     Flaw(SUSPEND, "startTime kept", _same_start, "as before the pause"),

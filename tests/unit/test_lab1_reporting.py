@@ -132,9 +132,19 @@ def _no_conditions(job: Record) -> None:
     job["status"]["conditions"] = []
 
 
+def _born_with_less(r: Recording) -> None:
+    _without("Failed")(next(states(r.jobs("suspend", "born-suspended"))))
+
+
+def _started_anew(job: Record) -> None:
+    job["status"]["startTime"] = "2036-01-01T00:00:00Z"
+
+
 CONDITIONS_FLAWS = (
     Flaw(CONDITIONS, "never written", _all(_no_conditions), "no conditions were ever written"),
     Flaw(CONDITIONS, "not all at first", _first(_without("Failed")), "missing: Failed"),
+    Flaw(CONDITIONS, "not all at first of one born suspended", _born_with_less, "write of born-suspended"),
+    Flaw(CONDITIONS, "startTime anew", _last(_started_anew), "one startTime as long as"),
     Flaw(CONDITIONS, "one dropped later", _last(_without("Created")), "Created was missing from a status"),
     Flaw(CONDITIONS, "one twice", _last(_twice), "one condition of each type"),
     Flaw(

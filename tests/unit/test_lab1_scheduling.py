@@ -94,6 +94,8 @@ def gangs() -> Tale:
     tale.is_running(6.5, "gang", "wide")
     tale.is_running(12.5, "gang", "loose")
     tale.note(13.0, "gang", "in-part", job="loose")
+    tale.note(14.0, "gang", "resume", job="wide")
+    tale.pod(15.0, "gang", "wide-2", "Pending", uid="uid-resumed")
     tale.gang("rival-gangs", "red", 3, created=1.0, runs=6.0)
     tale.gang("rival-gangs", "blue", 3, created=1.0, runs=12.0)
     tale.note(5.0, "rival-gangs", "room")
@@ -181,6 +183,10 @@ GANG_FLAWS: dict[str, tuple[Change, str]] = {
     "it runs and does not say so": (
         lambda tale: tale.is_running(12.8, "gang", "loose", "False"),
         "loose: Running True, for at least minAvailable of its pods run | loose: it was not, with 4",
+    ),
+    "it starts in part when it is resumed": (
+        lambda tale: tale.pod(15.5, "gang", "wide-2", "Running", uid="uid-resumed"),
+        "no pod of wide to run when it is resumed, with one place for its four pods | wide-2 ran",
     ),
     "both wait forever": (
         lambda tale: tale.miss("rival-gangs", "one of the two gangs to run", "2 pods of red run"),

@@ -18,7 +18,8 @@ from graders.lab1.trackrecord import JobsRecord, track_record
 def check_creates_pods(bundle: Bundle, facts: Facts) -> None:
     """A job of four nodes gets exactly its four pods, with labels and variables, and a headless Service."""
     story = track_record(bundle, "create", hint="Look at what the operator does when it first sees a job.")
-    of_least = story.pod_creates(LEAST)
+    least = next((str(m.data["job"]) for m in story.all("create") if m.data["job"] != "bert"), LEAST)
+    of_least = story.pod_creates(least)
     creates = [event for event in story.pod_creates() if event not in of_least]
     facts["pod_creates"] = len(creates)
     pods = {life.name: life.first for life in story.pods("bert")}
@@ -31,9 +32,13 @@ def check_creates_pods(bundle: Bundle, facts: Facts) -> None:
         for index, name in enumerate(wanted):
             if name in pods:
                 _expect_pod(found, pods[name], index)
-        _expect_service(found, story)
-        if any(mark.data["job"] == LEAST for mark in story.all("create")):
-            found.equal(f"pods of {LEAST}:", f"{LEAST}-0", ", ".join(p.name for p in story.pods(LEAST)))
+        _expect_service(found, story, pods)
+        ports = {
+            _environment(c).get("PET_MASTER_PORT") for p in pods.values() for c in p["spec"]["containers"]
+        }
+        found.expect(len(ports) <= 1, "one PET_MASTER_PORT for all pods", f"{len(ports)}: {ports}")
+        if any(mark.data["job"] == least for mark in story.all("create")):
+            found.equal(f"pods of {least}:", f"{least}-0", ", ".join(p.name for p in story.pods(least)))
         for asked in story.all("asked"):
             _expect_template(found, asked.data["job"]["spec"]["trainer"]["template"], pods)
             queue = asked.data["job"]["metadata"]["labels"][QUEUE]
@@ -48,9 +53,10 @@ def _expect_pod(found: Findings, pod: Object, index: int) -> None:
     found.equal(f"{name}: label {REPLICA_INDEX}", str(index), labels.get(REPLICA_INDEX))
     found.equal(f"{name}: restartPolicy", "Never", spec.get("restartPolicy"))
     found.expect(
-        spec.get("hostname") and spec.get("subdomain"),
-        f"{name} with hostname and subdomain set",
+        (spec.get("hostname"), spec.get("subdomain")) == (name, "bert"),
+        f"{name} with its own name as hostname and the Service's as subdomain",
         f"{name} has hostname {spec.get('hostname')!r}, subdomain {spec.get('subdomain')!r}",
+        "The DNS knows a pod as HOSTNAME.SUBDOMAIN, and PET_MASTER_ADDR begins with <job>-0.<job>.",
     )
     found.equal(f"{name}: containers", ["trainer", "sidecar"], [c["name"] for c in spec["containers"]])
     for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
@@ -94,12 +100,19 @@ def _environment(container: Mapping[str, Any]) -> dict[str, Any]:
     return {entry["name"]: entry.get("value") for entry in container.get("env") or ()}
 
 
-def _expect_service(found: Findings, story: JobsRecord) -> None:
+def _expect_service(found: Findings, story: JobsRecord, pods: Mapping[str, Object]) -> None:
     services = {life.name: life.first for life in story.histories("services")}
     if found.expect("bert" in services, "a Service bert", f"Services: {', '.join(services) or 'none'}"):
         spec = services["bert"]["spec"]
         found.equal(
             "Service bert: clusterIP", "None", spec.get("clusterIP"), "A headless Service has clusterIP None."
+        )
+        selector = spec.get("selector") or {}
+        labels = [(pod["metadata"].get("labels") or {}).items() for pod in pods.values()]
+        found.expect(
+            selector and all(selector.items() <= own for own in labels),
+            "Service bert with a selector that its pods' labels match",
+            f"its selector is {selector}",
         )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graders.evidence.bundle import Bundle
-from graders.evidence.records import Mark
+from graders.evidence.records import Mark, Object
 from graders.judging import Facts, Findings, check
-from graders.lab1.api import is_terminating, is_true, phase, status_field
+from graders.lab1.api import CONDITIONS, is_terminating, is_true, phase, status_field
 from graders.lab1.trackrecord import JobsRecord, track_record
 
 
@@ -37,7 +37,7 @@ def check_completion(bundle: Bundle, facts: Facts) -> None:
         for mark in story.all("shrunk"):
             _expect_stopped(found, story, str(mark.data["job"]), mark.t)
         for name in ("keeps", "cleans", "stops"):
-            _expect_service(found, story, name, story.mark("end").t, "after the end")
+            expect_service(found, story, name, story.mark("end").t, "after the end")
         changed = story.all("changed-after-failure") + story.all("grown-after-end")
         ending += [(str(mark.data["job"]), mark.t) for mark in changed]
         final = story.job("keeps").last
@@ -53,7 +53,7 @@ def check_completion(bundle: Bundle, facts: Facts) -> None:
     facts["completions"] = 2
 
 
-def _expect_service(found: Findings, story: JobsRecord, name: str, t: float, when: str) -> None:
+def expect_service(found: Findings, story: JobsRecord, name: str, t: float, when: str) -> None:
     """A job's Service stays as long as the job does."""
     services = [life for life in story.histories("services") if life.name == name]
     # Whether there is one at all is the business of creates-pods.
@@ -99,12 +99,25 @@ def _expect_running(found: Findings, story: JobsRecord, mark: Mark) -> None:
     )
 
 
+def _told(job: Object) -> tuple[list[str], object, object]:
+    """What a status says of a job that is over."""
+    true = [name for name in CONDITIONS if name != "Suspended" and is_true(job, name)]
+    return true, status_field(job, "completionTime"), status_field(job, "restarts") or 0
+
+
 def _expect_left(found: Findings, story: JobsRecord, name: str, ended: float) -> None:
     """A change of the spec after the end brings nothing back."""
     found.expect(
         not is_true(story.job(name).last, "Suspended"),
         f"{name}, which is over, to stay as it is when suspend is set",
         f"{name}: Suspended became True after the end",
+        "After the end a spec change moves observedGeneration only.",
+    )
+    before, after = story.job(name).at(ended), story.job(name).last
+    found.equal(
+        f"{name}: conditions, completionTime and restarts after a change of the spec, as before:",
+        _told(before or {}),
+        _told(after),
         "After the end a spec change moves observedGeneration only.",
     )
     late = [event.name for event in story.pod_creates(name) if event.t > ended]

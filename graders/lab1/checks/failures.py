@@ -211,7 +211,7 @@ def check_deadlines(bundle: Bundle, facts: Facts) -> None:
     short = track_record(bundle, "ttl")
     limit = bundle.manifest.deadline_s + _stretched(late) + _stretched(short)
     with Findings() as found:
-        if _created(late, UNTOUCHED):
+        if _created(late, UNTOUCHED) and late.all("resume"):
             _expect_overdue(found, late, UNTOUCHED, UNTOUCHED_DEADLINE_S, limit)
         if _created(late, STUCK):
             _expect_overdue(found, late, STUCK, DEADLINE_S, limit)

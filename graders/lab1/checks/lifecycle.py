@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.lab1.api import index_of, is_terminating, is_true, phase, status_field
+from graders.lab1.checks.endings import expect_service
 from graders.lab1.trackrecord import index_name, track_record
 
 
@@ -22,9 +23,12 @@ def check_scaling(bundle: Bundle, facts: Facts) -> None:
     end = story.mark("end").data["pods"]
     with Findings() as found:
         indices = _indices(before)
-        found.equal("indices after scaling to 2:", indices[:2], _indices(shrunk))
-        found.equal("indices after scaling to 4 again:", indices, _indices(end))
-        lowest = {pod["uid"] for name, pod in before.items() if index_name(name, pod["index"]) in indices[:2]}
+        few, more = (int(mark.data["nodes"]) for mark in story.all("scale")[:2])
+        found.equal(f"indices after scaling to {few}:", indices[:few], _indices(shrunk))
+        found.equal(f"indices after scaling to {more}:", indices[:more], _indices(end))
+        lowest = {
+            pod["uid"] for name, pod in before.items() if index_name(name, pod["index"]) in indices[:few]
+        }
         for moment in (shrunk, end):
             found.expect(
                 lowest <= {pod["uid"] for pod in moment.values()},
@@ -33,7 +37,7 @@ def check_scaling(bundle: Bundle, facts: Facts) -> None:
                 "Surviving pods stay.",
             )
         creates = len(story.pod_creates("elastic"))
-        found.equal("pod creates in all:", 6, creates)
+        found.equal("pod creates in all:", len(before) + more - few, creates)
         job = story.job("elastic").last
         found.expect(
             not status_field(job, "restarts"),
@@ -74,6 +78,7 @@ def check_suspend(bundle: Bundle, facts: Facts) -> None:
                 "every pod deleted by suspend, finished ones too",
                 f"{life.name} ({phase(alive) if alive else ''}) was still there",
             )
+        expect_service(found, story, "paused", settled, "while it is suspended")
         during = [e.name for e in story.pod_creates("paused") if asked + 1 < e.t < resumed]
         found.expect(not during, "no pod created while suspended", f"created {', '.join(during)}")
         final = story.job("paused").last

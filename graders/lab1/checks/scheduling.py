@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,7 @@ def check_gang(bundle: Bundle, facts: Facts) -> None:
         found.equal("pods that run once there is room:", 4, len(running))
         _expect_undisturbed(found, alone)
         _expect_in_part(found, alone)
+        _expect_whole_again(found, alone)
         for name in RIVALS:
             _expect_none_ran(found, rivals, name, rivals.mark("room").t, "with two places for three pods")
         ends = rivals.mark("first-ends")
@@ -92,6 +94,28 @@ def _expect_in_part(found: Findings, story: JobsRecord) -> None:
             not _said(whole) or len(running) < ENOUGH or _said(part),
             f"{LOOSE}: Running True, for at least minAvailable of its pods run",
             f"{LOOSE}: it was not, with {len(running)} of them running",
+        )
+
+
+def _expect_whole_again(found: Findings, story: JobsRecord) -> None:
+    """A gang that was suspended starts as a whole when it is resumed, or not at all."""
+    for resumed in story.all("resume"):
+        again = (life for life in story.pods(GANG) if life.seen[0].t > resumed.t)
+        ran = sorted(life.name for life in again if _ever_ran(life, math.inf))
+        found.expect(
+            not ran,
+            f"no pod of {GANG} to run when it is resumed, with one place for its four pods",
+            f"{', '.join(ran)} ran",
+            "What is resumed starts anew: hold its pods back until enough of them have a place.",
+        )
+        told = [
+            {name for name in ("Running", "Restarting") if is_true(job, name)}
+            for _, job in story.statuses(LOOSE)
+        ]
+        found.expect(
+            max(map(len, told)) < 2,
+            f"{LOOSE}: Running and Restarting never True together",
+            f"{LOOSE}: both were True",
         )
 
 

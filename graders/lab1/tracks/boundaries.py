@@ -18,7 +18,7 @@ from graders.lab1.api import (
     pods_path,
 )
 from graders.lab1.jobscontext import JobsContext
-from graders.lab1.tracks.lifecycle import snapshot, wait_finished
+from graders.lab1.tracks.lifecycle import snapshot, wait_finished, wait_phase
 from graders.polling import NotYet
 
 
@@ -45,6 +45,7 @@ def crd_contract(context: JobsContext) -> None:
     edits = {
         "image": {"spec": {"trainer": {"template": {"spec": image}}}},
         "label": {"spec": {"trainer": {"template": {"metadata": {"labels": {"added": "later"}}}}}},
+        "placement": {"spec": {"trainer": {"template": {"spec": {"nodeSelector": {"pool": "other"}}}}}},
         "removal": {"spec": {"trainer": {"template": None}}},
     }
     for case, patch in edits.items():
@@ -110,15 +111,17 @@ def bad_jobs(namespace: str) -> dict[str, dict[str, Any]]:
 
 
 def isolation(context: JobsContext) -> None:
-    """Twins in two namespaces, and a decoy with the job's labels."""
+    """Twins in two namespaces, a decoy with the job's labels, and a job called as a twin's pod is."""
     here, there = context.namespace(), context.namespace("other")
     context.create(job_manifest(here, "twin", nodes=2, run_policy={"cleanPodPolicy": "All"}))
     context.create(job_manifest(there, "twin", nodes=2))
+    context.create(job_manifest(here, "twin-1", nodes=1))
     for namespace in (here, there):
         context.wait_pods(namespace, "twin", 2)
+    context.wait_pods(here, "twin-1", 1)
     _create_decoy(context, here)
     context.settle(here, there)
-    context.mark("before", here=snapshot(context, here, "twin"), there=snapshot(context, there, "twin"))
+    context.mark("before", here=snapshot(context, here, "twin"), there=_others(context))
     context.end_pod(here, "decoy", "1")
     context.settle(here)
     context.mark("decoy-failed", namespace=here)
@@ -135,19 +138,33 @@ def isolation(context: JobsContext) -> None:
 
     context.wait("the deleted job to go", gone)
     context.settle(here, there)
-    context.mark("end", there=snapshot(context, there, "twin"))
+    context.mark("end", there=_others(context))
+
+
+def _others(context: JobsContext) -> dict[str, Any]:
+    """The twin in the other namespace, with the pod of the job that is called as a twin's pod."""
+    found: dict[str, Any] = snapshot(context, context.namespace("other"), "twin")
+    beside: dict[str, Any] = snapshot(context, context.namespace(), "twin-1")
+    found["pods"] |= beside["pods"]
+    return found
 
 
 def stranger(context: JobsContext) -> None:
-    """A pod of nobody's has the name of a child; later it leaves."""
+    """Two pods of nobody's have the names of children, one of them its labels too; later they leave."""
     namespace, name = context.namespace(), "blocked"
-    _create_pod(context, namespace, "blocked-1", {"app": "stranger"}, [])
+    labels = {"blocked-1": {"app": "stranger"}, "blocked-2": {JOB_NAME: name, REPLICA_INDEX: "2"}}
+    for pod, own in labels.items():
+        _create_pod(context, namespace, pod, own, [])
     created = context.now()
-    context.create(job_manifest(namespace, name, nodes=2))
+    context.create(job_manifest(namespace, name, nodes=3))
     context.await_notice(namespace, created)
+    # Whoever takes it for its own has a failure to make good.
+    context.end_pod(namespace, "blocked-2", "1")
+    wait_phase(context, namespace, "blocked-2", "Failed")
     context.settle(namespace)
     context.mark("stranger-leaves", namespace=namespace)
-    context.kube.delete(pods_path(namespace, "blocked-1"), gracePeriodSeconds=0)
+    for pod in labels:
+        context.kube.delete(pods_path(namespace, pod), gracePeriodSeconds=0)
     # The job itself is touched, too: that a pod which is not its own has gone need not be news to it.
     poke = {"metadata": {"annotations": {"kubeproof.dev/poke": "stranger-left"}}}
     context.change(namespace, name, poke, "poke")
@@ -155,10 +172,10 @@ def stranger(context: JobsContext) -> None:
     def own_pods() -> None:
         uid = context.the_job(namespace, name)["metadata"]["uid"]
         own = [pod for pod in context.pods(namespace, name).values() if controller_uid(pod) == uid]
-        if len(own) != 2:
+        if len(own) != 3:
             raise NotYet(f"{len(own)} pods of its own")
 
-    context.wait("two pods of the job's own, once the stranger is gone", own_pods)
+    context.wait("three pods of the job's own, once the strangers are gone", own_pods)
     context.settle(namespace)
     context.mark("end", namespace=namespace)
 

@@ -78,11 +78,15 @@ def completion(context: JobsContext) -> None:
     context.mark("failed", namespace=namespace, jobs={policy: failing(policy) for policy in failed})
     if shrunk:
         context.mark("shrunk", namespace=namespace, job=SHRINKS)
-    suspended = {"spec": {"runPolicy": {"suspend": True}}}
-    generation = context.change(namespace, "keeps", suspended, "changed-after-end")
-    if "None" in failed:
-        failed_generation = context.change(namespace, failing("None"), suspended, "changed-after-failure")
-        wait_observed(context, namespace, failing("None"), failed_generation)
+    everything = {"runPolicy": {"suspend": True, "cleanPodPolicy": "All"}, "trainer": {"numNodes": 2}}
+    generation = context.change(namespace, "keeps", {"spec": everything}, "changed-after-end")
+    for policy in failed:
+        # Each failed for another reason, and it is the second that a higher limit would have helped.
+        later = {"backoffLimit": 9} if policy == "Running" else {"suspend": True}
+        name, patch = failing(policy), {"spec": {"runPolicy": later}}
+        wait_observed(
+            context, namespace, name, context.change(namespace, name, patch, "changed-after-failure")
+        )
     grown = context.change(namespace, "stops", {"spec": {"trainer": {"numNodes": 3}}}, "grown-after-end")
     wait_observed(context, namespace, "keeps", generation)
     wait_observed(context, namespace, "stops", grown)

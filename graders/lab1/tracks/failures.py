@@ -12,7 +12,6 @@ from graders.lab1.api import (
     DIES,
     container,
     is_finished,
-    is_terminating,
     is_true,
     job_manifest,
     jobs_path,
@@ -37,7 +36,7 @@ from graders.lab1.names import (
     UNTOUCHED,
     UNTOUCHED_DEADLINE_S,
 )
-from graders.lab1.tracks.lifecycle import snapshot, wait_replaced
+from graders.lab1.tracks.lifecycle import snapshot, wait_died, wait_replaced
 from graders.polling import NotYet
 
 CONTAINERS = ("first", "second", "third")
@@ -66,9 +65,10 @@ def retries(context: JobsContext) -> None:
     crowd = {"backoffLimit": CROWD_NODES - 1}
     context.create(job_manifest(namespace, CROWD, nodes=CROWD_NODES, run_policy=crowd))
     context.create(job_manifest(namespace, STRICT, nodes=2, run_policy={"backoffLimit": 0}))
-    context.create(job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 2}))
+    context.create(job_manifest(namespace, name, nodes=2, run_policy={"backoffLimit": 7}))
     for each, nodes in ((CROWD, CROWD_NODES), (STRICT, 2), (name, 2)):
         context.wait_running(namespace, each, nodes)
+    context.change(namespace, name, {"spec": {"runPolicy": {"backoffLimit": 2}}}, "limit")
     context.settle(namespace)
     context.mark("only-failure", namespace=namespace, job=STRICT)
     for pod in (*context.pod_names(namespace, CROWD), context.pod(namespace, STRICT)[0]):
@@ -193,31 +193,33 @@ def _starve(context: JobsContext, namespace: str, victim: str) -> None:
     context.end_pod(namespace, victim, "evicted")
 
 
+def _starve_and_say(context: JobsContext, namespace: str, victim: str) -> None:
+    """So it is, and what ran in it ended with a code that is final by itself."""
+    context.end_pod(namespace, victim, "evicted", trainer="1")
+
+
 def _kill(context: JobsContext, namespace: str, victim: str) -> None:
     """The pod is deleted, fails as SIGTERM has it, and is there for a while yet."""
     context.annotate_pod(namespace, victim, {DIES: "143"})
     try:
         context.delete_pod(namespace, victim)
-
-        def failed() -> None:
-            found = context.env.watches.objects("pods", namespace).get(victim)
-            if found is not None and is_terminating(found) and phase(found) != "Failed":
-                raise NotYet(f"{victim} is {phase(found)}")
-
-        context.wait(f"{victim} to fail while it is being deleted", failed)
-        context.settle(namespace)
+        wait_died(context, namespace, "starved", victim)
     finally:
         context.annotate_pod(namespace, victim, {DIES: None})
 
 
-LOSING: Mapping[str, str] = {"lossy": "OnFailure", "starved": "Never"}
+LOSING: Mapping[str, str] = {"lossy": "OnFailure", "starved": "Never", "judged": "ExitCode"}
 """The jobs that lose pods, by restart policy: the pods that are there and Failed are of the last."""
 
 Loss = tuple[str, int, Callable[[JobsContext, str, str], None]]
 """How a pod is lost: in words, which of the job's pods, and the deed."""
 
 LOSSES: tuple[Mapping[str, Loss], ...] = (
-    {"lossy": ("deleted", 1, JobsContext.delete_pod), "starved": ("evicted by its kubelet", 1, _starve)},
+    {
+        "lossy": ("deleted", 1, JobsContext.delete_pod),
+        "starved": ("evicted by its kubelet", 1, _starve),
+        "judged": ("evicted by its kubelet, and ended with 1", 1, _starve_and_say),
+    },
     {
         "lossy": ("evicted", 0, JobsContext.evict_pod),
         "starved": ("deleted, and Failed before it went", 0, _kill),
@@ -233,8 +235,7 @@ def deadline(context: JobsContext) -> None:
     """
     namespace, name = context.namespace(), "overdue"
     policy = {"activeDeadlineSeconds": DEADLINE_S}
-    alone = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S, "suspend": True}
-    context.create(job_manifest(namespace, UNTOUCHED, nodes=1, run_policy=alone))
+    paused = _run_and_pause(context, namespace, UNTOUCHED)
     stuck = job_manifest(namespace, STUCK, nodes=1, run_policy=policy)
     stuck["spec"]["trainer"]["template"]["spec"]["nodeSelector"] = {"kubeproof.dev/nowhere": "true"}
     context.create(stuck)
@@ -252,13 +253,29 @@ def deadline(context: JobsContext) -> None:
 
     with contextlib.ExitStack() as pokes:
         context.through_restart(before=start)
-        context.change(namespace, UNTOUCHED, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
+        if paused:
+            alone = {"activeDeadlineSeconds": UNTOUCHED_DEADLINE_S, "suspend": False}
+            context.change(namespace, UNTOUCHED, {"spec": {"runPolicy": alone}}, "resume")
         _wait_failed(context, namespace, name, DEADLINE_S)
-    _wait_failed(context, namespace, UNTOUCHED, UNTOUCHED_DEADLINE_S)
+    if paused:
+        _wait_failed(context, namespace, UNTOUCHED, UNTOUCHED_DEADLINE_S)
     _touch_when_due(context, namespace, created)
     _wait_none_active(context, namespace, name)
     context.settle(namespace)
     context.mark("end", namespace=namespace)
+
+
+def _run_and_pause(context: JobsContext, namespace: str, name: str) -> bool:
+    """Have a job run for a while and suspend it; whether it followed, which another track demands."""
+    context.create(job_manifest(namespace, name, nodes=1))
+    context.wait_running(namespace, name, 1)
+    context.change(namespace, name, {"spec": {"runPolicy": {"suspend": True}}}, "pause")
+    return context.noticed(
+        namespace,
+        name,
+        "that it is suspended, with no startTime",
+        lambda job: is_true(job, "Suspended") and not status_field(job, "startTime"),
+    )
 
 
 def _touch_when_due(context: JobsContext, namespace: str, created: float) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graders.lab1.api import (
+    DIES,
     LINGERS,
     UNREADY,
     index_of,
     is_finished,
+    is_terminating,
     is_true,
     job_manifest,
     phase,
@@ -103,15 +105,19 @@ def _wait_counted(
 
 
 def scaling(context: JobsContext) -> None:
-    """Four, two, four."""
+    """Eleven, three, five: as names, 10 comes before 2. The last pod fails on its way out."""
     namespace, name = context.namespace(), "elastic"
-    context.create(job_manifest(namespace, name, nodes=4))
-    context.wait_pods(namespace, name, 4)
-    for nodes in (2, 4):
+    context.create(job_manifest(namespace, name, nodes=11))
+    dying = context.wait_pods(namespace, name, 11)[-1]
+    context.annotate_pod(namespace, dying, {DIES: "143"})
+    for nodes in (3, 5):
         context.settle(namespace)
         context.mark("before-scale", **snapshot(context, namespace, name))
         context.change(namespace, name, {"spec": {"trainer": {"numNodes": nodes}}}, "scale", nodes=nodes)
         context.wait_pods(namespace, name, nodes)
+        if dying in context.env.watches.objects("pods", namespace):
+            wait_died(context, namespace, name, dying)
+            context.annotate_pod(namespace, dying, {DIES: None})
     context.settle(namespace)
     context.mark("end", **snapshot(context, namespace, name))
 
@@ -133,7 +139,9 @@ def suspend(context: JobsContext) -> None:
     context.settle(namespace)
     pausing = {"spec": {"runPolicy": {"suspend": True}}}
     slow, _ = context.pod(namespace, name)
+    dying, _ = context.pod(namespace, name, 1)
     context.annotate_pod(namespace, slow, {LINGERS: "true"})
+    context.annotate_pod(namespace, dying, {DIES: "143"})
     try:
         context.change(namespace, name, pausing, "suspend")
         context.wait_job(
@@ -142,7 +150,9 @@ def suspend(context: JobsContext) -> None:
             f"Suspended is True, though {slow} is still being deleted",
             lambda job: is_true(job, "Suspended"),
         )
+        wait_died(context, namespace, name, dying)
     finally:
+        context.annotate_pod(namespace, dying, {DIES: None})
         context.annotate_pod(namespace, slow, {LINGERS: None})
     # One that took the first success for the end has lost that by the completion track, and is over.
     if not is_finished(context.standing_job(namespace, "partly")):
@@ -158,6 +168,9 @@ def suspend(context: JobsContext) -> None:
         ),
     )
     context.wait_job(namespace, "born-suspended", "Suspended is True", lambda job: is_true(job, "Suspended"))
+    limit = {"spec": {"runPolicy": {"backoffLimit": 5}}}
+    generation = context.change(namespace, "born-suspended", limit, "changed-while-suspended")
+    wait_observed(context, namespace, "born-suspended", generation)
     context.settle(namespace)
     context.mark("suspended", namespace=namespace, job=name)
     resuming = {"spec": {"runPolicy": {"suspend": False}}}
@@ -174,6 +187,27 @@ def suspend(context: JobsContext) -> None:
     )
     context.settle(namespace)
     context.mark("end", namespace=namespace)
+
+
+def wait_died(context: JobsContext, namespace: str, name: str, pod: str) -> None:
+    """Wait until a pod that is being deleted has failed, and for what the operator makes of it.
+
+    A change that means nothing to the job tells by observedGeneration that it was looked at since.
+    """
+
+    def failed() -> None:
+        found = context.env.watches.objects("pods", namespace).get(pod)
+        if found is not None and is_terminating(found) and phase(found) != "Failed":
+            raise NotYet(f"{pod} is {phase(found)}")
+
+    context.wait(f"{pod} to fail while it is being deleted", failed)
+    later = {"spec": {"runPolicy": {"activeDeadlineSeconds": 7200}}}
+    generation = context.change(namespace, name, later, "changed-meanwhile")
+    seen = f"observedGeneration {generation}"
+    context.noticed(
+        namespace, name, seen, lambda job: bool(status_field(job, "observedGeneration") == generation)
+    )
+    context.settle(namespace)
 
 
 def wait_replaced(context: JobsContext, namespace: str, job: str, uid: str, count: int) -> None:

@@ -10,7 +10,7 @@ from graders.clusters.provider import NodeSpec
 from graders.clusters.readiness import node_manifest
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
-from graders.lab1.api import GPU, container, phase, pods_path
+from graders.lab1.api import EXIT_CODE, GPU, LINGERS, container, phase, pods_path
 from graders.lab1.jobscontext import JobsContext
 from graders.polling import NotYet
 
@@ -75,10 +75,16 @@ def create_blocker(context: JobsContext, node: str, gpus: int) -> None:
     context.wait("the grader's own pod to take its place", running)
 
 
+def delete_blocker(context: JobsContext) -> None:
+    """Delete the blocker, which runs on until there is to be room."""
+    context.annotate_pod(context.namespace("other"), "blocker", {LINGERS: "true"})
+    context.delete_pod(context.namespace("other"), "blocker")
+
+
 def make_room(context: JobsContext) -> None:
-    """Take the blocker away."""
+    """Let the blocker go if it is being deleted; if not it fails, and stays."""
     context.mark("room", namespace=context.namespace())
-    context.kube.delete(pods_path(context.namespace("other"), "blocker"), gracePeriodSeconds=0)
+    context.annotate_pod(context.namespace("other"), "blocker", {LINGERS: None, EXIT_CODE: "1"})
 
 
 def cordon(context: JobsContext, nodes: Iterable[str]) -> None:

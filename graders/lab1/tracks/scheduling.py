@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graders.lab1.api import container, is_true, job_manifest, phase
+from graders.lab1.api import container, is_true, job_manifest, phase, status_field
 from graders.lab1.jobscontext import JobsContext, describe
 from graders.lab1.tracks.rooms import (
     POOL,
@@ -14,6 +14,7 @@ from graders.lab1.tracks.rooms import (
     create_blocker,
     create_class,
     create_pool,
+    delete_blocker,
     gpu_container,
     make_room,
     uncordon,
@@ -39,21 +40,24 @@ CLASSES = {"urgent": 2000, "usual": 1000}
 def gang(context: JobsContext) -> None:
     """Four pods and three places; then four; then one fails, and there is no place for another.
 
-    At last a gang of five that needs three, with places for four.
+    At last a gang of five that needs three, with places for four, and the first one resumed beside it.
     """
     namespace = context.namespace()
     reserved = {"key": RESERVED, "value": "gangs", "effect": "NoSchedule"}
     broken = {"key": "kubeproof.dev/broken", "effect": "NoSchedule"}
+    slow = {"key": "kubeproof.dev/slow", "effect": "PreferNoSchedule"}
     nodes = create_pool(
         context,
         PoolNode("zone-a", 2, {"taints": [reserved]}),
-        PoolNode("zone-b", 2),
+        PoolNode("zone-b", 2, {"taints": [slow]}),
         PoolNode("zone-a", 4, {"unschedulable": True}),
         PoolNode("zone-b", 4, {"taints": [broken]}),
     )
     create_blocker(context, nodes[1], gpus=1)
+    delete_blocker(context)
     since = context.now()
-    tolerant = {"tolerations": [{**reserved, "operator": "Equal"}]}
+    # Equal is what a toleration is that does not say which.
+    tolerant = {"tolerations": [reserved]}
     _create_gang(context, GANG, nodes=4, min_available=4, spec=tolerant)
     context.await_notice(namespace, since)
     _hold(context)
@@ -148,7 +152,10 @@ def _create_gang(
         run_policy={"schedulingPolicy": {"minAvailable": min_available}},
         containers=[gpu_container()],
     )
-    context.create(_with_template(manifest, spec={"nodeSelector": {POOL: namespace}, **(spec or {})}))
+    # What an init container asks for it takes before the others start, and no more than they.
+    fetch = {**gpu_container(), "name": "fetch"}
+    more = {"nodeSelector": {POOL: namespace}, "initContainers": [fetch], **(spec or {})}
+    context.create(_with_template(manifest, spec=more))
 
 
 def _hold(context: JobsContext) -> None:
@@ -202,10 +209,13 @@ def _fail_one(context: JobsContext, nodes: list[str]) -> None:
 
 
 def _run_in_part(context: JobsContext, spec: Mapping[str, Any]) -> None:
-    """A gang with a minAvailable below its size runs without those that find no place."""
+    """A gang with a minAvailable below its size runs without those that find no place.
+
+    One of them fails; then it is made smaller, which leaves one place for the four pods of the other.
+    """
     namespace = context.namespace()
-    context.delete_job(namespace, GANG)
-    # Whether a deleted job's pods go is another track's business; until then there is no room.
+    context.change(namespace, GANG, {"spec": {"runPolicy": {"suspend": True}}}, "suspend")
+    # Whether a suspended job's pods go is another track's business; until then there is no room.
     if not context.reached(f"the pods of {GANG} to be gone", lambda: _expect_no_pods(context)):
         return
     _create_gang(context, LOOSE, nodes=5, min_available=3, spec=spec)
@@ -213,6 +223,15 @@ def _run_in_part(context: JobsContext, spec: Mapping[str, Any]) -> None:
     context.reached(f"the job {LOOSE}: Running is True", lambda: _expect_running(context, namespace, LOOSE))
     context.settle(namespace)
     context.mark("in-part", namespace=namespace, job=LOOSE)
+    running = [name for name, pod in context.pods(namespace, LOOSE).items() if phase(pod) == "Running"]
+    for name in running[:1]:
+        context.end_pod(namespace, name, "137")
+    context.noticed(namespace, LOOSE, "restarts: 1", lambda job: status_field(job, "restarts") == 1)
+    context.change(namespace, LOOSE, {"spec": {"trainer": {"numNodes": 3}}}, "shrink")
+    resumed = context.now()
+    context.change(namespace, GANG, {"spec": {"runPolicy": {"suspend": False}}}, "resume")
+    context.await_notice(namespace, resumed)
+    context.settle(namespace)
 
 
 def _expect_no_pods(context: JobsContext) -> None:

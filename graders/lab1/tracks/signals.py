@@ -123,10 +123,12 @@ def occurrences(event: Mapping[str, Any]) -> int:
 
 
 def metrics(context: JobsContext) -> None:
-    """Two jobs before the restart of the operator, one after it, and the metrics page beside them."""
+    """Five jobs before the restart of the operator, one after it, and the metrics page beside them."""
     namespace = context.namespace()
     context.create(job_manifest(namespace, "counted", nodes=2))
     context.create(job_manifest(namespace, "doomed", nodes=1, run_policy={"backoffLimit": 0}))
+    context.create(job_manifest(namespace, "paused", run_policy={"suspend": True}))
+    context.create(job_manifest(namespace, "overdue", nodes=1, run_policy={"activeDeadlineSeconds": 1}))
     context.wait_pods(namespace, "counted", 2)
     context.wait_pods(namespace, "doomed", 1)
     context.settle(namespace)
@@ -140,7 +142,12 @@ def metrics(context: JobsContext) -> None:
     for job in ("counted", "doomed"):
         wait_finished(context, namespace, job)
     context.create(job_manifest(namespace, "outlives", nodes=1))
-    context.wait_pods(namespace, "outlives", 1)
+    context.wait_running(namespace, "outlives", 1)
+    victim, uid = context.pod(namespace, "outlives")
+    context.delete_pod(namespace, victim)
+    wait_replaced(context, namespace, "outlives", uid, 1)
+    # Whether a deadline ends a job is the business of another track.
+    context.noticed(namespace, "overdue", "Failed", is_finished)
     context.settle(namespace)
     _wait_gauge(context)
     context.mark("read", namespace=namespace, active=_active(context))
