@@ -69,7 +69,7 @@ def overridden_ports(objects: Objects, workload: MeshWorkload) -> set[int]:
 
 def istio_denies_all(objects: Objects, namespace: str) -> bool:
     """Whether an AuthorizationPolicy of the namespace, or of the mesh, allows nothing at all."""
-    for each in of_kind(objects, "AuthorizationPolicy", _ISTIO):
+    for each in _of_workloads(objects):
         spec = spec_of(each)
         everywhere = namespace_of(each) in (namespace, ROOT_NAMESPACE) and not spec.get("selector")
         if everywhere and str(spec.get("action", "ALLOW")).upper() == "ALLOW" and not spec.get("rules"):
@@ -80,7 +80,7 @@ def istio_denies_all(objects: Objects, namespace: str) -> bool:
 def istio_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload) -> bool:
     """Whether Istio lets a call through."""
     acting: dict[str, list[Mapping[str, Any]]] = {}
-    for each in of_kind(objects, "AuthorizationPolicy", _ISTIO):
+    for each in _of_workloads(objects):
         spec, inside = spec_of(each), namespace_of(each) in (workload.namespace, ROOT_NAMESPACE)
         if inside and matches(spec.get("selector"), workload.labels):
             acting.setdefault(str(spec.get("action", "ALLOW")).upper(), []).append(each)
@@ -105,6 +105,15 @@ def istio_ports(objects: Objects) -> set[int]:
     operations = [each.get("operation") or {} for rule in rules for each in rule.get("to") or ()]
     named = [port for each in operations for port in each.get("ports") or ()]
     return {int(port) for port in named if str(port).isdecimal()}
+
+
+def _of_workloads(objects: Objects) -> list[Mapping[str, Any]]:
+    """Istio's authorization policies but those of a gateway or waypoint, which no workload heeds."""
+    return [
+        each
+        for each in of_kind(objects, "AuthorizationPolicy", _ISTIO)
+        if not (spec_of(each).get("targetRefs") or spec_of(each).get("targetRef"))
+    ]
 
 
 def linkerd_ports(objects: Objects) -> set[int]:

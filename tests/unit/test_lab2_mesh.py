@@ -78,6 +78,11 @@ def all_but_its_own(objects: Objects) -> None:
     objects[-1]["spec"]["rules"][0]["to"] = [{"operation": {"notPorts": ["8080", "6379"]}}]
 
 
+def nothing_through_a_gateway(objects: Objects) -> None:
+    gateway = {"kind": "Gateway", "group": "gateway.networking.k8s.io", "name": "front"}
+    named(objects, "AuthorizationPolicy", "nothing")["spec"] = {"targetRefs": [gateway]}
+
+
 def denied_as_well(objects: Objects) -> None:
     copied = copy.deepcopy(named(objects, "AuthorizationPolicy", "web"))
     copied["metadata"]["name"], copied["spec"]["action"] = "no", "DENY"
@@ -113,6 +118,7 @@ def test_a_condition_may_say_who_calls() -> None:
         (other_port, "mutual TLS of web:9090 is STRICT: it is DISABLE"),
         (nothing_denied, "an AuthorizationPolicy in web that allows nothing: there is none"),
         (any_of_gateway, "default of gateway may not call web:8080: it may"),
+        (nothing_through_a_gateway, "an AuthorizationPolicy in web that allows nothing: there is none"),
         (metrics_for_everybody, "web of web may not call web:9113: it may"),
         (all_but_its_own, "web of web may not call web:9090: it may"),
         (everybody, "somebody without an identity may not call cache:6379: it may"),
