@@ -167,11 +167,6 @@ def probed(environment: str, **changes: Any) -> Mutation:
     return change
 
 
-def all_may_go(run: Recording) -> None:
-    for seen in run.seen("prod", "poddisruptionbudgets", "web"):
-        seen["object"]["status"] |= {"disruptionsAllowed": 3, "desiredHealthy": 0}
-
-
 def a_workload_of_another_kind(run: Recording) -> None:
     made = [e for e in run["audit"] if (e["cluster"], e["name"], e["code"]) == ("dev", "cache", 201)]
     deployment = next(e for e in made if e["resource"] == "deployments")
@@ -213,7 +208,6 @@ FLAWS = (
     Flaw("installs", "no Service", without_a_service, "a Service web"),
     Flaw("installs", "no probe in dev", probed("dev"), "dev: a probe of web at /ready"),
     Flaw("installs", "a probe of another port", probed("staging", port=9090), "staging: a probe of web at"),
-    Flaw("scheduling", "all may go at once", all_may_go, "a PodDisruptionBudget of web that keeps a pod"),
     Flaw("inventory", "another kind", a_workload_of_another_kind, "dev: workloads as they are"),
     Flaw("prune", "made anew", recreated, "secrets web-token in prod untouched"),
     Flaw("signing", "by a Deployment", unsigned_by_a_deployment, "unsigned-deployment denied"),
