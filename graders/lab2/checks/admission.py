@@ -58,7 +58,7 @@ def check_gate_ci(bundle: Bundle, facts: Facts) -> None:
     hint="Policies that deny, bound on every spoke, for every namespace and for all that makes pods.",
 )
 def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
-    """An administrator who breaks R1 to R4 directly is denied, in both namespaces of each spoke."""
+    """An administrator who breaks R1 to R4 directly is denied, on each spoke and wherever it is tried."""
     record = FleetRecord(bundle, ADMISSION)
     looked = record.need("looked").t
     tried = attempts_of(bundle, "direct")
