@@ -47,6 +47,11 @@ def with_init_container(made: Manifest) -> Change:
     return in_spec(initContainers=[made])
 
 
+def with_second_container(made: Manifest) -> Change:
+    """Let another container run beside the first of a pod."""
+    return lambda item: item["spec"]["containers"].append(made)
+
+
 def ephemeral(image: str, name: str) -> Manifest:
     """What adds a container to a pod that runs; it stays, so each attempt has a name of its own."""
     added = {key: value for key, value in container(image, name).items() if key != "resources"}

@@ -11,6 +11,20 @@ LABEL = "app.kubernetes.io/name"
 PORTS = {WEB: 8080, CACHE: 6379}
 
 
+PROBES = {"readinessProbe": "/ready", "livenessProbe": "/live"}
+
+
+def unprobed(deployment: Mapping[str, Any]) -> Iterator[str]:
+    """The paths at which the container web has no probe of its port."""
+    pod = deployment["spec"]["template"]["spec"]
+    web: Mapping[str, Any] = next((each for each in pod["containers"] if each["name"] == WEB), {})
+    ports = {port.get("name"): port["containerPort"] for port in web.get("ports") or ()}
+    for probe, path in PROBES.items():
+        asked = (web.get(probe) or {}).get("httpGet") or {}
+        if asked.get("path") != path or ports.get(asked.get("port"), asked.get("port")) != PORTS[WEB]:
+            yield path
+
+
 def misnamed(
     name: str, deployment: Mapping[str, Any], services: Collection[str], accounts: Collection[str]
 ) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,10 @@ WEB, CACHE = "web", "cache"
 NAMESPACE = "web"
 ELSEWHERE = "lab-elsewhere"
 NAMESPACES = (NAMESPACE, "gateway", "dev-tools", ELSEWHERE)
-FOREIGN_NAMESPACES = (ELSEWHERE, "kube-system", "gateway")
+LABELLED = "dev-tools"
+BESIDE = (LABELLED, "gateway", "default")
+"""Where one attempt for each rule is made; the first is labelled with what the policies leave out."""
+FOREIGN_NAMESPACES = (ELSEWHERE, "kube-system", "gateway", "dev-tools", "default")
 """Namespaces that are not the engine's to write in."""
 
 ENFORCE = "pod-security.kubernetes.io/enforce"

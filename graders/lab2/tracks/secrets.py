@@ -9,6 +9,7 @@ import secrets as dice
 from collections.abc import Iterator
 from pathlib import Path
 
+from graders.audits.encodings import forms_in
 from graders.audits.gitleaks import leaks
 from graders.gitops.sealing import is_sops
 from graders.lab2.context import FleetContext
@@ -77,10 +78,8 @@ def _look_for(context: FleetContext, values: list[bytes]) -> None:
     fleet = context.fleet
     for where, text in _places(context):
         for value in values:
-            forms = {"raw": value, "base64": base64.b64encode(value), "hex": value.hex().encode()}
-            for how, form in forms.items():
-                if form in text:
-                    fleet.recording.writer.add(Exposure(context.now(), where, how))
+            for how in forms_in(text, value):
+                fleet.recording.writer.add(Exposure(context.now(), where, how))
 
 
 def _ask_gitleaks(context: FleetContext) -> None:
