@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from graders.kube.client import ApiRefused
 from graders.lab3.environment.lane import Lane
-from graders.lab3.names import BACKED_UP, LENIENCE_S, SERVING, SUPPLIED
+from graders.lab3.names import BACKED_UP, LENIENCE_S, NAMESPACE_DELETED, SERVING, SUPPLIED
 from graders.runbooks.corruption import tamper, truncate
 from graders.runbooks.scripts import Ended
 from graders.runbooks.sealed import SealedBackup, seal
@@ -80,7 +80,12 @@ def _bad(
         if name == _CUT:
             truncate(sealed / newest.id, folder / token_hex(8))
         if name in (_FORGED, NEWEST_FORGED):
-            lane.mark("forged", how=tamper(sealed / newest.id, folder / token_hex(8), lane.ledger.seals))
+            # Of a namespace an export is restored: a digest of a snapshot beside it says nothing of that.
+            of_exports = scenario == NAMESPACE_DELETED
+            how = tamper(
+                sealed / newest.id, folder / token_hex(8), lane.ledger.seals, exports_alone=of_exports
+            )
+            lane.mark("forged", how=how)
         if name == NEWEST_FORGED:
             _supply(folder, sealed / older.id)
         lane.tell(f"a bad backup: {name}")
