@@ -42,7 +42,12 @@ class BenchResult(_Written):
     @property
     def by_hand(self) -> bool:
         """Whether the tool leaves it to people, and so says nothing of what it found."""
-        return self.status not in (PASS, FAIL) and self.kind in ("manual", "skip")
+        return self.status not in (PASS, FAIL) and self.kind == "manual"
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether somebody told the tool to leave it out."""
+        return self.status not in (PASS, FAIL) and self.kind == "skip"
 
 
 class BenchSection(_Written):
