@@ -59,7 +59,7 @@ _MALFORMED = re.compile(r"^(?:remote: )?error: object ([0-9a-f]{40,64}: .*)$", r
 _CUT_OFF = f"died of signal {signal.SIGXFSZ.value}"
 
 
-class _Refused(Exception):
+class _CommitRefused(Exception):
     """The learner's own commit is refused: it is too large, or git says that it is malformed."""
 
 
@@ -138,7 +138,7 @@ def _fetched(source: GitSource, learner: str, folder: Path, limits: SubmissionLi
         folder.mkdir(parents=True)
         checkout = [f"--work-tree={folder}", "checkout", "--quiet", "--force", "FETCH_HEAD", "--", "."]
         _git([*at, *checkout], url, most_bytes=limits.file_bytes)
-    except _Refused as refused:
+    except _CommitRefused as refused:
         return HandIn(learner, folder, problem=f"{printable(ref)}: {refused}", rejected=True)
     except InfraFault as fault:
         remove_tree(folder)
@@ -173,7 +173,7 @@ def _git(
     """Run git, and give what it printed; no file that it writes is over `most_bytes`.
 
     Raises:
-        InfraFault: it failed, or took longer. _Refused: what it fetched is too large, or malformed.
+        InfraFault: it failed, or took longer. _CommitRefused: what it fetched is too large, or malformed.
     """
     limit = ["prlimit", f"--fsize={most_bytes}", "--"] if most_bytes is not None else []
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
@@ -187,9 +187,9 @@ def _git(
     if status != 0:
         told = errors.decode("utf-8", "replace").replace(url, _shown(url))
         if most_bytes is not None and (status == -signal.SIGXFSZ or _CUT_OFF in told):
-            raise _Refused(f"the commit takes over {most_bytes} bytes, which are the most")
+            raise _CommitRefused(f"the commit takes over {most_bytes} bytes, which are the most")
         if malformed := _MALFORMED.search(told):
-            raise _Refused(
+            raise _CommitRefused(
                 f"git finds a malformed object in the commit, {printable(malformed[1], longest=200)}; "
                 "commit the files anew with a current git"
             )
