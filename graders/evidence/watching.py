@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from graders.evidence.recording import Recording
@@ -78,9 +77,7 @@ class WatchRecorder:
         except TimedOut as error:
             raise InfraFault(str(error)) from error
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
 
     def objects(self, resource: str, namespace: str) -> dict[str, Object]:
