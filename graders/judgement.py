@@ -23,12 +23,10 @@ class JudgedLab(Protocol):
     @property
     def id(self) -> str:
         """The lab's slug."""
-        ...
 
     @property
     def rubric(self) -> Rubric:
         """What its checks earn."""
-        ...
 
 
 def judge_bundle(lab: JudgedLab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:

@@ -25,7 +25,6 @@ class Progress(Protocol):
 
     def task(self, text: str, total: float | None = None) -> AbstractContextManager[Task]:
         """Show a line while the block runs; `total` None means that the end is not known."""
-        ...
 
 
 class Silent:

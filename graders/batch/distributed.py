@@ -57,11 +57,9 @@ class Workforce(Protocol):
     @property
     def title(self) -> str:
         """Where it is, as progress tells it."""
-        ...
 
     def at_work(self) -> Sequence[str]:
         """The names of plans that it works on, or worked on, since an earlier call."""
-        ...
 
     def work(self, plan: BatchPlan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
         """Have all indexes of a plan done; goes on with one that is at work. Each index is given once.
@@ -69,7 +67,6 @@ class Workforce(Protocol):
         Raises:
             InfraFault: no worker can work; says why. What was done stays in the place.
         """
-        ...
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,6 @@ class Executor(Protocol):
     @property
     def title(self) -> str:
         """Where, as progress tells it."""
-        ...
 
     def grades(
         self, batch: Batch, to_do: Sequence[Work], keep: Keep, progress: Progress
@@ -80,4 +79,3 @@ class Executor(Protocol):
             InfraFault: the store, or what gradings share, cannot be had; what was kept stays.
             UsageError: it was asked for something that cannot be.
         """
-        ...

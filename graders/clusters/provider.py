@@ -162,7 +162,6 @@ class ClusterProvider(Protocol):
         Raises:
             InfraFault: something cannot be had.
         """
-        ...
 
     def provision(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[Cluster]:
         """Start (or take) a cluster; what was started is gone when the block ends.
@@ -170,7 +169,6 @@ class ClusterProvider(Protocol):
         Raises:
             InfraFault: it does not come up.
         """
-        ...
 
     def shared(self, progress: Progress) -> AbstractContextManager[Mapping[str, str]]:
         """Have, while the block runs, what each of several gradings would else start for itself.
@@ -180,7 +178,6 @@ class ClusterProvider(Protocol):
         Raises:
             InfraFault: it cannot be had.
         """
-        ...
 
 
 def check_plain(spec: ClusterSpec, provider: str) -> None:

@@ -25,7 +25,6 @@ class Record(Protocol):
     @property
     def t(self) -> float:
         """When it was, in seconds since the start of the run."""
-        ...
 
 
 NAMESPACE = "namespace"

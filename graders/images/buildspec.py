@@ -18,27 +18,21 @@ class Builds(Protocol):
 
     def build(self, context: Path, settings: Mapping[str, str]) -> Generator[dict[str, Any]]:
         """Yield the engine's messages until the build ends."""
-        ...
 
     def image(self, reference: str) -> dict[str, Any] | None:
         """An image as the engine describes it."""
-        ...
 
     def images(self, label: str) -> list[dict[str, Any]]:
         """All images with a label."""
-        ...
 
     def containers(self, label: str, *, sizes: bool = False) -> list[dict[str, Any]]:
         """All containers with a label."""
-        ...
 
     def limit_processes(self, container: str, most: int) -> str:
         """Bound a container's processes; says why not, where it does not."""
-        ...
 
     def kill(self, container: str) -> None:
         """Kill a container, soon."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,10 @@ class Exporter(Protocol):
     @property
     def name(self) -> str:
         """What callers ask for: `json`, `html`, `junit`."""
-        ...
 
     @property
     def file_name(self) -> str:
         """The file's name in the report folder."""
-        ...
 
     def render(self, report: GradeReport, bundle: Bundle | None) -> str:
         """The file's whole text, to be stored as UTF-8; empty when this report needs no such file."""
-        ...

@@ -101,4 +101,3 @@ class Scenario(Protocol):
         Raises:
             BadSubmission: what was handed in cannot be built. InfraFault: something cannot be had.
         """
-        ...

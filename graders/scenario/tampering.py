@@ -28,17 +28,14 @@ class Witnessed(Protocol):
     @property
     def audit(self) -> AuditRecorder:
         """All requests."""
-        ...
 
     @property
     def recording(self) -> Recording:
         """Where marks go."""
-        ...
 
     @property
     def user(self) -> str:
         """The operator's API identity."""
-        ...
 
 
 def tampering(environment: Witnessed) -> str:

@@ -61,7 +61,6 @@ class Members(Protocol):
 
     def __iter__(self) -> Iterator[Member]:
         """In the order of the archive; whatever its library raises comes through."""
-        ...
 
 
 @dataclass(frozen=True)
