@@ -164,5 +164,5 @@ def _see_where_we_are() -> None:
 
 
 def _end_with(error: KubeproofError, code: int) -> NoReturn:
-    Screen(stderr=True).print(f"kubeproof: {error}", markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).tell(f"kubeproof: {error}")
     sys.exit(code)

@@ -187,7 +187,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     console = Screen()
     console.print(_table(found.id, rows, finals))
     for line in _closing(rows, finals, store):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.tell(line)
     raise typer.Exit(3 if any(row.open for row in rows) else 0)
 
 

@@ -35,6 +35,6 @@ def batch_worker(
         try:
             marker = work_on(ObjectPlace(objects), plan, index, load_course(), Path(scratch), progress)
         except OtherCode as error:
-            console.print(f"kubeproof: {error}", markup=False, highlight=False, soft_wrap=True)
+            console.tell(f"kubeproof: {error}")
             raise typer.Exit(OTHER_CODE) from error
     raise typer.Exit(0 if marker.done else 3)

@@ -50,4 +50,4 @@ def drill(
         chosen = provider or default_provider(found.needs)
         asked = DrillRequest(found, submission, file, scenario, experiment, chosen)
         run_drill(asked, progress)
-    console.print(f"written: {file}", markup=False, highlight=False, soft_wrap=True)
+    console.tell(f"written: {file}")

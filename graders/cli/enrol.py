@@ -43,11 +43,8 @@ def enrol(
     ):
         opened.take_in(people, rules, author=whoever_types())
         count, dated = len(opened.roster().learners), opened.policy().labs
-    console = Screen()
     due = ", ".join(f"{slug} due {lab.due:%Y-%m-%d %H:%M %Z}" for slug, lab in dated.items() if lab.due)
-    console.print(
-        f"{count} learners; {due or 'no lab is ever late'}", markup=False, highlight=False, soft_wrap=True
-    )
+    Screen().tell(f"{count} learners; {due or 'no lab is ever late'}")
 
 
 def history(

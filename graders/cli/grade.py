@@ -146,8 +146,7 @@ def _written(
     files = write_reports(report, recorded, out)
     place.settle(graded=bundle is None and report.verdict is Verdict.GRADED)
     if place.earlier.is_dir():
-        told = f"the last graded record and its reports are in {place.earlier}"
-        Screen(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
+        Screen(stderr=True).tell(f"the last graded record and its reports are in {place.earlier}")
     return recorded, files
 
 

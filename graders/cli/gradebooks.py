@@ -39,4 +39,4 @@ def site(
     """
     with TerminalProgress(Screen(stderr=True)) as progress, progress.task("making the site"):
         files = build_site(class_of(store, folders_by_lab(submissions or [])), out)
-    Screen().print(f"wrote {len(files)} pages: {files[0]}", markup=False, highlight=False, soft_wrap=True)
+    Screen().tell(f"wrote {len(files)} pages: {files[0]}")

@@ -17,6 +17,10 @@ class Screen(Console):
         self.quiet = True
         _read_by_nobody(self.file.fileno())
 
+    def tell(self, text: str) -> None:
+        """Print `text` as it is, however long its lines are."""
+        self.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 def print_raw(text: str) -> None:
     """Print `text` as it is to standard output; a reader who left is no error."""

@@ -119,7 +119,7 @@ def sign(
     if not text:
         raise UsageError("there is no key to sign with", fix=f"name one with --key, or set {KEY_VARIABLE}")
     path = sign_results(out, SIGNATURE, private_key(text, where), os.environ)
-    Screen(stderr=True).print(f"signed: {path}", markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).tell(f"signed: {path}")
 
 
 def keygen(
@@ -130,8 +130,7 @@ def keygen(
     Example: kubeproof keygen keys
     """
     secret, public = new_keys(folder)
-    told = f"signs, keep it secret: {secret}\nverifies: {public}"
-    Screen(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).tell(f"signs, keep it secret: {secret}\nverifies: {public}")
 
 
 def _show(findings: Sequence[VerifiedReport], *, signed: bool) -> None:
