@@ -82,10 +82,6 @@ class GoRuntime:
         """Where a sandbox has its own build cache."""
         return f"{view.home}/go-build"
 
-    def layered(self, command: tuple[str, ...], layer: str, private: str) -> tuple[str, ...]:
-        """`command`, begun with a build cache over the shared one; `layer` is where `LAYER` is in view."""
-        return ("python", "-I", layer, str(self.builds), private, *command)
-
 
 def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:
     """Have modules and a warm build cache for the toolchain whose command is `go`; made once, resumable.

@@ -13,7 +13,6 @@ from graders.model import Status
 from graders.reports.text import one_line
 
 SHOWN_REASONS = 4
-SHOWN_LEARNERS = 12
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[^']*'")
 _NUMBERED = re.compile(r"[\w.-]*\d[\w.-]*")
 

@@ -21,7 +21,6 @@ from graders.lab3.names import CHAOS, NEIGHBOUR, OVER, SERVING
 from graders.submissions.manifests import load_manifests
 
 _ALONE_S, _WHOLE_S, _READY_S = 60.0, 90.0, 15.0
-_DECOYS = resource_path("apps/v1", "deployments", namespace=SERVING)
 
 
 def experiments(context: LaneContext) -> None:
