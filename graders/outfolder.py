@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import UsageError
-from graders.once import remove_tree, write_atomically
+from graders.once import remove_tree
+from graders.wholefile import write_whole
 
 MARKER = ".kubeproof-out.json"
 """Whoever has a file of this name is a folder of ours."""
@@ -146,7 +147,7 @@ class OutFolder:
 
     def _list(self, names: Iterable[str]) -> None:
         marker = {"schema": SCHEMA, "files": sorted(names)}
-        write_atomically(self.path / MARKER, json.dumps(marker, indent=1) + "\n")
+        write_whole(self.path / MARKER, json.dumps(marker, indent=1) + "\n", mode=0o600)
 
 
 def _listed(folder: Path) -> frozenset[str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.once import one_at_a_time, remove_tree, write_atomically
+from graders.once import one_at_a_time, remove_tree
 from graders.progress import Progress
+from graders.wholefile import write_whole
 
 COMPLETE = "complete.json"
 
@@ -100,8 +101,10 @@ class Kept:
         try:
             make()
             if not self.made():
-                write_atomically(
-                    self._mark, json.dumps({"schema": "kubeproof/kept/v1", "key": self.key}) + "\n"
+                write_whole(
+                    self._mark,
+                    json.dumps({"schema": "kubeproof/kept/v1", "key": self.key}) + "\n",
+                    mode=0o600,
                 )
             done = True
         finally:
