@@ -20,8 +20,9 @@ from graders.documents import load_document
 from graders.escapes import printed_text
 from graders.faults import BadSubmission
 from graders.kube.addresses import server_address
-from graders.sandbox.protocol import MIB, Mount, SandboxedProcess, View
+from graders.sandbox.protocol import MIB, Mount, View
 from graders.sandbox.relay import relayed
+from graders.sandbox.supervision import SandboxedProcess
 from graders.scenario.learner import sandbox_spec
 
 _JOURNALS, _EMPTY = "/run/chaos/journals", "/run/chaos/empty"

@@ -24,8 +24,9 @@ from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.kube.workloads import digest_in, is_ready
-from graders.sandbox.protocol import ExitStatus, Limits, SandboxedProcess
+from graders.sandbox.protocol import ExitStatus, Limits
 from graders.sandbox.relay import relayed
+from graders.sandbox.supervision import SandboxedProcess
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.toolroom import ToolRoom
 from graders.services.gitcommands import git_identity

@@ -11,17 +11,8 @@ from collections.abc import Callable, Mapping
 from graders.faults import UsageError
 from graders.sandbox.bubblewrap import BubblewrapSandbox
 from graders.sandbox.plain import PlainSandbox
-from graders.sandbox.protocol import (
-    ExitStatus,
-    Limits,
-    Mount,
-    Reason,
-    Sandbox,
-    SandboxedProcess,
-    SandboxSpec,
-    Usage,
-    View,
-)
+from graders.sandbox.protocol import ExitStatus, Limits, Mount, Reason, Sandbox, SandboxSpec, Usage, View
+from graders.sandbox.supervision import SandboxedProcess
 
 __all__ = [
     "SANDBOXES",

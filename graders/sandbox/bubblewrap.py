@@ -24,8 +24,9 @@ from pathlib import Path
 from graders.faults import InfraFault
 from graders.sandbox.enclosure import BESIDE_LAUNCHER, LAUNCHER, Enclosure, Scratch, launch, shared_folder
 from graders.sandbox.identities import identity
-from graders.sandbox.protocol import MIB, SandboxedProcess, SandboxSpec, View
+from graders.sandbox.protocol import MIB, SandboxSpec, View
 from graders.sandbox.quotas import bounded_folders
+from graders.sandbox.supervision import SandboxedProcess
 from graders.sandbox.syscalls import filter_file
 
 _SUBMISSION = "/submission"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graders.sandbox.enclosure import Enclosure, Scratch, launch
-from graders.sandbox.protocol import SandboxedProcess, SandboxSpec, View
+from graders.sandbox.protocol import SandboxSpec, View
+from graders.sandbox.supervision import SandboxedProcess
 
 
 class PlainSandbox:

@@ -7,7 +7,7 @@ import http.client
 import socket
 import threading
 
-from graders.sandbox.protocol import SandboxedProcess
+from graders.sandbox.supervision import SandboxedProcess
 
 _MOST_METRICS_BYTES = 4 * 1024 * 1024
 _SCRAPE_WITHIN_S = 3.0

@@ -28,14 +28,21 @@ _DRAIN_S = 2.0
 _TO_ALL = {signal.SIGSTOP, signal.SIGCONT}
 
 
-class Supervised:
-    """The `SandboxedProcess` of every kind of sandbox that a launcher lives in."""
+class SandboxedProcess:
+    """A started command and everything it starts; a context manager that stops it. Thread-safe.
+
+    Only leaving it lets go of the writable mounts, so that they can be collected after `stop`.
+    """
 
     def __init__(self, channel: Channel, view: View, limits: Limits, confined: bool) -> None:
         self.view = view
         self.pid = 0
+        """Of the learner's own command, as the host counts."""
         self.doors: Mapping[str, socket.socket] = {}
+        """Accept here to serve what the learner sees at `view.doors`. `stop` closes them, which does not wake
+        a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
         self.log_path: Path = channel.log.path
+        """Standard output and error, first and last part, complete once the process has ended."""
         self._channel = channel
         self._limits = limits
         self._folders: dict[str, int] = {}
@@ -144,6 +151,10 @@ class Supervised:
 
     def collect(self, target: str, destination: Path, *, most_bytes: int) -> None:
         """Copy what was left in the writable mount at `target` to the new folder `destination`.
+
+        Files and folders are copied, of their modes only whether a file can be executed; links and special
+        files are left behind. Each name counts as whole pages of 4096 bytes, one at least: so what is
+        collected fits a writable mount of `most_bytes`.
 
         Raises:
             BadSubmission: it is more than `most_bytes`, or nested deeper than can be handled.

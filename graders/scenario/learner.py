@@ -9,9 +9,10 @@ from pathlib import Path
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ProcessEvent
-from graders.sandbox.protocol import ExitStatus, Limits, Mount, Sandbox, SandboxedProcess, SandboxSpec
+from graders.sandbox.protocol import ExitStatus, Limits, Mount, Sandbox, SandboxSpec
 from graders.sandbox.relay import relayed
 from graders.sandbox.runtime import Runtime
+from graders.sandbox.supervision import SandboxedProcess
 
 
 def sandbox_spec(
