@@ -13,7 +13,7 @@ from graders.batch.executor import Batch
 from graders.batch.intake import HandIn
 from graders.batch.packing import pack
 from graders.batch.run import run_batch
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import Lab
 from graders.faults import InfraFault
 from graders.ownership import OwnedFolder

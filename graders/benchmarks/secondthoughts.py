@@ -19,7 +19,7 @@ from typing import Any
 
 from graders.benchmarks.classes import processors_s
 from graders.benchmarks.grades import record_of_reference
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import Lab
 from graders.evidence.digest import bundle_digest
 from graders.faults import InfraFault

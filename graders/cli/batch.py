@@ -20,7 +20,9 @@ from graders.cli.providers import ProviderOption
 from graders.cli.results import results_in
 from graders.cli.screen import Screen
 from graders.cli.storing import whoever_types
-from graders.cohort import Final, Roster, load_policy, load_roster
+from graders.cohort.final import Final
+from graders.cohort.policy import load_policy
+from graders.cohort.roster import Roster, load_roster
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.model import Verdict

@@ -12,7 +12,8 @@ from rich.text import Text
 from graders.cli.progress import TerminalProgress
 from graders.cli.screen import Screen
 from graders.cli.storing import LabsOption, StoreArgument, find_learner, whoever_types
-from graders.cohort import load_policy, load_roster
+from graders.cohort.policy import load_policy
+from graders.cohort.roster import load_roster
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.reports.text import points_text

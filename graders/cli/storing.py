@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from graders.cohort import Learner
+from graders.cohort.roster import Learner
 from graders.faults import UsageError
 from graders.store import GradeStore
 from graders.surroundings import typed

@@ -16,8 +16,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from graders.attestation import KEY_VARIABLE, new_keys, private_key, public_key
-from graders.attestation import sign as sign_results
+from graders.attestation.keys import KEY_VARIABLE, new_keys, private_key, public_key
+from graders.attestation.signing import sign as sign_results
 from graders.cli.progress import TerminalProgress, printable
 from graders.cli.providers import ProviderOption
 from graders.cli.screen import Screen, print_raw

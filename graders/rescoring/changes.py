@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from graders.cohort import Final
+from graders.cohort.final import Final
 from graders.model import Verdict
 from graders.reports.text import one_line, points_text
 from graders.store import NewGrade, StoredGrade

@@ -16,7 +16,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from graders.attestation import ForgedError, check_signature
+from graders.attestation.envelope import ForgedError
+from graders.attestation.signing import check_signature
 from graders.course import Lab
 from graders.definition import lab_package
 from graders.faults import BadSubmission, InfraFault, KubeproofError, UsageError

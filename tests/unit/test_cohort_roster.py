@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.cohort import Extension, Learner, Roster, harmless, load_roster
+from graders.cohort.instants import Extension
+from graders.cohort.roster import Learner, Roster, load_roster
+from graders.cohort.spreadsheet import harmless
 from graders.faults import UsageError
 
 WHOLE = """\
