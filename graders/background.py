@@ -1,7 +1,5 @@
 """Work that goes on in a thread of its own for as long as a block runs."""
 
-from __future__ import annotations
-
 import threading
 from abc import ABC, abstractmethod
 from typing import Self

@@ -1,7 +1,5 @@
 """From a bundle to a report, with no cluster: what grading ends with, and all that judging again is."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import replace

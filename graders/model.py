@@ -4,8 +4,6 @@ No I/O here. Points are `Decimal`, never floats; times named `_s` are seconds, a
 count from the start of the run on a monotonic clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

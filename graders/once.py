@@ -4,8 +4,6 @@ The maker holds a file lock that the kernel drops with the process, whatever kil
 a scratch folder beside the result; what a dead maker left there goes when the next one takes the lock.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

@@ -4,8 +4,6 @@ A marker lists all that kubeproof wrote; beside anything else nothing is written
 removed. A record is made aside and takes its place by renaming, so an older one is whole until then.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Iterator

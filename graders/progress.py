@@ -3,8 +3,6 @@
 Code that works takes a `Progress` and never knows whether a terminal, a log or nobody listens.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Signs a folder of results, and checks one."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

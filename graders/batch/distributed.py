@@ -4,8 +4,6 @@ Nothing is paid twice: what is in the place is collected first, a workforce that
 is waited for, and only then are workers asked for the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

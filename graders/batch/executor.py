@@ -1,7 +1,5 @@
 """The seam between a batch and whatever grades its hand-ins."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Measures what grading side by side gains: the same hand-ins, one after another and as a batch does it."""
 
-from __future__ import annotations
-
 import os
 import time
 from dataclasses import dataclass

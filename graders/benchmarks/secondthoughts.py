@@ -1,7 +1,5 @@
 """Measures second thoughts about a class: its records judged again, its points scored again, its site."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import random

@@ -1,7 +1,5 @@
 """What an experiment must leave as it was: specs, labels, taints and replicas, as digests by object."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Commands of a hypothesis, in a sandbox from which the API server is the only way out."""
 
-from __future__ import annotations
-
 import secrets
 import threading
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Chaos Toolkit in a sandbox, as the experiments' ServiceAccount, with the API server as its only way out."""
 
-from __future__ import annotations
-
 import json
 import signal
 import tempfile

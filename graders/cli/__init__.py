@@ -3,8 +3,6 @@
 Exit codes: 0 graded, 1 graded below --fail-under, 2 bad usage, course or submission, 3 not graded.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

@@ -1,7 +1,5 @@
 """`kubeproof batch`: a whole class."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`kubeproof batch-worker`: one worker of a batch on other machines."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """What a store holds of a class, as a gradebook and as a site show it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path

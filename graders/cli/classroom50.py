@@ -1,7 +1,5 @@
 """`kubeproof classroom50`: a bundle for an assignment of Classroom 50, and the result that it leaves."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import UTC, datetime

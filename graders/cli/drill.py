@@ -1,7 +1,5 @@
 """`kubeproof drill`: one scenario or experiment as the grader acts it out, as evidence of a learner's own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

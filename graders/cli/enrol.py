@@ -1,7 +1,5 @@
 """`kubeproof enrol` and `kubeproof history`: who is in a class, and what happened to their grades."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

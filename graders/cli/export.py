@@ -1,7 +1,5 @@
 """`kubeproof export`: a class's grades in the format of another system."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime

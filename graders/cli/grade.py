@@ -1,7 +1,5 @@
 """`kubeproof grade` and `kubeproof judge`."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation

@@ -1,7 +1,5 @@
 """`kubeproof export` and `kubeproof site`, over stores."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`kubeproof override`: a person decides a result, and says so."""
 
-from __future__ import annotations
-
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 

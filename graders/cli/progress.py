@@ -1,7 +1,5 @@
 """Progress for people: live lines on a terminal, one plain line per start and end elsewhere."""
 
-from __future__ import annotations
-
 import re
 import sys
 import threading

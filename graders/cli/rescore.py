@@ -1,7 +1,5 @@
 """`kubeproof rescore`: an instructor changes a rubric, and sees who gains and loses what."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 

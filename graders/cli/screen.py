@@ -1,7 +1,5 @@
 """What commands print on: whoever reads it may stop reading at any moment."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """What commands about a store have in common."""
 
-from __future__ import annotations
-
 import difflib
 import getpass
 import os

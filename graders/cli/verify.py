@@ -1,7 +1,5 @@
 """`kubeproof verify`, `kubeproof sign` and `kubeproof keygen`."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

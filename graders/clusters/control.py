@@ -1,7 +1,5 @@
 """The control plane of an embedded cluster, process by process: to start it, and to break it."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Text on its way into a spreadsheet, which runs what looks like a formula."""
 
-from __future__ import annotations
-
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _FULL_WIDTH = ("＝", "＋", "－", "＠")
 

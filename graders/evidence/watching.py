@@ -1,7 +1,5 @@
 """The grader's own watches, put on record: every change of some resources, and every break of a watch."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self

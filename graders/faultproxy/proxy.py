@@ -4,8 +4,6 @@ One thread serves all of a program's processes. The bearer token passes untouche
 identity of its own. Only JSON over HTTP/1.1 is negotiated, so that what passes can be read.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -3,8 +3,6 @@
 A rule's hooks run in the proxy's thread; `release` and the events are for the scenario's threads.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading

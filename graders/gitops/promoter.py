@@ -4,8 +4,6 @@ Its only way to act is to push to its own repository; all it knows of the fleet 
 where, and whether it is ready. Each run and each push is put on record; nothing here judges them.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """What every gradebook exporter is: grades in, whole files out; nothing is written here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

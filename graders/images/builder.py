@@ -5,8 +5,6 @@ watched from outside: how many processes, how much written, how long. What canno
 measured several times a second, and ends the build when it is too much.
 """
 
-from __future__ import annotations
-
 import contextlib
 import queue
 import threading

@@ -4,8 +4,6 @@ Everything that is made here carries one label, which is written down beforehand
 owns: the next run removes what a dead one left.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """One build as it is ordered: from what, under which bounds, and what the engine is told of them."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from pathlib import Path

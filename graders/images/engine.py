@@ -4,8 +4,6 @@ It is the engine's classic builder that is asked for: each of its steps is a con
 measured and stopped. No credentials, proxies or variables of ours are sent along.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Generator, Iterator, Mapping

@@ -3,8 +3,6 @@
 `graders.ownership` calls `undo` before it removes the folder.
 """
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 

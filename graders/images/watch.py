@@ -1,7 +1,5 @@
 """Looks at a build from outside, several times a second: what cannot be bounded beforehand is measured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

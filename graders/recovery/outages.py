@@ -5,8 +5,6 @@ was away at an instant not before it was sent, and a success that it was there a
 That, and no assumption on when in between, bounds everything here.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ rounded down, and each criterion has its share of them. Both sums are then the s
 It has no way to say "not graded": an error counts as a zero. So a report that is not graded gives no file.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """What every exporter is: one file of a report folder, made from a report and perhaps its bundle."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from graders.evidence.bundle import Bundle

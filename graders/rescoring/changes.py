@@ -1,7 +1,5 @@
 """Who gains and loses what by a rescore, and why: from two reports of one attempt."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal

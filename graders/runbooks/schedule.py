@@ -1,7 +1,5 @@
 """The schedule by which a runbook backs up."""
 
-from __future__ import annotations
-
 import secrets
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Backup, restore and verify of a runbook: each in a sandbox of its own, with its doors and nothing else."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json

@@ -4,8 +4,6 @@ A sandbox confines one command and everything it starts, and reports what it did
 nothing of clusters, labs or grades, and it does not decide whose fault an exit is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from graders.faults import UsageError

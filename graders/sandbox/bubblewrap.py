@@ -11,8 +11,6 @@ filled and then dropped from every process's view; the number of empty files in 
 mount. When the machine runs out of memory the kernel is told to take the learner's processes first.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -9,8 +9,6 @@ The shared cache is filled once, from the pinned modules of `gowarm` and never f
 only ever add modules, which the Go checksum database and go.sum vouch for.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

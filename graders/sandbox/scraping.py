@@ -1,7 +1,5 @@
 """Reads the metrics page of a process in its sandbox."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import socket

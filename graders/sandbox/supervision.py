@@ -1,7 +1,5 @@
 """A started sandbox as the harness holds it: one thread per sandbox reads its messages and its log."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import queue

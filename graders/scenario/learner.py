@@ -1,7 +1,5 @@
 """A learner's program as a sandbox is asked for it, and one that runs once, to its end."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Open-loop probing: a slot of each probe at each time that is due, whatever became of the last one."""
 
-from __future__ import annotations
-
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What an operator with too many rights can do to the cluster that grades it, and whose loss that is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol

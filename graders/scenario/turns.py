@@ -1,7 +1,5 @@
 """Turns: what would disturb a measurement waits for it, and the other way round."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass, field
 from typing import Self

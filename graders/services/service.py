@@ -1,7 +1,5 @@
 """One long-lived program: its life, its log and the lines it prints."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import subprocess

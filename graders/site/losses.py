@@ -1,7 +1,5 @@
 """What a class loses most, and why: losses by check, reasons that differ in details alone told together."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable

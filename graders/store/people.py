@@ -1,7 +1,5 @@
 """The class in a store."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

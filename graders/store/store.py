@@ -1,7 +1,5 @@
 """The store: what is kept of a class, and what can be asked of it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal

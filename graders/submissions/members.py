@@ -1,7 +1,5 @@
 """What is packed in an archive, one thing after the other, in the same shape for zip and tar."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import re

@@ -1,7 +1,5 @@
 """What the cache keeps: things that are there as a whole or not at all, made once, and carried as a whole."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The cache folder of the programs: a program counts as there only once the manifest lists it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Each is looked at from the cheapest to the dearest: the file itself, its signatu
 the record it stands on, and at last a grading of our own.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """A Docker engine, through Docker's own command line, which kind needs anyway."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

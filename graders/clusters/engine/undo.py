@@ -3,8 +3,6 @@
 `graders.ownership` calls `undo` once the engine's processes are gone and before it removes the folder.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

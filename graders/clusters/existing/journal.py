@@ -1,7 +1,5 @@
 """What a run makes in somebody's cluster, written down before it is made: one line for each object."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

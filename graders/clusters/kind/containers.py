@@ -4,8 +4,6 @@ kind labels its containers with the cluster's name. The network of each cluster 
 own name, so clusters do not see each other and nobody races for the one network that kind would share.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tarfile

@@ -5,8 +5,6 @@ name and no record in the state folder is an orphan. That covers a machine that 
 state folder emptied; the record covers everything else.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -4,8 +4,6 @@ Where a registry can be reached the node image is kind's own, pinned by its dige
 here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
