@@ -1,7 +1,5 @@
 """The lane of the experiments: each hypothesis in four states, a dry run, a whole run, an aborted one."""
 
-from __future__ import annotations
-
 import threading
 
 from graders.chaos.account import account_of
