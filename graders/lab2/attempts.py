@@ -1,5 +1,7 @@
 """What is tried directly against a spoke: each breaks one of R1 to R4, a signature, or nothing; pure."""
 
+from __future__ import annotations
+
 from graders.admission.attempts import (
     Attempt,
     Change,

@@ -1,5 +1,7 @@
 """Gangs, and what a template says about places."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any

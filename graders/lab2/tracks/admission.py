@@ -1,5 +1,7 @@
 """Attempts against the spokes, directly and past the preflight through the engine."""
 
+from __future__ import annotations
+
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
