@@ -1,7 +1,5 @@
 """What is tried directly against an API server: each attempt breaks one rule or control, or nothing; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

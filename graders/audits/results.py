@@ -1,7 +1,5 @@
 """Results of kube-bench and kube-hunter, as the tools write them. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal

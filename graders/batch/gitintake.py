@@ -4,8 +4,6 @@ No hook, filter or submodule of a learner's runs, nobody is asked for a password
 checked out is bounded: in bytes a file by a limit that the kernel holds, in all by what the commit lists.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """What an experiment must leave as it was: specs, labels, annotations, taints, as digests by object."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """ChaosEngines of Litmus as steps and probes: pod-delete, node-drain, node-taint. Pure."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

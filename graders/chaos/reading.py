@@ -1,7 +1,5 @@
 """Reads journals: what Chaos Toolkit, or an executor of a custom resource, wrote down of a run. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """`kubeproof override`: a person decides a result, and says so."""
 
-from __future__ import annotations
-
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
@@ -53,9 +51,9 @@ def override(  # noqa: PLR0917  (a command line has as many options as it has)
         for each in (before, after)
     )
     console = Screen()
-    console.print(f"{whose}, {found.id}: {now}, was {was}", markup=False, highlight=False, soft_wrap=True)
+    console.tell(f"{whose}, {found.id}: {now}, was {was}")
     for line in after.lines:
-        console.print(f"  {line.text}", markup=False, highlight=False, soft_wrap=True)
+        console.tell(f"  {line.text}")
 
 
 def _points(text: str) -> Decimal:

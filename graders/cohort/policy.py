@@ -1,7 +1,5 @@
 """`course.yaml`: when labs are due, what being late costs, and which attempt counts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

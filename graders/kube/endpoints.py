@@ -1,7 +1,5 @@
 """Endpoints of a Service, told of its EndpointSlices."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What manifests of a mesh are to say of workloads: who may call them, and that it is encrypted; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

@@ -5,8 +5,6 @@ the mesh, AuthorizationPolicy with DENY before ALLOW. Linkerd by policy.linkerd.
 AuthorizationPolicy, MeshTLSAuthentication; the default of the namespace is not among what is asked here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """What a track of lab 1 acts with: its namespaces, its jobs, the kubelet's part, and waiting."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

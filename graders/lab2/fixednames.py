@@ -1,7 +1,5 @@
 """Names that the text fixes beside those of Deployments: container, port, label, account, Service; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Names that the lab text fixes, and those by which tracks and checks find each other; pure."""
 
-from __future__ import annotations
-
 HUB = "hub"
 ENVIRONMENTS = ("dev", "staging", "prod")
 """The spokes, in the order in which a release goes through them."""

@@ -1,7 +1,5 @@
 """Commits that the preflight is tried on: some are good, some break a rule or release what is unsigned."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 
 from graders.admission.attempts import (

@@ -3,8 +3,6 @@
 Times count from t0a.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 

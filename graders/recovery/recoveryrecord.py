@@ -1,7 +1,5 @@
 """Reading the record of recoveries on one cluster: what was measured of each fault, and what came back."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Backups that are not what they were: truncated, or with one digit changed."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Collection
 from pathlib import Path

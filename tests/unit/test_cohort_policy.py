@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.cohort import CoursePolicy, Extension, Learner, Roster, load_policy, policy_from, policy_text
+from graders.cohort.instants import Extension
+from graders.cohort.policy import CoursePolicy, load_policy, policy_from, policy_text
+from graders.cohort.roster import Learner, Roster
 from graders.faults import UsageError
 
 WHOLE = """\

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from graders.attestation import new_keys
+from graders.attestation.keys import new_keys
 from graders.github.inputs import lock_digest, problems_of
 from graders.paths import REPOSITORY
 from tests.unit.action_steps import ACTION, SECRETS, STEPS, Job, installed_action

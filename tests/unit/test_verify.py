@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from graders.attestation import new_keys, private_key, sign
+from graders.attestation.keys import new_keys, private_key
+from graders.attestation.signing import sign
 from graders.faults import UsageError
 from graders.paths import REPOSITORY
 from graders.reports.registry import SIGNATURE

@@ -1,7 +1,5 @@
 """What happens while nobody is there to see it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

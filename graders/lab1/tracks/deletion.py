@@ -1,7 +1,5 @@
 """Jobs whose deletion somebody else holds up."""
 
-from __future__ import annotations
-
 from graders.faultproxy import Respond, RuleAnswer, writes_in
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused

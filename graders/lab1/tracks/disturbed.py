@@ -1,7 +1,5 @@
 """Disturbances between the operator and its API server: conflicts, old news, lost news, news told twice."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 

@@ -1,7 +1,5 @@
 """What goes wrong in training: pods fail, vanish, run too long."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping

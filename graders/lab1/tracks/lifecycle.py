@@ -1,7 +1,5 @@
 """The life of a job: its conditions, its size, its pauses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from graders.lab1.api import (

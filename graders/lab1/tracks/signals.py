@@ -1,7 +1,5 @@
 """What the operator tells people and machines: Events and metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

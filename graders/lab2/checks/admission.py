@@ -1,7 +1,5 @@
 """What the spokes let in, whoever asks, and what they do not."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import inf
 from typing import Any

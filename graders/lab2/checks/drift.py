@@ -1,7 +1,5 @@
 """What the engine puts back, tells of, takes away, and catches up with."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

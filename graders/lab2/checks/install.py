@@ -1,7 +1,5 @@
 """A fleet that comes up from Git, and rests once it is there."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check

@@ -1,7 +1,5 @@
 """Whether production holds, whether everything renders, and whether what is written down is so."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The token of web: what it is on each spoke, whether a new one arrives, and where it can be read."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

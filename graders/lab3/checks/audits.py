@@ -1,7 +1,5 @@
 """Whether audits are of the course's own cluster, and what they found is answered."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from graders.audits.commandlines import demand_in, flag_value

@@ -1,7 +1,5 @@
 """Whether what a learner claims of recoveries is what the evidence says, and what was measured here."""
 
-from __future__ import annotations
-
 from graders.documents import Document, parse
 from graders.evidence.bundle import Bundle
 from graders.evidence.handedin import unmet

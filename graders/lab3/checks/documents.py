@@ -1,7 +1,5 @@
 """What can be judged of a hand-in without a cluster: report, runbook, backlog."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Whether a deleted namespace comes back: in time, with what was written, unnoticed by neighbours."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check

@@ -1,7 +1,5 @@
 """What a runbook must do beside recovering: back up without a trace, tell good from bad, do no harm twice."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check

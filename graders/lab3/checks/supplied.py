@@ -1,7 +1,5 @@
 """Whether a backup is what is restored: all of it, nothing else, and not one that is bad."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from graders.evidence.bundle import Bundle

@@ -1,7 +1,5 @@
 """The learner's workload on a cluster, and where the grader's canaries go."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

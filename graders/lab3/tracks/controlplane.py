@@ -1,7 +1,5 @@
 """The lane on which etcd and the API server are lost, data and all: twice, and what is tried beside."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """The lane on which the namespace and its CRD are deleted: twice, beside a neighbour."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -1,7 +1,5 @@
 """One more loss, and backups of the grader's choosing: bad ones, then a good one, restored in two goes."""
 
-from __future__ import annotations
-
 import base64
 import shutil
 import threading
