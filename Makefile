@@ -20,8 +20,9 @@ READY := .venv/.ready
 LINTED := graders tests scripts
 # Side by side, a test goes to whoever is free.
 SPREAD := -n 2 --dist worksteal
-# Half of what tests without a cluster take is waiting.
+# Half of what tests without a cluster take is waiting, and a third of what those with one take.
 SPREAD_FAST := -n 4 --dist worksteal
+SPREAD_CLUSTER := -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup grade doctor test test-fast test-cluster test-attacks test-kind test-class test-action test-scale image test-interop selftest bench lint lint-workflows dist docs-site lock clean
@@ -42,12 +43,12 @@ doctor: $(READY) ## Say what this machine can do, and how to fix what it cannot
 
 test: test-fast test-cluster ## Lint and all tests but the attacks (builds the binaries if they are not there)
 
-test-fast: lint ## Lint and the tests that need no cluster
-	$(PYTEST) $(SPREAD_FAST) tests/unit tests/conformance -m "not cluster and not adversarial"
+test-fast: lint ## Lint and the tests that need no cluster, nor many whole programs
+	$(PYTEST) $(SPREAD_FAST) tests/unit tests/conformance -m "not cluster and not processes and not adversarial"
 
-test-cluster: $(READY) ## The tests that need a cluster, and one solution after another from command to report
+test-cluster: $(READY) ## The tests that need a cluster or start whole programs, and solutions from command to report
 	@.venv/bin/kubeproof setup
-	$(PYTEST) $(SPREAD) tests/unit tests/conformance tests/cluster tests/e2e -m "cluster and not adversarial and not kind"
+	$(PYTEST) $(SPREAD_CLUSTER) tests/unit tests/conformance tests/cluster tests/e2e -m "(cluster or processes) and not adversarial and not kind"
 
 test-attacks: $(READY) ## Attack the harness: hostile submissions, operators, sudden deaths
 	@.venv/bin/kubeproof setup

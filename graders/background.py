@@ -1,10 +1,7 @@
 """Work that goes on in a thread of its own for as long as a block runs."""
 
-from __future__ import annotations
-
 import threading
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import Self
 
 _ENDS_WITHIN_S = 10.0
@@ -21,9 +18,7 @@ class BackgroundThread(ABC):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(_ENDS_WITHIN_S)
 

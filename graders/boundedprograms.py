@@ -4,8 +4,6 @@ The bound is one of writable memory (`RLIMIT_DATA`), of which a program in Go ha
 inherit it.
 """
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

@@ -8,8 +8,6 @@ found by its name: a literal in the module's source that is the name of such a f
 have one name, it is that of the module's own room; one in a package that nobody imports is nobody's.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass

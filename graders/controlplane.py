@@ -3,8 +3,6 @@
 No I/O here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,24 +34,19 @@ class ControlPlane(Protocol):
     @property
     def components(self) -> tuple[str, ...]:
         """The processes in the order they start, such as `etcd`, `kube-apiserver`, `etcd-2`."""
-        ...
 
     @property
     def etcd(self) -> EtcdAccess:
         """The way past the API server."""
-        ...
 
     def kill(self, name: str) -> None:
         """SIGKILL a component; it is dead when this returns."""
-        ...
 
     def start(self, name: str) -> None:
         """Start a component unless it runs; does not wait until it is ready."""
-        ...
 
     def alive(self, name: str) -> bool:
         """Whether a component runs."""
-        ...
 
     def command_line(self, name: str) -> tuple[str, ...]:
         """The words that a running component was started with, as the machine has them.
@@ -61,11 +54,9 @@ class ControlPlane(Protocol):
         Raises:
             InfraFault: it does not run.
         """
-        ...
 
     def log_tail(self, name: str, lines: int = 15) -> str:
         """The end of a component's log, over all its starts."""
-        ...
 
     def wipe(self, name: str) -> None:
         """Remove the data of a stopped etcd member.
@@ -76,7 +67,6 @@ class ControlPlane(Protocol):
         Raises:
             UsageError: it runs, or is no etcd member.
         """
-        ...
 
     def replace_data(self, name: str, folder: Path) -> None:
         """Put a copy of `folder`, a data directory, in the place of a stopped etcd member's.
@@ -84,7 +74,6 @@ class ControlPlane(Protocol):
         Raises:
             UsageError: the member runs, or is none, or `folder` holds no data of etcd.
         """
-        ...
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until the API server says that it is ready.
@@ -92,4 +81,3 @@ class ControlPlane(Protocol):
         Raises:
             InfraFault: it did not within `timeout_s`; has its last answer.
         """
-        ...

@@ -3,8 +3,6 @@
 It names the lab's parts and imports none of them: whoever judges must not load what records.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """The distributions that code runs on, each as the lock pins it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """What this machine can do, found out by trying, and how to mend what it cannot."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

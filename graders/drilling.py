@@ -3,8 +3,6 @@
 Nothing is judged, and nothing is scored.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import os

@@ -4,8 +4,6 @@ The forms are those of ECMA-48: control sequences (CSI), control strings (OSC, D
 ST or, as xterm allows, by BEL), and the short escapes; each with ESC or with the one character of C1 for it.
 """
 
-from __future__ import annotations
-
 import re
 
 _SEQUENCE = re.compile(

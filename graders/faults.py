@@ -12,8 +12,6 @@ anything else           the grader      UNGRADED, traceback for staff, no retry
 ======================  ==============  ============================================================
 """
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Mapping
 from pathlib import PurePath

@@ -10,8 +10,6 @@ What neither imports counts for neither: another lab, a report, a distribution t
 `tests/cluster/test_loaded.py` holds what a real grading loads against these closures.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sys
 from collections.abc import Collection

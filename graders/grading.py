@@ -3,8 +3,6 @@
 submission ─▶ programs ─▶ cluster ─▶ scenario acts, recorders witness ─▶ bundle ─▶ checks ─▶ rubric ─▶ report
 """
 
-from __future__ import annotations
-
 import time
 import traceback
 from contextlib import ExitStack

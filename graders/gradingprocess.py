@@ -1,7 +1,5 @@
 """Gradings in processes of their own: they share what can be shared, and a signal ends them first."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

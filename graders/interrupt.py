@@ -1,7 +1,5 @@
 """Ctrl-C at any moment: everything this process started is gone before it is."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

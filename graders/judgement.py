@@ -1,7 +1,5 @@
 """From a bundle to a report, with no cluster: what grading ends with, and all that judging again is."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,12 +21,10 @@ class JudgedLab(Protocol):
     @property
     def id(self) -> str:
         """The lab's slug."""
-        ...
 
     @property
     def rubric(self) -> Rubric:
         """What its checks earn."""
-        ...
 
 
 def judge_bundle(lab: JudgedLab, folder: Path, *, only: tuple[str, ...] = ()) -> GradeReport:

@@ -1,7 +1,5 @@
 """What a lab needs of a machine beside what every lab does: programs, environments, packages."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What `lab.yaml` says, as recording is told it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -4,8 +4,6 @@ No I/O here. Points are `Decimal`, never floats; times named `_s` are seconds, a
 count from the start of the run on a monotonic clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,7 +89,6 @@ class RealNodes(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """The nodes by the names the cluster knows, control plane first."""
-        ...
 
     def load(self, *images: str) -> None:
         """Bring images of the engine's to every node that takes pods: where there are workers, to these.
@@ -99,15 +96,12 @@ class RealNodes(Protocol):
         Raises:
             InfraFault: the engine or a node does not take part.
         """
-        ...
 
     def fail(self, node: str) -> None:
         """Stop a node at once, as a power failure does; raises as `load`."""
-        ...
 
     def restore(self, node: str) -> None:
         """Start a failed node again; raises as `load`."""
-        ...
 
 
 class Guest(Protocol):
@@ -118,11 +112,9 @@ class Guest(Protocol):
 
     def owns(self, namespace: str) -> bool:
         """Whether a namespace is the grader's own."""
-        ...
 
     def made(self, item: Mapping[str, Any]) -> bool:
         """Whether an object that is in no namespace is of this run's making."""
-        ...
 
     def admit(self, method: str, path: str, query: Mapping[str, object], body: Any) -> Any:
         """See that a write of the grader's concerns its own, note down what it makes; gives what to send.
@@ -130,7 +122,6 @@ class Guest(Protocol):
         Raises:
             InfraFault: the object is there already, and is somebody else's.
         """
-        ...
 
 
 @dataclass(frozen=True)

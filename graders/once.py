@@ -4,8 +4,6 @@ The maker holds a file lock that the kernel drops with the process, whatever kil
 a scratch folder beside the result; what a dead maker left there goes when the next one takes the lock.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil
@@ -71,15 +69,3 @@ def remove_tree(folder: Path) -> None:
 
     if folder.exists():
         shutil.rmtree(folder, onerror=unlock)
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Write `file` so that a reader sees the old text or the new one, never half of it."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

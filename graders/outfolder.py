@@ -4,8 +4,6 @@ A marker lists all that kubeproof wrote; beside anything else nothing is written
 removed. A record is made aside and takes its place by renaming, so an older one is whole until then.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -13,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import UsageError
-from graders.once import remove_tree, write_atomically
+from graders.once import remove_tree
+from graders.wholefile import write_whole
 
 MARKER = ".kubeproof-out.json"
 """Whoever has a file of this name is a folder of ours."""
@@ -146,7 +145,7 @@ class OutFolder:
 
     def _list(self, names: Iterable[str]) -> None:
         marker = {"schema": SCHEMA, "files": sorted(names)}
-        write_atomically(self.path / MARKER, json.dumps(marker, indent=1) + "\n")
+        write_whole(self.path / MARKER, json.dumps(marker, indent=1) + "\n", mode=0o600)
 
 
 def _listed(folder: Path) -> frozenset[str]:

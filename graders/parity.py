@@ -4,8 +4,6 @@ What one of them cannot show is left aside. What a check says where it stands al
 it says blocked by another, so statuses are compared as they are, check by check.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

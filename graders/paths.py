@@ -1,7 +1,5 @@
 """Where kubeproof keeps things: the cache (kept, shared between runs) and the state folder (never kept)."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Waiting: poll to a deadline, and keep the last mismatch so that a timeout says what was missing."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

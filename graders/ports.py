@@ -1,7 +1,5 @@
 """Ports of this machine that are kept for somebody who comes and goes."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ The kernel's parent-death signal is tied to the *thread* that forked, so every c
 thread that lives as long as the process does.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

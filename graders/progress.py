@@ -3,8 +3,6 @@
 Code that works takes a `Progress` and never knows whether a terminal, a log or nobody listens.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -25,7 +23,6 @@ class Progress(Protocol):
 
     def task(self, text: str, total: float | None = None) -> AbstractContextManager[Task]:
         """Show a line while the block runs; `total` None means that the end is not known."""
-        ...
 
 
 class Silent:

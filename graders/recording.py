@@ -3,8 +3,6 @@
 Nothing here judges: what this module imports is what a record depends on.
 """
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Collection, Mapping

@@ -1,7 +1,5 @@
 """One file of Python source, read and not run: what it imports, what it names, what it does."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import re

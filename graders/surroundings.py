@@ -4,8 +4,6 @@ Umask, locale, proxies, home, temporary folder and standard streams are the call
 terminal, a timer, a CI job and a container. `settle` is called once, before anything else is done.
 """
 
-from __future__ import annotations
-
 import codecs
 import locale
 import os

@@ -1,7 +1,5 @@
 """Installs wheels with pip, told about by a progress line: never anything that has to be built."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

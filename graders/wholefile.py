@@ -5,8 +5,6 @@ process that is killed leaves at most a hidden name that begins with a dot; whoe
 nothing.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What is tried directly against an API server: each attempt breaks one rule or control, or nothing; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,6 +43,11 @@ def in_spec(**fields: object) -> Change:
 def with_init_container(made: Manifest) -> Change:
     """Let a pod begin with a container."""
     return in_spec(initContainers=[made])
+
+
+def with_second_container(made: Manifest) -> Change:
+    """Let another container run beside the first of a pod."""
+    return lambda item: item["spec"]["containers"].append(made)
 
 
 def ephemeral(image: str, name: str) -> Manifest:

@@ -1,7 +1,5 @@
 """Whether an API server refused, and whether a policy did: its own, an engine's, or *restricted*; pure."""
 
-from __future__ import annotations
-
 from graders.faults import InfraFault
 
 _UNJUDGED = "failed calling webhook"

@@ -4,8 +4,6 @@ ValidatingAdmissionPolicies need none: the API server itself judges by them. An 
 `graders/services` that has its processes, an entry of `POLICY_ENGINES`, and rows of `kinds`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager

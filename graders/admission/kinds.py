@@ -1,7 +1,5 @@
 """Kinds of policies, of what binds them and of what they are made from: one table for all engines; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

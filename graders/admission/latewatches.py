@@ -1,7 +1,5 @@
 """Follows kinds that come to a cluster only by what is stored there, as constraints of Gatekeeper."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The manifests of a mesh, before an API server that has its kinds: what it refuses is never in force."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What attempts and access reviews leave in a bundle; pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

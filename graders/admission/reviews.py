@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from graders.admission.records import AccessAnswer
@@ -16,6 +17,13 @@ _NAMESPACED = (
     ("networking.k8s.io", "networkpolicies"),
     (_RBAC, "roles"), (_RBAC, "rolebindings"),
 )  # fmt: skip
+_SELDOM = (
+    ("", "persistentvolumeclaims"), ("", "endpoints"), ("apps", "statefulsets"), ("apps", "replicasets"),
+    ("batch", "cronjobs"), ("networking.k8s.io", "ingresses"), ("policy", "poddisruptionbudgets"),
+    ("bitnami.com", "sealedsecrets"), ("discovery.k8s.io", "endpointslices"),
+    ("autoscaling", "horizontalpodautoscalers"),
+)  # fmt: skip
+"""Asked of one namespace: who may write them there by a ClusterRole may anywhere."""
 _CLUSTER = (
     ("", "nodes"), ("", "persistentvolumes"), (_RBAC, "clusterroles"), (_RBAC, "clusterrolebindings"),
     ("apiextensions.k8s.io", "customresourcedefinitions"),
@@ -24,6 +32,7 @@ _CLUSTER = (
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"), ("storage.k8s.io", "storageclasses"),
     ("apiregistration.k8s.io", "apiservices"),
 )  # fmt: skip
+_SOMEBODY = ("users", "groups", "serviceaccounts")
 _WAYS_IN = ("pods/exec", "pods/attach", "serviceaccounts/token")
 """To create one of these is to be somebody else."""
 _GROUPS = (
@@ -60,22 +69,23 @@ class Question:
         )  # fmt: skip
 
 
-def questions(own: str, foreign: Sequence[str]) -> Iterator[Question]:
+def questions(own: str, foreign: Sequence[str], names: Sequence[str] = ()) -> Iterator[Question]:
     """What a user who deploys to the namespace `own` must not be allowed, each on its own.
 
-    `foreign` are other namespaces, of which it may not be allowed to change the first itself.
+    `foreign` are other namespaces, of which it may not be allowed to change the first itself; `names` are
+    those that rules about single objects give, since a question about any object is not met by one.
     """
+    for (group, resource), verb in product(_SELDOM, WRITES):
+        yield Question(verb, group, resource, foreign[0])
     for namespace in (*foreign, ""):
-        for group, resource in _NAMESPACED:
-            for verb in WRITES:
-                yield Question(verb, group, resource, namespace)
+        for (group, resource), verb in product(_NAMESPACED, WRITES):
+            yield Question(verb, group, resource, namespace)
         for verb in ("get", "list", "watch"):
             yield Question(verb, "", "secrets", namespace)
         for resource in _WAYS_IN:
             yield Question("create", "", resource, namespace)
-    for group, resource in _CLUSTER:
-        for verb in WRITES:
-            yield Question(verb, group, resource)
+    for (group, resource), verb in product(_CLUSTER, WRITES):
+        yield Question(verb, group, resource)
     for verb in WRITES:
         yield Question(verb, "", "namespaces", name="kube-system")
         yield Question(verb, "", "namespaces", name=foreign[0])
@@ -84,11 +94,27 @@ def questions(own: str, foreign: Sequence[str]) -> Iterator[Question]:
         yield from _everything(verb, own)
     for namespace in (own, ""):
         yield Question("*", "*", "*", namespace)
-        yield Question("impersonate", "", "users", namespace)
-        yield Question("impersonate", "", "serviceaccounts", namespace)
+        for resource in _SOMEBODY:
+            yield Question("impersonate", "", resource, namespace)
+    for name in ("", *names):
+        yield from _somebody_else(own, name)
+    for name, namespace in product(names, foreign):
+        yield Question("get", "", "secrets", namespace, name)
+
+
+def _somebody_else(own: str, name: str) -> Iterator[Question]:
+    """Whether it may give itself what a role has, or be somebody else, of any name or of this one."""
     for verb in ("escalate", "bind"):
-        yield Question(verb, _RBAC, "clusterroles")
-        yield Question(verb, _RBAC, "roles", own)
+        yield Question(verb, _RBAC, "clusterroles", name=name)
+        yield Question(verb, _RBAC, "roles", own, name)
+    for resource in _SOMEBODY if name else ():
+        yield Question("impersonate", "", resource, name=name)
+
+
+def single_names(roles: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The names of single objects that rules of these roles are about."""
+    rules = [rule for each in roles for rule in each.get("rules") or ()]
+    return sorted({str(name) for rule in rules for name in rule.get("resourceNames") or ()})
 
 
 def _everything(verb: str, own: str) -> Iterator[Question]:

@@ -1,7 +1,5 @@
 """Objects that break no rule, *restricted* included: what is tried is one of them, changed; pure."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Makes attempts as a named user, and puts the answers on record."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from graders.admission.attempts import Attempt

@@ -3,8 +3,6 @@
 https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import contextlib

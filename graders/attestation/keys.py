@@ -1,7 +1,5 @@
 """Ed25519 keys in PEM: one that signs and is kept secret, and one that anybody may have to verify."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Signs a folder of results, and checks one."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +16,7 @@ from graders.attestation.statement import (
     statement_of,
 )
 from graders.faults import InfraFault, UsageError
-from graders.once import write_atomically
+from graders.wholefile import write_whole
 
 
 def sign(out: Path, signature: str, key: Ed25519PrivateKey, environment: Mapping[str, str]) -> Path:
@@ -29,7 +27,7 @@ def sign(out: Path, signature: str, key: Ed25519PrivateKey, environment: Mapping
     """
     path = out / signature
     try:
-        write_atomically(path, sealed(statement_of(out, environment), key))
+        write_whole(path, sealed(statement_of(out, environment), key), mode=0o600)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError("there is no report here", file=out, fix="name the folder of a grading") from error
     except OSError as error:

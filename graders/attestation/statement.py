@@ -1,7 +1,5 @@
 """What a signature says: an in-toto Statement, version 1, about report.json and its bundle."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What a command line says of a flag, and what a benchmark asks of it in words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What gitleaks finds in the history of a repository, with settings of ours alone."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Collection, Iterator

@@ -1,7 +1,5 @@
 """kube-hunter, run passively in a sandbox whose network leads to one cluster and nowhere else."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

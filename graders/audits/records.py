@@ -1,7 +1,5 @@
 """What audits of a cluster leave in a bundle: how its processes were started, and what kube-hunter found."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Results of kube-bench and kube-hunter, as the tools write them. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -42,7 +40,12 @@ class BenchResult(_Written):
     @property
     def by_hand(self) -> bool:
         """Whether the tool leaves it to people, and so says nothing of what it found."""
-        return self.status not in (PASS, FAIL) and self.kind in ("manual", "skip")
+        return self.status not in (PASS, FAIL) and self.kind == "manual"
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether somebody told the tool to leave it out."""
+        return self.status not in (PASS, FAIL) and self.kind == "skip"
 
 
 class BenchSection(_Written):

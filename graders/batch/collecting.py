@@ -1,7 +1,5 @@
 """Brings results home from a place for objects, and believes none that is not what its worker put there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -4,8 +4,6 @@ Nothing is paid twice: what is in the place is collected first, a workforce that
 is waited for, and only then are workers asked for the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,11 +55,9 @@ class Workforce(Protocol):
     @property
     def title(self) -> str:
         """Where it is, as progress tells it."""
-        ...
 
     def at_work(self) -> Sequence[str]:
         """The names of plans that it works on, or worked on, since an earlier call."""
-        ...
 
     def work(self, plan: BatchPlan, batch: Batch, progress: Progress) -> Iterator[EndedIndex]:
         """Have all indexes of a plan done; goes on with one that is at work. Each index is given once.
@@ -69,7 +65,6 @@ class Workforce(Protocol):
         Raises:
             InfraFault: no worker can work; says why. What was done stays in the place.
         """
-        ...
 
 
 @dataclass(frozen=True)

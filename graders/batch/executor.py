@@ -1,7 +1,5 @@
 """The seam between a batch and whatever grades its hand-ins."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +64,6 @@ class Executor(Protocol):
     @property
     def title(self) -> str:
         """Where, as progress tells it."""
-        ...
 
     def grades(
         self, batch: Batch, to_do: Sequence[Work], keep: Keep, progress: Progress
@@ -80,4 +77,3 @@ class Executor(Protocol):
             InfraFault: the store, or what gradings share, cannot be had; what was kept stays.
             UsageError: it was asked for something that cannot be.
         """
-        ...

@@ -4,8 +4,6 @@ No hook, filter or submodule of a learner's runs, nobody is asked for a password
 checked out is bounded: in bytes a file by a limit that the kernel holds, in all by what the commit lists.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal
@@ -55,11 +53,12 @@ _SETTINGS = {
     "safe.directory": "*",
     "submodule.recurse": "false",
 }
+_MALFORMED = re.compile(r"^(?:remote: )?error: object ([0-9a-f]{40,64}: .*)$", re.MULTILINE)
 _CUT_OFF = f"died of signal {signal.SIGXFSZ.value}"
 
 
-class _TooMuch(Exception):
-    """Git was stopped where it would have written more than it may."""
+class _CommitRefused(Exception):
+    """The learner's own commit is refused: it is too large, or git says that it is malformed."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,8 @@ def _fetched(source: GitSource, learner: str, folder: Path, limits: SubmissionLi
         folder.mkdir(parents=True)
         checkout = [f"--work-tree={folder}", "checkout", "--quiet", "--force", "FETCH_HEAD", "--", "."]
         _git([*at, *checkout], url, most_bytes=limits.file_bytes)
-    except _TooMuch as cut:
-        return HandIn(learner, folder, problem=f"{printable(ref)}: {cut}", rejected=True)
+    except _CommitRefused as refused:
+        return HandIn(learner, folder, problem=f"{printable(ref)}: {refused}", rejected=True)
     except InfraFault as fault:
         remove_tree(folder)
         return HandIn(learner, folder, problem=str(fault))
@@ -172,7 +171,7 @@ def _git(
     """Run git, and give what it printed; no file that it writes is over `most_bytes`.
 
     Raises:
-        InfraFault: it failed, or took longer.
+        InfraFault: it failed, or took longer. _CommitRefused: what it fetched is too large, or malformed.
     """
     limit = ["prlimit", f"--fsize={most_bytes}", "--"] if most_bytes is not None else []
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
@@ -186,7 +185,12 @@ def _git(
     if status != 0:
         told = errors.decode("utf-8", "replace").replace(url, _shown(url))
         if most_bytes is not None and (status == -signal.SIGXFSZ or _CUT_OFF in told):
-            raise _TooMuch(f"the commit takes over {most_bytes} bytes, which are the most")
+            raise _CommitRefused(f"the commit takes over {most_bytes} bytes, which are the most")
+        if malformed := _MALFORMED.search(told):
+            raise _CommitRefused(
+                f"git finds a malformed object in the commit, {printable(malformed[1], longest=200)}; "
+                "commit the files anew with a current git"
+            )
         said = printable(_said(told), longest=400) or f"git ended with status {status}"
         raise InfraFault(f"{_shown(url)}: {said}", fix=fix)
     return printed.decode("utf-8", "replace")

@@ -1,7 +1,5 @@
 """One hand-in, graded in a process of its own: from what lies somewhere to what a store keeps."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Grades in pods of the instructor's cluster."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

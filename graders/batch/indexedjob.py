@@ -5,8 +5,6 @@ inside that. What the sandbox needs is a user namespace of the pod's own (`hostU
 make another; so neither root nor a capability of the node's is ever given.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Who handed in what: a folder with one entry for each learner, or a Git repository with a ref for each."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

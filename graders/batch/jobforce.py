@@ -1,7 +1,5 @@
 """A workforce of pods: an Indexed Job of the instructor's cluster does a plan's work."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence

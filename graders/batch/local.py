@@ -1,7 +1,5 @@
 """Grades on this machine, in processes side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager

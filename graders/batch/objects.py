@@ -3,8 +3,6 @@
 An object appears whole or not at all; what is written over has the same content, for names are digests of it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import uuid

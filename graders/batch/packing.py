@@ -1,7 +1,5 @@
 """Folders as one file each: packed alike from alike, unpacked without trusting a word of it."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import tarfile

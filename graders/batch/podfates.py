@@ -1,7 +1,5 @@
 """What became of a Job's pods, in words; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

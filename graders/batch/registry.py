@@ -1,7 +1,5 @@
 """The executors by name; a new one is one file and one line here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Where the results of a batch lie, and what a store keeps of them; one folder for each grading."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The batch: what the store has is left alone, the rest is graded somewhere and kept as it comes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What may have to be graded: a hand-in by digest, and what its grade depends on."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -10,8 +10,6 @@ exit  means
 ====  ==========================================================================================
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import platform

@@ -1,7 +1,5 @@
 """Measures what grading side by side gains: the same hand-ins, one after another and as a batch does it."""
 
-from __future__ import annotations
-
 import os
 import time
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from graders.batch.executor import Batch
 from graders.batch.intake import HandIn
 from graders.batch.packing import pack
 from graders.batch.run import run_batch
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import Lab
 from graders.faults import InfraFault
 from graders.ownership import OwnedFolder

@@ -3,8 +3,6 @@
 It reads an `Errand` from standard input and writes the seconds that each request took, as JSON.
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import ssl

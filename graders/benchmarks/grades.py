@@ -1,7 +1,5 @@
 """Measures a whole grade of a lab's reference, provider by provider, as the command a person types."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import time

@@ -1,7 +1,5 @@
 """Measures what the fault proxy costs: time added to a request, and its CPU beside an idle cluster's."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

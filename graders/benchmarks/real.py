@@ -1,7 +1,5 @@
 """Measures how fast a kind cluster is ready: one real node and the same simulated ones as everywhere."""
 
-from __future__ import annotations
-
 import time
 
 from graders.benchmarks.starts import Measure

@@ -1,7 +1,5 @@
 """What a very large class takes, from figures of a small one that was measured; pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from graders.benchmarks.classes import Throughput

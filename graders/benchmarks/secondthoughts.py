@@ -1,7 +1,5 @@
 """Measures second thoughts about a class: its records judged again, its points scored again, its site."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import random
@@ -19,7 +17,7 @@ from typing import Any
 
 from graders.benchmarks.classes import processors_s
 from graders.benchmarks.grades import record_of_reference
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import Lab
 from graders.evidence.digest import bundle_digest
 from graders.faults import InfraFault

@@ -5,8 +5,6 @@ scheduled; then the resident memory of all processes. They take turns, so that w
 meets all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The identity that experiments act with: the learner's own ServiceAccount, so that its RBAC decides."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Requests that a custom resource makes: a refusal is the experiment's failure, no fault of the harness."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

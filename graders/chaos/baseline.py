@@ -1,9 +1,8 @@
-"""What an experiment must leave as it was: specs, labels, taints and replicas, as digests by object."""
-
-from __future__ import annotations
+"""What an experiment must leave as it was: specs, labels, annotations, taints, as digests by object."""
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,6 +20,8 @@ KEPT = (
 """The kinds in a namespace, by version and plural."""
 _NODES = resource_path("v1", "nodes")
 _CLUSTERS_OWN = "node.kubernetes.io/"
+_CLUSTERS = re.compile(r"(^|\.)(kubernetes|k8s)\.io/")
+"""Annotations that Kubernetes itself writes, such as the number of a rollout."""
 
 
 def baseline(kube: Kube, namespaces: Iterable[str]) -> dict[str, str]:
@@ -46,4 +47,6 @@ def _digest(item: Mapping[str, Any]) -> str:
             "unschedulable": bool(spec.get("unschedulable")),
         }
     kept["labels"] = item["metadata"].get("labels") or {}
+    annotations = item["metadata"].get("annotations") or {}
+    kept["annotations"] = {key: value for key, value in annotations.items() if not _CLUSTERS.search(key)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,5 @@
 """The file of a ChaosEngine: the fields that Litmus knows, as strict as those of submission.yaml."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field

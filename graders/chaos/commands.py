@@ -1,7 +1,5 @@
 """Commands of a hypothesis, in a sandbox from which the API server is the only way out."""
 
-from __future__ import annotations
-
 import secrets
 import threading
 from dataclasses import dataclass, replace
@@ -12,8 +10,9 @@ from graders.chaos.spec import ChaosEnvironment
 from graders.escapes import printed_text
 from graders.faults import BadSubmission
 from graders.kube.addresses import server_address
-from graders.sandbox.protocol import ExitStatus, Mount, SandboxedProcess, SandboxSpec, View
+from graders.sandbox.protocol import ExitStatus, Mount, SandboxSpec, View
 from graders.sandbox.relay import relayed
+from graders.sandbox.supervision import SandboxedProcess
 from graders.scenario.learner import sandbox_spec
 
 _PROGRAMS = "/run/chaos/bin"

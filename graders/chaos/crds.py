@@ -1,7 +1,5 @@
 """The kinds of Chaos Mesh as its own CRDs define them: whatever they do not know is an error with a line."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """What runs of experiments changed, by the audit log and watches. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Protocol

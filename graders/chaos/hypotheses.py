@@ -1,7 +1,5 @@
 """Asks whether a hypothesis holds: a command of the learner's, or the probes of a ChaosEngine."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Mapping, Sequence

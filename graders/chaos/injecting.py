@@ -1,7 +1,5 @@
 """Does the steps of a custom resource as the learner's ServiceAccount, and undoes what has to be undone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

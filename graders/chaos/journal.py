@@ -1,7 +1,5 @@
 """The journal of a custom resource's run: the same fields as Chaos Toolkit's, written by its executor."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """ChaosEngines of Litmus as steps and probes: pod-delete, node-drain, node-taint. Pure."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -44,6 +42,12 @@ _OF_DAEMONS = re.compile(
     r"pod-(network|io|dns|http|api|cpu|memory|autoscaler)-.*|node-(cpu|memory|io)-.*|node-restart"
     r"|(container|kubelet-service|docker-service)-kill|disk-fill|time-chaos"
 )
+_OF_OLDER = {
+    "annotationCheck": "remove it: appinfo (appns, applabel, appkind) alone says whose pods are meant",
+    "monitoring": "remove it: nothing is measured beside the probes",
+    "chaosType": "remove it: the name of the experiment says it",
+}
+"""Fields that a ChaosEngine had once, and what to write instead."""
 _TAINT = re.compile(r"([A-Za-z0-9./_-]+)(?:=([A-Za-z0-9._-]*))?:(NoSchedule|PreferNoSchedule|NoExecute)")
 _GRACE_S = 30
 
@@ -62,6 +66,13 @@ def read_litmus(document: Document, service_account: str) -> ChaosEngine:
     Raises:
         BadSubmission: it is none that could do anything; names the line. NotRunHere: it needs a node daemon.
     """
+    spec = document.data.get("spec") if isinstance(document.data, Mapping) else None
+    for key in spec if isinstance(spec, Mapping) else ():
+        if key in _OF_OLDER:
+            raise document.refusal(
+                f"{key} is a field of older Litmus, which a ChaosEngine has no more", ("spec", key),
+                fix=_OF_OLDER[key],
+            )  # fmt: skip
     file = parse(document, ChaosEngineFile)
     return _EngineReading(document, file, service_account).engine()
 

@@ -1,7 +1,5 @@
 """What Litmus does to a node, drain and taint, as the learner's ServiceAccount; both are taken back."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

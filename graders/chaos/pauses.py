@@ -1,7 +1,5 @@
 """Where an experiment waits, so that is where it can be stopped: at its deadline, or half a second in."""
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Probes of Litmus: what they ask, when, and whether an answer is the one that is wanted. Pure."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

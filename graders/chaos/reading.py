@@ -1,11 +1,11 @@
 """Reads journals: what Chaos Toolkit, or an executor of a custom resource, wrote down of a run. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from graders.chaos.records import ExperimentRun
+from graders.documents.fields import instant
 from graders.kube.nesting import read_json
 
 UPHELD, DEVIATED, VOID = "upheld", "deviated", "void"
@@ -15,14 +15,15 @@ def outcomes_of(journal: Any) -> frozenset[str]:
     """What may be said of an experiment by its journal.
 
     Upheld: not deviated, the hypothesis met before and after, every action succeeded. Void: nothing was
-    injected. Where some actions succeeded and others did not, either of the others may be said.
+    injected, as in a dry run, whose actions are said to have succeeded. Where some actions succeeded and
+    others did not, either of the others may be said.
     """
     if not isinstance(journal, Mapping):
         return frozenset()
     actions = _actions(journal)
     succeeded = [each for each in actions if each.get("status") == "succeeded"]
     before, after = (met(journal, when) for when in ("before", "after"))
-    if not succeeded or before is False:
+    if not succeeded or before is False or _left_out_actions(journal):
         return frozenset({VOID})
     if journal.get("deviated") is True or after is False:
         return frozenset({DEVIATED})
@@ -35,6 +36,20 @@ def experiment_in(journal: Any) -> Any:
     """The experiment that a journal is of, without what the tool adds to it."""
     found = journal.get("experiment") if isinstance(journal, Mapping) else None
     return {key: value for key, value in found.items() if key != "dry"} if isinstance(found, dict) else found
+
+
+def times_of(journal: Any) -> tuple[datetime, datetime] | None:
+    """When a run began and ended; None where its journal does not say."""
+    try:
+        return instant(journal["start"]), instant(journal["end"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _left_out_actions(journal: Mapping[str, Any]) -> bool:
+    """Whether it is of a run that did nothing (`--dry actions`)."""
+    experiment = journal.get("experiment")
+    return isinstance(experiment, Mapping) and experiment.get("dry") in ("actions", "activities")
 
 
 def journal_of(run: ExperimentRun) -> Mapping[str, Any]:

@@ -1,7 +1,5 @@
 """What runs of experiments leave in a bundle."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar

@@ -4,8 +4,6 @@ One run is one life of the resource: created, done what it asks for, watched for
 takes back whatever has to be undone.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

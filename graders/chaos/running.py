@@ -1,7 +1,5 @@
 """Runs experiments of any format: by the tool itself, or by an executor of ours."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

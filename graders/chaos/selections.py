@@ -1,7 +1,5 @@
 """Which pods a custom resource means: by namespaces, labels, phases and names, and how many of them. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

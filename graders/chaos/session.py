@@ -1,7 +1,5 @@
 """What all runs of experiments against one cluster share, and how a run is put on record."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random

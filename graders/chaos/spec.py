@@ -1,7 +1,5 @@
 """What is run of a chaos experiment, with what, and how, whatever runs it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Chaos Toolkit in a sandbox, as the experiments' ServiceAccount, with the API server as its only way out."""
 
-from __future__ import annotations
-
 import json
 import signal
 import tempfile
@@ -20,8 +18,9 @@ from graders.documents import load_document
 from graders.escapes import printed_text
 from graders.faults import BadSubmission
 from graders.kube.addresses import server_address
-from graders.sandbox.protocol import MIB, Mount, SandboxedProcess, View
+from graders.sandbox.protocol import MIB, Mount, View
 from graders.sandbox.relay import relayed
+from graders.sandbox.supervision import SandboxedProcess
 from graders.scenario.learner import sandbox_spec
 
 _JOURNALS, _EMPTY = "/run/chaos/journals", "/run/chaos/empty"

@@ -3,8 +3,6 @@
 Exit codes: 0 graded, 1 graded below --fail-under, 2 bad usage, course or submission, 3 not graded.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import sys
@@ -164,5 +162,5 @@ def _see_where_we_are() -> None:
 
 
 def _end_with(error: KubeproofError, code: int) -> NoReturn:
-    Screen(stderr=True).print(f"kubeproof: {error}", markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).tell(f"kubeproof: {error}")
     sys.exit(code)

@@ -1,7 +1,5 @@
 """`kubeproof batch`: a whole class."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +18,9 @@ from graders.cli.providers import ProviderOption
 from graders.cli.results import results_in
 from graders.cli.screen import Screen
 from graders.cli.storing import whoever_types
-from graders.cohort import Final, Roster, load_policy, load_roster
+from graders.cohort.final import Final
+from graders.cohort.policy import load_policy
+from graders.cohort.roster import Roster, load_roster
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.model import Verdict
@@ -187,7 +187,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
     console = Screen()
     console.print(_table(found.id, rows, finals))
     for line in _closing(rows, finals, store):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.tell(line)
     raise typer.Exit(3 if any(row.open for row in rows) else 0)
 
 

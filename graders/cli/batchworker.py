@@ -1,7 +1,5 @@
 """`kubeproof batch-worker`: one worker of a batch on other machines."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +33,6 @@ def batch_worker(
         try:
             marker = work_on(ObjectPlace(objects), plan, index, load_course(), Path(scratch), progress)
         except OtherCode as error:
-            console.print(f"kubeproof: {error}", markup=False, highlight=False, soft_wrap=True)
+            console.tell(f"kubeproof: {error}")
             raise typer.Exit(OTHER_CODE) from error
     raise typer.Exit(0 if marker.done else 3)

@@ -1,16 +1,16 @@
 """What a store holds of a class, as a gradebook and as a site show it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from graders.cohort import CoursePolicy, Final, FinalState, Learner, LineKind
+from graders.cohort.final import Final, FinalState, LineKind
+from graders.cohort.policy import CoursePolicy
+from graders.cohort.roster import Learner
 from graders.course import Course, load_course
 from graders.faults import KubeproofError, UsageError
-from graders.gradebook import (
+from graders.gradebook.model import (
     Adjustment,
     AdjustmentKind,
     CriterionGrade,

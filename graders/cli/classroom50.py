@@ -1,7 +1,5 @@
 """`kubeproof classroom50`: a bundle for an assignment of Classroom 50, and the result that it leaves."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import UTC, datetime
@@ -17,8 +15,8 @@ from graders.faults import UsageError
 from graders.github.bundling import write_bundle
 from graders.github.classroom50 import assignment_of, result_of
 from graders.github.inputs import PROVIDERS
-from graders.once import write_atomically
 from graders.reports import load_report
+from graders.wholefile import write_whole
 
 classroom50_app = typer.Typer(
     no_args_is_help=True,
@@ -53,8 +51,7 @@ def bundle(
         folder, lab=found.id, course=course.repository, submission=submission, provider=provider
     )
     size = sum(path.stat().st_size for path in made.parent.iterdir())
-    told = f"bundle: {made.parent} ({size / 1e6:.1f} MB); commit and push it"
-    Screen(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).tell(f"bundle: {made.parent} ({size / 1e6:.1f} MB); commit and push it")
 
 
 @classroom50_app.command()
@@ -73,4 +70,4 @@ def result(
     document = result_of(
         load_report(out / "report.json"), assignment, possible=possible, now=datetime.now(UTC)
     )
-    write_atomically(to, json.dumps(document, indent=2) + "\n")
+    write_whole(to, json.dumps(document, indent=2) + "\n", mode=0o600)

@@ -1,7 +1,5 @@
 """`kubeproof cluster`: clusters for people, kept by a process of their own until they are told to end."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """`kubeproof doctor`: what this machine can do, and how to fix what it cannot."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`kubeproof drill`: one scenario or experiment as the grader acts it out, as evidence of a learner's own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -50,4 +48,4 @@ def drill(
         chosen = provider or default_provider(found.needs)
         asked = DrillRequest(found, submission, file, scenario, experiment, chosen)
         run_drill(asked, progress)
-    console.print(f"written: {file}", markup=False, highlight=False, soft_wrap=True)
+    console.tell(f"written: {file}")

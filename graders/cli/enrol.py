@@ -1,7 +1,5 @@
 """`kubeproof enrol` and `kubeproof history`: who is in a class, and what happened to their grades."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,8 @@ from rich.text import Text
 from graders.cli.progress import TerminalProgress
 from graders.cli.screen import Screen
 from graders.cli.storing import LabsOption, StoreArgument, find_learner, whoever_types
-from graders.cohort import load_policy, load_roster
+from graders.cohort.policy import load_policy
+from graders.cohort.roster import load_roster
 from graders.course import load_course
 from graders.faults import UsageError
 from graders.reports.text import points_text
@@ -43,11 +42,8 @@ def enrol(
     ):
         opened.take_in(people, rules, author=whoever_types())
         count, dated = len(opened.roster().learners), opened.policy().labs
-    console = Screen()
     due = ", ".join(f"{slug} due {lab.due:%Y-%m-%d %H:%M %Z}" for slug, lab in dated.items() if lab.due)
-    console.print(
-        f"{count} learners; {due or 'no lab is ever late'}", markup=False, highlight=False, soft_wrap=True
-    )
+    Screen().tell(f"{count} learners; {due or 'no lab is ever late'}")
 
 
 def history(

@@ -1,7 +1,5 @@
 """`kubeproof export`: a class's grades in the format of another system."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,16 +11,9 @@ from rich.text import Text
 
 from graders.cli.screen import Screen
 from graders.faults import UsageError
-from graders.gradebook import (
-    FORMATS,
-    Exported,
-    ExportOptions,
-    GradebookModel,
-    GradeState,
-    export,
-    exporter_of,
-    write_export,
-)
+from graders.gradebook.exporter import Exported, ExportOptions
+from graders.gradebook.model import GradebookModel, GradeState
+from graders.gradebook.registry import FORMATS, export, exporter_of, write_export
 
 Load = Callable[[str], GradebookModel]
 """Reads the gradebook that a store holds; raises `UsageError` or `InfraFault` where it cannot."""

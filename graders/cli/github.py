@@ -1,7 +1,5 @@
 """`kubeproof github`: what a workflow's steps call, and nobody needs to type."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`kubeproof grade` and `kubeproof judge`."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -146,8 +144,7 @@ def _written(
     files = write_reports(report, recorded, out)
     place.settle(graded=bundle is None and report.verdict is Verdict.GRADED)
     if place.earlier.is_dir():
-        told = f"the last graded record and its reports are in {place.earlier}"
-        Screen(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
+        Screen(stderr=True).tell(f"the last graded record and its reports are in {place.earlier}")
     return recorded, files
 
 

@@ -1,7 +1,5 @@
 """`kubeproof export` and `kubeproof site`, over stores."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -39,4 +37,4 @@ def site(
     """
     with TerminalProgress(Screen(stderr=True)) as progress, progress.task("making the site"):
         files = build_site(class_of(store, folders_by_lab(submissions or [])), out)
-    Screen().print(f"wrote {len(files)} pages: {files[0]}", markup=False, highlight=False, soft_wrap=True)
+    Screen().tell(f"wrote {len(files)} pages: {files[0]}")

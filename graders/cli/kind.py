@@ -1,7 +1,5 @@
 """`kubeproof kind`: what clusters of kind need, also for rooms without a container registry."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

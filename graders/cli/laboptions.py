@@ -1,7 +1,5 @@
 """Options of `kubeproof grade` that one lab has, beside those that every lab has."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import typing

@@ -1,7 +1,5 @@
 """`kubeproof override`: a person decides a result, and says so."""
 
-from __future__ import annotations
-
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
@@ -13,6 +11,8 @@ from graders.course import Lab, load_course
 from graders.faults import UsageError
 from graders.reports.text import points_text
 from graders.store import GradeStore, open_store
+
+_DECIMALS = 6
 
 
 def override(  # noqa: PLR0917  (a command line has as many options as it has)
@@ -51,16 +51,22 @@ def override(  # noqa: PLR0917  (a command line has as many options as it has)
         for each in (before, after)
     )
     console = Screen()
-    console.print(f"{whose}, {found.id}: {now}, was {was}", markup=False, highlight=False, soft_wrap=True)
+    console.tell(f"{whose}, {found.id}: {now}, was {was}")
     for line in after.lines:
-        console.print(f"  {line.text}", markup=False, highlight=False, soft_wrap=True)
+        console.tell(f"  {line.text}")
 
 
 def _points(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        points = Decimal(text)
     except InvalidOperation as error:
         raise UsageError(f"--points {text!r} is no number", fix="write one such as 87.5") from error
+    exponent = points.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -_DECIMALS:
+        raise UsageError(
+            f"--points {text!r} has more than {_DECIMALS} decimals", fix="write one such as 87.5"
+        )
+    return points
 
 
 def _possible(store: GradeStore, learner: str, lab: Lab) -> Decimal:

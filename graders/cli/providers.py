@@ -1,7 +1,5 @@
 """The options that say where a cluster comes from; the same for every command that starts one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

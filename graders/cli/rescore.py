@@ -1,7 +1,5 @@
 """`kubeproof rescore`: an instructor changes a rubric, and sees who gains and loses what."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 
@@ -67,7 +65,7 @@ def rescore(  # noqa: PLR0917  (a command line has as many options as it has)
         with open_store(store, create=False) as opened:
             found.write(opened, author=who, reason=why)
         written = True
-    console.print(_ending(found, written=written), markup=False, highlight=False, soft_wrap=True)
+    console.tell(_ending(found, written=written))
     raise typer.Exit(3 if found.ungraded else 0)
 
 
@@ -84,7 +82,7 @@ def _show(found: Rescored, console: Screen) -> None:
         console.print(table)
     for grade in found.to_grade:
         told = f"{grade.learner_id}, {grade.lab}: no record is kept to judge; grade it again: {grade.problem}"
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        console.tell(told)
 
 
 def _row(change: Change) -> tuple[str, ...]:

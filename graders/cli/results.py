@@ -1,7 +1,5 @@
 """The folder for results: one grading at a time writes to it."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

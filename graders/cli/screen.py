@@ -1,7 +1,5 @@
 """What commands print on: whoever reads it may stop reading at any moment."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -16,6 +14,10 @@ class Screen(Console):
         """Print nothing more; rich itself would end the process, with the code for a low score."""
         self.quiet = True
         _read_by_nobody(self.file.fileno())
+
+    def tell(self, text: str) -> None:
+        """Print `text` as it is, however long its lines are."""
+        self.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_raw(text: str) -> None:

@@ -1,7 +1,5 @@
 """`kubeproof selftest`: the course tests its own rubric."""
 
-from __future__ import annotations
-
 import math
 import time
 from pathlib import Path

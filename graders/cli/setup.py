@@ -1,7 +1,5 @@
 """`kubeproof setup`: has everything ready before the first grade, or carries it to another machine."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """What commands about a store have in common."""
 
-from __future__ import annotations
-
 import difflib
 import getpass
 import os
@@ -10,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graders.cohort import Learner
+from graders.cohort.roster import Learner
 from graders.faults import UsageError
 from graders.store import GradeStore
 from graders.surroundings import typed

@@ -1,7 +1,5 @@
 """`kubeproof verify`, `kubeproof sign` and `kubeproof keygen`."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets
@@ -16,8 +14,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from graders.attestation import KEY_VARIABLE, new_keys, private_key, public_key
-from graders.attestation import sign as sign_results
+from graders.attestation.keys import KEY_VARIABLE, new_keys, private_key, public_key
+from graders.attestation.signing import sign as sign_results
 from graders.cli.progress import TerminalProgress, printable
 from graders.cli.providers import ProviderOption
 from graders.cli.screen import Screen, print_raw
@@ -119,7 +117,7 @@ def sign(
     if not text:
         raise UsageError("there is no key to sign with", fix=f"name one with --key, or set {KEY_VARIABLE}")
     path = sign_results(out, SIGNATURE, private_key(text, where), os.environ)
-    Screen(stderr=True).print(f"signed: {path}", markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).tell(f"signed: {path}")
 
 
 def keygen(
@@ -130,8 +128,7 @@ def keygen(
     Example: kubeproof keygen keys
     """
     secret, public = new_keys(folder)
-    told = f"signs, keep it secret: {secret}\nverifies: {public}"
-    Screen(stderr=True).print(told, markup=False, highlight=False, soft_wrap=True)
+    Screen(stderr=True).tell(f"signs, keep it secret: {secret}\nverifies: {public}")
 
 
 def _show(findings: Sequence[VerifiedReport], *, signed: bool) -> None:

@@ -4,8 +4,6 @@ Whoever knocks is such a program. It can stop and start four processes and the s
 have etcd's data replaced by a folder that it sends; nothing else is understood.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import selectors

@@ -1,7 +1,5 @@
 """What calls of CLUSTER_CTL leave in a bundle."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

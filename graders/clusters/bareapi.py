@@ -1,7 +1,5 @@
 """An API server with an etcd and nothing else: it says what it takes of objects that nobody acts upon."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

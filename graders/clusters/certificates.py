@@ -1,7 +1,5 @@
 """Certificates of one cluster, made in process: one authority, one identity per component."""
 
-from __future__ import annotations
-
 import datetime
 import ipaddress
 from dataclasses import dataclass

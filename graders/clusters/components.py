@@ -4,8 +4,6 @@ Two of them listen, on loopback only; nobody asks the others for health or metri
 server under a name of its own, so that the audit log tells them apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

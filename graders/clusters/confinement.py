@@ -1,7 +1,5 @@
 """Bounds what a namespace of a learner's holds, and whom its pods speak to, where pods are real."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ What the guards forbid is forbidden to everybody but the cluster's own parts. Th
 pods share the kernel with everything else, and whoever finds a way around them is on the machine.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

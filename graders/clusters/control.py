@@ -1,12 +1,9 @@
 """The control plane of an embedded cluster, process by process: to start it, and to break it."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -176,12 +173,7 @@ class EmbeddedControl:
             self._running.enter_context(service)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._running.close()
 
     def _service(self, name: str) -> Service:

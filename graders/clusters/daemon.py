@@ -7,8 +7,6 @@ On stdin it reads the word `stay`. On stdout it writes one JSON object a line: p
 (`say`, `task`, `update`, `end`), then `ready` with its folder, or `failed` with the text and exit code.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """CustomResourceDefinitions of engines: packed, for they are a megabyte of JSON, and installed."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Mapping, Sequence

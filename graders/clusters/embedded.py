@@ -1,7 +1,5 @@
 """The embedded provider: a real control plane as local processes, with simulated nodes and pods."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor

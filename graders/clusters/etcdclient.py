@@ -1,7 +1,5 @@
 """etcd past the API server, by its JSON gateway: for the harness, never for a learner."""
 
-from __future__ import annotations
-
 import ssl
 from base64 import b64encode
 

@@ -1,7 +1,5 @@
 """Data directories of etcd."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

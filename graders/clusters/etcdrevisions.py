@@ -3,8 +3,6 @@
 gRPC by hand: of etcd's whole interface one call with two fields is needed.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import grpc

@@ -1,7 +1,5 @@
 """Golden etcd: the data of a store in which what a lab always installs is there already, made once."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Kubeconfigs that stand alone: whatever they need is in them."""
 
-from __future__ import annotations
-
 import base64
 import json
 from pathlib import Path

@@ -18,6 +18,7 @@ from graders.faults import UsageError
 from graders.model import Cluster
 from graders.ownership import owned_folders, start_of
 from graders.paths import state_folder
+from graders.wholefile import write_whole
 
 SCHEMA = "kubeproof/kept-cluster/v1"
 FOLDER = "daemon"
@@ -84,9 +85,7 @@ class KeptCluster:
 
     def write(self, folder: Path) -> None:
         """Put the card into the daemon's folder, whole or not at all."""
-        draft = folder / f"{_CARD}.new"
-        draft.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}), encoding="utf-8")
-        draft.replace(folder / _CARD)
+        write_whole(folder / _CARD, json.dumps({"schema": SCHEMA, **asdict(self)}))
 
     def as_json(self) -> dict[str, Any]:
         """What `cluster list --json` says of it."""

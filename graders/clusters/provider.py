@@ -1,7 +1,5 @@
 """What every way of getting a cluster offers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -162,7 +160,6 @@ class ClusterProvider(Protocol):
         Raises:
             InfraFault: something cannot be had.
         """
-        ...
 
     def provision(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[Cluster]:
         """Start (or take) a cluster; what was started is gone when the block ends.
@@ -170,7 +167,6 @@ class ClusterProvider(Protocol):
         Raises:
             InfraFault: it does not come up.
         """
-        ...
 
     def shared(self, progress: Progress) -> AbstractContextManager[Mapping[str, str]]:
         """Have, while the block runs, what each of several gradings would else start for itself.
@@ -180,7 +176,6 @@ class ClusterProvider(Protocol):
         Raises:
             InfraFault: it cannot be had.
         """
-        ...
 
 
 def check_plain(spec: ClusterSpec, provider: str) -> None:

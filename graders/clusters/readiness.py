@@ -1,7 +1,5 @@
 """What "ready" means: probes for `wait_for`, the same for a cluster that starts and for one measured."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from graders.clusters.provider import SIMULATED, NodeSpec

@@ -1,7 +1,5 @@
 """The providers by name; a new one is one file and one line here."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """What a lab's cluster is like, as text that one process can hand to another."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path

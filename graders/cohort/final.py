@@ -13,8 +13,6 @@ late                  late days of the bank first, as many as help; a penalty fo
 The bank is spent in the order of the learner's own due dates.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -3,8 +3,6 @@
 A day late ends at the same time of the wall clock as the due date does, also where a day has 23 or 25 hours.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta

@@ -1,7 +1,5 @@
 """`course.yaml`: when labs are due, what being late costs, and which attempt counts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from graders.cohort.instants import DURATION_FIX, MOMENT_FIX, duration, moment
 from graders.cohort.roster import Learner, Roster
@@ -89,7 +87,13 @@ def _duration(text: str) -> str:
     return text
 
 
-Percent = Annotated[int | float, Field(ge=0, le=100, allow_inf_nan=False)]
+def _bare(value: object) -> object:
+    if isinstance(value, str):
+        raise misfit(f'"{value}" is text, not a number', "write the per cent as a bare number, such as 10")
+    return value
+
+
+Percent = Annotated[int | float, BeforeValidator(_bare), Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 class _LateFile(Strict):

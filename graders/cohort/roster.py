@@ -206,7 +206,7 @@ def _learner(row: _Row) -> Learner:
     learner_id = cells["learner_id"]
     if not _ID.fullmatch(learner_id):
         problem = f"{quote(learner_id)} is no learner_id" if learner_id else "the learner_id is empty"
-        raise row.refusal(problem, "write letters, digits and . _ - @ +, a letter or digit first")
+        raise row.refusal(problem, "write 1 to 100 letters, digits and . _ - @ +, a letter or digit first")
     email = cells.get("email", "")
     if email and (email.count("@") != 1 or " " in email or email.startswith("@") or email.endswith("@")):
         raise row.refusal(f"{quote(email)} is no e-mail address", "write one, or leave the cell empty")

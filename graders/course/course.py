@@ -1,7 +1,5 @@
 """The labs of a repository, read and cross-checked when they are asked for."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The files a lab's author writes beside the rubric: `lab.yaml`, and a solution's `expected.yaml`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath

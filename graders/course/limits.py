@@ -3,8 +3,6 @@
 `python -m graders.course.limits LAB` puts it between two marks in labs/LAB/README.md.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import tomllib

@@ -4,8 +4,6 @@
 newline. It runs as if there were no repository and no configuration.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

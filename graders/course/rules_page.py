@@ -1,7 +1,5 @@
 """The rules of a lab as a page: `python -m graders.course.rules_page LAB > docs/LAB-rules.md`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Sequence
 

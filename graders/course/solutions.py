@@ -1,7 +1,5 @@
 """The solutions of a lab that are a reference with something changed: the flawed, and the sound."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graders.course.files import Expected, load_expected

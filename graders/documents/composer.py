@@ -4,8 +4,6 @@ An alias is charged with all that it stands for before it is copied, so a docume
 past the limit is refused unexpanded.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import re

@@ -1,7 +1,5 @@
 """What reading yields, and what it may cost."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

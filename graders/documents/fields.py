@@ -1,7 +1,5 @@
 """Kinds of values that submission.yaml and papers have in common."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from typing import Annotated

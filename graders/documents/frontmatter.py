@@ -1,7 +1,5 @@
 """The front matter of a text: YAML between two lines of dashes at its top."""
 
-from __future__ import annotations
-
 from graders.documents.document import Document
 from graders.documents.reading import read_documents
 

@@ -1,7 +1,5 @@
 """The sections of a Markdown text (CommonMark): headings in code are none."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

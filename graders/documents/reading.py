@@ -1,7 +1,5 @@
 """Files and bytes into documents."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path, PurePath

@@ -1,7 +1,5 @@
 """Documents into pydantic models, and what does not fit into errors with a line and a fix."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args

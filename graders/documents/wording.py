@@ -1,7 +1,5 @@
 """How keys and values of somebody's file are shown in a message."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from graders.documents.document import Location

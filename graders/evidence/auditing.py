@@ -1,7 +1,5 @@
 """The API server's audit log, put on record: who did what, from the server itself."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace

@@ -41,6 +41,10 @@ R = TypeVar("R", bound=Record)
 P = TypeVar("P", AuditEvent, WatchEvent)
 
 
+def _kept(kind: type[R]) -> cached_property[tuple[R, ...]]:
+    return cached_property(lambda self: self.records(kind))
+
+
 class Records:
     """Records by type, each in the order of time."""
 
@@ -48,15 +52,11 @@ class Records:
         """All records of a type, a lab's own too."""
         raise NotImplementedError
 
-    @cached_property
-    def audit(self) -> tuple[AuditEvent, ...]:
-        """Every request the audit policy keeps."""
-        return self.records(AuditEvent)
+    audit = _kept(AuditEvent)
+    """Every request the audit policy keeps."""
 
-    @cached_property
-    def watch_events(self) -> tuple[WatchEvent, ...]:
-        """What the grader's own watches saw."""
-        return self.records(WatchEvent)
+    watch_events = _kept(WatchEvent)
+    """What the grader's own watches saw."""
 
     @cached_property
     def audit_by_place(self) -> Mapping[tuple[str, str], Sequence[AuditEvent]]:
@@ -84,30 +84,20 @@ class Records:
         """
         return {place: _by_uid(seen) for place, seen in self.watch_events_by_place.items()}
 
-    @cached_property
-    def requests(self) -> tuple[Request, ...]:
-        """The grader's own requests whose answers are evidence."""
-        return self.records(Request)
+    requests = _kept(Request)
+    """The grader's own requests whose answers are evidence."""
 
-    @cached_property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """A learner's requests as the fault proxy saw them."""
-        return self.records(Exchange)
+    exchanges = _kept(Exchange)
+    """A learner's requests as the fault proxy saw them."""
 
-    @cached_property
-    def disturbances(self) -> tuple[Disturbance, ...]:
-        """What the fault proxy did."""
-        return self.records(Disturbance)
+    disturbances = _kept(Disturbance)
+    """What the fault proxy did."""
 
-    @cached_property
-    def health(self) -> tuple[HealthSample, ...]:
-        """How an API server answered."""
-        return self.records(HealthSample)
+    health = _kept(HealthSample)
+    """How an API server answered."""
 
-    @cached_property
-    def watch_breaks(self) -> tuple[WatchBreak, ...]:
-        """Where the grader's own watches ended and went on."""
-        return self.records(WatchBreak)
+    watch_breaks = _kept(WatchBreak)
+    """Where the grader's own watches ended and went on."""
 
 
 class Bundle(Records):
@@ -155,10 +145,8 @@ class Bundle(Records):
             self._read[kind] = _read(self.folder / kind.FILE, kind)
         return self._read[kind]
 
-    @cached_property
-    def marks(self) -> tuple[Mark, ...]:
-        """What the scenario did."""
-        return self.records(Mark)
+    marks = _kept(Mark)
+    """What the scenario did."""
 
     @cached_property
     def marks_by_track(self) -> Mapping[str, tuple[Mark, ...]]:
@@ -173,30 +161,20 @@ class Bundle(Records):
         """When what was in a namespace was taken away, its track being over."""
         return {str(mark.data["namespace"]): mark.t for mark in self.marks if mark.name == CLEARED}
 
-    @cached_property
-    def waits(self) -> tuple[Wait, ...]:
-        """What the tracks waited for."""
-        return self.records(Wait)
+    waits = _kept(Wait)
+    """What the tracks waited for."""
 
-    @cached_property
-    def scrapes(self) -> tuple[Scrape, ...]:
-        """Reads of a learner's metrics."""
-        return self.records(Scrape)
+    scrapes = _kept(Scrape)
+    """Reads of a learner's metrics."""
 
-    @cached_property
-    def processes(self) -> tuple[ProcessEvent, ...]:
-        """Starts, kills and exits of a learner's processes."""
-        return self.records(ProcessEvent)
+    processes = _kept(ProcessEvent)
+    """Starts, kills and exits of a learner's processes."""
 
-    @cached_property
-    def tools(self) -> tuple[ToolRun, ...]:
-        """Programs run over the submission."""
-        return self.records(ToolRun)
+    tools = _kept(ToolRun)
+    """Programs run over the submission."""
 
-    @cached_property
-    def harness(self) -> tuple[HarnessSample, ...]:
-        """How healthy the harness was."""
-        return self.records(HarnessSample)
+    harness = _kept(HarnessSample)
+    """How healthy the harness was."""
 
 
 class ClusterView(Records):

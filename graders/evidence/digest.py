@@ -1,7 +1,5 @@
 """The digest of a bundle: what was stored is what is judged again, to the byte."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import stat

@@ -1,7 +1,5 @@
 """Puts what was handed in on record: judging sees no folder."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path

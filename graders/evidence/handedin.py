@@ -1,7 +1,5 @@
 """What was handed in, file by file, as the record has it: judging sees no folder."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

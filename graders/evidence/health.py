@@ -4,8 +4,6 @@ A harness that was not scheduled can measure nothing. That an API server is away
 only where nobody meant it to be.
 """
 
-from __future__ import annotations
-
 import bisect
 import math
 import threading

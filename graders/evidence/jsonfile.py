@@ -1,7 +1,5 @@
 """JSON files that no reader sees half of."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

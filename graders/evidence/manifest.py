@@ -1,7 +1,5 @@
 """What a bundle says about itself: what was graded, where, by whom, and how it went."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property

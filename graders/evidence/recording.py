@@ -5,8 +5,6 @@ little state that a scenario waits on, and notifies whenever something arrived, 
 polling.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

@@ -5,8 +5,6 @@ server are converted once, by the recorder. `FILE` is where records of a type go
 the cluster that a record is of; a lab adds a record type by declaring one like these.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -25,7 +23,6 @@ class Record(Protocol):
     @property
     def t(self) -> float:
         """When it was, in seconds since the start of the run."""
-        ...
 
 
 NAMESPACE = "namespace"

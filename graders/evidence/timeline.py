@@ -1,7 +1,5 @@
 """Reading a record: what happened on one track, object by object and request by request; pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,10 +1,7 @@
 """The grader's own watches, put on record: every change of some resources, and every break of a watch."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from graders.evidence.recording import Recording
@@ -78,9 +75,7 @@ class WatchRecorder:
         except TimedOut as error:
             raise InfraFault(str(error)) from error
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
 
     def objects(self, resource: str, namespace: str) -> dict[str, Object]:

@@ -1,7 +1,5 @@
 """Writing an evidence bundle, record by record."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import threading

@@ -5,16 +5,14 @@ from graders.faultproxy.crashpoint import CrashPoint
 from graders.faultproxy.holdwatch import DelayWatchEvents, HoldWatchEvents
 from graders.faultproxy.namespaceguard import NamespaceGuard
 from graders.faultproxy.proxy import FaultProxy, Serving
-from graders.faultproxy.rules import Delay, DropResponse, Hold, InterleavedWrite, Respond, Rule, RuleAnswer
+from graders.faultproxy.rules import Delay, InterleavedWrite, Respond, Rule, RuleAnswer
 from graders.kube.requestinfo import Match, RequestInfo, read_request_info, writes_in
 
 __all__ = [
     "CrashPoint",
     "Delay",
     "DelayWatchEvents",
-    "DropResponse",
     "FaultProxy",
-    "Hold",
     "HoldWatchEvents",
     "InterleavedWrite",
     "Match",

@@ -1,7 +1,5 @@
 """How long the API server lets a program wait for its answers."""
 
-from __future__ import annotations
-
 
 class Answering:
     """Adds up what a program's requests took at the API server beyond what they take where it is idle.

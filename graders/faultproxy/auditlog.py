@@ -6,8 +6,6 @@ asked and, of writes to the operator's own objects, what came of it. What two an
 says in annotations: that a request was denied for lack of rights, and that a pod breaks Pod Security.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

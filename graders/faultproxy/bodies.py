@@ -1,7 +1,5 @@
 """Reads the bodies of a program's requests: none too large or too slow, and few large ones at a time."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """The rule that makes the k-th accepted write the last one."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 

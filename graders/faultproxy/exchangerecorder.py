@@ -1,7 +1,5 @@
 """Puts on record what the proxy saw and what it did; a learner's words are cut to a length."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from graders.evidence.recording import Recording

@@ -1,7 +1,5 @@
 """Passes one request on to the API server and the answer back, with the rules' hooks around it."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine

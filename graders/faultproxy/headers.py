@@ -1,7 +1,5 @@
 """What of a request's head is passed on, and what is not passed at all; pure."""
 
-from __future__ import annotations
-
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from graders.faultproxy.rules import RuleAnswer

@@ -1,7 +1,5 @@
 """The rules that keep the news of a watch back."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

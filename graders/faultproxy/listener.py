@@ -1,7 +1,5 @@
 """One listener of a program's: who is let in, and how connecting is refused and allowed again."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

@@ -1,7 +1,5 @@
 """Keeps an operator to the namespaces it is graded in, on a cluster where more than that is to be had."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from graders.faultproxy.rules import InFlight, Rule, RuleAnswer

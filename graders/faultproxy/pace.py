@@ -1,7 +1,5 @@
 """How long an answer is held back from a client that asks again and again."""
 
-from __future__ import annotations
-
 
 class Pace:
     """Lets `burst` answers go at once, then one each `every_s`; a pause of the client's earns them back.

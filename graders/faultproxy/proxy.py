@@ -4,8 +4,6 @@ One thread serves all of a program's processes. The bearer token passes untouche
 identity of its own. Only JSON over HTTP/1.1 is negotiated, so that what passes can be read.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
@@ -15,7 +13,6 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -95,9 +92,7 @@ class FaultProxy:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(RuntimeError, TimeoutError):
             self._call(self._close())
         self._stop()

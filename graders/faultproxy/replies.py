@@ -1,7 +1,5 @@
 """What a client is sent: the API server's answer, one in its place, or a cut connection."""
 
-from __future__ import annotations
-
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict

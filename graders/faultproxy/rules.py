@@ -3,8 +3,6 @@
 A rule's hooks run in the proxy's thread; `release` and the events are for the scenario's threads.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading
@@ -183,42 +181,3 @@ class InterleavedWrite(Rule):
         except Exception as error:  # the scenario's own, raised where it waits
             self.error = error
         return self._answer
-
-
-class Hold(Rule):
-    """Requests wait until `release`, then go on."""
-
-    def __init__(self, name: str, match: Match) -> None:
-        super().__init__(name, match)
-        self._gate: asyncio.Event | None = None
-
-    def arm(self, loop: asyncio.AbstractEventLoop, note: Note) -> None:
-        """Close the gate."""
-        super().arm(loop, note)
-        self._gate = asyncio.Event()
-
-    def disarm(self) -> None:
-        """Nothing waits for a rule that is gone."""
-        if self._gate is not None:
-            self._gate.set()
-
-    def release(self) -> None:
-        """Let everything go on, from now on too."""
-        self._call(self.disarm)
-
-    async def before(self, request: InFlight) -> RuleAnswer | None:
-        """Wait at the gate."""
-        assert self._gate is not None
-        if not self._gate.is_set() and self._apply(request, "held"):
-            await self._gate.wait()
-        return None
-
-
-class DropResponse(Rule):
-    """The API server commits, and the client never hears: its connection is cut instead."""
-
-    async def after(self, request: InFlight, code: int) -> RuleAnswer | None:
-        """Cut, after an accepted request only."""
-        if 200 <= code < 300 and self._apply(request, f"answer {code} lost"):
-            return RuleAnswer(abort=True)
-        return None

@@ -1,7 +1,5 @@
 """One open watch: its frames pass, are held, are told twice, or end with it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import deque

@@ -3,8 +3,6 @@
 The bundle is on a public page, so it has nothing that a learner may not see: no solution, no test.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -7,8 +7,6 @@ not graded     no file and an exit code: Classroom 50 then shows an error, 0 of 
 =============  =====================================================================================
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@ The action's first step runs this file with the runner's own Python, so it needs
 library: `python3 -m graders.github.inputs`. Inputs are in variables (INPUT_LAB, …), never in a script's text.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

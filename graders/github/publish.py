@@ -1,7 +1,5 @@
 """Publishes what a grading left: outputs, summary and annotations of the job that it was a step of."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator, Mapping

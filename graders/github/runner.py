@@ -4,8 +4,6 @@ Formats are those of "Workflow commands for GitHub Actions"; whatever is in a te
 command.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass

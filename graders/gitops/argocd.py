@@ -1,7 +1,5 @@
 """Argo CD on the hub: its kinds, its settings, its inventory of clusters."""
 
-from __future__ import annotations
-
 import base64
 import json
 import secrets

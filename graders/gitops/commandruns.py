@@ -1,7 +1,5 @@
 """How the runs of the promotion command went, for those who wonder why nothing was promoted; pure."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.gitops.records import CommandRun
 

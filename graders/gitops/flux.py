@@ -1,7 +1,5 @@
 """Flux on the hub: its kinds, the way to each spoke, and the key that Secrets are decrypted with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The folder hub/ of a hand-in: what tells the engine what to deploy, and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Kustomizations of a repository that engines render: they may do anything but read from elsewhere."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

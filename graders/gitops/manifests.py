@@ -1,7 +1,5 @@
 """Manifests of a hand-in that the grader itself applies, each with where it stands."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Its only way to act is to push to its own repository; all it knows of the fleet 
 where, and whether it is ready. Each run and each push is put on record; nothing here judges them.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -24,8 +22,9 @@ from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
 from graders.kube.client import ApiRefused
 from graders.kube.paths import resource_path
 from graders.kube.workloads import digest_in, is_ready
-from graders.sandbox.protocol import ExitStatus, Limits, SandboxedProcess
+from graders.sandbox.protocol import ExitStatus, Limits
 from graders.sandbox.relay import relayed
+from graders.sandbox.supervision import SandboxedProcess
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.toolroom import ToolRoom
 from graders.services.gitcommands import git_identity

@@ -1,7 +1,5 @@
 """Puts on record what others than the grader push to the fleet's repository, and what they throw away."""
 
-from __future__ import annotations
-
 from graders.evidence.recording import Recording
 from graders.gitops.records import Commit, Push
 from graders.gitops.releasemanager import REPOSITORY, ReleaseManager

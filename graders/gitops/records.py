@@ -1,7 +1,5 @@
 """What a release manager and a promotion command leave in a bundle; pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 

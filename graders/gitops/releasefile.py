@@ -1,7 +1,5 @@
 """The file of a repository in which the digest stands that is released: read, and written in place."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import yaml

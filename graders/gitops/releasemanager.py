@@ -1,7 +1,5 @@
 """The release manager: commits to the fleet's repository as a person would, and remembers what it did."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager

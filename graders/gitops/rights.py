@@ -1,7 +1,5 @@
 """The folder access/ of a hand-in: RBAC of the engine on each spoke, and of nobody else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A token as a repository has it written: a SealedSecret, or a Secret encrypted by SOPS."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a GitOps engine is asked for: its processes, and what is particular about it on the hub."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

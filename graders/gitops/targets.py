@@ -1,7 +1,5 @@
 """Where objects of the hub lead: to the fleet's repository and clusters, to no system namespace; pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """A program of a learner's, tried on commits: each in a fresh clone, in the sandbox."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Mapping

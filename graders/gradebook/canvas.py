@@ -6,8 +6,6 @@ or Canvas offers to create it. An empty cell clears what stood there: an ungrade
 either.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

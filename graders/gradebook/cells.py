@@ -4,8 +4,6 @@ A spreadsheet takes a cell that begins with one of `RISKY` for a formula (OWASP,
 people gets an apostrophe in front; an id, which must arrive unchanged, is refused instead.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """`csv-criteria`: one row for each learner, lab and criterion, for analyses of one's own."""
 
-from __future__ import annotations
-
 from graders.gradebook.cells import points_cell, table, text_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import reasons

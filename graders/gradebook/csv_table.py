@@ -1,7 +1,5 @@
 """`csv`: one row for each learner and lab, for a spreadsheet or a program of one's own."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from graders.gradebook.cells import points_cell, table, text_cell

@@ -1,7 +1,5 @@
 """What every gradebook exporter is: grades in, whole files out; nothing is written here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,22 +39,18 @@ class GradeExporter(Protocol):
     @property
     def name(self) -> str:
         """What callers ask for, as in `--format canvas`."""
-        ...
 
     @property
     def about(self) -> str:
         """For whom it is, in one line of help."""
-        ...
 
     @property
     def many(self) -> bool:
         """Whether it makes a folder of files instead of one file."""
-        ...
 
     @property
     def one_lab(self) -> bool:
         """Whether a file holds one lab only."""
-        ...
 
     def render(self, model: GradebookModel, options: ExportOptions) -> Exported:
         """The files; the same for the same gradebook.
@@ -65,4 +59,3 @@ class GradeExporter(Protocol):
             UsageError: learners lack an id that the format needs, and all of them are named; the worksheet is
                 missing or no such thing; or the format cannot hold what is asked without changing it.
         """
-        ...

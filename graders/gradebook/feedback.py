@@ -1,7 +1,5 @@
 """What a grade says to its learner in plain text: points, each line that changed them, each loss."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from graders.gradebook.cells import points_cell

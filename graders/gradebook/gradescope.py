@@ -5,8 +5,6 @@ over the sum of tests. A submission that is not graded has no score anywhere, wh
 failed run and never for a zero.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from graders.gradebook.exporter import Exported, ExportOptions

@@ -5,8 +5,6 @@ broke, and `skipped` is what was blocked, unsupported or excused. A case has no 
 schema; a suite's properties do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 

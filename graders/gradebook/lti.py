@@ -5,8 +5,6 @@ no score. A platform refuses a payload that is not newer than what it has, and a
 override changes points without a new grade: so the time is that of the export.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

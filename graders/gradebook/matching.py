@@ -1,7 +1,5 @@
 """Finding learners in another system: all are found, or who is not is named and nothing is written."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 

@@ -3,8 +3,6 @@
 Rows without a grade are left out: an import of feedback beside an empty grade wipes the grade that was there.
 """
 
-from __future__ import annotations
-
 from graders.gradebook.cells import points_cell, table, text_cell
 from graders.gradebook.exporter import Exported, ExportOptions
 from graders.gradebook.feedback import feedback

@@ -5,8 +5,6 @@ with what it has, so that cell stays as it is. Grades go in for those that have 
 untouched.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections import Counter

@@ -4,8 +4,6 @@ nbgrader gives whoever handed nothing in a zero. Here such rows have no score, a
 have.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from graders.gradebook.cells import points_cell, table, text_cell

@@ -3,8 +3,6 @@
 Needs pyarrow, which is the extra `parquet`.
 """
 
-from __future__ import annotations
-
 import importlib
 import io
 from decimal import Decimal

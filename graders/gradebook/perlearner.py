@@ -1,7 +1,5 @@
 """Formats of one JSON file for each submission: where the file goes, and criteria as the tests of one."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -4,8 +4,6 @@
 points.
 """
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

@@ -3,8 +3,6 @@
 A new format is one module with a class, named here; the conformance suite then runs on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Says whom a format has no place for: those without a grade, by state and by name."""
 
-from __future__ import annotations
-
 from graders.gradebook.model import GradebookModel, GradeState
 from graders.reports.text import one_line
 

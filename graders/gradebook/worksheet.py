@@ -3,8 +3,6 @@
 Moodle writes headers in the language of whoever downloads; ours are English, and a caller names others.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Both were asked for in the submission's own words and are fetched here, because 
 wheels of packages, only unpacked; Go modules, from the cache that the sandbox's builds use as well.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

@@ -1,7 +1,5 @@
 """The images that learners' may start from, and what a submission needs beyond what they hold."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from pathlib import Path
 

@@ -5,8 +5,6 @@ watched from outside: how many processes, how much written, how long. What canno
 measured several times a second, and ends the build when it is too much.
 """
 
-from __future__ import annotations
-
 import contextlib
 import queue
 import threading
@@ -15,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from graders.faults import InfraFault
-from graders.images.buildspec import MIB, Builds, BuildSpec, BuiltImage, settings_of
+from graders.images.buildspec import MIB, BuildSpec, BuiltImage, settings_of
+from graders.images.engine import BuildEngine
 from graders.images.transcript import Transcript
 from graders.images.watch import LOOK_EVERY_S, Watch
 from graders.polling import NotYet, TimedOut, wait_for
@@ -29,7 +28,7 @@ _News = dict[str, Any] | BaseException | None
 
 
 def build_image(
-    engine: Builds, spec: BuildSpec, task: Task, *, clock: Callable[[], float] = time.monotonic
+    engine: BuildEngine, spec: BuildSpec, task: Task, *, clock: Callable[[], float] = time.monotonic
 ) -> BuiltImage:
     """Build, and say how it ended; what was left over is for the caller to remove.
 
@@ -61,7 +60,7 @@ def build_image(
     return _result(engine, spec, transcript, watch.stopped, clock() - started)
 
 
-def _end(engine: Builds, label: str, why: str) -> None:
+def _end(engine: BuildEngine, label: str, why: str) -> None:
     """Kill what runs of a build until nothing does: the engine may be about to start the next step."""
 
     def nothing_runs() -> None:
@@ -77,7 +76,7 @@ def _end(engine: Builds, label: str, why: str) -> None:
         raise InfraFault(f"a build was stopped because it {why}, and does not end: {error}") from error
 
 
-def _read(engine: Builds, spec: BuildSpec, inbox: queue.Queue[_News], enough: threading.Event) -> None:
+def _read(engine: BuildEngine, spec: BuildSpec, inbox: queue.Queue[_News], enough: threading.Event) -> None:
     """Hand messages on; once `enough` is set, the connection is closed, which ends the build as well."""
     try:
         with contextlib.closing(engine.build(spec.context, settings_of(spec))) as messages:
@@ -94,7 +93,7 @@ def _read(engine: Builds, spec: BuildSpec, inbox: queue.Queue[_News], enough: th
 
 
 def _result(
-    engine: Builds, spec: BuildSpec, transcript: Transcript, stopped: str, seconds: float
+    engine: BuildEngine, spec: BuildSpec, transcript: Transcript, stopped: str, seconds: float
 ) -> BuiltImage:
     limits, printed = spec.limits, transcript.text
     if stopped:

@@ -4,13 +4,10 @@ Everything that is made here carries one label, which is written down beforehand
 owns: the next run removes what a dead one left.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from graders.faults import InfraFault
@@ -60,9 +57,7 @@ class BuildSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.engine.close()
         # The journal says what is to be removed.
         self._owned.close()

@@ -1,44 +1,12 @@
 """One build as it is ordered: from what, under which bounds, and what the engine is told of them."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 from graders.images.context import INSTRUCTIONS
 
 MIB = 1024 * 1024
-
-
-class Builds(Protocol):
-    """What a build needs of an engine; `graders.images.engine` has the real one."""
-
-    def build(self, context: Path, settings: Mapping[str, str]) -> Generator[dict[str, Any]]:
-        """Yield the engine's messages until the build ends."""
-        ...
-
-    def image(self, reference: str) -> dict[str, Any] | None:
-        """An image as the engine describes it."""
-        ...
-
-    def images(self, label: str) -> list[dict[str, Any]]:
-        """All images with a label."""
-        ...
-
-    def containers(self, label: str, *, sizes: bool = False) -> list[dict[str, Any]]:
-        """All containers with a label."""
-        ...
-
-    def limit_processes(self, container: str, most: int) -> str:
-        """Bound a container's processes; says why not, where it does not."""
-        ...
-
-    def kill(self, container: str) -> None:
-        """Kill a container, soon."""
-        ...
 
 
 @dataclass(frozen=True)

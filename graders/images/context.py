@@ -4,8 +4,6 @@ The submission is a checked copy already: plain files, and links that stay insid
 read and not packed; what was handed in is the context, whole.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import tarfile

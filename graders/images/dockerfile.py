@@ -5,8 +5,6 @@ gets one line for each instruction that was understood here. What an image start
 the id of an image that is there.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -4,13 +4,10 @@ It is the engine's classic builder that is asked for: each of its steps is a con
 measured and stopped. No credentials, proxies or variables of ours are sent along.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import docker
@@ -54,9 +51,7 @@ class BuildEngine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

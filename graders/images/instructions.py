@@ -1,7 +1,5 @@
 """The instructions of a Dockerfile: continued lines joined as the engine joins them, nothing odd in them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a build printed, as much as is worth keeping, from the engine's messages."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Mapping
 from typing import Any

@@ -3,15 +3,13 @@
 `graders.ownership` calls `undo` before it removes the folder.
 """
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graders.faults import InfraFault
-from graders.once import write_atomically
+from graders.wholefile import write_whole
 
 JOURNAL = "journal.json"
 SCHEMA = "kubeproof/images-journal/v1"
@@ -29,7 +27,7 @@ class _Journal(BaseModel):
 def write_journal(folder: Path, host: str, label: str) -> None:
     """Write down where things are made and how they are labelled, before any is."""
     journal = _Journal(host=host, label=label)
-    write_atomically(folder / JOURNAL, journal.model_dump_json(by_alias=True, indent=2) + "\n")
+    write_whole(folder / JOURNAL, journal.model_dump_json(by_alias=True, indent=2) + "\n", mode=0o600)
 
 
 def undo(folder: Path) -> None:

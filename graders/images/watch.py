@@ -1,12 +1,11 @@
 """Looks at a build from outside, several times a second: what cannot be bounded beforehand is measured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
 from graders.faults import InfraFault
-from graders.images.buildspec import MIB, Builds, BuildSpec
+from graders.images.buildspec import MIB, BuildSpec
+from graders.images.engine import BuildEngine
 from graders.images.transcript import Transcript
 
 LOOK_EVERY_S = 0.3
@@ -18,7 +17,9 @@ _LIMITED_WITHIN_S = 10.0
 class Watch:
     """Looks at a build from outside, and kills its steps once it took too much."""
 
-    def __init__(self, engine: Builds, spec: BuildSpec, started: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, engine: BuildEngine, spec: BuildSpec, started: float, clock: Callable[[], float]
+    ) -> None:
         self.stopped = ""
         self._engine = engine
         self._order = spec

@@ -1,7 +1,5 @@
 """The checks of a lab: found, cross-checked and put in the order in which they can be judged."""
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import importlib

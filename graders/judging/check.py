@@ -1,7 +1,5 @@
 """The decorator that makes a function a check, and what it says about it."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """How a check ends: from what it raised, or from what it builds on, to its outcome."""
 
-from __future__ import annotations
-
 import dataclasses
 import traceback
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Facts: what a check measured, by name, in a form that any report can show."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence

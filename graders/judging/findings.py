@@ -1,7 +1,5 @@
 """Findings: several mismatches told at once, so that a learner mends them in one go."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self

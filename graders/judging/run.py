@@ -1,7 +1,5 @@
 """Judge a bundle: from a record and a lab's checks to outcomes, with no cluster and no score."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import sys

@@ -1,7 +1,5 @@
 """Text that may come from a learner, made safe to keep: bounded, and without characters that act."""
 
-from __future__ import annotations
-
 import re
 
 from graders.escapes import without_escapes

@@ -1,7 +1,5 @@
 """Where a server is, by its URL."""
 
-from __future__ import annotations
-
 from urllib.parse import urlsplit
 
 

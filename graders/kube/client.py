@@ -5,8 +5,6 @@ on plain objects, because a grader looks at fields no typed model knows. This pa
 and holds no state but connections.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import json
 import re

@@ -1,7 +1,5 @@
 """Whether a request only tries, read as the API server reads it: no write shall pass for a trial; pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote_plus

@@ -1,7 +1,5 @@
 """What manifests of a mesh are to say of workloads: who may call them, and that it is encrypted; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,7 +11,9 @@ from graders.kube.meshes import (
     Objects,
     istio_allows,
     istio_denies_all,
+    istio_ports,
     linkerd_allows,
+    linkerd_ports,
     mtls_modes,
     namespace_of,
     of_kind,
@@ -24,6 +24,9 @@ from graders.kube.meshes import (
 _ISTIO = "istio"
 _DEFAULT_INBOUND = "config.linkerd.io/default-inbound-policy"
 _EXPORTED = "mirror.linkerd.io/exported"
+_AS = ("true", "remote-discovery")
+_ANY_PORT = 9090
+Allows = Callable[[Objects, MeshCaller, MeshWorkload], bool]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class MeshDemand:
         if not istio_denies_all(objects, self.namespace):
             yield f"an AuthorizationPolicy in {self.namespace} that allows nothing", "there is none"
         yield from self._callers(objects, istio_allows)
+        yield from self._elsewhere(objects, istio_allows, istio_ports(objects))
         servers: list[Mapping[str, Any]] = [
             server
             for each in of_kind(objects, "Gateway", "networking.istio.io/")
@@ -104,16 +108,30 @@ class MeshDemand:
             expected = f"{_DEFAULT_INBOUND}: deny on the namespace {self.namespace}"
             yield expected, f"it is {next(iter(noted), None)}"
         yield from self._callers(objects, linkerd_allows)
+        yield from self._elsewhere(objects, linkerd_allows, linkerd_ports(objects))
         exported = (self.namespace, self.exported)
         for each in of_kind(objects, "Service", "v1"):
             labels = each["metadata"].get("labels") or {}
-            if (namespace_of(each), each["metadata"]["name"]) == exported and labels.get(_EXPORTED):
+            if (namespace_of(each), each["metadata"]["name"]) == exported and labels.get(_EXPORTED) in _AS:
                 return
         yield f"Service {self.exported} exported by the label {_EXPORTED}", "it is not"
 
-    def _callers(
-        self, objects: Objects, allows: Callable[[Objects, MeshCaller, MeshWorkload], bool]
+    def _elsewhere(
+        self, objects: Objects, allows: Allows, ports: Collection[int]
     ) -> Iterator[tuple[str, str]]:
+        """Who may call a workload at another port than its own, and is none of its pair."""
+        for name, port in self.ports.items():
+            for other in sorted({*ports, _ANY_PORT} - {port}):
+                for namespace, account in self.callers:
+                    stranger = (namespace, account, name) not in self.pairs
+                    if stranger and allows(
+                        objects, MeshCaller(namespace, account), self._workload(name, other)
+                    ):
+                        who = f"{account} of {namespace}" if account else "somebody without an identity"
+                        yield f"{who} may not call {name}:{other}", "it may"
+                        return
+
+    def _callers(self, objects: Objects, allows: Allows) -> Iterator[tuple[str, str]]:
         for name, port in self.ports.items():
             for namespace, account in self.callers:
                 wanted = (namespace, account, name) in self.pairs

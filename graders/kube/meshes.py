@@ -5,8 +5,6 @@ the mesh, AuthorizationPolicy with DENY before ALLOW. Linkerd by policy.linkerd.
 AuthorizationPolicy, MeshTLSAuthentication; the default of the namespace is not among what is asked here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -69,7 +67,7 @@ def overridden_ports(objects: Objects, workload: MeshWorkload) -> set[int]:
 
 def istio_denies_all(objects: Objects, namespace: str) -> bool:
     """Whether an AuthorizationPolicy of the namespace, or of the mesh, allows nothing at all."""
-    for each in of_kind(objects, "AuthorizationPolicy", _ISTIO):
+    for each in _of_workloads(objects):
         spec = spec_of(each)
         everywhere = namespace_of(each) in (namespace, ROOT_NAMESPACE) and not spec.get("selector")
         if everywhere and str(spec.get("action", "ALLOW")).upper() == "ALLOW" and not spec.get("rules"):
@@ -80,7 +78,7 @@ def istio_denies_all(objects: Objects, namespace: str) -> bool:
 def istio_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload) -> bool:
     """Whether Istio lets a call through."""
     acting: dict[str, list[Mapping[str, Any]]] = {}
-    for each in of_kind(objects, "AuthorizationPolicy", _ISTIO):
+    for each in _of_workloads(objects):
         spec, inside = spec_of(each), namespace_of(each) in (workload.namespace, ROOT_NAMESPACE)
         if inside and matches(spec.get("selector"), workload.labels):
             acting.setdefault(str(spec.get("action", "ALLOW")).upper(), []).append(each)
@@ -95,6 +93,33 @@ def istio_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload) -
     return not allowing or any(hit(each) for each in allowing)
 
 
+def istio_ports(objects: Objects) -> set[int]:
+    """The ports that authorization policies of Istio name."""
+    rules = [
+        rule or {}
+        for each in of_kind(objects, "AuthorizationPolicy", _ISTIO)
+        for rule in spec_of(each).get("rules") or ()
+    ]
+    operations = [each.get("operation") or {} for rule in rules for each in rule.get("to") or ()]
+    named = [port for each in operations for port in each.get("ports") or ()]
+    return {int(port) for port in named if str(port).isdecimal()}
+
+
+def _of_workloads(objects: Objects) -> list[Mapping[str, Any]]:
+    """Istio's authorization policies but those of a gateway or waypoint, which no workload heeds."""
+    return [
+        each
+        for each in of_kind(objects, "AuthorizationPolicy", _ISTIO)
+        if not (spec_of(each).get("targetRefs") or spec_of(each).get("targetRef"))
+    ]
+
+
+def linkerd_ports(objects: Objects) -> set[int]:
+    """The ports, by their numbers, that have a Server of Linkerd."""
+    ports = [str(spec_of(each).get("port")) for each in of_kind(objects, "Server", _LINKERD)]
+    return {int(port) for port in ports if port.isdecimal()}
+
+
 def linkerd_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload) -> bool:
     """Whether Linkerd lets a call through that the default of the namespace would deny."""
     servers = [
@@ -105,6 +130,9 @@ def linkerd_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload)
         and spec_of(each).get("port") in (workload.port, str(workload.port), *workload.port_names)
     ]
     if any(str(spec_of(each).get("accessPolicy", "deny")) != "deny" for each in servers):
+        return True
+    older = of_kind(objects, "ServerAuthorization", _LINKERD)
+    if any(_lets_in(each, servers, caller, workload.namespace) for each in older):
         return True
     targets = {("Server", each["metadata"]["name"]) for each in servers} | {("Namespace", workload.namespace)}
     for policy in of_kind(objects, "AuthorizationPolicy", _LINKERD):
@@ -192,13 +220,43 @@ def _operation_hits(operation: Mapping[str, Any], port: int) -> bool:
     return (not ports or str(port) in map(str, ports)) and str(port) not in map(str, unwanted)
 
 
+def _lets_in(older: Mapping[str, Any], servers: Objects, caller: MeshCaller, namespace: str) -> bool:
+    """Whether a ServerAuthorization, the older kind, lets a caller in to one of these Servers."""
+    server, client = spec_of(older).get("server") or {}, spec_of(older).get("client") or {}
+    about = [
+        each
+        for each in servers
+        if each["metadata"]["name"] == server.get("name")
+        or (server.get("selector") and matches(server["selector"], each["metadata"].get("labels") or {}))
+    ]
+    if namespace_of(older) != namespace or not about:
+        return False
+    tls = client.get("meshTLS") or {}
+    accounts = [
+        (each.get("namespace", namespace), each.get("name")) for each in tls.get("serviceAccounts") or ()
+    ]
+    return bool(
+        client.get("unauthenticated")
+        or tls.get("unauthenticatedTLS")
+        or (
+            caller.account
+            and any(fnmatchcase(_identity(caller), str(i)) for i in tls.get("identities") or ())
+        )
+        or (caller.namespace, caller.account) in accounts
+    )
+
+
+def _identity(caller: MeshCaller) -> str:
+    return f"{caller.account}.{caller.namespace}.serviceaccount.identity.linkerd.cluster.local"
+
+
 def _authenticates(objects: Objects, ref: Mapping[str, Any], caller: MeshCaller, namespace: str) -> bool:
     who = (caller.namespace, caller.account)
     if ref.get("kind") == "ServiceAccount":
         return (ref.get("namespace", namespace), ref.get("name")) == who
     if ref.get("kind") != "MeshTLSAuthentication":
         return True
-    identity = f"{caller.account}.{caller.namespace}.serviceaccount.identity.linkerd.cluster.local"
+    identity = _identity(caller)
     for each in of_kind(objects, "MeshTLSAuthentication", _LINKERD):
         if each["metadata"]["name"] != ref.get("name"):
             continue

@@ -4,8 +4,6 @@ A parser that recurses falls at about a thousand levels, and an API server passe
 objects of a kind without a strict schema, and in the audit log, which holds request bodies as they came.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ direction is open in it; one that is selected is open to what any of those polic
 to be allowed at both ends.
 """
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """How the paths of the Kubernetes API are made, and what they say."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 

@@ -1,7 +1,5 @@
 """The *restricted* Pod Security Standard, told of plain objects, by the reference of Kubernetes; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

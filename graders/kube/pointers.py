@@ -1,7 +1,5 @@
 """Places in plain objects; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

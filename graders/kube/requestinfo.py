@@ -1,7 +1,5 @@
 """What a request to an API server asks for, and which requests are meant; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote

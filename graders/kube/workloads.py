@@ -1,7 +1,5 @@
 """Reading workloads: which digest they are for, whether they are ready, which pods they make; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Names of the `MLTrainingJob` API, and how to read its objects; no I/O here."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any

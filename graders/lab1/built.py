@@ -1,7 +1,5 @@
 """What operator processes run from: the submission, or what its build made of it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graders.lab1.goquality import GoTools

@@ -4,8 +4,6 @@ An operator that starts looks at every job there is. Those that nobody waits for
 how many jobs stand around, for a client that holds itself to some requests a second sees to them as well.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from graders.evidence.records import CLEARED

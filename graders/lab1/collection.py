@@ -1,7 +1,5 @@
 """Whether the cluster's garbage collector takes away what a deleted job leaves."""
 
-from __future__ import annotations
-
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.kube.paths import resource_path

@@ -1,7 +1,5 @@
 """What all tracks of one cluster share: an environment with an operator in it."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass, field
 

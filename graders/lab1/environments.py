@@ -1,7 +1,5 @@
 """Environments: a cluster, the recorders that watch it, and the operator that works in it."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """How pods of learners' jobs are drained from their nodes."""
 
-from __future__ import annotations
-
 from graders.faults import InfraFault
 from graders.kube.client import Kube
 from graders.lab1.api import pods_path

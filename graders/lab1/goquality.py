@@ -1,7 +1,5 @@
 """Runs vet, staticcheck and the learner's own tests over a private copy of a submission in Go."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """What of a submission decides whether Python finds its modules, for the record."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path

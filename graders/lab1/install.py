@@ -1,7 +1,5 @@
 """Installs what a learner handed in, as a cluster's owner would, and gives the operator its identity."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Mapping, Sequence

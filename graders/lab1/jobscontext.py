@@ -1,7 +1,5 @@
 """What a track of lab 1 acts with: its namespaces, its jobs, the kubelet's part, and waiting."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -104,8 +102,12 @@ class JobsContext(TrackContext[OperatorEnvironment]):
         """The job as the grader's watch has it now."""
         return self.env.watches.objects(PLURAL, namespace).get(name)
 
+    def standing_job(self, namespace: str, name: str) -> Object:
+        """The job, outside of any wait: one that an operator took away is missed within T."""
+        return self.wait(f"the job {name} to be there", lambda: self.the_job(namespace, name))
+
     def the_job(self, namespace: str, name: str) -> Object:
-        """The job, or `NotYet`."""
+        """The job, or `NotYet`: for what a wait probes."""
         job = self.job(namespace, name)
         if job is None:
             raise NotYet(f"there is no job {name}")

@@ -4,8 +4,6 @@ A Lease is held by whoever wrote it last, until it is given back or another writ
 by the live entry of the highest priority, and by nobody while an entry that was there is missing.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

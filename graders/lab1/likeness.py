@@ -1,7 +1,5 @@
 """Whether a pod in place of another is made like it; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

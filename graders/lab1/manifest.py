@@ -1,7 +1,5 @@
 """Lab 1's part of submission.yaml: how to build and start the operator, and what to install for it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

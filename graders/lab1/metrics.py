@@ -1,7 +1,5 @@
 """Reads a Prometheus text page as far as lab 1 needs it; no I/O here."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Jobs and marks that tracks act with and checks look for, by their names; pure."""
 
-from __future__ import annotations
-
 IN_CLUSTER = "in-cluster"
 """The track on a cluster of real nodes."""
 

@@ -1,7 +1,5 @@
 """Waits for the operator to be at work, and restarts it; what it does not do in time is marked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from graders.faults import BadSubmission, InfraFault

@@ -1,7 +1,5 @@
 """What the status says of a job with which nothing is left to do; pure, nothing live."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from graders.evidence.records import Object

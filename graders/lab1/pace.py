@@ -1,7 +1,5 @@
 """How often an operator asked while something was waited for, and whether its own throttle set the pace."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from statistics import median

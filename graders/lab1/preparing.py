@@ -1,7 +1,5 @@
 """What a run of lab 1 needs besides a cluster, had before one starts: nothing that is timed waits for it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

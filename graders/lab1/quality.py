@@ -1,7 +1,5 @@
 """Runs linters, type checker and the learner's own tests over a private copy of the submission."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What lab 1 does in a cluster that belongs to somebody: what it must be allowed, and what it installs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """RBAC as lab 1 judges it: what the manifests grant the operator, what it used, what is on the list."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

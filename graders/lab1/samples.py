@@ -1,7 +1,5 @@
 """The sample jobs that are handed in, for the API server to say whether they are any."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lab 1's scenario: install, start the operator, run the tracks side by side, one restart in the middle."""
 
-from __future__ import annotations
-
 import os
 import random
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Why an operator does not run: what was handed in, how its process ended and what it printed last; pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """A pod template that sets much of what one can, and what of a template is missing in a pod; pure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading the record of lab 1: what one track tells about its jobs; pure, nothing live."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import datetime
 from typing import Any

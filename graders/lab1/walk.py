@@ -1,7 +1,5 @@
 """A seeded walk over specs of a job: what changes in which order, and where it ends; pure, nothing live."""
 
-from __future__ import annotations
-
 import copy
 import random
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What a track acts with: releases, commits, and waits that the machine stretches."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What somebody can change of what Git declares: one thing of each kind, and by which patch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

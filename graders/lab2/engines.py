@@ -1,7 +1,5 @@
 """The engines a fleet can be kept by, by their names in submission.yaml, and the token of web."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the grader commits to an environment's extra/, and how it is taken out again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 

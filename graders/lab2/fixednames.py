@@ -1,7 +1,5 @@
 """Names that the text fixes beside those of Deployments: container, port, label, account, Service; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +7,20 @@ from graders.lab2.names import CACHE, WEB
 
 LABEL = "app.kubernetes.io/name"
 PORTS = {WEB: 8080, CACHE: 6379}
+
+
+PROBES = {"readinessProbe": "/ready", "livenessProbe": "/live"}
+
+
+def unprobed(deployment: Mapping[str, Any]) -> Iterator[str]:
+    """The paths at which the container web has no probe of its port."""
+    pod = deployment["spec"]["template"]["spec"]
+    web: Mapping[str, Any] = next((each for each in pod["containers"] if each["name"] == WEB), {})
+    ports = {port.get("name"): port["containerPort"] for port in web.get("ports") or ()}
+    for probe, path in PROBES.items():
+        asked = (web.get(probe) or {}).get("httpGet") or {}
+        if asked.get("path") != path or ports.get(asked.get("port"), asked.get("port")) != PORTS[WEB]:
+            yield path
 
 
 def misnamed(

@@ -1,7 +1,5 @@
 """The four clusters: what they are asked for, and what is in them before the engine starts."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Starts the fleet, its engine, what judges and who promotes, and runs its tracks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path

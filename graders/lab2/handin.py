@@ -1,7 +1,5 @@
 """What was handed in, as files: checked, and with the grader's values in their places."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

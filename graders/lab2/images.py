@@ -3,8 +3,6 @@
 Nobody runs them: pods are simulated. What counts is that each digest is one that the registry has.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cache
 

@@ -1,7 +1,5 @@
 """Where in the fleet's repository things are declared; pure but for looking."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graders.lab2.names import ENVIRONMENTS

@@ -1,7 +1,5 @@
 """What all tracks of a run share: the fleet while it lives, its engine, the release manager."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field

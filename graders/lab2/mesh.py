@@ -1,7 +1,5 @@
 """What is asked of mesh/: who may call web and cache, and nobody else; pure."""
 
-from __future__ import annotations
-
 from graders.kube.meshdemands import MeshDemand
 from graders.lab2.fixednames import PORTS
 from graders.lab2.names import CACHE, ELSEWHERE, NAMESPACE, WEB

@@ -1,7 +1,5 @@
 """Names that the lab text fixes, and those by which tracks and checks find each other; pure."""
 
-from __future__ import annotations
-
 HUB = "hub"
 ENVIRONMENTS = ("dev", "staging", "prod")
 """The spokes, in the order in which a release goes through them."""
@@ -11,7 +9,10 @@ WEB, CACHE = "web", "cache"
 NAMESPACE = "web"
 ELSEWHERE = "lab-elsewhere"
 NAMESPACES = (NAMESPACE, "gateway", "dev-tools", ELSEWHERE)
-FOREIGN_NAMESPACES = (ELSEWHERE, "kube-system", "gateway")
+LABELLED = "dev-tools"
+BESIDE = (LABELLED, "gateway", "default")
+"""Where one attempt for each rule is made; the first is labelled with what the policies leave out."""
+FOREIGN_NAMESPACES = (ELSEWHERE, "kube-system", "gateway", "dev-tools", "default")
 """Namespaces that are not the engine's to write in."""
 
 ENFORCE = "pod-security.kubernetes.io/enforce"

@@ -4,8 +4,6 @@ A row is a version in an environment, pending until it is ready; ticks are the e
 API server refused them, and what the track did.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from graders.evidence.bundle import Bundle

@@ -1,7 +1,5 @@
 """SECURITY.md: a table that says where each control is and what shows it, and words on what is open; pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from posixpath import normpath

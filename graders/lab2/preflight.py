@@ -1,14 +1,17 @@
 """Commits that the preflight is tried on: some are good, some break a rule or release what is unsigned."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 
-from graders.admission.attempts import Change, in_first_container, with_init_container
+from graders.admission.attempts import (
+    Change,
+    in_first_container,
+    with_init_container,
+    with_second_container,
+)
 from graders.admission.specimens import Manifest, config_map, container, pod, service, workload_of
 from graders.gitops.releasefile import ReleaseFile
 from graders.gitops.trials import TriedCommit
-from graders.lab2.attempts import BARE, writable_roots
+from graders.lab2.attempts import BARE, WITHOUT_CPU, writable_roots
 from graders.lab2.extras import extra_files
 from graders.lab2.images import NOT_OURS, WEB, digest_of
 from graders.lab2.names import NAMESPACE
@@ -30,25 +33,26 @@ def cases(registry: str, image: str) -> list[TriedCommit]:
         return service(f"lab-{name}", namespace=NAMESPACE, **spec)
 
     writable, unsaid = writable_roots(image)
-    unbounded = {**container(image, "init"), "resources": {}}
+    side = {**container(image, "side"), "securityContext": writable}
+    bounded = {**container(image, "init"), "resources": WITHOUT_CPU}
     named = {"name": "lab-secret", "namespace": NAMESPACE}
     secret: Manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": named}
     phrase = "correct horse battery staple"
     alike = f"{registry}0/web@{image.rpartition('@')[2]}"
     bad = {
-        "r1-dev": ("dev", made("r1", in_first_container(image="docker.io/library/nginx:1.27"))),
-        "r1-prod": ("prod", made("r1", in_first_container(image=alike), "StatefulSet")),
+        "r1-dev": ("dev", made("r1", in_first_container(image=f"{registry}/web:latest"))),
+        "r1-prod": ("prod", made("r1", with_init_container(container(alike, "init")), "StatefulSet")),
         "r2-staging": ("staging", made("r2", in_first_container(resources=BARE))),
-        "r2-init-dev": ("dev", made("r2", with_init_container(unbounded))),
-        "r3-prod": ("prod", made("r3", in_first_container(securityContext=writable), "Job")),
+        "r2-init-dev": ("dev", made("r2", with_init_container(bounded))),
+        "r3-prod": ("prod", made("r3", with_second_container(side), "Job")),
         "r3-staging": ("staging", made("r3", in_first_container(securityContext=unsaid))),
-        "r4-dev": ("dev", exposed("r4", type="NodePort")),
+        "r4-dev": ("dev", exposed("r4", type="ExternalName", externalName="lab.example")),
         "r4-prod": ("prod", exposed("r4", externalIPs=["203.0.113.7"])),
         "secret-staging": ("staging", {**secret, "stringData": {"token": phrase}}),
         "secret-prod": ("prod", {**secret, "data": {"token": b64encode(phrase.encode()).decode()}}),
     }
     two = pod("lab-two", image, NAMESPACE)
-    two["spec"]["containers"].append(container(image, "side"))
+    with_second_container(container(image, "side"))(two)
     good = {
         "map-dev": ("dev", config_map("lab-map", NAMESPACE)),
         "deployment-staging": ("staging", workload_of("Deployment", pod("lab-fine", image, NAMESPACE))),

@@ -1,7 +1,5 @@
 """What a run of the lab has before a fleet starts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

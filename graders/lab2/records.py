@@ -1,7 +1,5 @@
 """What only this lab puts on record; pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 It says what a test of the policies breaks, so that each rule has one that breaks nothing else.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Lab 2's scenario: a fleet comes up from Git, and is released to, disturbed and attacked, track by track."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """Which tracks a fleet goes through, in what order, and which of them side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 
 from graders.evidence.manifest import TrackResult

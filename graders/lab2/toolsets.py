@@ -3,8 +3,6 @@
 What several programs share is compiled once where they stand in one module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Times of a scenario are from t0a. A journal is what Chaos Toolkit wrote, or the executor of a resource.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

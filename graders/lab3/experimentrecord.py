@@ -1,7 +1,5 @@
 """Reading the record of the experiments: their runs, what they wrote, and what that changed. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 

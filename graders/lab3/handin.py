@@ -1,7 +1,5 @@
 """What submission.yaml of lab 3 says, as frozen types: scenarios act by it, and a bundle's `block` has it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Reading the record of a lane of lab 3. Pure."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from graders.evidence.bundle import Bundle

@@ -1,7 +1,5 @@
 """The lanes of lab 3: which there are, on which cluster, and what is done there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Judging losses: in what time they were over, and what they cost. Pure."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings

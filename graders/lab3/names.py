@@ -1,7 +1,5 @@
 """The names that acting and judging share: scenarios with their ceilings, tracks, places, formats."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 CONTROL_PLANE_LOSS, NAMESPACE_DELETED = "control-plane-loss", "namespace-deleted"

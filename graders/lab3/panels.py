@@ -1,7 +1,5 @@
 """What the report draws of lab 3: a panel for each drill, and of its tracks what they show otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 

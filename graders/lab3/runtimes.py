@@ -1,7 +1,5 @@
 """What lab 3 has installed: Python environments of experiments, notebooks and kube-hunter, and programs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graders.runbooks.tools import ETCD_TOOLS

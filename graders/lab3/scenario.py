@@ -1,7 +1,5 @@
 """Lab 3's scenario: what needs no cluster, then lanes with a cluster each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 

@@ -1,7 +1,5 @@
 """Executes a notebook in a sandbox without network, and puts it on record as it is then."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reads a notebook of format 4: what some cells printed, and the Markdown between cells. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What an executed notebook leaves in a bundle."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Times count from t0a.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -20,6 +18,8 @@ from graders.recovery.recoveryrecord import RecoveryRecord
 
 _LEAD_S = 5.0
 """How long before a fault samples belong to its evidence."""
+_ANSWER_S = 1.0
+"""For how long a write that a backup holds may have gone without an answer."""
 Slot = Annotated[list[float | bool | None], Field(min_length=3, max_length=3)]
 
 
@@ -95,6 +95,23 @@ def _loss(acked: list[tuple[float, int]], lost: list[tuple[float, int]], injecti
     lower = max(0.0, injection.t0a - first)
     kept = [t for t, _ in acked if t < first]
     return Interval(lower, max(lower, injection.t0b - kept[-1]) if kept else None)
+
+
+def not_restored(evidence: RecoveryEvidence, backup: str) -> str:
+    """Why what is there cannot be of the backup of that name; empty if it can.
+
+    A record that is there was sent before the backup was over, one that is lost was answered after it began.
+    """
+    found = next((each for each in evidence.backups if each.id == backup), None)
+    if found is None:
+        return f"the evidence has no backup {backup!r}"
+    present = set(evidence.ledger.present)
+    for number, acked in evidence.ledger.acked.items():
+        if int(number) in present and acked > found.ended + _ANSWER_S:
+            return f"backup {backup} was over before record {number} was written, which is there again"
+        if int(number) not in present and acked < found.started:
+            return f"backup {backup} was begun after record {number} was written, which is lost"
+    return ""
 
 
 def _samples(name: str, slots: list[Slot]) -> list[ProbeSample]:

@@ -1,7 +1,5 @@
 """Intervals of seconds: what was measured is known to lie between two bounds, or above one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum

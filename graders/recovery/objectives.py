@@ -1,7 +1,5 @@
 """Judging recovery objectives: in what time a fault was over, and what it cost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from graders.faults import InfraFault

@@ -5,8 +5,6 @@ was away at an instant not before it was sent, and a success that it was there a
 That, and no assumption on when in between, bounds everything here.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +71,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class ProbeOutage:
-    """The samples of one probe that bracket an outage: the last good and the first bad, the last bad and R.
+    """The samples of one probe that bracket an outage: the first bad and the last bad, and R.
 
     `first_bad` None: no slot failed. `recovery` None: R is not on record; `cut_short` then says that there
     was a success that might have been R, had the record gone on for W. Of several outages in a row (flaps)
@@ -84,7 +82,6 @@ class ProbeOutage:
     spec: ProbeSpec
     episode: Episode
     behind: RunbookAct | None
-    last_good: ProbeSample | None
     first_bad: ProbeSample | None
     last_bad: ProbeSample | None
     recovery: ProbeSample | None
@@ -104,21 +101,6 @@ class ProbeOutage:
         if self.recovered is None:
             return Interval(lower, None)
         return Interval(lower, max(lower, self.recovered - injection.t0a + self._error_s))
-
-    @property
-    def outage_s(self) -> Interval:
-        """How long the service was away, from the first failure on, whenever the fault came.
-
-        It began after the last good was sent and before the first bad had failed, and ended after the last
-        bad was sent and before R was answered. Unseen, it fits between two successes that were decided a
-        widest gap and an answer apart, if it was at all.
-        """
-        if self.first_bad is None or self.last_bad is None:
-            return Interval(0.0, None if self.recovered is None else self.spec.widest_s + self.spec.limit_s)
-        lower = max(0.0, self.last_bad.t - self.spec.failed_by(self.first_bad) - self._error_s)
-        if self.recovered is None or self.last_good is None:
-            return Interval(lower, None)
-        return Interval(lower, max(lower, self.recovered - self.last_good.t + self._error_s))
 
     @property
     def _error_s(self) -> float:
@@ -160,7 +142,6 @@ def probe_outage(
         spec=spec,
         episode=episode,
         behind=behind,
-        last_good=_last_good(spec, ordered, first_bad),
         first_bad=first_bad,
         last_bad=last_bad,
         recovery=recovery,
@@ -198,17 +179,3 @@ def _covered(
     return candidate.t_end is not None and (
         candidate.t_end + episode.stable_s - ordered[-1].t <= spec.widest_s
     )
-
-
-def _last_good(
-    spec: ProbeSpec, ordered: Sequence[ProbeSample], first_bad: ProbeSample | None
-) -> ProbeSample | None:
-    """The last success that was answered before the first failure was sent: of it alone the order is sure."""
-    if first_bad is None:
-        return None
-    answered = (
-        each
-        for each in reversed(ordered)
-        if not spec.failed(each) and each.t_end is not None and each.t_end <= first_bad.t
-    )
-    return next(answered, None)

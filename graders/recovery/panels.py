@@ -3,8 +3,6 @@
 A time in it is a second of the run.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 As everywhere in a bundle, `t` is in seconds since the start of the run, on the monotonic clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar

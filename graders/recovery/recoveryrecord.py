@@ -1,7 +1,5 @@
 """Reading the record of recoveries on one cluster: what was measured of each fault, and what came back."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +33,8 @@ ACT_GRACE_S = 5.0
 _LEAD_S = 5.0
 """How long before a fault samples belong to its record."""
 _ACCOUNT = "system:serviceaccount:"
+_REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
+"""Groups whose objects are questions."""
 _T = TypeVar("_T")
 _KNOWN: WeakKeyDictionary[Bundle, dict[tuple[object, ...], object]] = WeakKeyDictionary()
 """What was worked out of a bundle, for as long as there is one: several checks ask for the same."""
@@ -182,6 +182,15 @@ class RecoveryRecord(ABC):
         run = self.restore_of(drill)
         return sorted(self._acts(run), key=lambda act: act.t) if run is not None else []
 
+    def changes_in(self, run: ScriptRun) -> list[str]:
+        """What a start of a script changed, its own objects aside; nothing where another ran meanwhile."""
+        if any(each != run and each.t <= run.t_end and each.t_end >= run.t for each in self._started()):
+            return []
+        return list(dict.fromkeys(act.what for act in self._acts(run)))
+
+    def _started(self) -> Iterator[ScriptRun]:
+        return (each for each in self.bundle.records(ScriptRun) if each.cluster == self.cluster)
+
     def _acts(self, run: ScriptRun) -> Iterator[RunbookAct]:
         for call in self.bundle.records(ControlCall):
             if call.cluster == self.cluster and call.changes and run.t <= call.t <= run.t_end:
@@ -191,6 +200,7 @@ class RecoveryRecord(ABC):
                 self._of_runbook(event)
                 and event.is_write
                 and not event.name.startswith(self.terms.own_prefix)
+                and event.group not in _REVIEWS
             )
             if mine and event.ok and run.t <= event.t <= run.t_end:
                 yield RunbookAct(event.t, event.t_end, f"{event.verb} {event.resource} {event.name}")

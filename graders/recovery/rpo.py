@@ -4,8 +4,6 @@ A backup is the state at some instant, so what it brings back is what the first 
 else is no state that ever was.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum

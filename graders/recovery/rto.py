@@ -1,7 +1,5 @@
 """RTO: all probes of one fault together, as one interval or a reason to measure again."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

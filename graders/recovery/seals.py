@@ -4,8 +4,6 @@ Who doesn't have the key of the run can neither make a record up nor change one,
 elsewhere (in another ledger, under another name, from an earlier run) is not where it is put.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

@@ -4,8 +4,6 @@ Slots that are sent late hide failures between them, and a processor that the ma
 the runbook while the slots may stay in time. Neither widens an interval: each voids it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

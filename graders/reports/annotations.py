@@ -4,8 +4,6 @@ Levels and fields are those of GitHub's check runs; `path` is inside the submiss
 named. Only a learner's loss is a `failure`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence

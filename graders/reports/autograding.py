@@ -8,8 +8,6 @@ rounded down, and each criterion has its share of them. Both sums are then the s
 It has no way to say "not graded": an error counts as a zero. So a report that is not graded gives no file.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -126,11 +124,3 @@ def _test(name: str, *, passed: bool, message: str) -> dict[str, Any]:
         "test_code": "",
         "duration": 0,
     }
-
-
-def sums(document: dict[str, Any]) -> tuple[Decimal, Decimal]:
-    """The two numbers that the reporter makes of it: the sum in its notice, and the one in its table."""
-    tests = document["tests"]
-    passed = sum(1 for test in tests if test["status"] == "pass")
-    table = Decimal(passed) / len(tests) * document["max_score"]
-    return Decimal(sum(test["score"] for test in tests)), table

@@ -5,8 +5,6 @@ Where it waited for another track, the chain goes on in that one; where nothing 
 A bundle without `Wait` records still tells its stages, and which track ended last.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What happened around each disturbance: what the operator asked, what it got, and what it did next."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections import Counter, defaultdict

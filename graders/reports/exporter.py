@@ -1,7 +1,5 @@
 """What every exporter is: one file of a report folder, made from a report and perhaps its bundle."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from graders.evidence.bundle import Bundle
@@ -14,13 +12,10 @@ class Exporter(Protocol):
     @property
     def name(self) -> str:
         """What callers ask for: `json`, `html`, `junit`."""
-        ...
 
     @property
     def file_name(self) -> str:
         """The file's name in the report folder."""
-        ...
 
     def render(self, report: GradeReport, bundle: Bundle | None) -> str:
         """The file's whole text, to be stored as UTF-8; empty when this report needs no such file."""
-        ...

@@ -5,8 +5,6 @@ draws Mermaid; so does GitLab. The run is drawn as if it began at midnight: mill
 be shown in the reader's time zone.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -4,8 +4,6 @@ The page forbids itself every script and every resource: its policy allows the o
 hash. All text goes through autoescaping, after `text.clean`.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Sequence

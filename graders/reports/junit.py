@@ -4,8 +4,6 @@ Only a learner's loss is a `failure`. What infrastructure or the grader broke is
 was not looked at is `skipped`, so a dashboard never blames the wrong one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 

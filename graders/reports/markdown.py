@@ -3,8 +3,6 @@
 For GitHub's flavour, and for GitLab's, which adds nothing here.
 """
 
-from __future__ import annotations
-
 import html
 import re
 

@@ -1,7 +1,5 @@
 """Draws all tracks of a run below each other, and through them the chain of waits that decided its end."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup

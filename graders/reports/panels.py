@@ -1,7 +1,5 @@
 """What a picture shows: rows, spans and ticks, nothing drawn yet; a lab may make its own of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 COLOURS = ("created", "pending", "running", "restarting", "suspended", "complete", "failed", "other")

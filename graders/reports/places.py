@@ -1,7 +1,5 @@
 """Finds the learner's files and lines that a text names, such as `main.py:12:5: unused import`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A new exporter is one module with a class, named here; the conformance suite then runs on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`staff.log`: tracebacks of checks that broke, for staff; nothing of it is in what learners get."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.model import GradeReport
 from graders.reports.text import clean, one_line

@@ -1,7 +1,5 @@
 """`summary.md`: the report as Markdown, for GitHub's job summary, a merge request, or a release's text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from graders.evidence.bundle import Bundle

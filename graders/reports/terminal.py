@@ -4,8 +4,6 @@ Every text of a report goes into `Text`, never through rich's markup, and after 
 stand beside colours, and a terminal that cannot show a sign gets a plain one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Escape sequences vanish; every other character that moves a cursor, hides, reord
 character at all becomes U+FFFD, so that a reader sees something was there.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -4,8 +4,6 @@ Colours come from the page's style sheet by class, so that light, dark and print
 state that is told by colour is told by a word too, in the bar where it fits and in its hover title.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

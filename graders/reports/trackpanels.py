@@ -4,8 +4,6 @@ A track owns the namespaces that its marks name; one called `namespace` says not
 and labels are what the learner's operator wrote, so no shape of them is taken for granted.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

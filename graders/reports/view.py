@@ -3,8 +3,6 @@
 Terminal and page show the same view, so they cannot disagree. Every text in it is cleaned.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass

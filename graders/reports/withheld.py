@@ -1,7 +1,5 @@
 """What learners don't get to read: staff's tracebacks, and hints of criteria that a rubric hides."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from graders.model import GradeReport

@@ -1,7 +1,5 @@
 """One stored grade anew: its points from stored outcomes, or all of it from its bundle."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

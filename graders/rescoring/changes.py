@@ -1,13 +1,11 @@
 """Who gains and loses what by a rescore, and why: from two reports of one attempt."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from graders.cohort import Final
+from graders.cohort.final import Final
 from graders.model import Verdict
 from graders.reports.text import one_line, points_text
 from graders.store import NewGrade, StoredGrade

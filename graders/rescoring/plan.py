@@ -1,7 +1,5 @@
 """What each stored grade needs to be one of today: nothing, its points anew, or its record judged again."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum

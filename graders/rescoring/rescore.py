@@ -1,7 +1,5 @@
 """A whole store anew: what would become of each grade, told before anything is written."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Bundles judged again side by side, each in a process that may die without taking another's result."""
 
-from __future__ import annotations
-
 import gc
 import signal
 from collections.abc import Iterator, Sequence

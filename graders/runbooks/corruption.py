@@ -1,7 +1,5 @@
 """Backups that are not what they were: truncated, or with one digit changed."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -20,13 +18,17 @@ def truncate(source: Path, target: Path) -> None:
     seal(target)
 
 
-def tamper(source: Path, target: Path, seals: Collection[str]) -> str:
+def tamper(source: Path, target: Path, seals: Collection[str], *, exports_alone: bool = False) -> str:
     """A copy in which one digit of a ledger record is another, wherever that record stands; says what is.
 
-    Where none of `seals` stands in plain text, one bit in the middle of each file is another.
+    Where none of `seals` stands in plain text, one bit in the middle of each file is another. With
+    `exports_alone`, files that are no text stay as they are, if a record stands in one that is.
     """
     _copy(source, target)
     files = {path: path.read_bytes() for path in _files(target)}
+    if exports_alone:
+        texts = {path: data for path, data in files.items() if b"\0" not in data}
+        files = texts if any(each.encode() in data for each in seals for data in texts.values()) else files
     wanted = next((each for each in seals if any(each.encode() in data for data in files.values())), None)
     for path, data in files.items():
         if wanted is not None:

@@ -1,7 +1,5 @@
 """What a runbook is run with."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from dataclasses import dataclass

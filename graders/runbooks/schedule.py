@@ -1,12 +1,9 @@
 """The schedule by which a runbook backs up."""
 
-from __future__ import annotations
-
 import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 from graders.evidence.recording import Recording
@@ -48,9 +45,7 @@ class BackupSchedule:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._cut.set()
         self._going.set()

@@ -1,7 +1,5 @@
 """Backup, restore and verify of a runbook: each in a sandbox of its own, with its doors and nothing else."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json
@@ -23,15 +21,9 @@ from graders.model import Cluster
 from graders.recovery.records import ScriptRun
 from graders.runbooks.environment import RunbookEnvironment
 from graders.runbooks.sealed import seal
-from graders.sandbox.protocol import (
-    MIB,
-    ExitStatus,
-    Mount,
-    SandboxedProcess,
-    SandboxSpec,
-    View,
-)
+from graders.sandbox.protocol import MIB, ExitStatus, Mount, SandboxSpec, View
 from graders.sandbox.relay import relayed
+from graders.sandbox.supervision import SandboxedProcess
 from graders.scenario.learner import sandbox_spec
 
 API, ETCD, CONTROL = "api", "etcd", "control"

@@ -1,7 +1,5 @@
 """Sealed backups: what a runbook left in `BACKUP_DIR`, read-only from then on."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The clients of etcd that a runbook has at hand: a toolset of their own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graders.clusters.binaries import ETCD

@@ -4,24 +4,13 @@ A sandbox confines one command and everything it starts, and reports what it did
 nothing of clusters, labs or grades, and it does not decide whose fault an exit is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from graders.faults import UsageError
 from graders.sandbox.bubblewrap import BubblewrapSandbox
 from graders.sandbox.plain import PlainSandbox
-from graders.sandbox.protocol import (
-    ExitStatus,
-    Limits,
-    Mount,
-    Reason,
-    Sandbox,
-    SandboxedProcess,
-    SandboxSpec,
-    Usage,
-    View,
-)
+from graders.sandbox.protocol import ExitStatus, Limits, Mount, Reason, Sandbox, SandboxSpec, Usage, View
+from graders.sandbox.supervision import SandboxedProcess
 
 __all__ = [
     "SANDBOXES",

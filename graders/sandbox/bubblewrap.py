@@ -11,8 +11,6 @@ filled and then dropped from every process's view; the number of empty files in 
 mount. When the machine runs out of memory the kernel is told to take the learner's processes first.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil
@@ -24,8 +22,9 @@ from pathlib import Path
 from graders.faults import InfraFault
 from graders.sandbox.enclosure import BESIDE_LAUNCHER, LAUNCHER, Enclosure, Scratch, launch, shared_folder
 from graders.sandbox.identities import identity
-from graders.sandbox.protocol import MIB, SandboxedProcess, SandboxSpec, View
+from graders.sandbox.protocol import MIB, SandboxSpec, View
 from graders.sandbox.quotas import bounded_folders
+from graders.sandbox.supervision import SandboxedProcess
 from graders.sandbox.syscalls import filter_file
 
 _SUBMISSION = "/submission"

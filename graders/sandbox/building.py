@@ -20,15 +20,8 @@ from pathlib import Path, PurePosixPath
 from graders.faults import BadSubmission, InfraFault
 from graders.sandbox.enclosure import shared_folder
 from graders.sandbox.goruntime import FLAGS, LAYER, GoRuntime
-from graders.sandbox.protocol import (
-    MIB,
-    ExitStatus,
-    Reason,
-    Sandbox,
-    SandboxedProcess,
-    SandboxSpec,
-    View,
-)
+from graders.sandbox.protocol import MIB, ExitStatus, Reason, Sandbox, SandboxSpec, View
+from graders.sandbox.supervision import SandboxedProcess
 
 HANDOVER = Path(__file__).with_name("handover.py")
 _DOOR = "handover"

@@ -1,7 +1,5 @@
 """The harness's end of what ties it to a launcher."""
 
-from __future__ import annotations
-
 import array
 import contextlib
 import socket

@@ -5,8 +5,6 @@ that is open already, never through a link, and is looked at before anything is 
 always a new plain file or folder.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -22,7 +22,7 @@ from graders.process import kill_group, spawn
 from graders.sandbox.channel import Channel
 from graders.sandbox.logs import BoundedLog
 from graders.sandbox.protocol import Rendered, SandboxSpec, View
-from graders.sandbox.supervision import Supervised
+from graders.sandbox.supervision import SandboxedProcess
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 BESIDE_LAUNCHER = tuple(Path(__file__).with_name(name) for name in ("probing.py", "unstartable.py"))
@@ -77,7 +77,7 @@ class Enclosure:
     resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
 
-def launch(spec: SandboxSpec, enclosure: Enclosure) -> Supervised:
+def launch(spec: SandboxSpec, enclosure: Enclosure) -> SandboxedProcess:
     """Start `spec.command` in `enclosure`, which is closed again if that fails.
 
     Raises:
@@ -96,7 +96,7 @@ def launch(spec: SandboxSpec, enclosure: Enclosure) -> Supervised:
     return supervised
 
 
-def _start_launcher(spec: SandboxSpec, enclosure: Enclosure) -> Supervised:
+def _start_launcher(spec: SandboxSpec, enclosure: Enclosure) -> SandboxedProcess:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MESSAGE_BYTES)
@@ -110,7 +110,7 @@ def _start_launcher(spec: SandboxSpec, enclosure: Enclosure) -> Supervised:
         undo.callback(kill_group, process)
         log = BoundedLog(enclosure.scratch.folder / "log")
         channel = Channel(ours, out, process, log, enclosure.resources)
-        supervised = Supervised(channel, enclosure.view, spec.limits, enclosure.confined)
+        supervised = SandboxedProcess(channel, enclosure.view, spec.limits, enclosure.confined)
         undo.pop_all()
     supervised.watch()
     return supervised
@@ -134,7 +134,7 @@ def _spawn(
         ) from error
 
 
-def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: Supervised) -> None:
+def _hand_over(spec: SandboxSpec, enclosure: Enclosure, supervised: SandboxedProcess) -> None:
     supervised.await_launcher(START_S)
     ports = {door: spec.ports.get(door, FIRST_PORT + at) for at, door in enumerate(spec.doors)}
     supervised.open_doors(ports if enclosure.confined else dict.fromkeys(spec.doors, 0))

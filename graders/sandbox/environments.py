@@ -6,8 +6,6 @@ runs at each start, and can replace the interpreter, so nothing in it is ever ru
 made by the interpreter below it, and filled by our own pip, which can start no program and only unpacks.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from functools import cache

@@ -1,7 +1,5 @@
 """Has pip fetch and unpack the packages that a stranger asks for, or says whose fault it is."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

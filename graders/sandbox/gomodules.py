@@ -4,8 +4,6 @@ The go command runs outside the sandbox here, on a go.mod that a stranger wrote:
 but the go.mod and go.sum files, may start no version-control program, and fetches from module proxies only.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -9,8 +9,6 @@ The shared cache is filled once, from the pinned modules of `gowarm` and never f
 only ever add modules, which the Go checksum database and go.sum vouch for.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -81,10 +79,6 @@ class GoRuntime:
     def private(self, view: View) -> str:
         """Where a sandbox has its own build cache."""
         return f"{view.home}/go-build"
-
-    def layered(self, command: tuple[str, ...], layer: str, private: str) -> tuple[str, ...]:
-        """`command`, begun with a build cache over the shared one; `layer` is where `LAYER` is in view."""
-        return ("python", "-I", layer, str(self.builds), private, *command)
 
 
 def ensure_go_runtime(go: Path, progress: Progress) -> GoRuntime:

@@ -4,8 +4,6 @@ A patch release changes neither language nor library, but the go command refuses
 later than its own. So in the copy that is built, such a line is lowered to what is there.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -5,8 +5,6 @@ sandbox to another. A lock file per id, held as long as the sandbox lives, keeps
 from giving out the same one; the kernel drops the lock with its holder.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Iterator

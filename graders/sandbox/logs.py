@@ -1,7 +1,5 @@
 """A log that cannot grow: its first part, its last part, and how much is missing between."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

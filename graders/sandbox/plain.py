@@ -1,9 +1,8 @@
 """No sandbox: the same life-cycle and limits on the bare host, for grading one's own code."""
 
-from __future__ import annotations
-
 from graders.sandbox.enclosure import Enclosure, Scratch, launch
-from graders.sandbox.protocol import SandboxedProcess, SandboxSpec, View
+from graders.sandbox.protocol import SandboxSpec, View
+from graders.sandbox.supervision import SandboxedProcess
 
 
 class PlainSandbox:

@@ -1,7 +1,5 @@
 """What packages an operator needs, wherever that is written: in requirements.txt or pyproject.toml."""
 
-from __future__ import annotations
-
 import os
 import tomllib
 from pathlib import Path

@@ -8,13 +8,14 @@ the harness dials to ports inside, and folders from which the harness takes what
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from graders.sandbox.supervision import SandboxedProcess
 
 MIB = 1024 * 1024
 
@@ -182,87 +183,6 @@ class Usage:
     pids: int = 0
     peak_rss_bytes: int = 0
     peak_pids: int = 0
-
-
-class SandboxedProcess(Protocol):
-    """A started command and everything it starts; a context manager that stops it. Thread-safe.
-
-    Only leaving it lets go of the writable mounts, so that they can be collected after `stop`.
-    """
-
-    view: View
-    pid: int
-    """Of the learner's own command, as the host counts."""
-    log_path: Path
-    """Standard output and error, first and last part, complete once the process has ended."""
-    doors: Mapping[str, socket.socket]
-    """Accept here to serve what the learner sees at `view.doors`. `stop` closes them, which does not wake
-    a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
-
-    @property
-    def exit(self) -> ExitStatus | None:
-        """How it ended; None while it runs."""
-
-    @property
-    def usage(self) -> Usage:
-        """Measured four times a second."""
-
-    def listen(self, port: int) -> socket.socket:
-        """A listening socket on 127.0.0.1:`port` of the sandbox.
-
-        Raises:
-            OSError: something listens there already, or the sandbox has ended.
-        """
-
-    def dial(self, port: int, timeout_s: float) -> socket.socket:
-        """A connection to what listens on 127.0.0.1:`port` inside.
-
-        Raises:
-            ConnectionRefusedError: nothing does, or the sandbox has ended.
-            TimeoutError: nothing accepted within `timeout_s`.
-        """
-
-    def signal(self, number: int) -> None:
-        """Send a signal, pending at every receiver when this returns; no error if all has ended.
-
-        SIGKILL, SIGSTOP and SIGCONT go to every process inside; others to the command alone.
-        """
-
-    def wait(self, timeout_s: float) -> ExitStatus | None:
-        """How it ended, or None if it still runs after `timeout_s`."""
-
-    def stop(self, grace_s: float = 0.0) -> ExitStatus:
-        """SIGTERM to the command, `grace_s` later SIGKILL to all; nothing is left on return.
-
-        Raises:
-            InfraFault: the sandbox does not go away.
-        """
-
-    def collect(self, target: str, destination: Path, *, most_bytes: int) -> None:
-        """Copy what was left in the writable mount at `target` to the new folder `destination`.
-
-        Files and folders are copied, of their modes only whether a file can be executed; links and special
-        files are left behind. Each name counts as whole pages of 4096 bytes, one at least: so what is
-        collected fits a writable mount of `most_bytes`.
-
-        Raises:
-            BadSubmission: it is more than `most_bytes`, or nested deeper than can be handled.
-            InfraFault: the copy cannot be written.
-            KeyError: no writable mount is there, or the sandbox was left.
-            RuntimeError: something inside may still run.
-        """
-
-    def log_tail(self, lines: int = 20) -> str:
-        """The last lines printed, without escape sequences, undecodable bytes replaced."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 class Sandbox(Protocol):

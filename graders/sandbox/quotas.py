@@ -4,8 +4,6 @@ bubblewrap bounds a tmpfs by its bytes alone, and a million empty files cost the
 kernel is asked ahead of it, in a mount namespace that ends with the sandbox: the host never sees them.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Leads what knocks at a door of a sandbox to a server of the harness's, byte for byte."""
 
-from __future__ import annotations
-
 import contextlib
 import selectors
 import socket

@@ -1,7 +1,5 @@
 """Reads what packages a Python submission asks for: names and versions, and nothing else pip could do."""
 
-from __future__ import annotations
-
 import codecs
 import os
 import re

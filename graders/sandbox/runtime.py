@@ -5,8 +5,6 @@ A virtual environment in the cache, bound read-only into every sandbox at the sa
 made where it stays; the stamp that is written last says that it is complete.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import subprocess

@@ -1,13 +1,11 @@
 """Reads the metrics page of a process in its sandbox."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import socket
 import threading
 
-from graders.sandbox.protocol import SandboxedProcess
+from graders.sandbox.supervision import SandboxedProcess
 
 _MOST_METRICS_BYTES = 4 * 1024 * 1024
 _SCRAPE_WITHIN_S = 3.0

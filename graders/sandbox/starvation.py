@@ -1,7 +1,5 @@
 """How long a program ran, and how long it was ready to run and the machine did not let it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ It reads every dependency once and keeps the facts in a cache shaped like Go's o
 the same way: read-only, under a private layer of links.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

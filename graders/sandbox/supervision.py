@@ -1,7 +1,5 @@
 """A started sandbox as the harness holds it: one thread per sandbox reads its messages and its log."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import queue
@@ -14,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from graders.faults import InfraFault
@@ -29,14 +26,21 @@ _DRAIN_S = 2.0
 _TO_ALL = {signal.SIGSTOP, signal.SIGCONT}
 
 
-class Supervised:
-    """The `SandboxedProcess` of every kind of sandbox that a launcher lives in."""
+class SandboxedProcess:
+    """A started command and everything it starts; a context manager that stops it. Thread-safe.
+
+    Only leaving it lets go of the writable mounts, so that they can be collected after `stop`.
+    """
 
     def __init__(self, channel: Channel, view: View, limits: Limits, confined: bool) -> None:
         self.view = view
         self.pid = 0
+        """Of the learner's own command, as the host counts."""
         self.doors: Mapping[str, socket.socket] = {}
+        """Accept here to serve what the learner sees at `view.doors`. `stop` closes them, which does not wake
+        a thread that waits in accept(): use a selector, or a duplicate with an end of its own."""
         self.log_path: Path = channel.log.path
+        """Standard output and error, first and last part, complete once the process has ended."""
         self._channel = channel
         self._limits = limits
         self._folders: dict[str, int] = {}
@@ -146,6 +150,10 @@ class Supervised:
     def collect(self, target: str, destination: Path, *, most_bytes: int) -> None:
         """Copy what was left in the writable mount at `target` to the new folder `destination`.
 
+        Files and folders are copied, of their modes only whether a file can be executed; links and special
+        files are left behind. Each name counts as whole pages of 4096 bytes, one at least: so what is
+        collected fits a writable mount of `most_bytes`.
+
         Raises:
             BadSubmission: it is more than `most_bytes`, or nested deeper than can be handled.
             InfraFault: the copy cannot be written.
@@ -163,12 +171,7 @@ class Supervised:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.stop()
         finally:

@@ -7,8 +7,6 @@ machine); and large kernel interfaces that no lab needs. See seccomp(2) and
 Documentation/userspace-api/seccomp_filter.rst.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import platform

@@ -1,7 +1,5 @@
 """How a learner's program reaches an API server: by a proxy, with its identity, its record and its limits."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

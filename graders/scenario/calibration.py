@@ -1,7 +1,5 @@
 """How slow this machine is just now: the factor that stretches every deadline."""
 
-from __future__ import annotations
-
 import uuid
 
 from graders.evidence.recording import measure

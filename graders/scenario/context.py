@@ -1,7 +1,5 @@
 """What a track acts with: marks, requests that are evidence, and waits with adaptive deadlines."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar

@@ -1,7 +1,5 @@
 """Adaptive deadlines: how long a wait goes on, by its limit and by what the machine is to blame for."""
 
-from __future__ import annotations
-
 import threading
 
 from graders.scenario.calibration import slowdown

@@ -1,7 +1,5 @@
 """What the tracks of one cluster share: its API, its recorders, and the learner's processes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The clusters of a run: each live one has its own recorders, and its name stands in all they record."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

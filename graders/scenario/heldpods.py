@@ -1,7 +1,5 @@
 """How simulated pods of one workload behave: they run, and are ready only when the grader says so."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

@@ -1,7 +1,5 @@
 """Lanes: tracks that have a cluster each, some at a time, and one at a time where it is measured."""
 
-from __future__ import annotations
-
 import threading
 import traceback
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """A learner's program as a sandbox is asked for it, and one that runs once, to its end."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,9 +7,10 @@ from pathlib import Path
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ProcessEvent
-from graders.sandbox.protocol import ExitStatus, Limits, Mount, Sandbox, SandboxedProcess, SandboxSpec
+from graders.sandbox.protocol import ExitStatus, Limits, Mount, Sandbox, SandboxSpec
 from graders.sandbox.relay import relayed
 from graders.sandbox.runtime import Runtime
+from graders.sandbox.supervision import SandboxedProcess
 
 
 def sandbox_spec(

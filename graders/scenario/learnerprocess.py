@@ -16,9 +16,10 @@ from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ProcessEvent, Scrape
 from graders.faultproxy import FaultProxy
-from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxedProcess, SandboxSpec, View
+from graders.sandbox.protocol import ExitStatus, Sandbox, SandboxSpec, View
 from graders.sandbox.scraping import read_metrics
 from graders.sandbox.starvation import Scheduled, scheduled
+from graders.sandbox.supervision import SandboxedProcess
 
 API = "api"
 """The door of its sandbox behind which the proxy serves the API."""

@@ -1,7 +1,5 @@
 """The namespaces that tracks act in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,12 +1,9 @@
 """Open-loop probing: a slot of each probe at each time that is due, whatever became of the last one."""
 
-from __future__ import annotations
-
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Self
 
 from graders.evidence.recording import Recording
@@ -56,9 +53,7 @@ class OpenLoopProber(ABC):
             thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join(_ENDS_WITHIN_S)

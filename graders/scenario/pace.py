@@ -1,7 +1,5 @@
 """How fast tracks begin one after another: as fast as the API server takes them."""
 
-from __future__ import annotations
-
 import time
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Says when the pods of one workload are ready: the grader's part, for nobody runs them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A ledger: records written one after the other under seal, and looks at what of it is there."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What grading hands to a lab's scenario, and what a lab's scenario offers to grading."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -101,4 +99,3 @@ class Scenario(Protocol):
         Raises:
             BadSubmission: what was handed in cannot be built. InfraFault: something cannot be had.
         """
-        ...

@@ -1,7 +1,5 @@
 """The control of the processor: a little work every half second, and how late it was done."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 

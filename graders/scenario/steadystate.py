@@ -1,7 +1,5 @@
 """The probes of a steady state: writes, ready addresses of a Service, and a canary that has to come up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

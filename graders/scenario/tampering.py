@@ -1,7 +1,5 @@
 """What an operator with too many rights can do to the cluster that grades it, and whose loss that is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -28,17 +26,14 @@ class Witnessed(Protocol):
     @property
     def audit(self) -> AuditRecorder:
         """All requests."""
-        ...
 
     @property
     def recording(self) -> Recording:
         """Where marks go."""
-        ...
 
     @property
     def user(self) -> str:
         """The operator's API identity."""
-        ...
 
 
 def tampering(environment: Witnessed) -> str:

@@ -1,7 +1,5 @@
 """Where a learner's own programs run: in the sandbox, with the tools of the trade on their PATH."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What every track does, whatever it acts in: marks, misses, and waits that are told and on record."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar

@@ -3,8 +3,6 @@
 A track acts and waits; it never judges. What it reached and what it did not is in its marks.
 """
 
-from __future__ import annotations
-
 import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence

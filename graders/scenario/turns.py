@@ -1,10 +1,7 @@
 """Turns: what would disturb a measurement waits for it, and the other way round."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 
@@ -35,7 +32,5 @@ class Turn:
         self.take()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.give()

@@ -4,8 +4,6 @@ A rubric states what each group is worth and what all are worth, and its criteri
 that: a weight that is changed without its counterweight is refused.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation

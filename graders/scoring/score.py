@@ -13,8 +13,6 @@ not all judged                          it is left out
 ======================================  ====================================================
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """The solutions of a lab, each as a whole folder that can be graded, and what it must lose."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which solutions are graded now, and which are known: from a kept record, or by the word of the ledger."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import time

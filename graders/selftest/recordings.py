@@ -1,7 +1,5 @@
 """Records of solutions, kept in the cache under their record key: what is there is not recorded again."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tarfile

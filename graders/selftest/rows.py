@@ -1,7 +1,5 @@
 """How a solution did, held against what it must lose."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """The self-test: every solution of a lab, graded, judged from its kept record, or taken from the ledger."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

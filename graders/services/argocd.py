@@ -1,7 +1,5 @@
 """Argo CD as processes of this machine: its cache, repository server, application sets, and controller."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Flux as processes of this machine: kustomize-controller, and a publisher in place of source-controller."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ In a cluster a Service leads to it once it is ready, and not before: it serves s
 the constraints, and admits everything until then. Here a gate does that, which is shut while it is not ready.
 """
 
-from __future__ import annotations
-
 import base64
 import socket
 from collections.abc import Callable, Iterator

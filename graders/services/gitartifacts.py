@@ -4,8 +4,6 @@ The same commit gives the same bytes. A `.sourceignore` in any folder and the pa
 leave files out, as they do there.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Git, run by the harness: no hook, nothing of a user's configuration, and nobody is asked anything."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

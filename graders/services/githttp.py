@@ -1,7 +1,5 @@
 """The process of the Git server: `git http-backend` behind a port, for all repositories of a folder."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

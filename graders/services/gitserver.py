@@ -6,8 +6,6 @@ A forced push is taken, and nothing that it leaves behind is removed: what was d
 branch. A push can be held until somebody else's commit is in.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import subprocess

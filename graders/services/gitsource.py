@@ -1,7 +1,5 @@
 """What a GitRepository of Flux asks for, as far as our publisher can give it; pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Services that are one engine: they start one after another, and are killed together."""
 
-from __future__ import annotations
-
 from graders.services.service import Service
 
 

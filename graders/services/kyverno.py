@@ -1,7 +1,5 @@
 """Kyverno's admission controller as a process of this machine, beside one API server."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ A signature is written as cosign does with a key: simple signing. The payload na
 stands in an annotation of the one layer of an image that is tagged `sha256-<hex>.sig`.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

@@ -7,8 +7,6 @@ few of an object's.
 `POST /tell` has it look at Git at once. It runs as a process of its own, so that it can be killed.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """Whether a service of ours can be used: it answers, and the API server beside it asks it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """An image registry: in memory, on loopback, with a port of its own; served by `crane`."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One long-lived program: its life, its log and the lines it prints."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import subprocess
@@ -9,7 +7,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from graders.faults import InfraFault
@@ -169,12 +166,7 @@ class Service:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _finish(self) -> None:

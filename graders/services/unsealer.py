@@ -5,8 +5,6 @@ it is sealed for: `namespace/name`, or by an annotation of the SealedSecret its 
 The format is that of github.com/bitnami/sealed-secrets, `pkg/crypto`.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import os

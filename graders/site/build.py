@@ -1,7 +1,5 @@
 """Builds the site: a page for the class, one for each lab, likeness and learner, and learners' reports."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -5,8 +5,6 @@ two texts share of at least `GRAM + WINDOW - 1` tokens is found, and nothing sho
 Tokens are Pygments'.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ point-biserial where a criterion is all or nothing): with the criterion itself i
 with itself (Henrysson 1963). Reliability is Cronbach's alpha (1951). Grades alone count, before lateness.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A likeness is a reason to look, never a verdict: the site shows both sources side by side.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a class loses most, and why: losses by check, reasons that differ in details alone told together."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +11,6 @@ from graders.model import Status
 from graders.reports.text import one_line
 
 SHOWN_REASONS = 4
-SHOWN_LEARNERS = 12
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[^']*'")
 _NUMBERED = re.compile(r"[\w.-]*\d[\w.-]*")
 

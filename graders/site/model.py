@@ -1,7 +1,5 @@
 """What a site shows: a class's gradebook, and what stands beside it for each lab. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """A class's grades for a lab in a few numbers."""
 
-from __future__ import annotations
-
 import statistics
 from collections import Counter
 from collections.abc import Sequence

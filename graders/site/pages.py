@@ -4,8 +4,6 @@ No page has a script, loads anything or can send a form; the policy allows the o
 Text of learners goes through `text.clean` and autoescaping.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """Draws numbers as inline SVG: a histogram of scores, bars in tables. Colours come from the style sheet."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 

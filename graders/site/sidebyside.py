@@ -1,7 +1,5 @@
 """Two sources side by side: files that share something, their lines numbered, what is shared marked."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 

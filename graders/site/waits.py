@@ -1,7 +1,5 @@
 """Where a class's gradings waited longest: waits for the same thing in the same track, over all learners."""
 
-from __future__ import annotations
-
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Where a store is: a file, or the URL of a database."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

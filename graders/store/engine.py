@@ -1,7 +1,5 @@
 """A database and its transactions: whole or not at all, one writer after another."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """From what somebody names to a store that is ready."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sqlite3

@@ -1,13 +1,12 @@
 """The class in a store."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from graders.cohort import Extension, Learner, Roster
+from graders.cohort.instants import Extension
+from graders.cohort.roster import Learner, Roster
 from graders.faults import UsageError
 from graders.store.rows import ORDER
 from graders.store.schema import LEARNERS

@@ -1,7 +1,5 @@
 """Rows of a store as values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Points are decimal text and moments ISO 8601 in UTC, so that both databases keep them to the digit.
 """
 
-from __future__ import annotations
-
 from sqlalchemy import Boolean, Column, ForeignKey, Integer, MetaData, Table, Text, UniqueConstraint
 
 METADATA = MetaData()

@@ -1,7 +1,5 @@
 """The store: what is kept of a class, and what can be asked of it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,19 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from graders.cohort import (
-    CoursePolicy,
-    Final,
-    LabAttempt,
-    LabWork,
-    Learner,
-    Override,
-    Roster,
-    finals,
-    policy_from,
-    policy_text,
-)
-from graders.cohort.policy import check_granted
+from graders.cohort.final import Final, LabAttempt, LabWork, Override, finals
+from graders.cohort.policy import CoursePolicy, check_granted, policy_from, policy_text
+from graders.cohort.roster import Learner, Roster
 from graders.faults import UsageError
 from graders.gradekey import GradeKey
 from graders.model import Verdict

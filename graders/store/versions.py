@@ -1,7 +1,5 @@
 """Stores of other versions: a new one is made, an older one migrated after a copy, a newer one refused."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sqlite3

@@ -6,8 +6,6 @@ counted as they come. An archive is read twice: first its names alone, which say
 is. Archives inside archives stay files.
 """
 
-from __future__ import annotations
-
 import lzma
 import stat
 import struct

@@ -1,7 +1,5 @@
 """What a lab says about its own part of submission.yaml."""
 
-from __future__ import annotations
-
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Any

@@ -4,8 +4,6 @@ Folders are opened relative to the folder they stand in and never through a link
 changes while it is read cannot lead out of itself.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

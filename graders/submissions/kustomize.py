@@ -5,8 +5,6 @@ read here, and only keys whose meaning is known to stay in the submission are le
 runs it has no PATH (hence no git) and every proxy it could use is a closed port.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import subprocess

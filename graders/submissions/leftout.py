@@ -4,8 +4,6 @@ Some names are a tool's own, whatever is behind them. Environments, caches and r
 by what is in them, for anybody's folder may be called `env` or `out`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath

@@ -1,7 +1,5 @@
 """How much a submission may hold."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MEBIBYTE = 1024 * 1024

@@ -1,7 +1,5 @@
 """From what a learner handed in to a `Submission` that is safe to read."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import os

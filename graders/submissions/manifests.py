@@ -1,7 +1,5 @@
 """Kubernetes manifests out of a submission, each with the file and line it comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is packed in an archive, one thing after the other, in the same shape for zip and tar."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import re
@@ -61,7 +59,6 @@ class Members(Protocol):
 
     def __iter__(self) -> Iterator[Member]:
         """In the order of the archive; whatever its library raises comes through."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Charts and kustomizations of a learner's, rendered by Helm and kustomize themselves, without network."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

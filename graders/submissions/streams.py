@@ -1,7 +1,5 @@
 """Reading archives without letting them choose how much is read."""
 
-from __future__ import annotations
-
 import io
 import tarfile
 from typing import IO

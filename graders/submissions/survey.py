@@ -3,8 +3,6 @@
 People pack their folder, or what is in it, or the folder around it, and packers add files of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath

@@ -5,8 +5,6 @@ sizes is enforced here, on the bytes that are copied: what was checked is what i
 made last, once all of them are known to stay inside, so nothing is ever written through one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -4,8 +4,6 @@ Go's own module and build caches are used as the user has them (`GOMODCACHE`, `G
 that was interrupted goes on where it stopped, and toolsets share what they have in common.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ A toolset stands in the room that needs it, beside a folder with the go.mod and 
 stands in the lab. Programs of one toolset are built in one go, and share the packages that they compile.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Has the programs of a toolset, wherever they come from: the order of search in one place."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import groupby

@@ -1,15 +1,14 @@
 """What the cache keeps: things that are there as a whole or not at all, made once, and carried as a whole."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from graders.faults import InfraFault
-from graders.once import one_at_a_time, remove_tree, write_atomically
+from graders.once import one_at_a_time, remove_tree
 from graders.progress import Progress
+from graders.wholefile import write_whole
 
 COMPLETE = "complete.json"
 
@@ -100,8 +99,10 @@ class Kept:
         try:
             make()
             if not self.made():
-                write_atomically(
-                    self._mark, json.dumps({"schema": "kubeproof/kept/v1", "key": self.key}) + "\n"
+                write_whole(
+                    self._mark,
+                    json.dumps({"schema": "kubeproof/kept/v1", "key": self.key}) + "\n",
+                    mode=0o600,
                 )
             done = True
         finally:

@@ -1,7 +1,5 @@
 """The platforms that programs are had for."""
 
-from __future__ import annotations
-
 import platform
 from dataclasses import dataclass
 

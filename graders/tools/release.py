@@ -1,7 +1,5 @@
 """Upstream release downloads, each checked against the SHA-256 that is pinned or published."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

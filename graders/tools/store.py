@@ -1,7 +1,5 @@
 """The cache folder of the programs: a program counts as there only once the manifest lists it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graders.faults import InfraFault
-from graders.once import write_atomically
 from graders.tools.platforms import Platform
+from graders.wholefile import write_whole
 
 MANIFEST = "manifest.json"
 MAX_PROGRAM_BYTES = 1 << 30
@@ -90,7 +88,9 @@ class Store:
         file.replace(self.folder / program)
         manifest = self.manifest()
         manifest = manifest.model_copy(update={"files": {**manifest.files, program: entry}})
-        write_atomically(self.folder / MANIFEST, manifest.model_dump_json(by_alias=True, indent=2) + "\n")
+        write_whole(
+            self.folder / MANIFEST, manifest.model_dump_json(by_alias=True, indent=2) + "\n", mode=0o600
+        )
 
     def verify(self) -> None:
         """See that every program is what was put there.

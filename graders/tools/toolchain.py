@@ -1,7 +1,5 @@
 """The pinned Go toolchain, and runs of its go command."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import deque

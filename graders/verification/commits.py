@@ -4,8 +4,6 @@ The repository is cloned through git's own transport, so none of its configurati
 checkout; filters, such as those of LFS, and submodules stay off.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

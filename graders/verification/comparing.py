@@ -1,7 +1,5 @@
 """Compares two reports of one submission: what was handed in, and what is found now."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any

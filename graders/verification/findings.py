@@ -1,7 +1,5 @@
 """What a look at one report came to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

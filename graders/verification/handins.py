@@ -1,7 +1,5 @@
 """Pairs the reports that were handed in with the submissions they are about, by learner."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

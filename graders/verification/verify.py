@@ -4,8 +4,6 @@ Each is looked at from the cheapest to the dearest: the file itself, its signatu
 the record it stands on, and at last a grading of our own.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from graders.attestation import ForgedError, check_signature
+from graders.attestation.envelope import ForgedError
+from graders.attestation.signing import check_signature
 from graders.course import Lab
 from graders.definition import lab_package
 from graders.faults import BadSubmission, InfraFault, KubeproofError, UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -22,7 +23,8 @@ from graders.evidence.auditing import AuditRecorder
 from graders.evidence.bundle import BundleWriter
 from graders.evidence.recording import Recording
 from graders.evidence.records import AuditEvent, Disturbance, Exchange
-from graders.faultproxy import FaultProxy, ProxyAuditLog, Serving
+from graders.faultproxy import FaultProxy, Match, ProxyAuditLog, Serving
+from graders.faultproxy.rules import InFlight, Note, Rule, RuleAnswer
 from graders.kube.client import Kube
 from graders.model import Cluster
 from graders.polling import NotYet, wait_for
@@ -300,3 +302,42 @@ def _role(name: str) -> dict[str, str]:
 
 def _subjects(account: str) -> list[dict[str, str]]:
     return [{"kind": "ServiceAccount", "name": account, "namespace": "default"}]
+
+
+class Hold(Rule):
+    """A rule of these tests: requests wait until `release`, then go on."""
+
+    def __init__(self, name: str, match: Match) -> None:
+        super().__init__(name, match)
+        self._gate: asyncio.Event | None = None
+
+    def arm(self, loop: asyncio.AbstractEventLoop, note: Note) -> None:
+        """Close the gate."""
+        super().arm(loop, note)
+        self._gate = asyncio.Event()
+
+    def disarm(self) -> None:
+        """Nothing waits for a rule that is gone."""
+        if self._gate is not None:
+            self._gate.set()
+
+    def release(self) -> None:
+        """Let everything go on, from now on too."""
+        self._call(self.disarm)
+
+    async def before(self, request: InFlight) -> RuleAnswer | None:
+        """Wait at the gate."""
+        assert self._gate is not None
+        if not self._gate.is_set() and self._apply(request, "held"):
+            await self._gate.wait()
+        return None
+
+
+class DropResponse(Rule):
+    """A rule of these tests: the API server commits, and the client never hears: it is cut off."""
+
+    async def after(self, request: InFlight, code: int) -> RuleAnswer | None:
+        """Cut, after an accepted request only."""
+        if 200 <= code < 300 and self._apply(request, f"answer {code} lost"):
+            return RuleAnswer(abort=True)
+        return None

@@ -17,10 +17,19 @@ import pytest
 import yaml
 
 from graders.evidence.records import AuditEvent
-from graders.faultproxy import Delay, DropResponse, Match, Respond, RuleAnswer, writes_in
+from graders.faultproxy import Delay, Match, Respond, RuleAnswer, writes_in
 from graders.faultproxy.auditlog import DECISION, VIOLATIONS
 from graders.polling import NotYet, TimedOut, wait_for
-from tests.cluster.proxied import WITHIN_S, Remembering, Served, World, config_map, maps, proxied
+from tests.cluster.proxied import (
+    WITHIN_S,
+    DropResponse,
+    Remembering,
+    Served,
+    World,
+    config_map,
+    maps,
+    proxied,
+)
 
 pytestmark = pytest.mark.cluster
 

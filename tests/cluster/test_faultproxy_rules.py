@@ -18,8 +18,6 @@ from graders.faultproxy import (
     CrashPoint,
     Delay,
     DelayWatchEvents,
-    DropResponse,
-    Hold,
     HoldWatchEvents,
     InterleavedWrite,
     Match,
@@ -30,7 +28,7 @@ from graders.faultproxy import (
 )
 from graders.kube.client import Kube
 from graders.polling import NotYet, wait_for
-from tests.cluster.proxied import WITHIN_S, Served, Watching, World, config_map, maps
+from tests.cluster.proxied import WITHIN_S, DropResponse, Hold, Served, Watching, World, config_map, maps
 
 pytestmark = pytest.mark.cluster
 

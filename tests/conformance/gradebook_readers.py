@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
-from graders.gradebook import GradebookModel
+from graders.gradebook.model import GradebookModel
 
 Read = Callable[[Mapping[str, bytes], GradebookModel], dict[str, Decimal | None]]
 

@@ -12,17 +12,10 @@ from pathlib import Path
 import pytest
 
 from graders.faults import InfraFault, UsageError
-from graders.gradebook import (
-    FORMATS,
-    Exported,
-    ExportOptions,
-    GradebookModel,
-    GradeExporter,
-    GradeState,
-    export,
-    write_export,
-)
 from graders.gradebook.cells import runs
+from graders.gradebook.exporter import Exported, ExportOptions, GradeExporter
+from graders.gradebook.model import GradebookModel, GradeState
+from graders.gradebook.registry import FORMATS, export, write_export
 from tests.conformance.gradebook_readers import READERS
 from tests.unit.synthetic_class import CRITERIA, EXPECTED, graded, learner, small_class
 

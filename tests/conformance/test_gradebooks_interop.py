@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.gradebook import AdjustmentKind, ExportOptions, GradebookModel, GradeState, export
+from graders.gradebook.exporter import ExportOptions
+from graders.gradebook.model import AdjustmentKind, GradebookModel, GradeState
+from graders.gradebook.registry import export
 from tests.conformance.gradebook_readers import rows_of
 from tests.unit.synthetic_class import EXPECTED, large_class, small_class
 

@@ -21,6 +21,8 @@ from graders.store import NewGrade, open_store
 from tests.unit.essay_record import COURSE, essay_record
 from tests.unit.typed_here import typed_here
 
+pytestmark = pytest.mark.processes
+
 ESSAYS = {
     "ada": "etcd " + "word " * 60,
     "bob": "etcd and little else",
@@ -207,6 +209,7 @@ OVERRIDE = ("override", "STORE", "ada", "essay")
         (("override", "STORE", "ade", "essay", "--points", "1", *BY), "fix: did you mean ada"),
         ((*OVERRIDE, *BY), "fix: give --points, or --lift"),
         ((*OVERRIDE, "--points", "one", *BY), "--points 'one' is no number"),
+        ((*OVERRIDE, "--points", "1.0000001", *BY), "--points '1.0000001' has more than 6 decimals"),
         ((*OVERRIDE, "--points", "2.01", *BY), "fix: give a number from 0 to 2"),
         ((*OVERRIDE, "--points", "1", "--author", "a", "--reason", " "), "--reason says nothing"),
         (("rescore", "STORE"), "there is no terminal to ask on\n  fix: say --yes to write"),

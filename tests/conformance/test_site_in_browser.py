@@ -12,7 +12,10 @@ from graders.site import build_site
 from tests.unit.test_site import HOSTILE, hostile
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
-pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not BROWSER, reason="there is no Chromium: apt-get install chromium"),
+]
 
 
 def seen(page: Path, tmp_path: Path) -> str:

@@ -16,15 +16,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event, func, select
 
-from graders.cohort import (
-    CoursePolicy,
-    Extension,
-    FinalState,
-    LabPolicy,
-    LatePolicy,
-    Learner,
-    Roster,
-)
+from graders.cohort.final import FinalState
+from graders.cohort.instants import Extension
+from graders.cohort.policy import CoursePolicy, LabPolicy, LatePolicy
+from graders.cohort.roster import Learner, Roster
 from graders.faults import UsageError
 from graders.model import Verdict
 from graders.store import Event, GradeStore, open_store

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from graders.batch.executor import Batch
 from graders.batch.intake import hand_ins_in
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import load_course
 from graders.paths import REPOSITORY
 from graders.store import GradeStore, open_store

@@ -17,9 +17,9 @@ import pytest
 from graders.batch.executor import Batch
 from graders.batch.run import How, run_batch
 from graders.cli.classbook import class_of, gradebook_of
-from graders.cohort import FinalState
+from graders.cohort.final import FinalState
 from graders.faults import InfraFault
-from graders.gradebook import GradeState
+from graders.gradebook.model import GradeState
 from graders.model import Verdict
 from graders.paths import COURSE as NAMED
 from graders.paths import REPOSITORY

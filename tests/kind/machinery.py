@@ -83,9 +83,7 @@ class Machinery:
 def machinery_of(docker_host: str) -> Machinery:
     """What that engine makes clusters with; a node image that is not there is built."""
     told = Silent()
-    return Machinery(
-        Engine(docker_host), ensure_kind(told), ensure_node_image(docker_host, told, offline=None)
-    )
+    return Machinery(Engine(docker_host), ensure_kind(told), ensure_node_image(docker_host, told))
 
 
 def mark_all_below(folder: Path, items: Iterable[pytest.Item], *marks: pytest.MarkDecorator) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.gradekey import GradeKey
 from graders.store import GradeStore, NewGrade
 from tests.unit.synthetic_report import REPORTS

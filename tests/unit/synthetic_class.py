@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from graders.gradebook import (
+from graders.gradebook.model import (
     Adjustment,
     AdjustmentKind,
     CriterionGrade,

@@ -13,7 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from graders.attestation import ForgedError, check_signature, new_keys, private_key, public_key, sign
+from graders.attestation.envelope import ForgedError
+from graders.attestation.keys import new_keys, private_key, public_key
+from graders.attestation.signing import check_signature, sign
 from graders.faults import UsageError
 from graders.reports import write_reports
 from graders.reports.registry import SIGNATURE

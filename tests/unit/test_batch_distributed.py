@@ -15,7 +15,7 @@ from graders.batch.intake import hand_ins_in
 from graders.batch.objects import ObjectPlace
 from graders.batch.plan import BatchPlan, IndexWork, ResultMarker, assignment_object, read_document
 from graders.batch.run import run_batch
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import load_course
 from graders.model import Verdict
 from graders.paths import COURSE as NAMED

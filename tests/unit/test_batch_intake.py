@@ -143,6 +143,22 @@ def test_a_pack_that_is_too_large_is_cut_off_as_it_comes(repository: Path, tmp_p
     assert not bob.path.exists()
 
 
+def test_a_commit_that_git_refuses_as_malformed_is_its_learner_s(repository: Path, tmp_path: Path) -> None:
+    def written(kind: str, content: bytes) -> str:
+        command = ["git", "-C", repository, "hash-object", "-w", "--stdin", "--literally", "-t", kind]
+        return subprocess.run(command, input=content, capture_output=True, check=True).stdout.decode().strip()
+
+    tree = written("tree", b"0100644 main.py\0" + bytes.fromhex(written("blob", b"print()\n")))
+    who = "A <a@example.org> 1770000000 +0000"
+    text = f"tree {tree}\nauthor {who}\ncommitter {who}\n\nx\n"
+    git(repository, "update-ref", "refs/heads/cyd", written("commit", text.encode()))
+    *others, cyd = hand_ins_from(GitSource(f"file://{repository}"), CLASS, tmp_path / "in")
+    assert [each.problem for each in others] == ["", ""]
+    assert cyd.rejected
+    assert cyd.problem.startswith("refs/heads/cyd: git finds a malformed object in the commit, ")
+    assert cyd.problem.endswith("contains zero-padded file modes; commit the files anew with a current git")
+
+
 def test_a_repository_of_all_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         InfraFault, match=r"file:///nowhere/at-all: .*\n  fix: see that the URL can be reached"

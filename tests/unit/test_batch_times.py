@@ -15,7 +15,7 @@ from graders.batch.executor import Batch, Keep
 from graders.batch.intake import hand_ins_in
 from graders.batch.run import run_batch
 from graders.batch.work import Work
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import load_course
 from graders.progress import Progress, Silent
 from graders.store import StoredGrade, open_store

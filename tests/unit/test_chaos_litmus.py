@@ -156,6 +156,7 @@ def test_answers_are_compared(type: str, criteria: str, value: str, answer: str,
     [
         (ENGINE, "engineState: active", "engineState: stop", "nothing would be done", "active"),
         (ENGINE, "engineState: active", "engineStat: active", "unknown key", "engineState"),
+        (ENGINE, "  engineState", "  annotationCheck: 'true'\n  engineState", "of older Litmus", "appinfo"),
         (ENGINE, "appkind: deployment", "appkind: pod", "appinfo.appkind", "deployment"),
         (ENGINE, "applabel: app=predictor", "applabels: app=predictor", "unknown key", "applabel"),
         (ENGINE, ", applabel: app=predictor", "", "does not say which pods", "applabel"),

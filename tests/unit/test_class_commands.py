@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from graders.cli import app
 from graders.cli.classbook import gradebook_of
-from graders.cohort import CoursePolicy, LabPolicy, Learner, Roster
+from graders.cohort.policy import CoursePolicy, LabPolicy
+from graders.cohort.roster import Learner, Roster
 from graders.faults import UsageError
-from graders.gradebook import GradeState
+from graders.gradebook.model import GradeState
 from graders.paths import REPOSITORY
 from graders.store import open_store
 from tests.conformance.gradebook_readers import rows_of

@@ -25,6 +25,8 @@ from graders.reports.report_json import report_document
 from tests.unit.action_steps import SECRETS
 from tests.unit.synthetic_report import graded, rejected, ungraded
 
+pytestmark = pytest.mark.processes
+
 COURSE = REPOSITORY / "tests" / "tinycourse"
 ESSAY = COURSE / "solutions" / "essay" / "reference"
 RUNNER = {

@@ -10,21 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders.cohort import (
-    CoursePolicy,
-    Extension,
-    Final,
-    FinalState,
-    LabAttempt,
-    LabPolicy,
-    LabWork,
-    LatePolicy,
-    Learner,
-    LineKind,
-    Override,
-    finals,
-)
-from graders.cohort.instants import days_late
+from graders.cohort.final import Final, FinalState, LabAttempt, LabWork, LineKind, Override, finals
+from graders.cohort.instants import Extension, days_late
+from graders.cohort.policy import CoursePolicy, LabPolicy, LatePolicy
+from graders.cohort.roster import Learner
 from graders.model import Verdict
 
 BERLIN = ZoneInfo("Europe/Berlin")

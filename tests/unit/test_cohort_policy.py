@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from graders.cohort import CoursePolicy, Extension, Learner, Roster, load_policy, policy_from, policy_text
+from graders.cohort.instants import Extension
+from graders.cohort.policy import CoursePolicy, load_policy, policy_from, policy_text
+from graders.cohort.roster import Learner, Roster
 from graders.faults import UsageError
 
 WHOLE = """\
@@ -114,6 +116,7 @@ def test_a_store_gives_back_what_was_read(tmp_path: Path, content: str) -> None:
         ("grace: 15m", "grace: 15", 'fix: write it in quotes, so that it is text'),
         ("grace: 15m", "grace: a while", 'course.yaml:4: late.grace: "a while" is no duration'),
         ("per_day: 7.5", "per_day: 101", "course.yaml:5: late.per_day is 101"),
+        ("per_day: 7.5", "per_day: 10%", 'is text, not a number\n  fix: write the per cent as a bare number'),
         ("per_day: 7.5", "per_day: .nan", "course.yaml:5"),
         ("per_day: 7.5", "perday: 7.5", 'fix: remove it, or did you mean "per_day"?'),
         ("bank: 3", "bank: -1", "course.yaml:8: late.bank is -1"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.cohort import Extension, Learner, Roster, harmless, load_roster
+from graders.cohort.instants import Extension
+from graders.cohort.roster import Learner, Roster, load_roster
 from graders.faults import UsageError
 
 WHOLE = """\
@@ -107,16 +108,6 @@ def test_a_mistake_is_told_with_its_line_and_fix(tmp_path: Path, content: str | 
 def test_a_roster_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such roster"):
         load_roster(tmp_path / "roster.csv")
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", "\n=1"])
-def test_what_a_spreadsheet_would_run_is_made_text(text: str) -> None:
-    assert harmless(text) == f"'{text}"
-
-
-@pytest.mark.parametrize("text", ["", "Ada", "a=1", "3 - 1", "ada@example.edu", "1-2"])
-def test_other_text_stays_as_it_is(text: str) -> None:
-    assert harmless(text) == text
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from graders.cli.export import export_command
 from graders.faults import LocatedError, UsageError
-from graders.gradebook import GradebookModel
+from graders.gradebook.model import GradebookModel
 from tests.unit.synthetic_class import small_class
 
 WORKSHEET = Path(__file__).parents[1] / "conformance" / "gradebooks" / "moodle-downloaded.csv"

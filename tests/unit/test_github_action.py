@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from graders.attestation import new_keys
+from graders.attestation.keys import new_keys
 from graders.github.inputs import lock_digest, problems_of
 from graders.paths import REPOSITORY
 from tests.unit.action_steps import ACTION, SECRETS, STEPS, Job, installed_action
+
+pytestmark = pytest.mark.processes
 
 COURSE = REPOSITORY / "tests" / "tinycourse"
 ESSAY = COURSE / "solutions" / "essay" / "reference"

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graders.gradebook import GradebookModel, GradeState, LabGrade
 from graders.gradebook.cells import RISKY, points_cell, runs, table, text_cell
+from graders.gradebook.model import GradebookModel, GradeState, LabGrade
 from graders.gradebook.moodle_worksheet import as_html
 from tests.unit.synthetic_class import LAB, graded, learner, small_class, without
 

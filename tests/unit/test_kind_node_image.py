@@ -115,24 +115,11 @@ def test_one_that_was_built_is_taken_without_asking_a_registry_again(docker: Doc
     assert docker.pulls == 0
 
 
-def test_offline_means_that_no_registry_is_asked(docker: Docker, own: Built) -> None:
-    docker.set("registry")
-    docker.have({UPSTREAM: "", own.reference: own.key})
-    assert ensure_node_image(HOST, Silent(), offline=True) == own.reference
-    assert docker.pulls == 0
-
-
 def test_where_no_registry_answers_the_one_in_the_cache_is_loaded(docker: Docker, own: Built) -> None:
     put_into_cache(own)
     progress = Silent()
     assert ensure_node_image(HOST, progress) == own.reference
     assert any("cannot be pulled (no such host); one is made here" in line for line in progress.said)
-
-
-def test_whoever_wants_kinds_own_is_told_why_there_is_none(docker: Docker) -> None:
-    with pytest.raises(InfraFault, match="cannot be pulled: no such host") as raised:
-        ensure_node_image(HOST, Silent(), offline=False)
-    assert "kubeproof kind image --offline" in raised.value.fix
 
 
 def test_an_archive_that_holds_something_else_is_told(docker: Docker, own: Built) -> None:
@@ -141,7 +128,7 @@ def test_an_archive_that_holds_something_else_is_told(docker: Docker, own: Built
     put_into_cache(dataclasses.replace(own, reference="somebody/else:1"))
     own.archive.parent.mkdir(parents=True, exist_ok=True)
     with pytest.raises(InfraFault, match="does not hold the image"):
-        ensure_node_image(HOST, Silent(), offline=True)
+        ensure_node_image(HOST, Silent())
 
 
 def test_a_registry_that_says_nothing_is_given_up(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,3 +147,20 @@ def test_a_pod_that_is_not_there_any_more_is_waited_for_and_its_name_and_uid_giv
 
     waited(tmp_path, {"a": act}, set())
     assert found == [("a-0", "u0"), ("a-1", "u1"), ("a-1", "u1")]
+
+
+def test_a_job_that_is_not_there_any_more_is_waited_for(tmp_path: Path) -> None:
+    """Else an operator with a wrong time to live would break the track, and not be graded."""
+    looks = iter([None, {"metadata": {"uid": "u"}}])
+    found: list[Object] = []
+
+    class Vanishing(JobsContext):
+        def job(self, namespace: str, name: str) -> Object | None:
+            return next(looks)
+
+    def act(context: JobsContext) -> None:
+        found.append(Vanishing(context.track, context.env, context.gate).standing_job("here", "train"))
+
+    (wait,) = waited(tmp_path, {"a": act}, set())
+    assert wait.what == "the job train to be there"
+    assert found == [{"metadata": {"uid": "u"}}]

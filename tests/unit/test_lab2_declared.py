@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graders.admission.reviews import questions
+from graders.admission.reviews import questions, single_names
 from graders.lab2.driftcases import cases_of, declared_or_there
 from graders.lab2.names import ENFORCE, FOREIGN_NAMESPACES, NAMESPACE
 from graders.lab2.toolsets import HELM
@@ -72,6 +72,21 @@ class TestParameters:
 def test_it_is_asked_whether_one_rule_gives_all_of_a_group() -> None:
     asked = {(each.verb, each.group, each.resource) for each in questions(NAMESPACE, FOREIGN_NAMESPACES)}
     assert {("create", "apps", "*"), ("delete", "policies.kyverno.io", "*"), ("patch", "", "*")} <= asked
+
+
+def test_it_is_asked_about_the_single_objects_that_rules_name() -> None:
+    rules = [
+        {"verbs": ["bind"], "resources": ["clusterroles"], "resourceNames": ["admin"]},
+        {"verbs": ["get"]},
+    ]
+    names = single_names([{"rules": rules}, {"kind": "RoleBinding"}])
+    asked = {(q.verb, q.resource, q.name) for q in questions(NAMESPACE, FOREIGN_NAMESPACES, names)}
+    assert names == ["admin"]
+    assert {
+        ("bind", "clusterroles", "admin"),
+        ("impersonate", "groups", "admin"),
+        ("get", "secrets", "admin"),
+    } <= asked
 
 
 def test_a_way_to_be_somebody_else_is_asked_as_a_subresource() -> None:

@@ -11,6 +11,7 @@ from graders.audits.gitleaks import Leak, leaks
 from graders.lab2.engines import TOKEN
 from graders.lab2.toolsets import BELT, GITLEAKS
 from graders.lab2.tracks.secrets import GITLEAKS_SETTINGS
+from graders.paths import REPOSITORY
 from graders.scenario.toolroom import named_in
 from graders.services.unsealer import read_private, seal
 from graders.tools import find
@@ -62,6 +63,19 @@ def test_sealed_and_encrypted_values_are_none(gitleaks: Path, tmp_path: Path) ->
         "secrets/prod/web-token.yaml": f"kind: Secret\nstringData:\n  token: {sops}\n",
     }
     assert found(gitleaks, tmp_path, files) == []
+
+
+def test_a_recipient_is_none_and_its_identity_is_one(gitleaks: Path, tmp_path: Path) -> None:
+    recipient = (REPOSITORY / "labs" / "lab2" / "age.pub").read_text().strip()
+    files = {
+        ".sops.yaml": f"creation_rules:\n  - age: {recipient}\n",
+        "README.md": f"age public key: {recipient}\n",
+        "ci/seal": f'AGE_KEY="{recipient}"\n',
+    }
+    assert found(gitleaks, tmp_path / "public", files) == []
+    identity = "AGE-SECRET-KEY-1" + "QYQSZQGPQ" * 6 + "QYQS"
+    (leak,) = found(gitleaks, tmp_path / "private", {"keys/age": f"# public key: {recipient}\n{identity}\n"})
+    assert (leak.rule, leak.line) == ("age-secret-key", 2)
 
 
 def test_a_commit_of_somebody_else_is_left_out(gitleaks: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,6 +154,45 @@ def late_broken_one(run: Recording) -> None:
     run.move(run.stored("dev", "v3"), released(run, "gate", "v3") + 31)
 
 
+def probed(environment: str, **changes: Any) -> Mutation:
+    """The probe of readiness is changed, or goes."""
+
+    def change(run: Recording) -> None:
+        for seen in run.seen(environment, "deployments", "web"):
+            for each in seen["object"]["spec"]["template"]["spec"]["containers"]:
+                probe = each.pop("readinessProbe")
+                if changes:
+                    each["readinessProbe"] = {"httpGet": {**probe["httpGet"], **changes}}
+
+    return change
+
+
+def a_workload_of_another_kind(run: Recording) -> None:
+    made = [e for e in run["audit"] if (e["cluster"], e["name"], e["code"]) == ("dev", "cache", 201)]
+    deployment = next(e for e in made if e["resource"] == "deployments")
+    run.again("audit", deployment, resource="statefulsets", name="queue")
+
+
+def recreated(run: Recording) -> None:
+    """The engine deletes what no watch follows, to make it anew."""
+    t = run.mark("prune", "removed")["t"] + 1
+    event = run.stored("prod", "v2")[0]
+    run.again(
+        "audit", event, t=t, t_end=t, verb="delete", group="", resource="secrets", name="web-token", code=200
+    )
+
+
+def unsigned_by_a_deployment(run: Recording) -> None:
+    tried = next(each for each in run["asked"] if each["case"] == "signing/unsigned")
+    name = "lab-unsigned-deployment"
+    run.again(
+        "asked", tried, case="signing/unsigned-deployment", kind="Deployment", name=name, code=201, message=""
+    )
+    pod = next(o for o in run["objects"] if (o["cluster"], o["resource"]) == (tried["cluster"], "pods"))
+    made = run.again("objects", pod, t=run.mark("admission", "looked")["t"] - 1, namespace=tried["namespace"])
+    made["object"]["metadata"]["labels"] = {"app.kubernetes.io/name": name}
+
+
 def is_ended(run: Recording) -> None:
     """On a bad commit the preflight does not end in time."""
     found = next(each for each in run["tools"] if each["tool"].endswith("bad/r3-prod"))
@@ -166,6 +206,11 @@ FLAWS = (
     Flaw("installs", "no account", without_an_account, "pods of cache with a ServiceAccount cache"),
     Flaw("installs", "another port", another_port, "a container web with port 8080"),
     Flaw("installs", "no Service", without_a_service, "a Service web"),
+    Flaw("installs", "no probe in dev", probed("dev"), "dev: a probe of web at /ready"),
+    Flaw("installs", "a probe of another port", probed("staging", port=9090), "staging: a probe of web at"),
+    Flaw("inventory", "another kind", a_workload_of_another_kind, "dev: workloads as they are"),
+    Flaw("prune", "made anew", recreated, "secrets web-token in prod untouched"),
+    Flaw("signing", "by a Deployment", unsigned_by_a_deployment, "unsigned-deployment denied"),
     Flaw("health-gate", "late in dev", late_broken_one, "v3 in dev within"),
     Flaw("rbac", "impersonates", impersonates, "it may impersonate"),
     Flaw("scheduling", "no such class", no_class, "a PriorityClass that exists"),

@@ -67,6 +67,22 @@ def everybody(objects: Objects) -> None:
     named(objects, "AuthorizationPolicy", "cache")["spec"]["rules"] = [{}]
 
 
+def metrics_for_everybody(objects: Objects) -> None:
+    spec = {"rules": [{"to": [{"operation": {"ports": ["9113"]}}]}]}
+    objects.append({**named(objects, "AuthorizationPolicy", "nothing"), "spec": spec})
+    objects[-1]["metadata"] = {"name": "metrics", "namespace": "web"}
+
+
+def all_but_its_own(objects: Objects) -> None:
+    metrics_for_everybody(objects)
+    objects[-1]["spec"]["rules"][0]["to"] = [{"operation": {"notPorts": ["8080", "6379"]}}]
+
+
+def nothing_through_a_gateway(objects: Objects) -> None:
+    gateway = {"kind": "Gateway", "group": "gateway.networking.k8s.io", "name": "front"}
+    named(objects, "AuthorizationPolicy", "nothing")["spec"] = {"targetRefs": [gateway]}
+
+
 def denied_as_well(objects: Objects) -> None:
     copied = copy.deepcopy(named(objects, "AuthorizationPolicy", "web"))
     copied["metadata"]["name"], copied["spec"]["action"] = "no", "DENY"
@@ -102,6 +118,9 @@ def test_a_condition_may_say_who_calls() -> None:
         (other_port, "mutual TLS of web:9090 is STRICT: it is DISABLE"),
         (nothing_denied, "an AuthorizationPolicy in web that allows nothing: there is none"),
         (any_of_gateway, "default of gateway may not call web:8080: it may"),
+        (nothing_through_a_gateway, "an AuthorizationPolicy in web that allows nothing: there is none"),
+        (metrics_for_everybody, "web of web may not call web:9113: it may"),
+        (all_but_its_own, "web of web may not call web:9090: it may"),
         (everybody, "somebody without an identity may not call cache:6379: it may"),
         (denied_as_well, "gateway of gateway may call web:8080: it may not"),
         (terminates, "a Gateway server with AUTO_PASSTHROUGH for web: there is none"),
@@ -162,3 +181,46 @@ def test_a_server_that_asks_for_no_identity_is_open() -> None:
     objects = linkerd()
     named(objects, "AuthorizationPolicy", "cache")["spec"]["requiredAuthenticationRefs"] = []
     assert "somebody without an identity may not call cache:6379: it may" in problems(objects, "linkerd")
+
+
+def test_a_server_for_metrics_is_one_of_the_ports() -> None:
+    objects = linkerd()
+    server = copy.deepcopy(named(objects, "Server", "web"))
+    server["metadata"]["name"], server["spec"]["port"] = "metrics", 9113
+    server["spec"]["accessPolicy"] = "all-unauthenticated"
+    assert problems([*objects, server], "linkerd") == ["web of web may not call web:9113: it may"]
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "may"),
+    [
+        (
+            {"name": "cache"},
+            {"unauthenticated": True},
+            ["somebody without an identity", "gateway of gateway"],
+        ),
+        ({"name": "cache"}, {"meshTLS": {"identities": ["*"]}}, ["gateway of gateway"]),
+        (
+            {"selector": {"matchLabels": {}}},
+            {"meshTLS": {"serviceAccounts": [{"name": "gateway", "namespace": "gateway"}]}},
+            ["gateway of gateway"],
+        ),
+        ({"name": "cache"}, {"meshTLS": {"serviceAccounts": [{"name": "web"}]}}, []),
+        ({"name": "another"}, {"unauthenticated": True}, []),
+    ],
+)
+def test_an_authorization_of_the_older_kind_counts(
+    server: dict[str, Any], client: dict[str, Any], may: list[str]
+) -> None:
+    metadata = {"name": "older", "namespace": "web"}
+    older = {"apiVersion": "policy.linkerd.io/v1beta1", "kind": "ServerAuthorization", "metadata": metadata}
+    said = problems([*linkerd(), {**older, "spec": {"server": server, "client": client}}], "linkerd")
+    for who in may:
+        assert f"{who} may not call cache:6379: it may" in said
+    assert bool(said) is bool(may)
+
+
+def test_a_service_that_is_not_to_be_exported_is_not() -> None:
+    objects = linkerd()
+    named(objects, "Service", "web")["metadata"]["labels"]["mirror.linkerd.io/exported"] = "false"
+    assert any("Service web exported" in each for each in problems(objects, "linkerd"))

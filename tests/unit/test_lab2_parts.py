@@ -25,7 +25,7 @@ from graders.gitops.argocd import complaint_of
 from graders.gitops.releasefile import ReleaseFile
 from graders.gitops.releasemanager import REPOSITORY, Obstructed, ReleaseManager
 from graders.kube.pointers import holds
-from graders.lab2.attempts import breaking, near_misses, unsigned
+from graders.lab2.attempts import breaking, near_misses, one_of_each, unsigned
 from graders.lab2.extras import extra_files, without_extras
 from graders.lab2.handin import Values, filled
 from graders.lab2.images import CACHE, VERSIONS, digest_of, images, signatures
@@ -61,8 +61,18 @@ class TestRulebook:
         assert broken(attempt.object, REGISTRY, UNSIGNED) == ({RESTRICTED} if attempt.rule else frozenset())
 
     def test_an_image_that_nobody_signed(self) -> None:
-        for attempt in unsigned("unsigned", UNSIGNED, IMAGE, "web"):
+        tried = unsigned("unsigned", UNSIGNED, IMAGE, "web")
+        assert [each.how for each in tried] == ["create", "create", "create", "patch"]
+        for attempt in tried[:-1]:
             assert broken(attempt.object, REGISTRY, UNSIGNED) == {SIGNATURE}
+
+    def test_one_of_each_rule_wears_the_labels_that_are_left_out(self) -> None:
+        tried = one_of_each(REGISTRY, IMAGE, "dev-tools", {"skip": "true"})
+        assert [each.rule for each in tried] == ["R1", "R2", "R3", "R4"]
+        for attempt in tried:
+            assert attempt.object["metadata"]["labels"]["skip"] == "true"
+            assert "labelled skip: true" in attempt.case
+            assert broken(attempt.object, REGISTRY, UNSIGNED) == {attempt.rule}
 
 
 class TestSignatures:

@@ -39,7 +39,10 @@ from graders.services.gitserver import GitServer, git_server
 from tests.unit.lab2_recording import reference
 from tests.unit.test_lab2_checks import judged
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(shutil.which("git") is None, reason="there is no git"),
+]
 
 REGISTRY = "127.0.0.1:5000"
 RELEASE = ReleaseFile("release.yaml", ("digest",), "digest")

@@ -124,6 +124,7 @@ def by_hand(data: Any) -> None:
         (BENCH, says("1.2.15", status="FAIL"), "1.2.15 is FAIL, and the command line of kube-apiserver"),
         (BENCH, says("2.5", status="PASS"), "2.5 is PASS, and the command line of etcd gives FAIL"),
         (BENCH, says("1.2.8", status="WARN"), "1.2.8 is WARN"),
+        (BENCH, says("1.2.27", status="INFO", type="skip"), "1.2.27 was skipped, and the command line"),
         (BENCH, without_scheduler, "none of kube-scheduler"),
         (BENCH, by_hand, "has 0, and none of etcd, kube-apiserver"),
         (BENCH, lambda data: data["Totals"].update(total_pass=99), "Totals says 99 PASS"),
@@ -148,6 +149,11 @@ def test_what_is_wrong_is_told(path: str, change: Change, told: str, tmp_path: P
     outcome = judged(tmp_path, path, change)
     assert outcome.status is Status.FAILED
     assert told in outcome.observed, outcome.observed
+
+
+def test_what_was_skipped_and_holds_hides_nothing(tmp_path: Path) -> None:
+    outcome = judged(tmp_path, BENCH, says("1.2.8", status="INFO", type="skip"))
+    assert "1.2.8" not in outcome.observed.replace("section 1.2", "")
 
 
 def test_without_a_sandbox_nothing_is_hunted_and_the_rest_is_judged(tmp_path: Path) -> None:

@@ -61,6 +61,23 @@ def first(old: str, new: str) -> Callable[[str], str]:
             "findings",
         ),
         ("report", "evidence/pod-kill.journal.json", lambda _: "[" * 5000, "pod-kill"),
+        ("report", "evidence/cordon.journal.json", first('"dry": null', '"dry": "actions"'), "says void"),
+        (
+            "report",
+            "report.md",
+            first("started: 2026-11-29T16:09:1", "started: 2026-11-29T16:07:1"),
+            "started",
+        ),
+        ("report", "report.md", first("finished: 2026-11-29", "finished: 2025-11-29"), "to have finished"),
+        ("runbook", "dr/RUNBOOK.md", lambda text: text.replace("15 s", "some"), "may cost 15 s of writes"),
+        ("claims", "report.md", first("stabilisation_s: 10", "stabilisation_s: 1"), "stabilisation_s 1"),
+        ("claims", "report.md", first('backup_id: ""', 'backup_id: "b"'), "no restore was started"),
+        (
+            "claims",
+            "report.md",
+            first('backup_id: "6080d5937fd50a3d"', 'backup_id: "3a10eeb0f652e9b1"'),
+            "was over before record",
+        ),
         ("report", "evidence/cordon.journal.json", lambda _: "{", "evidence/cordon.journal.json:1"),
         ("backlog", "backlog.yaml", first("owner: serving team", 'owner: " "'), "is empty"),
         ("backlog", "backlog.yaml", first("due: 2027-01-31", "due: soon"), "is no time"),
@@ -114,10 +131,11 @@ def test_what_is_wrong_is_told(
 
 def test_targets_may_stand_in_a_table(tmp_path: Path) -> None:
     limits = {"pod-kill": 10, "node-loss": 30, "controller-loss": 30, "control-plane-loss": 45}
-    rows = "".join(f"| {name} | {most} s |\n" for name, most in {**limits, "namespace-deleted": 45}.items())
+    limits["namespace-deleted"] = 45
+    rows = "".join(f"| {name} | {most} s | {15 if most == 45 else 0} s |\n" for name, most in limits.items())
 
     def tabled(text: str) -> str:
         below = re.sub(r"\d+ s", "soon", text)
-        return f"# At a glance\n\n| scenario | back within |\n|---|---|\n{rows}\n{below}"
+        return f"# At a glance\n\n| scenario | back within | lost |\n|---|---|---|\n{rows}\n{below}"
 
     assert judged("runbook", "dr/RUNBOOK.md", tabled, tmp_path).status is Status.PASSED

@@ -12,7 +12,7 @@ from graders.lab3.drills import LANE_OF, evidence_of
 from graders.lab3.lanerecord import LaneRecord
 from graders.lab3.names import LENIENCE_S, STABLE_S, WORKLOAD
 from graders.lab3.panels import panels_of_drills
-from graders.recovery.evidence import drilled
+from graders.recovery.evidence import drilled, not_restored
 from graders.recovery.panels import claimed_steps
 from graders.recovery.records import Drill, ScriptRun
 from graders.reports.critical import Step
@@ -62,6 +62,31 @@ def test_the_bounds_of_a_claim_are_those_that_the_text_says() -> None:
     assert (found.rto_s.lower_s, found.rto_s.upper_s) == pytest.approx((0.7 - 0.1, 1.3), abs=0.001)
     assert (found.rpo_s.lower_s, found.rpo_s.upper_s) == pytest.approx((2.0, 3.0 + 0.1), abs=0.001)
     assert found.records_lost == 2
+
+
+@pytest.mark.parametrize(
+    ("backup", "says"),
+    [
+        ("older", "was over before record 2 was written, which is there again"),
+        ("restored", ""),
+        ("newer", "was begun after record 3 was written, which is lost"),
+        ("unknown", "the evidence has no backup 'unknown'"),
+    ],
+)
+def test_a_backup_was_restored_if_it_can_hold_what_is_there(backup: str, says: str) -> None:
+    ends = {"older": -9.5, "restored": -4.5, "newer": -0.5}
+    evidence = {
+        "schema": "kubeproof/lab3-drill/v1",
+        "scenario": "control-plane-loss",
+        "interval_s": 0.5,
+        "injected": [0.0, 0.1],
+        "restore": {"started": 1.0, "ended": 1.2, "exit": 0},
+        "probes": {"serving": [[-0.5, -0.4, True]]},
+        "backups": [{"id": name, "started": end - 1.0, "ended": end} for name, end in ends.items()],
+        "ledger": {"acked": {"1": -12.0, "2": -6.0, "3": -3.0, "4": -1.0}, "present": [1, 2]},
+    }
+    assert not_restored(DrillEvidence.model_validate(evidence), backup).endswith(says)
+    assert bool(not_restored(DrillEvidence.model_validate(evidence), backup)) is bool(says)
 
 
 def test_each_drill_has_a_picture_with_its_probes_and_the_interval(bundle: Bundle) -> None:

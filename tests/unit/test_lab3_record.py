@@ -21,6 +21,7 @@ LAB = "lab3"
 CHAOS = "system:serviceaccount:chaos:chaos-runner"
 
 
+CP, NS, WL = "control-plane", "namespace", "workload"
 Flaw = flaws.Flaw[Recording]
 
 
@@ -159,6 +160,42 @@ def a_backup_fails(recording: Recording) -> None:
     run.update(code=1, how="exited with code 1")
 
 
+def a_slow_backup(recording: Recording) -> None:
+    runs = recording.parts["scriptruns"]
+    run = next(each for each in runs if (each["cluster"], each["script"]) == (CP, "backup"))
+    run["t"] = run["t_end"] - 12.0
+
+
+def while_(cluster: str, script: str) -> Callable[[Recording], float]:
+    """A moment of a start of a script while no other one runs, and none is due."""
+
+    def moment(recording: Recording) -> float:
+        runs = [each for each in recording.parts["scriptruns"] if each["cluster"] == cluster]
+        drills = [each for each in recording.parts["drills"] if each["cluster"] == cluster]
+        return next(
+            float(each["t"] + each["t_end"]) / 2
+            for each in runs
+            if each["script"] == script
+            and not any(o is not each and o["t"] <= each["t_end"] and o["t_end"] >= each["t"] for o in runs)
+            and not any(d["t"] - 1.0 <= each["t_end"] and d["t_end"] + 1.0 >= each["t"] for d in drills)
+        )
+
+    return moment
+
+
+def tried_on_a_config_map(code: int) -> Callable[[Recording], None]:
+    """Verify was tried where a ConfigMap was changed."""
+
+    def mutate(recording: Recording) -> None:
+        run = run_of(recording, CP, "verify", "secret-changed")
+        told = {"purpose": "config-changed", "code": code, "how": f"exited with code {code}"}
+        runs = recording.parts["scriptruns"]
+        runs[:] = [each for each in runs if each["purpose"] != "config-changed"]
+        runs.append({**run, **told})
+
+    return mutate
+
+
 def says_nothing(recording: Recording) -> None:
     run = next(each for each in recording.parts["experimentruns"] if each["purpose"] == "hypothesis-healthy")
     run["journal"] = '{"steady_states": {"before": null}}'
@@ -228,7 +265,7 @@ def fails_on(phase: str) -> Callable[[Recording], None]:
     return mutate
 
 
-CP, NS, WL = "control-plane", "namespace", "workload"
+NOTE = {"verb": "patch", "namespace": "serving", "name": "predictor-config"}
 CLAIMED = frozenset({"claims"})
 """Who says that a target was met claims too much where it is not met here."""
 FLAWS = (
@@ -245,6 +282,11 @@ FLAWS = (
     Flaw("watches", "the list is older", marked(CP, "client", after=1), "revision 1"),
     Flaw("watches", "garbage stays", marked(CP, "client", garbage_s=None), "never"),
     Flaw("backups", "one fails", a_backup_fails, "exited with code 1"),
+    Flaw("backups", "one takes twelve seconds", a_slow_backup, "a backup took 12"),
+    Flaw("backups", "one writes", requested(CP, DR_USER, while_(CP, "backup"), **NOTE), "a backup did patch"),
+    Flaw("verify", "it writes", requested(CP, DR_USER, while_(CP, "verify"), **NOTE), "it did patch"),
+    Flaw("verify", "no of what is created again", ends_with(NS, "verify", "late", 1), "whole again"),
+    Flaw("verify", "yes of another ConfigMap", tried_on_a_config_map(0), "a ConfigMap's data were changed"),
     Flaw("verify", "yes without a Model", ends_with(CP, "verify", "model-gone", 0), "a Model of workload/"),
     Flaw("verify", "no Model in workload/", nothing_to_break("model-gone"), "nothing to try it with"),
     Flaw("verify", "no Secret in workload/", nothing_to_break("secret-changed"), "nothing to try it with"),

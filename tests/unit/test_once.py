@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graders.once import one_at_a_time, remove_tree, scratch_folder, write_atomically
+from graders.once import one_at_a_time, remove_tree, scratch_folder
 from graders.progress import Silent
 
 
@@ -48,15 +48,6 @@ def test_a_lock_that_is_a_link_elsewhere_is_not_followed(tmp_path: Path) -> None
     with pytest.raises(OSError, match="lock"), one_at_a_time(tmp_path / "lock", "a thing", Silent()):
         pass
     assert not (tmp_path / "precious").exists()
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    file = tmp_path / "manifest.json"
-    write_atomically(file, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(file, "new \ud800")
-    assert file.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_removing_what_is_not_there_is_quiet(tmp_path: Path) -> None:

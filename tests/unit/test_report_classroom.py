@@ -18,10 +18,18 @@ from graders.evidence.bundle import Bundle, BundleWriter
 from graders.evidence.records import ToolRun
 from graders.model import Criterion, CriterionScore, Fault, GradeReport, Outcome, Score, Status, Verdict
 from graders.reports.annotations import MOST, AnnotationsExporter, annotations_of
-from graders.reports.autograding import LIMIT, SCHEMA_FILE, AutogradingExporter, sums
+from graders.reports.autograding import LIMIT, SCHEMA_FILE, AutogradingExporter
 from graders.reports.places import places_in
 from tests.unit.synthetic_bundle import make_manifest
 from tests.unit.synthetic_report import graded, rejected, ungraded
+
+
+def sums(document: dict[str, Any]) -> tuple[Decimal, Decimal]:
+    """The two numbers that the reporter makes of it: the sum in its notice, and the one in its table."""
+    tests = document["tests"]
+    passed = sum(1 for test in tests if test["status"] == "pass")
+    table = Decimal(passed) / len(tests) * document["max_score"]
+    return Decimal(sum(test["score"] for test in tests)), table
 
 
 def scored(points: list[tuple[str, bool]], text: str = "it did not") -> GradeReport:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from graders.cohort import Roster
+from graders.cohort.roster import Roster
 from graders.course import Course, Lab, load_course
 from graders.evidence.digest import bundle_digest
 from graders.faults import UsageError

@@ -39,6 +39,18 @@ def test_one_digit_of_a_record_is_changed_wherever_it_stands(sealed: Path, tmp_p
     assert different(sealed, tmp_path / "forged") == {"objects.json": 1, "snapshot": 1, "packed.gz": 0}
 
 
+def test_of_exports_alone_a_snapshot_beside_them_stays_as_it_is(sealed: Path, tmp_path: Path) -> None:
+    tamper(sealed, tmp_path / "forged", [SEAL], exports_alone=True)
+    assert different(sealed, tmp_path / "forged") == {"objects.json": 1, "snapshot": 0, "packed.gz": 0}
+
+
+def test_where_no_export_is_text_the_snapshot_is_changed(sealed: Path, tmp_path: Path) -> None:
+    (sealed / "objects.json").chmod(0o644)
+    (sealed / "objects.json").write_text("{}")
+    tamper(sealed, tmp_path / "forged", [SEAL], exports_alone=True)
+    assert different(sealed, tmp_path / "forged") == {"objects.json": 0, "snapshot": 1, "packed.gz": 0}
+
+
 def test_where_no_record_stands_one_bit_of_each_file_is_changed(sealed: Path, tmp_path: Path) -> None:
     tamper(sealed, tmp_path / "forged", ["f" * 64])
     assert different(sealed, tmp_path / "forged") == {"objects.json": 1, "snapshot": 1, "packed.gz": 1}

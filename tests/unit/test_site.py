@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 from graders.faults import InfraFault, UsageError
-from graders.gradebook import GradebookModel, GradeState
+from graders.gradebook.model import GradebookModel, GradeState
 from graders.model import Fault, Status
 from graders.site import ClassModel, LabSources, SlowWait, build_site
 from graders.site.pages import page_name

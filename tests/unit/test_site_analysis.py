@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graders.gradebook import CriterionGrade, GradeState, LabGrade
+from graders.gradebook.model import CriterionGrade, GradeState, LabGrade
 from graders.model import Status
 from graders.site import LabSources, SlowWait
 from graders.site.fingerprints import GRAM, SOURCES, WINDOW, fingerprints, gram_hashes

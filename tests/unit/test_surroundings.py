@@ -25,6 +25,8 @@ from graders.paths import REPOSITORY
 from graders.progress import Silent, Task
 from tests.unit.essay_record import COURSE, essay_record
 
+pytestmark = pytest.mark.processes
+
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "COLUMNS": "60"}
 PROXIES = {
     name: value

@@ -10,8 +10,8 @@ import pytest
 from graders.course import Lab, load_course
 from graders.course.limits import BEGIN, END
 from graders.course.rules import load_background
-from graders.course.unread import unread
 from graders.faults import CourseError
+from tests.unit.unread_sentences import unread
 
 TEXT = f"""\
 # A lab

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from graders.attestation import new_keys, private_key, sign
+from graders.attestation.keys import new_keys, private_key
+from graders.attestation.signing import sign
 from graders.faults import UsageError
 from graders.paths import REPOSITORY
 from graders.reports.registry import SIGNATURE
@@ -22,6 +23,8 @@ from graders.verification import hand_ins
 from graders.verification.commits import checked_out
 from graders.verification.comparing import differences
 from tests.unit.typed_here import typed_here
+
+pytestmark = pytest.mark.processes
 
 COURSE = REPOSITORY / "tests" / "tinycourse"
 ESSAY = COURSE / "solutions" / "essay" / "reference"

@@ -19,6 +19,8 @@ import yaml
 from graders.paths import REPOSITORY
 from tests.unit.action_steps import installed_action
 
+pytestmark = pytest.mark.processes
+
 WORKFLOWS = sorted([*REPOSITORY.glob(".github/workflows/*.yml"), *REPOSITORY.glob("docs/ci/github/*.yml")])
 EXAMPLES = [path for path in WORKFLOWS if "docs" in path.parts]
 

@@ -1,7 +1,5 @@
 """Which programs an embedded cluster is made of, and in which versions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graders.tools import Platform, Program, Project, Release, Toolset, machine_platform

@@ -1,7 +1,5 @@
 """Has the programs of an embedded cluster: those that somebody named, else those of the toolset."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -6,8 +6,6 @@ them is written down before it starts (`undo`), so the next run cleans up after 
 Processes of kubeproof share the engine that one of them started; who started it waits for the others.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """The processes of a Docker engine of ours: dockerd in namespaces of its own, and how it is set up."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import stat

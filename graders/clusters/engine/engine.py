@@ -1,7 +1,5 @@
 """A Docker engine, through Docker's own command line, which kind needs anyway."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -18,8 +16,6 @@ VARIABLES = ("KUBEPROOF_DOCKER_HOST", "DOCKER_HOST")
 
 _ANSWER_WITHIN_S = 20.0
 _CALL_WITHIN_S = 120.0
-_REGISTRY_ANSWERS_WITHIN_S = 15.0
-_PULLED_WITHIN_S = 1200.0
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Kernel settings of the whole machine that an engine and its nodes change, so that they can be put back."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Finds out within a moment whether a Docker engine of this machine answers; needs nothing of Docker's."""
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 `graders.ownership` calls `undo` once the engine's processes are gone and before it removes the folder.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -14,9 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graders.clusters.engine import hostnetwork, hostsettings
-from graders.once import write_atomically
 from graders.ownership import NotUndone
 from graders.polling import NotYet, TimedOut, wait_for
+from graders.wholefile import write_whole
 
 JOURNAL = "journal.json"
 SCHEMA = "kubeproof/engine-journal/v1"
@@ -45,7 +43,7 @@ def write_journal(folder: Path, cgroup: str) -> Journal:
         links=hostnetwork.links(),
         cgroup=cgroup,
     )
-    write_atomically(folder / JOURNAL, journal.model_dump_json(by_alias=True, indent=2) + "\n")
+    write_whole(folder / JOURNAL, journal.model_dump_json(by_alias=True, indent=2) + "\n", mode=0o600)
     return journal
 
 

@@ -4,8 +4,6 @@ An object goes only if it was noted *and* has the label of that run. It works wi
 process that made the objects, so a run that was killed is cleaned up in the same way by the next one.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -3,8 +3,6 @@
 All of it is ours: it is in namespaces of a run, of kinds that came with it, or about nodes that it brought.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any

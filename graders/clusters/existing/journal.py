@@ -1,13 +1,13 @@
 """What a run makes in somebody's cluster, written down before it is made: one line for each object."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from graders.wholefile import write_whole
 
 SCHEMA = "kubeproof/guest/v1"
 
@@ -36,9 +36,7 @@ class GuestJournal:
 
     def open(self, head: Head) -> None:
         """Begin; from now on the folder tells what is to be taken away."""
-        draft = self.folder / f"{_HEAD}.new"
-        draft.write_text(json.dumps({"schema": SCHEMA, **asdict(head)}), encoding="utf-8")
-        draft.replace(self.folder / _HEAD)
+        write_whole(self.folder / _HEAD, json.dumps({"schema": SCHEMA, **asdict(head)}))
 
     def note(self, path: str) -> None:
         """Write down the path of an object that is about to be made."""

@@ -1,7 +1,5 @@
 """A person's kubeconfig: which contexts it has, and a copy of one of them that stands alone."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

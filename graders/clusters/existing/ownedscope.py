@@ -4,8 +4,6 @@ Every write of the grader's goes past here, so no track can forget to. Cluster-w
 `kubeproof.dev/run`; what is in a namespace of its own goes with that namespace.
 """
 
-from __future__ import annotations
-
 import copy
 import threading
 from collections.abc import Mapping

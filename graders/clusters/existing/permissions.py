@@ -1,7 +1,5 @@
 """What may be done with a kubeconfig: asked of the API server itself, before anything is done."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

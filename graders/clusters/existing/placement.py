@@ -5,8 +5,6 @@ a ValidatingAdmissionPolicy lets no pod go anywhere else, and no disk or load ba
 from whoever runs the cluster. Both see only namespaces with the run's label.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What has to be so before a run may touch somebody's cluster; everything that is not so is said at once."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The provider `existing`: a cluster that is there, by a kubeconfig and a context that somebody names."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

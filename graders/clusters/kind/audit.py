@@ -4,8 +4,6 @@ The file lies in a folder that is mounted into the node. It is polled: inotify d
 machine writes into a shared folder, and a look costs some microseconds.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The program kind: found on PATH, else had like the control plane's programs."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path

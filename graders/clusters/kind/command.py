@@ -1,7 +1,5 @@
 """Runs the kind program for one cluster, with nothing of the user's own in its reach."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The configuration of one kind cluster: an audit log, quick controllers, and who is a real node."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -4,14 +4,11 @@ kind labels its containers with the cluster's name. The network of each cluster 
 own name, so clusters do not see each other and nobody races for the one network that kind would share.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from graders.clusters.engine.probing import answers
@@ -58,9 +55,7 @@ class Containers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def facts(self) -> EngineFacts:

@@ -1,7 +1,5 @@
 """Who we are in a kind cluster: the users and groups of an embedded one, signed by kubeadm's authority."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What can be done from outside to the machines that are a kind cluster's nodes."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

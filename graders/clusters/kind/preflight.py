@@ -3,8 +3,6 @@
 The thresholds are of trials with single nodes and three (see the comments), not of anybody's documentation.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

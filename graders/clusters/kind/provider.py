@@ -1,7 +1,5 @@
 """The kind provider: real nodes as containers of a Docker engine, and simulated ones beside them."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """What "ready" means for the parts of a kind cluster that an embedded one does not have."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

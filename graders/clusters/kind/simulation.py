@@ -1,7 +1,5 @@
 """Simulated nodes in a kind cluster: kwok runs their pods, and neither sort of node gets the other's pods."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ Without a terminal kind prints ` • Preparing nodes 📦  ...` when a step begi
 when it is done. Nobody promises that the words stay, so what is not understood is kept and changes nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections import deque
 

@@ -1,7 +1,5 @@
 """One start-up of a kind cluster, step by step; what was started unwinds, finished or not."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ name and no record in the state folder is an orphan. That covers a machine that 
 state folder emptied; the record covers everything else.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -19,9 +17,9 @@ from pathlib import Path
 from graders.clusters.engine.probing import answers
 from graders.clusters.kind.containers import Containers
 from graders.faults import InfraFault
-from graders.once import write_atomically
 from graders.ownership import KIND, NotUndone
 from graders.paths import state_folder
+from graders.wholefile import write_whole
 
 SCHEMA = "kubeproof/kind-cluster/v1"
 _RECORD = "cluster.json"
@@ -37,7 +35,7 @@ class Trace:
 
     def write(self, folder: Path) -> None:
         """Record it in its owned folder, before anything of it is made."""
-        write_atomically(folder / _RECORD, json.dumps({"schema": SCHEMA, **asdict(self)}) + "\n")
+        write_whole(folder / _RECORD, json.dumps({"schema": SCHEMA, **asdict(self)}) + "\n", mode=0o600)
 
 
 def read(folder: Path) -> Trace | None:

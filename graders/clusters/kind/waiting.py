@@ -1,7 +1,5 @@
 """Waits for one thing after the other while a cluster starts, and tells what for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from graders.clusters.kind.readiness import answering

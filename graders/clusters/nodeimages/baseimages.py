@@ -3,8 +3,6 @@
 The same content stands on an official image where that can be pulled, else on Debian installed here.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ Where a registry can be reached the node image is kind's own, pinned by its dige
 here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -17,40 +15,30 @@ from graders.clusters.nodeimages.baseimages import all_bases, have_base
 from graders.clusters.nodeimages.imagecache import Built, is_loaded, key_of, load
 from graders.clusters.nodeimages.programs import ensure_node_programs, node_toolsets
 from graders.clusters.nodeimages.pulling import pull
-from graders.faults import InfraFault, UsageError
+from graders.faults import UsageError
 from graders.progress import Progress
 
 UPSTREAM = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
 """What kind v0.33.0 takes by default; its Kubernetes is a patch or two behind that of embedded clusters."""
 
 
-def ensure_node_image(docker_host: str, progress: Progress, *, offline: bool | None = None) -> str:
+def ensure_node_image(docker_host: str, progress: Progress) -> str:
     """Have an image for kind's nodes in the engine; returns its reference.
 
-    `offline` True builds it, or takes one that was built; False wants kind's own; None takes kind's own if it
-    is there or can be pulled, else builds.
+    It is kind's own if that is there or can be pulled, else one that was built here, or is now.
 
     Raises:
-        InfraFault: kind's own was wanted and cannot be pulled, or the image cannot be built here.
+        InfraFault: kind's own cannot be pulled, and none can be built here.
     """
-    engine = Engine(docker_host)
-    own = node_image(machine_platform())
-    if offline is not True:
-        if engine.image_id(UPSTREAM) is not None:
-            return UPSTREAM
-        if offline is None and is_loaded(engine, own):
-            return own.reference
+    engine, own = Engine(docker_host), node_image(machine_platform())
+    if engine.image_id(UPSTREAM) is not None:
+        return UPSTREAM
+    if not is_loaded(engine, own):
         problem = pull(engine, UPSTREAM, progress)
         if not problem:
             return UPSTREAM
-        if offline is False:
-            raise InfraFault(
-                f"{UPSTREAM} cannot be pulled: {problem}",
-                fix="check that the Docker engine reaches its registry, or build an image: "
-                "`kubeproof kind image --offline`",
-            )
         progress.say(f"kind's own node image cannot be pulled ({problem}); one is made here")
-    load(engine, own, progress)
+        load(engine, own, progress)
     return own.reference
 
 

@@ -1,7 +1,5 @@
 """Images that were built here, kept as compressed archives, so that an engine gets them in seconds."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 The control plane's come from the store of the embedded cluster; they are not built twice.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pulls images, and soon gives up where no registry answers."""
 
-from __future__ import annotations
-
 import subprocess
 import threading
 

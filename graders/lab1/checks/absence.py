@@ -1,7 +1,5 @@
 """Catching up with what nobody saw, and deletion that is finished properly."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from graders.evidence.bundle import Bundle

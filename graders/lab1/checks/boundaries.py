@@ -1,7 +1,5 @@
 """What the API server must refuse, and what the operator must leave alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Children and owners."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

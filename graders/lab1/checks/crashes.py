@@ -1,7 +1,5 @@
 """An operator that died after any of its writes ends where it would have ended anyway."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What holds although the world was disturbed between the operator and its API server."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from graders.evidence.bundle import Bundle

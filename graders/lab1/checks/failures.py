@@ -1,7 +1,5 @@
 """Retries, exit codes, lost pods and deadlines."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from graders.evidence.bundle import Bundle

@@ -1,7 +1,5 @@
 """Of two replicas one writes at a time, and the other takes over."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sizes and pauses."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from graders.evidence.bundle import Bundle

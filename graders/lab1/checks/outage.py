@@ -1,7 +1,5 @@
 """How an operator behaves while its API server is away."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from graders.evidence.bundle import Bundle

@@ -1,7 +1,5 @@
 """What the cluster's policies let pass: the operator's Deployment, and the pods it makes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

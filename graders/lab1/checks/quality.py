@@ -1,7 +1,5 @@
 """The operator's code: typed, linted, tested."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What the operator says: conditions, Events, metrics."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """What the operator may do, against what it did."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.lab1.rights import FORBIDDEN_VERBS, Right, granted, in_list, used

@@ -1,7 +1,5 @@
 """Nothing written without need, and children that depend on the spec alone."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Unlike in the simulated world nobody stands between the operator and the API ser
 to start as containers do; what that is was measured when the cluster came up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 

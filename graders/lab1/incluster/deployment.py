@@ -4,8 +4,6 @@ The manifests name an image that no registry has. Whatever it is called, it is r
 built, with the pull policy that fits an image which is on the nodes already; nothing else is changed.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

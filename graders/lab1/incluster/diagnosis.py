@@ -1,7 +1,5 @@
 """What is wrong with a pod or a Deployment, in words, from its status; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

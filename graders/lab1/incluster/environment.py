@@ -1,7 +1,5 @@
 """A cluster of real nodes with the submission in it: guards, recorders, images on the nodes, namespaces."""
 
-from __future__ import annotations
-
 import contextlib
 import uuid
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 A Dockerfile that cannot be taken, or a build that fails, costs in-cluster alone: it goes on record.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

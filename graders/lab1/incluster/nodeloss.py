@@ -1,7 +1,5 @@
 """A node that goes, and what an administrator then does: the end of the run on real nodes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What pods printed, kept in the bundle: a learner's words, cut to what is worth keeping."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs the track of real nodes, on a cluster that has no others: from the image to what the track left."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

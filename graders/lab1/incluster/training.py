@@ -1,7 +1,5 @@
 """The jobs of the in-cluster run: real containers, each within the bounds of a restricted namespace."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

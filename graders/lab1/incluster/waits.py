@@ -1,7 +1,5 @@
 """What the run on real nodes waits for: Deployments that are available, jobs whose pods run."""
 
-from __future__ import annotations
-
 from graders.evidence.records import Object
 from graders.lab1.api import phase
 from graders.lab1.incluster.context import RealPodsContext

@@ -1,7 +1,5 @@
 """What happens while nobody is there to see it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +47,7 @@ def downtime(context: JobsContext) -> None:
     context.settle(namespace)
     followed = _followed(context, namespace, cases)
     context.settle(namespace)
-    told = {case.kind: outcome(context.the_job(namespace, case.job(SEEN))) for case in followed}
+    told = {case.kind: outcome(context.standing_job(namespace, case.job(SEEN))) for case in followed}
     for case in followed:
         names = {"seen": case.job(SEEN), "missed": case.job(MISSED)}
         context.mark("case", kind=case.kind, jobs=names, nodes=case.nodes, outcome=told[case.kind])

@@ -1,7 +1,5 @@
 """What an operator must not touch, and what the API server must not accept."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a job consists of, and that it goes with the job."""
 
-from __future__ import annotations
-
 from graders.lab1.api import QUEUE, job_manifest
 from graders.lab1.collection import collects
 from graders.lab1.jobscontext import JobsContext

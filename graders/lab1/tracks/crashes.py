@@ -5,8 +5,6 @@ writes after the k-th; when all have come that far, one SIGKILL ends the operato
 cluster has every crash point in it when the operator comes back, at the price of one restart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Jobs whose deletion somebody else holds up."""
 
-from __future__ import annotations
-
 from graders.faultproxy import Respond, RuleAnswer, writes_in
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused
@@ -50,7 +48,7 @@ def finalizers(context: JobsContext) -> None:
 
 def deleted_while_cleaning_up_fails(context: JobsContext, namespace: str, name: str) -> None:
     """Delete a job that the operator itself may hold; what it writes then is refused at first."""
-    held = context.the_job(namespace, name)["metadata"].get("finalizers")
+    held = context.standing_job(namespace, name)["metadata"].get("finalizers")
     # Without a finalizer there is no cleaning up that could fail, and the job goes at once.
     rule = Respond("finalizers", writes_in(namespace), _FAILED, times=FAILURES if held else 0)
     with context.env.proxy.disturb(rule):
@@ -81,11 +79,13 @@ def deleted_while_it_is_down(context: JobsContext, namespace: str, name: str) ->
 
 
 def _delete(context: JobsContext, namespace: str, name: str) -> None:
+    uid = context.standing_job(namespace, name)["metadata"]["uid"]
     context.delete_job(namespace, name)
 
     def probe() -> None:
         job = context.job(namespace, name)
-        if job is not None and not is_terminating(job):
+        # Whoever makes the job anew at once makes another one.
+        if job is not None and job["metadata"]["uid"] == uid and not is_terminating(job):
             raise NotYet(f"the job {name} is not being deleted yet")
 
     try:

@@ -1,7 +1,5 @@
 """Disturbances between the operator and its API server: conflicts, old news, lost news, news told twice."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 
@@ -119,7 +117,7 @@ def new_uid(context: JobsContext) -> None:
     _fail_one(context, namespace, name)
     context.settle(namespace)
     held = {"pods", "services"}
-    if not context.the_job(namespace, name)["metadata"].get("finalizers"):
+    if not context.standing_job(namespace, name)["metadata"].get("finalizers"):
         # An operator with a finalizer has to hear of the deletion, or the old job would never go.
         held.add(PLURAL)
     with context.watch_turn():
@@ -142,7 +140,7 @@ def new_uid(context: JobsContext) -> None:
             context.wait("the new job to be seen", lambda: context.the_job(namespace, name))
             rule.let_go("none")
             context.env.proxy.expire("new-uid", rule.match)
-        context.mark("new", uid=context.the_job(namespace, name)["metadata"]["uid"])
+        context.mark("new", uid=context.standing_job(namespace, name)["metadata"]["uid"])
         context.wait_pods(namespace, name, 2)
     context.settle(namespace)
     _fail_one(context, namespace, name)

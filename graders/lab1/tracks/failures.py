@@ -1,7 +1,5 @@
 """What goes wrong in training: pods fail, vanish, run too long."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -140,7 +138,7 @@ def _fail_again(context: JobsContext, codes: Mapping[str, Code]) -> None:
     failing: dict[str, str] = {}
     for name, (code, own) in codes.items():
         pods = context.pods(namespace, name)
-        if pods and not is_finished(context.the_job(namespace, name)):
+        if pods and not is_finished(context.standing_job(namespace, name)):
             victim, before = next(iter(pods.items()))
             failing[name] = before["metadata"]["uid"]
             context.end_pod(namespace, victim, code, **own)

@@ -1,7 +1,5 @@
 """The operator's own image as its own Deployment on real nodes, and jobs whose containers really end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from graders.faults import InfraFault

@@ -1,7 +1,5 @@
 """Two replicas: which of them writes, and who goes on when it stops."""
 
-from __future__ import annotations
-
 import contextlib
 from collections import Counter
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The life of a job: its conditions, its size, its pauses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from graders.lab1.api import (
@@ -155,7 +153,7 @@ def suspend(context: JobsContext) -> None:
         context.annotate_pod(namespace, dying, {DIES: None})
         context.annotate_pod(namespace, slow, {LINGERS: None})
     # One that took the first success for the end has lost that by the completion track, and is over.
-    if not is_finished(context.the_job(namespace, "partly")):
+    if not is_finished(context.standing_job(namespace, "partly")):
         context.change(namespace, "partly", pausing, "suspend-partly")
         context.wait_pods(namespace, "partly", 0)
     context.wait_pods(namespace, name, 0)
@@ -175,7 +173,7 @@ def suspend(context: JobsContext) -> None:
     context.mark("suspended", namespace=namespace, job=name)
     resuming = {"spec": {"runPolicy": {"suspend": False}}}
     context.change(namespace, name, resuming, "resume")
-    if not is_finished(context.the_job(namespace, "partly")):
+    if not is_finished(context.standing_job(namespace, "partly")):
         context.change(namespace, "partly", resuming, "resume-partly")
         context.wait_pods(namespace, "partly", 2)
     context.wait_pods(namespace, name, 3)

@@ -1,7 +1,5 @@
 """The API server is away for half a minute: connections are refused, then everything is answered 503."""
 
-from __future__ import annotations
-
 from graders.faultproxy import Match, Respond, RuleAnswer
 from graders.lab1.api import is_true, job_manifest, phase
 from graders.lab1.jobscontext import JobsContext

@@ -1,7 +1,5 @@
 """What the cluster's policies say of the learner's Deployment, and of pods made from a compliant template."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Rooms of the grader's making: nodes, places that are taken, and priority classes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

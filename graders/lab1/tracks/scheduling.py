@@ -1,7 +1,5 @@
 """Where pods may run: gangs that find too little room, and what a template says about places."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the operator tells people and machines: Events and metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,7 +31,7 @@ def events(context: JobsContext) -> None:
         for pod in failing.values():
             wait_replaced(context, namespace, name, pod["metadata"]["uid"], _TALKING)
         # Whether they are counted one by one is the business of retries.
-        counted = status_field(context.the_job(namespace, name), "restarts")
+        counted = status_field(context.standing_job(namespace, name), "restarts")
         return min(max(counted, 1), _TALKING) if isinstance(counted, int) else 1
 
     def no_pods() -> None:

@@ -1,7 +1,5 @@
 """An operator at rest, and one that is led about: what it writes, and where a job ends up."""
 
-from __future__ import annotations
-
 from graders.lab1.api import is_true, job_manifest, phase
 from graders.lab1.jobscontext import JobsContext
 from graders.lab1.walk import FIRST_NODES, Walk, merged, walker

@@ -1,7 +1,5 @@
 """What the spokes let in, whoever asks, and what they do not."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import inf
 from typing import Any
@@ -58,21 +56,15 @@ def check_gate_ci(bundle: Bundle, facts: Facts) -> None:
     hint="Policies that deny, bound on every spoke, for every namespace and for all that makes pods.",
 )
 def check_gate_direct(bundle: Bundle, facts: Facts) -> None:
-    """An administrator who breaks R1 to R4 directly is denied, in both namespaces of each spoke."""
+    """An administrator who breaks R1 to R4 directly is denied, on each spoke and wherever it is tried."""
     record = FleetRecord(bundle, ADMISSION)
     looked = record.need("looked").t
     tried = attempts_of(bundle, "direct")
     facts["attempts"] = len(tried)
     with Findings() as found:
         for each in tried:
-            if denied(each):
-                continue
             case = f"{each.cluster}, {each.namespace}: {each.case.partition('/')[2]} ({each.rule}) denied"
-            if each.kind in _MAKES_PODS:
-                pods = _pods(record, each, looked)
-                found.expect(not pods, case, f"a pod of the {each.kind} was stored")
-            else:
-                found.miss(f"answer {each.code}", case)
+            _kept_out(record, each, looked, case, found)
 
 
 @check("gate-admits", tracks=(ADMISSION,), hint="A policy that denies all gates nothing.")
@@ -199,13 +191,14 @@ def check_policy_review(bundle: Bundle, facts: Facts) -> None:
 )
 def check_signing(bundle: Bundle, facts: Facts) -> None:
     """Digests that are not signed, or not by the lab for themselves, do not run, nor are they released."""
-    FleetRecord(bundle, ADMISSION).need("looked")
+    record = FleetRecord(bundle, ADMISSION)
+    looked = record.need("looked").t
     tried, runs = attempts_of(bundle, "signing"), _preflights(bundle, "signed", "not-signed")
     facts["attempts"], facts["releases"] = len(tried), len(runs)
     with Findings() as found:
         for each in tried:
             case = f"{each.cluster}: a pod with an image {each.case.partition('/')[2]} denied"
-            found.expect(denied(each), case, f"answer {each.code}")
+            _kept_out(record, each, looked, case, found)
         found.expect(runs, "a preflight in submission.yaml", "there is none")
         for run in runs:
             _, kind, name = run.tool.split("/")
@@ -219,6 +212,16 @@ def check_signing(bundle: Bundle, facts: Facts) -> None:
 def _preflights(bundle: Bundle, *kinds: str) -> list[ToolRun]:
     wanted = tuple(f"{PREFLIGHT}/{kind}/" for kind in kinds)
     return [each for each in bundle.tools if each.tool.startswith(wanted)]
+
+
+def _kept_out(record: FleetRecord, each: AttemptAnswer, until: float, case: str, found: Findings) -> None:
+    """See that an attempt was denied; of what makes pods, that no pod came of it."""
+    if denied(each):
+        return
+    if each.kind in _MAKES_PODS:
+        found.expect(not _pods(record, each, until), case, f"a pod of the {each.kind} was stored")
+    else:
+        found.miss(f"answer {each.code}", case)
 
 
 def _pods(record: FleetRecord, asked: AttemptAnswer, until: float) -> bool:

@@ -1,7 +1,5 @@
 """What the engine puts back, tells of, takes away, and catches up with."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -100,9 +98,10 @@ def check_prune(bundle: Bundle, facts: Facts) -> None:
                 took_s <= limit_s, f"the extras {word} within {limit_s:.0f} s", f"it took {took_s:.1f} s"
             )
         end = record.all("end")[-1].t if record.all("end") else gone.t
+        before_removal = record.mark("before-removal").t
         for environment in ENVIRONMENTS:
             for resource, namespace in (*_KEPT, *((each, "") for each in policy_kinds(bundle))):
-                before = record.at(environment, resource, namespace, record.mark("before-removal").t)
+                before = record.at(environment, resource, namespace, before_removal)
                 after = record.at(environment, resource, namespace, end)
                 for name, item in before.items():
                     if name == removed.data["object"] or not _of_the_engine(
@@ -113,6 +112,10 @@ def check_prune(bundle: Bundle, facts: Facts) -> None:
                     found.expect(
                         same, f"{resource} {name} in {environment} untouched", "it is another, or gone"
                     )
+            for event in engine_writes(bundle, environment, before_removal, end):
+                watched = (event.resource, event.namespace) in _KEPT
+                if event.verb == "delete" and event.name != removed.data["object"] and not watched:
+                    found.miss(told(event), f"{event.resource} {event.name} in {environment} untouched")
 
 
 _KEPT = (

@@ -1,7 +1,5 @@
 """What prod lets in while what its policies need is away, and soon after."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,11 +1,9 @@
 """A fleet that comes up from Git, and rests once it is there."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
-from graders.lab2.fixednames import misnamed
+from graders.lab2.fixednames import misnamed, unprobed
 from graders.lab2.names import CACHE, ENGINE, ENVIRONMENTS, HUB, INSTALL, NAMESPACE, NOTE, STEADY, WEB
 from graders.lab2.reading import FleetRecord, changes, told
 
@@ -54,6 +52,9 @@ def _named_as_fixed(record: FleetRecord, environment: str, name: str, found: Fin
     if name in there:
         for expected, observed in misnamed(name, there[name], services, accounts):
             found.miss(observed, f"{environment}: {expected}")
+        # Those of production are a criterion of their own.
+        for path in unprobed(there[name]) if name == WEB and environment != ENVIRONMENTS[-1] else ():
+            found.miss("there is none", f"{environment}: a probe of {WEB} at {path} of its port")
 
 
 @check("steady", tracks=(STEADY,))

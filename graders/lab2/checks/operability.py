@@ -1,7 +1,5 @@
 """Whether production holds, whether everything renders, and whether what is written down is so."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,10 +9,13 @@ from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.kube.networkpolicies import matches
+from graders.lab2.fixednames import unprobed
 from graders.lab2.names import ENVIRONMENTS, INSTALL, NAMESPACE, PAPER, WEB
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds
 from graders.lab2.records import Rendering, RepositoryFile
 
+_MORE_WORKLOADS = ("statefulsets", "daemonsets", "cronjobs")
+"""What makes pods beside Deployments and stays."""
 ZONE = "topology.kubernetes.io/zone"
 LEAST_REPLICAS = 3
 
@@ -68,18 +69,8 @@ def check_scheduling(bundle: Bundle, facts: Facts) -> None:
         classes = record.at("prod", "priorityclasses", "", at)
         name = pod.get("priorityClassName", "")
         found.expect(name in classes, "a PriorityClass that exists", f"priorityClassName is {name!r}")
-        for path in ("/ready", "/live"):
-            found.expect(path in _probed(pod), f"a probe at {path}", "there is none")
-
-
-def _probed(pod: Mapping[str, Any]) -> set[str]:
-    web: Mapping[str, Any] = next((each for each in pod["containers"] if each["name"] == WEB), {})
-    probes = {"readinessProbe": "/ready", "livenessProbe": "/live"}
-    return {
-        path
-        for probe, path in probes.items()
-        if ((web.get(probe) or {}).get("httpGet") or {}).get("path") == path
-    }
+        for path in unprobed(deployment):
+            found.miss("there is none", f"a probe at {path}")
 
 
 @check("renders", tracks=(PAPER,))
@@ -156,11 +147,12 @@ def _kept(bundle: Bundle, record: FleetRecord, environment: str, at: float) -> I
         for event in engine_writes(bundle, environment, 0.0, at)
         if event.did == "create" or event.verb == "patch"
     }
-    workloads = set()
-    for name in record.at(environment, "deployments", NAMESPACE, at):
-        if ("deployments", NAMESPACE, name) in made:
-            workloads.add(f"{NAMESPACE}/{name}")
-    yield "workloads", workloads
+    kept = {("deployments", name) for name in record.at(environment, "deployments", NAMESPACE, at)}
+    for resource in _MORE_WORKLOADS:
+        for event in bundle.on(environment).audit_by_place.get((resource, NAMESPACE), ()):
+            if event.ok and event.is_write and event.t <= at:
+                (kept.discard if event.verb == "delete" else kept.add)((resource, event.name))
+    yield "workloads", {f"{NAMESPACE}/{name}" for what, name in kept if (what, NAMESPACE, name) in made}
     policies = set()
     for resource, kind in policy_kinds(bundle).items():
         for namespace in ("", NAMESPACE):

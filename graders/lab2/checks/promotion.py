@@ -1,7 +1,5 @@
 """Releases: where they begin, in which order they go on, and what stops them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import pairwise
 

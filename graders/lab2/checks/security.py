@@ -1,7 +1,5 @@
 """What may reach what, what may run, what the engine may do, and what is said about all that."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Somebody changes on the spokes what Git declares, a few things at a time, in all environments at once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Attempts on prod while what its policies need is away: the engine that judges, or their parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

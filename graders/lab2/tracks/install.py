@@ -1,7 +1,5 @@
 """The fleet comes up from Git: the hub's objects are applied once, all else is the engine's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 

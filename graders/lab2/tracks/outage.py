@@ -1,7 +1,5 @@
 """A release while an environment is away, and an engine that dies in the middle of it with all it kept."""
 
-from __future__ import annotations
-
 from graders.faults import InfraFault
 from graders.lab2.context import FleetContext
 from graders.lab2.images import digest_of

@@ -1,7 +1,5 @@
 """What needs no cluster: files as they are handed in, and every folder rendered twice."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from graders.evidence.recording import Recording

@@ -1,7 +1,5 @@
 """Releases: one that goes through, one that never gets ready, one after it, two at once, and one back."""
 
-from __future__ import annotations
-
 from graders.gitops.promoter import Promoter
 from graders.lab2.context import FleetContext
 from graders.lab2.images import BROKEN, digest_of

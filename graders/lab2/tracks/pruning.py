@@ -1,7 +1,5 @@
 """What is committed comes, and what is removed goes, with nothing else."""
 
-from __future__ import annotations
-
 from graders.admission.specimens import config_map, deployment
 from graders.lab2.context import FleetContext
 from graders.lab2.extras import extra_files, without_extras

@@ -1,7 +1,5 @@
 """The policies' own tests, against dev."""
 
-from __future__ import annotations
-
 from graders.documents import read_documents
 from graders.faults import BadSubmission
 from graders.kube.client import ApiRefused

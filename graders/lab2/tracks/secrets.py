@@ -1,7 +1,5 @@
 """The token of web: what it is on each spoke, whether a new one arrives, and where it can be read."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -9,6 +7,7 @@ import secrets as dice
 from collections.abc import Iterator
 from pathlib import Path
 
+from graders.audits.encodings import forms_in
 from graders.audits.gitleaks import leaks
 from graders.gitops.sealing import is_sops
 from graders.lab2.context import FleetContext
@@ -77,10 +76,8 @@ def _look_for(context: FleetContext, values: list[bytes]) -> None:
     fleet = context.fleet
     for where, text in _places(context):
         for value in values:
-            forms = {"raw": value, "base64": base64.b64encode(value), "hex": value.hex().encode()}
-            for how, form in forms.items():
-                if form in text:
-                    fleet.recording.writer.add(Exposure(context.now(), where, how))
+            for how in forms_in(text, value):
+                fleet.recording.writer.add(Exposure(context.now(), where, how))
 
 
 def _ask_gitleaks(context: FleetContext) -> None:

@@ -1,7 +1,5 @@
 """Nothing changes where nothing should: a settled fleet, and a commit that is about no object."""
 
-from __future__ import annotations
-
 from graders.lab2.context import FleetContext
 from graders.lab2.names import NOTE, WINDOW_S
 

@@ -1,7 +1,5 @@
 """Whether what a learner claims of recoveries is what the evidence says, and what was measured here."""
 
-from __future__ import annotations
-
 from graders.documents import Document, parse
 from graders.evidence.bundle import Bundle
 from graders.evidence.handedin import unmet
@@ -24,7 +22,7 @@ from graders.lab3.names import (
     STABLE_S,
     WORKLOAD,
 )
-from graders.recovery.evidence import drilled
+from graders.recovery.evidence import drilled, not_restored
 from graders.recovery.intervals import Interval, shown
 from graders.recovery.probes import CANARY, CAPACITY, SERVING, WRITE
 from graders.recovery.records import Drill
@@ -84,8 +82,17 @@ def _agrees_with_evidence(
     found.equal(f"{told.scenario}: probe_interval_s", evidence.interval_s, told.probe_interval_s)
     met = there.rto_s.within(target.rto_s) and there.rpo_s.within(target.rpo_s)
     found.equal(f"{told.scenario}: met", met, told.met)
-    if told.scenario in _FROM_BACKUP and told.backup_id not in {each.id for each in evidence.backups}:
-        found.miss(f"{told.scenario}: the evidence has no backup {told.backup_id!r}")
+    found.equal(f"{told.scenario}: stabilisation_s", STABLE_S, told.stabilisation_s)
+    recovered = evidence.restore is not None and evidence.restore.exit == 0
+    named = told.backup_id or (told.scenario in _FROM_BACKUP and recovered)
+    if told.backup_id and evidence.restore is None:
+        found.miss(
+            f"{told.scenario}: backup {told.backup_id} is said to have been restored, and in the evidence no "
+            "restore was started",
+            hint='Where nothing was restored, backup_id is "".',
+        )
+    elif named and (why := not_restored(evidence, told.backup_id)):
+        found.miss(f"{told.scenario}: {why}")
 
 
 def _agrees_with_measurement(

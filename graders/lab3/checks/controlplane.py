@@ -1,7 +1,5 @@
 """Whether a lost control plane comes back: in time, with what was written, and so that clients notice."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord

@@ -1,7 +1,5 @@
 """Faults of what runs on nodes: their networks, their name service, their containers, their processors."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault
 from graders.judging import check

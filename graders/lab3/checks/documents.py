@@ -1,11 +1,10 @@
 """What can be judged of a hand-in without a cluster: report, runbook, backlog."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
-from graders.chaos.reading import DEVIATED, experiment_in, outcomes_of
+from graders.chaos.reading import DEVIATED, experiment_in, outcomes_of, times_of
 from graders.documents.fields import instant
 from graders.documents.markdown import Section, sections
 from graders.evidence.bundle import Bundle
@@ -28,6 +27,8 @@ from graders.lab3.names import BACKLOG, CEILINGS, PAPERS, RUNBOOK, UNKNOWN
 _GRAVE = ("S1", "S2")
 _URGENT = ("P0", "P1")
 _NOTHING_BY_HAND = "nothing to do by hand"
+_ABOUT_S = 60.0
+"""How far a time in the report may be from that in the journal."""
 
 
 @check("report", tracks=(PAPERS,), hint="Compare the report with the files that it names.")
@@ -93,8 +94,20 @@ def _journal_agrees(handin: Lab3Files, told: ReportedExperiment, found: Findings
     if told.outcome not in may_say:
         found.miss(
             f"experiment {told.id} is called {told.outcome}, and its journal says {' or '.join(may_say)}",
-            hint="`upheld` needs the hypothesis met before and after, and every action succeeded.",
+            hint="`upheld` needs the hypothesis met before and after, and every action done and succeeded.",
         )
+    for what, said, was in zip(
+        ("started", "finished"), (told.started, told.finished), _times(journal), strict=True
+    ):
+        if was is not None and abs((instant(said) - was).total_seconds()) > _ABOUT_S:
+            found.miss(
+                f"experiment {told.id} is said to have {what} {said}, and {told.journal} says {was:%FT%TZ}",
+                hint="Copy the times from the journal; where no zone stands they are in UTC.",
+            )
+
+
+def _times(journal: object) -> tuple[datetime, datetime] | tuple[None, None]:
+    return times_of(journal) or (None, None)
 
 
 def _recoveries(handin: Lab3Files, front: FrontMatter, found: Findings) -> None:
@@ -146,12 +159,16 @@ def check_runbook(bundle: Bundle) -> None:
         for name in (*CEILINGS, UNKNOWN, "verify"):
             _steps_for(name, found_sections, found)
         for target in handin.manifest.targets:
-            found.expect(
-                _tells_target(target.scenario, target.rto_s, text, found_sections),
-                "each target",
-                f"{RUNBOOK} does not say that {target.scenario} is to be over in {target.rto_s:g} s",
-                "Say it below the heading of the scenario, in a line that names it, or in a section Targets.",
-            )
+            told = [(target.rto_s, f"is to be over in {target.rto_s:g} s")]
+            # That nothing may be lost can be said in many words.
+            told += [(target.rpo_s, f"may cost {target.rpo_s:g} s of writes")] if target.rpo_s else []
+            for seconds, words in told:
+                found.expect(
+                    _tells_target(target.scenario, seconds, text, found_sections),
+                    "each target",
+                    f"{RUNBOOK} does not say that {target.scenario} {words}",
+                    "Say it below the heading of the scenario, in a line that names it, or below Targets.",
+                )
         found.expect(
             any(each.names("give up") or "give up" in each.plain for each in found_sections),
             "when to give up",
@@ -171,9 +188,9 @@ def _steps_for(name: str, there: list[Section], found: Findings) -> None:
         )
 
 
-def _tells_target(scenario: str, rto_s: float, text: str, there: list[Section]) -> bool:
+def _tells_target(scenario: str, seconds: float, text: str, there: list[Section]) -> bool:
     """Whether the number stands in the scenario's section, in one on targets, or in a line that names it."""
-    number = re.compile(rf"(?<![\d.]){re.escape(f'{rto_s:g}')}(?![\d]|\.\d)")
+    number = re.compile(rf"(?<![\d.]){re.escape(f'{seconds:g}')}(?![\d]|\.\d)")
     named = re.compile(rf"(?i)(?<![\w-]){scenario.replace('-', '[- ]')}(?![\w-])")
     return any(number.search(line) and named.search(line) for line in text.splitlines()) or any(
         number.search(each.body)

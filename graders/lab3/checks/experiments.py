@@ -1,7 +1,5 @@
 """Whether experiments say what is so, do what they say, touch nothing else, and leave nothing behind."""
 
-from __future__ import annotations
-
 from graders.chaos.reading import failed_actions, journal_of, met_before, why_failed
 from graders.chaos.records import ExperimentRun
 from graders.evidence.bundle import Bundle

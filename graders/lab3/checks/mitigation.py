@@ -1,7 +1,5 @@
 """Whether a mitigation mitigates: the fault it is for, without it and with it."""
 
-from __future__ import annotations
-
 import math
 
 from graders.evidence.bundle import Bundle

@@ -1,7 +1,5 @@
 """Whether a deleted namespace comes back: in time, with what was written, unnoticed by neighbours."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import AuditEvent
 from graders.judging import Facts, Findings, check
@@ -37,8 +35,8 @@ def check_namespace_rto(bundle: Bundle, facts: Facts) -> None:
 @check(
     "namespace-rpo",
     tracks=(NAMESPACE,),
-    hint="Status is a request of its own, owners have new uids, long lists come in pages, and Secrets are "
-    "no ConfigMaps.",
+    hint="Status is a request of its own, owners have new uids, long lists come in pages, Secrets are no "
+    "ConfigMaps, and labels and annotations belong to an object.",
 )
 def check_namespace_rpo(bundle: Bundle, facts: Facts) -> None:
     """It is back with what was written, but for what your target allows to be lost."""

@@ -1,18 +1,20 @@
 """What a runbook must do beside recovering: back up without a trace, tell good from bad, do no harm twice."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord
-from graders.lab3.names import CONTROL_PLANE, CONTROL_PLANE_LOSS
+from graders.lab3.names import CONTROL_PLANE, CONTROL_PLANE_LOSS, NAMESPACE, NAMESPACE_DELETED
 from graders.model import Capability
 
 _BACKUP_S = 10.0
+_LOOK_ONLY = "Backup and verify look, and change nothing but objects named dr-*."
+_LATER = "config-changed"
+"""Older records do not have it."""
 _AMISS = {
     "model-gone": "a Model of workload/ was gone",
     "secret-changed": "a Secret's data were changed",
+    "config-changed": "a ConfigMap's data were changed",
     "scaled-to-zero": "the predictor was scaled to 0",
 }
 
@@ -42,6 +44,8 @@ def check_backups(bundle: Bundle, facts: Facts) -> None:
                 found.miss(f"a backup {each.how}: {each.said.strip()[-200:] or 'it printed nothing'}")
             elif each.t_end - each.t > limit_s:
                 found.miss(f"a backup took {each.t_end - each.t:.1f} s")
+            for what in record.changes_in(each):
+                found.miss(f"a backup did {what}", hint=_LOOK_ONLY)
         begin = next((mark.t for mark in record.marks if mark.name == "backups-begin"), 0.0)
         until = drills[0].t if drills else max((each.t_end for each in runs), default=begin)
         bad = [each for each in record.failed(begin, until) if each.t_end is None or each.t_end < until]
@@ -53,7 +57,7 @@ def check_backups(bundle: Bundle, facts: Facts) -> None:
 
 @check(
     "verify",
-    tracks=(CONTROL_PLANE,),
+    tracks=(CONTROL_PLANE, NAMESPACE),
     needs=(Capability.ETCD_ACCESS,),
     hint="Compare each object of the newest good backup, and the addresses of the Service, not /readyz.",
 )
@@ -65,15 +69,36 @@ def check_verify(bundle: Bundle, facts: Facts) -> None:
         facts["good"] = good.code
         if good.code != 0:
             found.miss(f"after the recovery it {good.how}: {good.said.strip()[-200:]}")
+        _after_a_namespace(LaneRecord(bundle, NAMESPACE), facts, found)
+        tried = {each.purpose for each in record.runs("verify")}
         for purpose, amiss in _AMISS.items():
             if any(
                 mark.name == "nothing-to-break" and mark.data["purpose"] == purpose for mark in record.marks
             ):
                 found.miss(f"workload/ has nothing to try it with: {purpose}")
                 continue
+            if purpose == _LATER and "scaled-to-zero" in tried and purpose not in tried:
+                continue
             run = record.run("verify", purpose)
             facts[purpose.replace("-", "_")] = run.code
             found.expect(run.code != 0, "not 0 when something is amiss", f"it exited with 0 when {amiss}")
+        for run in record.runs("verify"):
+            for what in record.changes_in(run):
+                found.miss(f"it did {what}", hint=_LOOK_ONLY)
+
+
+def _after_a_namespace(record: LaneRecord, facts: Facts, found: Findings) -> None:
+    """Objects that were created again are others, and hold the same."""
+    for drill in record.drills(NAMESPACE_DELETED):
+        counts = record.measured(drill).counts
+        whole = counts is not None and not counts.censored
+        if not whole or record.changed_objects(f"{drill.key}: settled"):
+            continue
+        for run in record.runs("verify", drill.key):
+            facts[f"namespace_{drill.key}".replace("-", "_")] = run.code
+            if run.code != 0:
+                last = run.said.strip()[-200:]
+                found.miss(f"after the recovery of a namespace, which is whole again, it {run.how}: {last}")
 
 
 @check(

@@ -1,7 +1,5 @@
 """Whether a backup is what is restored: all of it, nothing else, and not one that is bad."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from graders.evidence.bundle import Bundle
@@ -82,19 +80,25 @@ def check_resumable(bundle: Bundle, facts: Facts) -> None:
 
 @check(
     "bad-backup",
-    tracks=(CONTROL_PLANE,),
+    tracks=(CONTROL_PLANE, NAMESPACE),
     needs=(Capability.ETCD_ACCESS,),
     hint="Write down digests of what you back up, and believe no backup whose digests do not hold.",
 )
 def check_bad_backup(bundle: Bundle, facts: Facts) -> None:
     """A backup that is missing, cut or changed is noticed, and an older good one is taken instead."""
-    record = LaneRecord(bundle, CONTROL_PLANE)
     with Findings("not 0 where no good backup is; then the older one's state, or not 0") as found:
-        for purpose, told in _BAD.items():
-            run = record.run("restore", purpose)
-            facts[purpose.replace("-", "_")] = run.code
-            found.expect(run.code != 0, "not 0", f"restore ended with 0, though {told}")
-            found.expect(run.code is not None, "an end", f"restore {run.how}, where {told}: {_BY_ITSELF}")
+        for track in (NAMESPACE, CONTROL_PLANE):
+            record = LaneRecord(bundle, track)
+            begun = {each.purpose for each in record.runs("restore")}
+            if "killed" in begun and not begun & _BAD.keys():
+                # It was recorded when bad ones were supplied on the other lane alone.
+                continue
+            for purpose, told in _BAD.items():
+                run = record.run("restore", purpose)
+                facts[f"{track}-{purpose}".replace("-", "_")] = run.code
+                where = f"{_IN_WORDS[track]}: restore"
+                found.expect(run.code != 0, "not 0", f"{where} ended with 0, though {told}")
+                found.expect(run.code is not None, "an end", f"{where} {run.how}, where {told}: {_BY_ITSELF}")
         run = record.run("restore", "bad-newest-forged")
         facts["bad_newest_forged"] = run.code
         if run.code is None:

@@ -1,7 +1,5 @@
 """Whether the workload survives what is lost around it, and the runbook what nobody names."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault, Unmet
 from graders.judging import Facts, Findings, check

@@ -1,7 +1,5 @@
 """Results of audits as they were handed in, and what the learner waives of them."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """`evidence/<scenario>.json`: a drill of lab 3's on record."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

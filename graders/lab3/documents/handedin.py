@@ -1,7 +1,5 @@
 """What was handed in, as the record has it."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from graders.evidence.handedin import HandedInFiles

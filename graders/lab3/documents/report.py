@@ -1,7 +1,5 @@
 """The report: front matter, and the headings of a postmortem."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Brings a lane up: the workload runs, and is watched, written to and backed up."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """The cluster of the lab: two zones, nodes that are soon missed, and a user for disaster recovery."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from graders.clusters.provider import ClusterSpec, NodeSpec

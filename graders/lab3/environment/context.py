@@ -1,7 +1,5 @@
 """What a lane acts with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

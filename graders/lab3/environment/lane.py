@@ -1,7 +1,5 @@
 """A lane: a cluster with the workload on it, watched, written to, backed up, broken and recovered."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress

@@ -1,7 +1,5 @@
 """States of the workload in which a hypothesis is asked for: healthy, and three ways to be sick."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext

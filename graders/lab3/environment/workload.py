@@ -1,7 +1,5 @@
 """The learner's workload on a cluster, and where the grader's canaries go."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -93,16 +91,19 @@ def digests(kube: Kube, manifests: Sequence[Manifest]) -> dict[str, str]:
             item = kube.find(path)
         except (ApiRefused, InfraFault):
             path, item = f"{manifest.kind}/{manifest.name}", None
-        found[path] = _digest(item) if item is not None else ""
+        found[path] = _digest(item, manifest.data["metadata"]) if item is not None else ""
     return found
 
 
-def _digest(item: Mapping[str, Any]) -> str:
-    """Of all that somebody wrote: not of what the server makes."""
+def _digest(item: Mapping[str, Any], written: Mapping[str, Any]) -> str:
+    """Of all that somebody wrote, with the labels and annotations that are in `written`."""
     kept = {key: value for key, value in item.items() if key not in ("metadata", "status")}
     if item.get("kind") == "Service":
         made = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
         kept["spec"] = {key: value for key, value in item["spec"].items() if key not in made}
     if item.get("kind") in ("ServiceAccount", "Namespace"):
         kept = {"kind": item["kind"]}
+    for of in ("labels", "annotations"):
+        there = item["metadata"].get(of) or {}
+        kept[of] = {key: there.get(key) for key in written.get(of) or {}}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,5 @@
 """The track of the audits: how the control plane was started, and what kube-hunter finds of it."""
 
-from __future__ import annotations
-
 from graders.audits.hunting import COMMAND, hunt
 from graders.audits.records import CommandLine
 from graders.clusterctl.records import CONTROL_PLANE_PARTS

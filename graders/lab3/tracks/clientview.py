@@ -1,7 +1,5 @@
 """What a client sees that lived through a loss of the control plane: its list, its watch, its controllers."""
 
-from __future__ import annotations
-
 import threading
 import time
 from secrets import token_hex

@@ -1,7 +1,5 @@
 """The lane on which etcd and the API server are lost, data and all: twice, and what is tried beside."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +25,7 @@ from graders.lab3.tracks.phases import (
     first_backups,
     more_backups,
 )
-from graders.lab3.tracks.supplied import after, change_live, supplied
+from graders.lab3.tracks.supplied import NEWEST_FORGED, NO_GOOD, change_live, supplied
 from graders.polling import NotYet, TimedOut, wait_for
 
 REVISIONS = 3000
@@ -64,8 +62,8 @@ def control_plane(lane: Lane) -> None:
         again=lambda: anew(lane, _far_and_late),
     )
     if drill(lane, late) and anew(lane, await_random_phase, change_live):
-        replaced = after(lane.scripts.has_replaced_data())
-        supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), replaced, bad=True)
+        bad = (*NO_GOOD, NEWEST_FORGED)
+        supplied(lane, CONTROL_PLANE_LOSS, lambda: _lose(lane), lane.scripts.has_replaced_data, bad)
 
 
 def _far_and_late(lane: Lane) -> None:
@@ -104,11 +102,13 @@ def _restore_again(lane: Lane) -> None:
 
 
 def _try_verify(lane: Lane) -> None:
-    """Three things amiss, each alone: a Model gone, a Secret changed, the predictor at 0."""
-    manifests = {each.kind: each for each in lane.context.manifests}
+    """Four things amiss, each alone: a Model gone, a Secret or a ConfigMap changed, the predictor at 0."""
+    there = (each for each in lane.context.manifests if each.data["metadata"].get("namespace") == SERVING)
+    manifests = {each.kind: each for each in there}
     for purpose, kind, broken in (
         ("model-gone", "Model", _without),
         ("secret-changed", "Secret", _changed),
+        ("config-changed", "ConfigMap", _changed),
         ("scaled-to-zero", "Deployment", _at_zero),
     ):
         lane.tell(f"verify: {purpose}")
@@ -137,11 +137,12 @@ def _without(lane: Lane, path: str) -> Iterator[None]:
 
 @contextmanager
 def _changed(lane: Lane, path: str) -> Iterator[None]:
-    """The Secret at `path` has other data while the block runs."""
-    was = lane.kube.get(path).get("data") or {"token": ""}
-    lane.kube.patch(path, {"data": {next(iter(was)): "Y2hhbmdlZA=="}})
+    """The Secret or ConfigMap at `path` has other data while the block runs."""
+    was = lane.kube.get(path).get("data") or {}
+    key = next(iter(was), "token")
+    lane.kube.patch(path, {"data": {key: "Y2hhbmdlZA=="}})
     yield
-    lane.kube.patch(path, {"data": was})
+    lane.kube.patch(path, {"data": {key: was.get(key)}})
 
 
 @contextmanager

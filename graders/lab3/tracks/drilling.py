@@ -1,7 +1,5 @@
 """A drill: something is broken, the learner's restore runs, and it is watched until all is stable."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

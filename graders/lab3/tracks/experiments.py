@@ -1,7 +1,5 @@
 """The lane of the experiments: each hypothesis in four states, a dry run, a whole run, an aborted one."""
 
-from __future__ import annotations
-
 import threading
 
 from graders.chaos.account import account_of
@@ -21,7 +19,6 @@ from graders.lab3.names import CHAOS, NEIGHBOUR, OVER, SERVING
 from graders.submissions.manifests import load_manifests
 
 _ALONE_S, _WHOLE_S, _READY_S = 60.0, 90.0, 15.0
-_DECOYS = resource_path("apps/v1", "deployments", namespace=SERVING)
 
 
 def experiments(context: LaneContext) -> None:

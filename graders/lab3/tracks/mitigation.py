@@ -1,7 +1,5 @@
 """Tries a mitigation of the backlog: the fault that it is for, without it and with it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,15 +1,14 @@
 """The lane on which the namespace and its CRD are deleted: twice, beside a neighbour."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from functools import partial
 
 from graders.kube.paths import resource_path
 from graders.lab3.environment.lane import Lane
 from graders.lab3.names import DR_USER, LATE, MODELS_CRD, NAMESPACE_DELETED, RANDOM_PHASE, SERVING
 from graders.lab3.tracks.drilling import DrillPlan, drill
 from graders.lab3.tracks.phases import anew, await_late, await_random_phase, first_backups
-from graders.lab3.tracks.supplied import after, change_live, supplied, written_in_namespace
+from graders.lab3.tracks.supplied import NO_GOOD, change_live, supplied, written_in_namespace
 
 _NAMESPACE = resource_path("v1", "namespaces", name=SERVING)
 _CRD = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=MODELS_CRD)
@@ -23,8 +22,8 @@ def namespace(lane: Lane) -> None:
     if not _drill(lane, RANDOM_PHASE, await_random_phase) or not anew(lane, await_late):
         return
     if _drill(lane, LATE, await_late) and anew(lane, await_random_phase, change_live):
-        begun = after(written_in_namespace(lane, DR_USER))
-        supplied(lane, NAMESPACE_DELETED, lambda: _delete(lane), begun, bad=False)
+        begun = partial(written_in_namespace, lane, DR_USER)
+        supplied(lane, NAMESPACE_DELETED, lambda: _delete(lane), begun, NO_GOOD)
 
 
 def _drill(lane: Lane, phase: str, moment: Callable[[Lane], None]) -> bool:

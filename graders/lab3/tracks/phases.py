@@ -1,7 +1,5 @@
 """When a loss comes: at a random phase between two backups, or just before the next one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from graders.lab3.environment.lane import Lane

@@ -1,25 +1,28 @@
 """One more loss, and backups of the grader's choosing: bad ones, then a good one, restored in two goes."""
 
-from __future__ import annotations
-
 import base64
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
 from graders.kube.client import ApiRefused
 from graders.lab3.environment.lane import Lane
-from graders.lab3.names import BACKED_UP, LENIENCE_S, SERVING, SUPPLIED
+from graders.lab3.names import BACKED_UP, LENIENCE_S, NAMESPACE_DELETED, SERVING, SUPPLIED
 from graders.runbooks.corruption import tamper, truncate
 from graders.runbooks.scripts import Ended
 from graders.runbooks.sealed import SealedBackup, seal
 
-Killing = Callable[[threading.Event], None]
-"""Sets the event when the runbook is to be killed; runs in a thread of its own until then."""
+Sign = Callable[[], bool]
+"""Whether a restore is in the middle."""
 
+_CUT, _FORGED = "cut", "forged"
+NEWEST_FORGED = "newest-forged"
+"""The newest backup is bad, and an older one is there that is good."""
+NO_GOOD = ("none", _CUT, _FORGED)
+"""Backups of which no restore may be made."""
 _KILLED_AFTER_S = 0.2
 _LIVE_KEY = "kubeproof.dev-changed-live"
 
@@ -37,21 +40,23 @@ def change_live(lane: Lane) -> None:
                 return
 
 
-def supplied(lane: Lane, scenario: str, lose: Callable[[], None], killing: Killing, *, bad: bool) -> None:
-    """Lose it once more. With `bad`, supply what no restore may be made of first.
+def supplied(
+    lane: Lane, scenario: str, lose: Callable[[], None], watch: Callable[[], Sign], bad: Sequence[str]
+) -> None:
+    """Lose it once more. Supply what no restore may be made of first, as `bad` names it.
 
-    It is the older one that is supplied alone: whoever has a copy elsewhere has one of the newest.
+    It is the older one that is supplied alone: whoever has a copy elsewhere has one of the newest. `watch`
+    is called when the restore that is to be killed begins.
     """
     older, newest = lane.schedule.backups.sealed[-2:]
     with lane.schedule.halted(), lane.ledger.held():
         lane.look_at_objects(BACKED_UP)
         lane.mark("supplied", older=_told(older), newest=_told(newest), ledger=lane.ledger.name)
         lose()
-        if bad:
-            _bad(lane, scenario, lose, older, newest)
+        _bad(lane, scenario, lose, older, newest, bad)
         folder = _folder(lane, "only")
         _supply(folder, lane.schedule.backups.folder / older.id)
-        if not _in_two_goes(lane, scenario, folder, killing):
+        if not _in_two_goes(lane, scenario, folder, watch):
             lose()
             _in_one_go(lane, scenario, folder)
         lane.mark("given", **_told(older))
@@ -60,16 +65,27 @@ def supplied(lane: Lane, scenario: str, lose: Callable[[], None], killing: Killi
 
 
 def _bad(
-    lane: Lane, scenario: str, lose: Callable[[], None], older: SealedBackup, newest: SealedBackup
+    lane: Lane,
+    scenario: str,
+    lose: Callable[[], None],
+    older: SealedBackup,
+    newest: SealedBackup,
+    names: Sequence[str],
 ) -> None:
     sealed = lane.schedule.backups.folder
-    folders = {name: _folder(lane, name) for name in ("none", "cut", "forged", "newest-forged")}
-    truncate(sealed / newest.id, folders["cut"] / token_hex(8))
-    tamper(sealed / newest.id, folders["forged"] / token_hex(8), lane.ledger.seals)
-    how = tamper(sealed / newest.id, folders["newest-forged"] / token_hex(8), lane.ledger.seals)
-    _supply(folders["newest-forged"], sealed / older.id)
-    lane.mark("forged", how=how)
-    for name, folder in folders.items():
+    for name in names:
+        folder = _folder(lane, name)
+        if name == _CUT:
+            truncate(sealed / newest.id, folder / token_hex(8))
+        if name in (_FORGED, NEWEST_FORGED):
+            # Of a namespace an export is restored: a digest of a snapshot beside it says nothing of that.
+            of_exports = scenario == NAMESPACE_DELETED
+            how = tamper(
+                sealed / newest.id, folder / token_hex(8), lane.ledger.seals, exports_alone=of_exports
+            )
+            lane.mark("forged", how=how)
+        if name == NEWEST_FORGED:
+            _supply(folder, sealed / older.id)
         lane.tell(f"a bad backup: {name}")
         ended = _restore(lane, scenario, f"bad-{name}", folder, lane.rto_s(scenario) + LENIENCE_S)
         if ended.code == 0:
@@ -78,15 +94,15 @@ def _bad(
         lose()
 
 
-def _in_two_goes(lane: Lane, scenario: str, folder: Path, killing: Killing) -> bool:
+def _in_two_goes(lane: Lane, scenario: str, folder: Path, watch: Callable[[], Sign]) -> bool:
     """Kill the restore in the middle, and start it again; whether it recovers."""
     lane.tell("one backup, restored in two goes")
     stop = threading.Event()
-    sign = threading.Thread(target=killing, args=(stop,), name="killing", daemon=True)
-    sign.start()
+    killing = threading.Thread(target=_kill_at, args=(watch(), stop), name="killing", daemon=True)
+    killing.start()
     first = _restore(lane, scenario, "killed", folder, lane.rto_s(scenario) + LENIENCE_S, stop)
     stop.set()
-    sign.join(5.0)
+    killing.join(5.0)
     second = _restore(lane, scenario, "resumed", folder, lane.rto_s(scenario) + LENIENCE_S)
     stable = second.code == 0 and _stable(lane)
     lane.mark("resumed", killed=first.code is None, code=second.code, how=second.how, stable=stable)
@@ -124,19 +140,15 @@ def _restore(
     )
 
 
-def after(sign: Callable[[], bool]) -> Killing:
-    """Kill the runbook a moment after `sign` shows."""
-
-    def killing(stop: threading.Event) -> None:
-        while not stop.wait(0.02):
-            if sign():
-                stop.wait(_KILLED_AFTER_S)
-                stop.set()
-
-    return killing
+def _kill_at(sign: Sign, stop: threading.Event) -> None:
+    """Have the runbook killed a moment after `sign` shows."""
+    while not stop.wait(0.02):
+        if sign():
+            stop.wait(_KILLED_AFTER_S)
+            stop.set()
 
 
-def written_in_namespace(lane: Lane, user: str) -> Callable[[], bool]:
+def written_in_namespace(lane: Lane, user: str) -> Sign:
     """Whether a user has written in the namespace since now."""
     since = lane.now()
 

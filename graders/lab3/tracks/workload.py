@@ -1,7 +1,5 @@
 """The lane on which pods, a zone and controllers are lost, and two faults come that nobody names."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

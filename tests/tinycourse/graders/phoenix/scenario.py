@@ -17,8 +17,9 @@ from graders.evidence.records import Request
 from graders.faults import BadSubmission, InfraFault, UsageError
 from graders.model import Submission
 from graders.polling import NotYet, wait_for
-from graders.sandbox.protocol import MIB, Mount, SandboxedProcess
+from graders.sandbox.protocol import MIB, Mount
 from graders.sandbox.runtime import ensure_runtime
+from graders.sandbox.supervision import SandboxedProcess
 from graders.scenario.fleet import LiveCluster
 from graders.scenario.learner import ended, sandbox_spec
 from graders.scenario.spec import Acting, Recorded, Run

@@ -1,7 +1,5 @@
 """What a lab text says and no rule reads: each sentence has to be a rule, or be known to explain only."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 
