@@ -1,20 +1,21 @@
 """Gatekeeper as a process of this machine, beside one API server, which denies what it cannot ask it about.
 
 In a cluster a Service leads to it once it is ready, and not before: it serves some time before it has read
-the constraints, and admits everything until then. Here a gate does that, which is shut while it is not ready.
+the constraints, and admits everything until then. Here a gate does that, which is shut while it is not ready,
+and until every constraint has a status of this start: on a busy machine it says sooner that it is ready.
 """
 
 import base64
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graders.kube.client import Kube
 from graders.ownership import OwnedFolder
-from graders.polling import await_ready
+from graders.polling import NotYet, TimedOut, await_ready, wait_for
 from graders.ports import held_ports
 from graders.services.readiness import is_asked, serves
 from graders.services.service import Service, ServiceSpec
@@ -26,6 +27,8 @@ _UNTOUCHED = ("kube-system", "kube-public", "kube-node-lease", NAMESPACE)
 _CONFIGURATION = "gatekeeper-validating-webhook-configuration"
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _READY_WITHIN_S, _ASKED_WITHIN_S = 120.0, 30.0
+_ENFORCED_WITHIN_S = 15.0
+"""A constraint of a template that does not compile never gets a status."""
 _LONGEST_REVIEW_S = 3
 _RESOURCES = (
     "*", "pods/ephemeralcontainers", "pods/exec", "pods/log", "pods/eviction", "pods/portforward",
@@ -35,6 +38,8 @@ _RESOURCES = (
 """What its own manifests have it asked about."""
 _NOISE = '!(request.resource.resource in ["events", "leases", "endpoints", "endpointslices"])'
 _REVIEWS = '!(request.resource.group in ["authentication.k8s.io", "authorization.k8s.io"])'
+_CONSTRAINTS = "/apis/constraints.gatekeeper.sh/v1beta1"
+_STATUSES = f"/apis/status.gatekeeper.sh/v1beta1/namespaces/{NAMESPACE}/constraintpodstatuses"
 _TEMPLATES = "/apis/templates.gatekeeper.sh/v1/constrainttemplates"
 _NONSENSE = {
     "apiVersion": "templates.gatekeeper.sh/v1",
@@ -86,8 +91,12 @@ class Gatekeeper:
         Raises:
             InfraFault: it does not get ready.
         """
+        for each in await_ready("what Gatekeeper says", lambda: self._listed(_STATUSES), _ASKED_WITHIN_S):
+            self._kube.delete(f"{_STATUSES}/{each['metadata']['name']}")
         self._service.start()
         self._service.wait_ready(_READY_WITHIN_S)
+        with suppress(TimedOut):
+            wait_for(self._enforces, timeout_s=_ENFORCED_WITHIN_S, interval_s=0.05)
         self._open_gate()
         if self._kube.find(f"{_CONFIGURATIONS}/{_CONFIGURATION}") is None:
             self._kube.create(_CONFIGURATIONS, self._configuration())
@@ -113,6 +122,23 @@ class Gatekeeper:
     def close(self) -> None:
         """Shut the gate."""
         self._gate.close()
+
+    def _enforces(self) -> None:
+        """Raise `NotYet` unless it has taken, or refused, every constraint that is there."""
+        kinds = (kind["name"] for kind in self._listed(_CONSTRAINTS, "resources"))
+        names = [name for name in kinds if "/" not in name]
+        there = {one["metadata"]["uid"] for name in names for one in self._listed(f"{_CONSTRAINTS}/{name}")}
+        told = (one.get("status") or {} for one in self._listed(_STATUSES))
+        taken = {one.get("constraintUID") for one in told if one.get("enforced") or one.get("errors")}
+        if missing := there - taken:
+            raise NotYet(f"{len(missing)} constraints are not in force")
+
+    def _listed(self, path: str, field: str = "items") -> list[dict[str, Any]]:
+        answer = self._kube.request("GET", path)
+        if not answer.ok and answer.code != 404:
+            # Of a kind that is new the storage is not there yet.
+            raise NotYet(answer.message)
+        return list(answer.body[field]) if answer.ok else []
 
     def _open_gate(self) -> None:
         listener = self._gate.enter_context(socket.socket())
