@@ -18,6 +18,7 @@ from graders.lab1.api import (
     phase,
     placed,
     pods_path,
+    status_field,
 )
 from graders.lab1.environment import OperatorEnvironment
 from graders.lab1.eviction import drain
@@ -195,6 +196,16 @@ class JobsContext(TrackContext[OperatorEnvironment]):
                 raise NotYet(describe(job))
 
         return self.reached(f"the job {name} to say {what}", probe)
+
+    def looked_at(self, namespace: str, name: str) -> bool:
+        """Whether observedGeneration says within T that a job was seen, after a change that means nothing."""
+        far = 7200 + int(self.standing_job(namespace, name)["metadata"]["generation"])
+        later = {"spec": {"runPolicy": {"activeDeadlineSeconds": far}}}
+        generation = self.change(namespace, name, later, "changed-meanwhile")
+        seen = f"observedGeneration {generation}"
+        return self.noticed(
+            namespace, name, seen, lambda job: bool(status_field(job, "observedGeneration") == generation)
+        )
 
     def _pod_act(self, action: Callable[[], object]) -> None:
         """A pod that is gone meanwhile is the operator's doing, and shows in what follows."""

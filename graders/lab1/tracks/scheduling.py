@@ -58,9 +58,9 @@ def gang(context: JobsContext) -> None:
     tolerant = {"tolerations": [reserved]}
     _create_gang(context, GANG, nodes=4, min_available=4, spec=tolerant)
     context.await_notice(namespace, since)
-    _hold(context)
+    _hold(context, GANG)
     make_room(context)
-    context.wait_pods(namespace, GANG, 4)
+    context.wait_running(namespace, GANG, 4)
     context.settle(namespace)
     context.mark("gang-runs", namespace=namespace, job=GANG)
     _fail_one(context, nodes[:2])
@@ -78,11 +78,11 @@ def rival_gangs(context: JobsContext) -> None:
     for name, min_available in zip(RIVALS, (3, 5), strict=True):
         _create_gang(context, name, nodes=3, min_available=min_available)
     context.await_notice(namespace, since)
-    _hold(context)
+    _hold(context, *RIVALS)
     make_room(context)
     first = context.wait("one of the two gangs to run with all its three pods", lambda: _first(context))
     second = next(name for name in RIVALS if name != first)
-    _hold(context)
+    _hold(context, second)
     context.mark("first-ends", namespace=namespace, first=first, second=second)
     for pod in context.pod_names(namespace, first):
         context.end_pod(namespace, pod, "0")
@@ -156,9 +156,12 @@ def _create_gang(
     context.create(_with_template(manifest, spec=more))
 
 
-def _hold(context: JobsContext) -> None:
-    """Give the operator time to do something rash."""
+def _hold(context: JobsContext, *jobs: str) -> None:
+    """Give the operator time to do something rash, and see that it looked at these jobs once more."""
     since = context.now()
+    context.settle(context.namespace())
+    for name in jobs:
+        context.looked_at(context.namespace(), name)
     context.settle(context.namespace())
 
     def over() -> None:
