@@ -1,7 +1,5 @@
 """Labels by which policies leave something out: who may set one of them is bound by no rule; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 

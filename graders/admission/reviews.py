@@ -1,7 +1,5 @@
 """What an API server is asked of a user: whether it may do what is not its business; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product

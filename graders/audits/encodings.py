@@ -1,7 +1,5 @@
 """In which forms a value can be read in a text; pure."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What is tried directly against a spoke: each breaks one of R1 to R4, a signature, or nothing; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

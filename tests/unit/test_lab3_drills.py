@@ -46,14 +46,19 @@ def test_evidence_gives_the_intervals_that_were_measured(bundle: Bundle, scenari
         assert loss_s.lower_s <= (shown.rpo_s.upper_s or 0.0)
 
 
+_LOSS = {
+    "schema": "kubeproof/lab3-drill/v1",
+    "scenario": "control-plane-loss",
+    "interval_s": 0.5,
+    "injected": [0.0, 0.1],
+    "restore": {"started": 1.0, "ended": 1.2, "exit": 0},
+}
+
+
 def test_the_bounds_of_a_claim_are_those_that_the_text_says() -> None:
     slots = [[-0.5, -0.4, True], [0.2, 0.3, False], [0.7, 0.8, False], [1.2, 1.3, True], [1.7, 1.8, True]]
     evidence = {
-        "schema": "kubeproof/lab3-drill/v1",
-        "scenario": "control-plane-loss",
-        "interval_s": 0.5,
-        "injected": [0.0, 0.1],
-        "restore": {"started": 1.0, "ended": 1.2, "exit": 0},
+        **_LOSS,
         "probes": {"serving": slots, "write": [[sent, sent + 0.1, True] for sent, _, _ in slots]},
         "backups": [],
         "ledger": {"acked": {"1": -3.0, "2": -2.0, "3": -1.0}, "present": [1]},
@@ -76,11 +81,7 @@ def test_the_bounds_of_a_claim_are_those_that_the_text_says() -> None:
 def test_a_backup_was_restored_if_it_can_hold_what_is_there(backup: str, says: str) -> None:
     ends = {"older": -9.5, "restored": -4.5, "newer": -0.5}
     evidence = {
-        "schema": "kubeproof/lab3-drill/v1",
-        "scenario": "control-plane-loss",
-        "interval_s": 0.5,
-        "injected": [0.0, 0.1],
-        "restore": {"started": 1.0, "ended": 1.2, "exit": 0},
+        **_LOSS,
         "probes": {"serving": [[-0.5, -0.4, True]]},
         "backups": [{"id": name, "started": end - 1.0, "ended": end} for name, end in ends.items()],
         "ledger": {"acked": {"1": -12.0, "2": -6.0, "3": -3.0, "4": -1.0}, "present": [1, 2]},

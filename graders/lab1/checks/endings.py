@@ -1,7 +1,5 @@
 """Ends, and what is left then."""
 
-from __future__ import annotations
-
 from graders.evidence.bundle import Bundle
 from graders.evidence.records import Mark, Object
 from graders.judging import Facts, Findings, check

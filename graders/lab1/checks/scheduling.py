@@ -1,7 +1,5 @@
 """Gangs, and what a template says about places."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping

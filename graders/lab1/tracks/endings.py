@@ -1,7 +1,5 @@
 """How jobs end, and what they leave."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Attempts against the spokes, directly and past the preflight through the engine."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
