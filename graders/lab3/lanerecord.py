@@ -18,8 +18,9 @@ from graders.lab3.names import (
     UNKNOWN_RTO_S,
     WITHOUT_RESTORE,
 )
-from graders.recovery.records import Drill, ScriptRun
+from graders.recovery.records import Drill, ScriptRun, StarvationSample
 from graders.recovery.recoveryrecord import RecoveryRecord, RecoveryTerms
+from graders.recovery.voids import starved
 
 
 class LaneRecord(RecoveryRecord):
@@ -82,6 +83,15 @@ class LaneRecord(RecoveryRecord):
             raise InfraFault(f"it never came to that, for {drills[-1].key} is void: {busy}")
         why = f"nothing more could be done with the cluster: {self.over}" if self.over else otherwise
         return f"it never came to that: {why}"
+
+    def blame(self, since: float, until: float) -> None:
+        """What was late in a stretch of time is put down to the runbook.
+
+        Raises:
+            InfraFault: the machine was too busy meanwhile for that.
+        """
+        if why := starved(self.bundle.records(StarvationSample), since, until):
+            raise InfraFault(f"{why}, so that what is late says nothing")
 
     def drills(self, scenario: str) -> list[Drill]:
         """The faults of a scenario, but those that try a mitigation."""

@@ -348,3 +348,36 @@ def test_a_machine_that_is_too_busy_costs_nothing_that_it_kept_from_coming(
     assert outcome.status is Status.ERROR
     assert outcome.fault is not None
     assert "the processor was starved" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("check", "track", "name", "said"),
+    [
+        ("watches", CP, "client", {"deployment_s": None}),
+        ("watches", CP, "client", {"watch": "silent"}),
+        ("watches", CP, "client", {"problem": "no answer"}),
+        ("resumable", NS, "resumed", {"stable": False}),
+        ("resumable", NS, "resumed", {"code": 1, "how": "exited with code 1"}),
+    ],
+)
+def test_what_is_late_on_a_machine_that_is_too_busy_costs_nothing(
+    check: str, track: str, name: str, said: dict[str, object], tmp_path: Path
+) -> None:
+    recording = reference()
+    marks = recording.parts["marks"]
+    (mark,) = (each for each in marks if (each["track"], each["name"]) == (track, name))
+    mark["data"].update(said)
+    assert judged(check, recording, tmp_path / "well").status is Status.FAILED
+    starves(recording)
+    outcome = judged(check, recording, tmp_path / "busy")
+    assert outcome.status is Status.ERROR
+    assert "the processor was starved" in outcome.detail
+
+
+def test_of_a_drill_that_was_done_again_its_client_counts(tmp_path: Path) -> None:
+    recording = reference()
+    marks = recording.parts["marks"]
+    (mark,) = (each for each in marks if (each["track"], each["name"]) == (CP, "client"))
+    marks.append({**mark, "t": mark["t"] - 100.0, "data": {**mark["data"], "deployment_s": None}})
+    marks.sort(key=lambda each: each["t"])
+    assert judged("watches", recording, tmp_path / "bundle").status is Status.PASSED

@@ -67,8 +67,11 @@ def check_resumable(bundle: Bundle, facts: Facts) -> None:
     with Findings("recovery by a second start") as found:
         for track in (CONTROL_PLANE, NAMESPACE):
             record = LaneRecord(bundle, track)
-            resumed, given = _mark(record, "resumed").data, _mark(record, "given").data
+            ended, given = _mark(record, "resumed"), _mark(record, "given").data
+            resumed = ended.data
             facts[f"{track.replace('-', '_')}_killed"] = bool(resumed["killed"])
+            if resumed["code"] != 0 or not resumed["stable"]:
+                record.blame(record.run("restore", "resumed").t, ended.t)
             if resumed["code"] != 0:
                 found.miss(f"{_IN_WORDS[track]}: started again, restore {resumed['how']}")
             elif not resumed["stable"]:
