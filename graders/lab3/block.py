@@ -12,7 +12,7 @@ from graders.documents import Strict, misfit
 from graders.documents.fields import Seconds
 from graders.documents.wording import quote
 from graders.lab3.handin import Lab3Manifest, manifest_from
-from graders.lab3.names import CEILINGS
+from graders.lab3.names import CEILINGS, SERVING
 from graders.submissions.block import LabBlock, SubmissionPath
 
 _SLUG = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -61,6 +61,11 @@ class _ScopeBlock(Strict):
             )
         if self.nodes and (self.namespace or self.labels):
             raise misfit("a scope of nodes has no namespace and no labels", "leave them out")
+        if self.namespace not in (None, SERVING):
+            raise misfit(
+                f"a scope in Namespace {quote(self.namespace)}, where nothing of the workload is",
+                f"write namespace: {SERVING}, or let the scope be of nodes",
+            )
         return self
 
 

@@ -63,6 +63,7 @@ def test_the_reference_is_read_and_survives_the_record() -> None:
         ("file: experiments/cordon.yaml", "file: ../cordon.yaml", "..", "inside its folder"),
         ("scope: {nodes: [node-a1], max: 1}", "scope: {max: 1}", "a scope is of nodes", "namespace"),
         ("scope: {nodes: [node-a1], max: 1}", "scope: {nodes: [node-a1], max: 0}", "max", "correct"),
+        ("scope: {namespace: serving", "scope: {namespace: tenant-b", '"tenant-b"', "namespace: serving"),
         ("id: cordon", "id: pod-kill", "two experiments are called", "id of its own"),
         ("format: chaostoolkit", "format: chaosmesh", "a command as its hypothesis", "add hypothesis"),
     ],
