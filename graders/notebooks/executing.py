@@ -6,7 +6,7 @@ from pathlib import Path
 
 from graders.faults import BadSubmission
 from graders.notebooks.records import WITHIN_S, ExecutedNotebook
-from graders.sandbox.protocol import MIB, Mount
+from graders.sandbox.protocol import MIB, Mount, Reason
 from graders.sandbox.runtime import Runtime
 from graders.scenario.learner import ended, sandbox_spec
 from graders.scenario.spec import Run
@@ -40,5 +40,6 @@ def execute(run: Run, runtime: Runtime, file: str) -> None:
         except (BadSubmission, OSError):
             text = ""
         said = process.log_tail(5)
-    how = f"{status}{f': {said[-400:]}' if said and status.code != 0 else ''}"
+    ended_how = f"had not ended after {WITHIN_S:g} s" if status.reason is Reason.HARNESS else str(status)
+    how = f"{ended_how}{f': {said[-400:]}' if said and status.code != 0 else ''}"
     run.recording.writer.add(ExecutedNotebook(began, status.code == 0, how, text))

@@ -381,3 +381,11 @@ def test_of_a_drill_that_was_done_again_its_client_counts(tmp_path: Path) -> Non
     marks.append({**mark, "t": mark["t"] - 100.0, "data": {**mark["data"], "deployment_s": None}})
     marks.sort(key=lambda each: each["t"])
     assert judged("watches", recording, tmp_path / "bundle").status is Status.PASSED
+
+
+def test_experiments_are_told_of_in_the_order_of_the_hand_in(tmp_path: Path) -> None:
+    recording = reference()
+    file = next(each for each in recording.parts["handedin"] if each["path"] == "report.md")
+    file["text"] = file["text"].replace("outcome: upheld", "outcome: void")
+    observed = judged("report", recording, tmp_path / "bundle").observed
+    assert observed.index("experiment pod-kill") < observed.index("experiment cordon")

@@ -70,10 +70,12 @@ def _experiments(handin: Lab3Files, front: FrontMatter, found: Findings) -> None
     wanted = {each.id: each for each in handin.manifest.chaos.experiments}
     told = {each.id: each for each in front.experiments}
     _all_named("experiment", wanted, [each.id for each in front.experiments], found)
-    for name in wanted.keys() & told.keys():
+    for name, own in wanted.items():
+        if name not in told:
+            continue
         each = told[name]
-        if each.file != wanted[name].file:
-            found.miss(f"experiment {name} is said to be in {each.file}, and is in {wanted[name].file}")
+        if each.file != own.file:
+            found.miss(f"experiment {name} is said to be in {each.file}, and is in {own.file}")
         _digest_holds(handin, each.file, each.sha256, found)
         _journal_agrees(handin, each, found)
 
