@@ -1,5 +1,7 @@
 """Whether a lost control plane comes back: in time, with what was written, and so that clients notice."""
 
+from typing import Any
+
 from graders.evidence.bundle import Bundle
 from graders.judging import Facts, Findings, check
 from graders.lab3.lanerecord import LaneRecord
@@ -45,7 +47,8 @@ def check_watches(bundle: Bundle, facts: Facts) -> None:
     # A drill that decided nothing was done again: the last one counts.
     drill = drills_of(record, CONTROL_PLANE_LOSS, LATE)[-1]
     looks = [mark for mark in record.marks if mark.name == "client" and drill.t <= mark.t <= drill.watched]
-    client = looks[-1].data if looks else {"problem": "restore did not end with 0"}
+    nothing: dict[str, Any] = {"problem": "restore did not end with 0"}
+    client = looks[-1].data if looks else nothing
     until = looks[-1].t if looks else drill.watched
     with Findings("clients that go on where they were") as found:
         if client["problem"]:
