@@ -225,6 +225,16 @@ def test_what_ends_otherwise_than_with_0_or_is_empty_is_no_backup(runbook: Runbo
     assert not (sealed / "state").stat().st_mode & 0o222
 
 
+def test_a_backup_of_more_than_256_mib_is_none(runbook: Runbook) -> None:
+    for write in ("head -c 256M /dev/zero >", "truncate -s 256M "):
+        script = f'for each in 1 2 3 4 5 6 7 8; do {write}"$BACKUP_DIR"/$each; done'
+        ended, sealed = runbook.back_up(script)
+        assert ended.code != 0
+        assert not sealed.exists()
+    assert "it left more than" in ended.how
+    assert runbook.back_up('head -c 255M /dev/zero >"$BACKUP_DIR"/1')[0].code == 0
+
+
 def test_programs_and_packages_are_there(runbook: Runbook) -> None:
     runbook.printed("kubectl version --client; etcdctl version; etcdutl version")
     runbook.printed('python3 -c "import urllib3, yaml, kubernetes"')
