@@ -438,6 +438,22 @@ def test_a_lane_that_the_runbook_ended_costs_what_never_came(tmp_path: Path) -> 
         assert "nothing more could be done with the cluster: the API server does not answer" in each.observed
 
 
+def test_an_experiment_that_never_ends_is_told_so(tmp_path: Path) -> None:
+    recording = reference()
+    for run in recording.parts["experimentruns"]:
+        if run["purpose"] in ("dry", "whole", "aborted"):
+            run.update(journal="", code=None, how="was stopped after 90.1 s")
+    outcomes = outcomes_of(recording.held(tmp_path / "bundle"))
+    for name, purpose in (
+        ("dry", "dry"),
+        ("injects", "whole"),
+        ("blast-radius", "whole"),
+        ("abort", "aborted"),
+    ):
+        assert outcomes[name].status is Status.FAILED
+        assert f"its {purpose} run was stopped after 90.1 s" in outcomes[name].observed, name
+
+
 def test_experiments_that_do_nothing_show_nothing(tmp_path: Path) -> None:
     recording = reference()
     for run in recording.parts["experimentruns"]:

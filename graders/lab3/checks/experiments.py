@@ -59,7 +59,7 @@ def check_injects(bundle: Bundle, facts: Facts) -> None:
             run = record.run_of(each, "whole")
             failed = failed_actions(run)
             if failed is None:
-                found.miss(f"{each.id}: no action was run; it {run.how}: {_last_words(run.said)}")
+                found.miss(f"{each.id}: {_nothing_told(run, f'no action was run; it {run.how}')}")
             elif failed:
                 why = why_failed(run) or _last_words(run.said)
                 found.miss(f"{each.id}: action {', '.join(failed)} failed: {why}")
@@ -114,7 +114,7 @@ def check_dry(bundle: Bundle) -> None:
             for event in record.effects.writes(run):
                 found.miss(f"{each.id}: a dry run did {event.verb} {event.resource} {event.name}")
             if journal_of(run).get("deviated") is not False:
-                found.miss(f"{each.id}: a dry run deviates; {_last_words(run.said)}")
+                found.miss(f"{each.id}: {_nothing_told(run, 'a dry run deviates')}")
 
 
 @check(
@@ -128,7 +128,7 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
     with Findings("an end within 10 s, and all as it was before") as found:
         for each in record.tried():
             run = record.run_of(each, "aborted")
-            found.expect(journal_of(run), "a run", f"{each.id}: it did not run; {_last_words(run.said)}")
+            found.expect(journal_of(run), "a run", f"{each.id}: {_nothing_told(run, 'it did not run')}")
             _has_acted(each, record.run_of(each, "whole"), found)
             if run.aborted is not None:
                 facts[f"{each.id.replace('-', '_')}_s"] = round(run.t_end - run.aborted, 2)
@@ -151,7 +151,7 @@ def check_abort(bundle: Bundle, facts: Facts) -> None:
 def _has_acted(experiment: Experiment, run: ExperimentRun, found: Findings) -> None:
     """Who does nothing touches nothing, and shows nothing by it."""
     acted = failed_actions(run) is not None
-    told = f"{experiment.id}: no action was run; {_last_words(run.said)}"
+    told = f"{experiment.id}: {_nothing_told(run, 'no action was run')}"
     found.expect(acted, "an action in its journal", told, "Write the fault as an action of its method.")
 
 
@@ -159,6 +159,12 @@ def _kills(event: AuditEvent) -> bool:
     """Whether it asks for the end of a pod."""
     ends = event.verb in ("delete", "deletecollection") or event.subresource == "eviction"
     return event.resource == "pods" and ends
+
+
+def _nothing_told(run: ExperimentRun, otherwise: str) -> str:
+    """Why a run shows nothing: it was stopped before it wrote its journal, or `otherwise`."""
+    how = otherwise if run.code is not None or journal_of(run) else f"its {run.purpose} run {run.how}"
+    return f"{how}; {_last_words(run.said)}"
 
 
 def _last_words(said: str) -> str:
