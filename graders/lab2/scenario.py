@@ -114,8 +114,9 @@ def prepare(run: Run) -> Iterator[Acting]:
         )
         if live:
             stages = write_stages(owner.path / "stages.yaml", WEB)
-            first = cluster_specs(run.settings.nodes, stages, setup, engines, run.progress)
-            ready.enter_context(run.fleet.ready(first[HUB]))
+            specs = cluster_specs(run.settings, stages, setup, engines)
+            for name in (HUB, ENVIRONMENTS[0]):
+                ready.enter_context(run.fleet.ready(specs[name]))
         yield partial(_record, prepared)
 
 

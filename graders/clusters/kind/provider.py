@@ -15,7 +15,15 @@ from graders.clusters.kind.preflight import check
 from graders.clusters.kind.starting import Parts, Starting
 from graders.clusters.kind.traces import remove_orphans
 from graders.clusters.nodeimages.image import ensure_node_image
-from graders.clusters.provider import ClusterSpec, ProviderOptions, check_needs, check_plain
+from graders.clusters.provider import (
+    IDENTITIES,
+    PREPARED,
+    STAGES,
+    ClusterSpec,
+    ProviderOptions,
+    check_needs,
+    check_plain,
+)
 from graders.faults import InfraFault
 from graders.model import Capability, Cluster
 from graders.ownership import KIND, OwnedFolder
@@ -80,7 +88,7 @@ class KindProvider:
     def _containers(self, spec: ClusterSpec, running: contextlib.ExitStack, progress: Progress) -> Containers:
         """An engine of this machine that can run such a cluster, until `running` unwinds."""
         check_needs(spec.needs, self.capabilities, self.name)
-        check_plain(spec, self.name)
+        check_plain(spec, self.name, (IDENTITIES, PREPARED, STAGES))
         host = answering_engine() or running.enter_context(running_engine(progress))
         if not host.startswith(UNIX):
             raise InfraFault(
