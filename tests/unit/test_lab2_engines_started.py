@@ -308,7 +308,8 @@ _RBAC = [
 
 def _live(kube: Kube) -> Any:
     """A spoke whose watches follow nothing."""
-    return SimpleNamespace(name="dev", kube=kube, watches=SimpleNamespace(follow=lambda *_: None))
+    watches, cluster = SimpleNamespace(follow=lambda *_: None), SimpleNamespace(capabilities=frozenset())
+    return SimpleNamespace(name="dev", kube=kube, watches=watches, cluster=cluster)
 
 
 def test_keys_that_are_handed_out_belong_to_those_of_the_grader() -> None:
