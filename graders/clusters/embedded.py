@@ -1,7 +1,7 @@
 """The embedded provider: a real control plane as local processes, with simulated nodes and pods."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -53,10 +53,13 @@ class EmbeddedProvider:
         del progress
         return contextlib.nullcontext({})
 
-    def ready(self, spec: ClusterSpec, progress: Progress) -> contextlib.AbstractContextManager[str]:
-        """Have the programs; there is no engine."""
+    def ready(
+        self, specs: Sequence[ClusterSpec], progress: Progress
+    ) -> contextlib.AbstractContextManager[str]:
+        """Have the programs, and data to begin with; there is no engine."""
         ensure_binaries(progress)
-        _with_data(spec, progress)
+        for spec in specs:
+            _with_data(spec, progress)
         return contextlib.nullcontext("")
 
     @contextlib.contextmanager

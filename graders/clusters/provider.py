@@ -165,13 +165,13 @@ class ClusterProvider(Protocol):
     caution: str
     """What a report has to say of the dangers of its clusters; empty where there is nothing to say."""
 
-    def ready(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[str]:
-        """Have what such clusters are made of: while the block runs, none waits for a download or a build.
+    def ready(self, specs: Sequence[ClusterSpec], progress: Progress) -> AbstractContextManager[str]:
+        """Have what these clusters are made of: while the block runs, none waits for a download or a build.
 
         Gives the address of the Docker engine that holds their nodes, empty where there is none.
 
         Raises:
-            InfraFault: something cannot be had.
+            InfraFault: something cannot be had, or there is no room for all of them at once.
         """
 
     def provision(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[Cluster]:
