@@ -6,7 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from graders.admission.engines import Placing
+from graders.clusters.kind.nodeloopback import process_of
 from graders.course import load_course
 from graders.lab2.names import OUTAGE
 from graders.lab2.tracks import outage
@@ -55,3 +58,21 @@ def test_a_webhook_is_reached_by_the_port_of_a_loopback_that_is_another_one() ->
             with answering:
                 answering.sendall(b"judged")
             assert asking.recv(16) == b"judged"
+
+
+def test_a_container_is_found_by_its_groups_and_the_number_that_the_engine_gives(tmp_path: Path) -> None:
+    def process(pid: int, numbers: str, group: str) -> None:
+        folder = tmp_path / str(pid)
+        folder.mkdir()
+        (folder / "status").write_text(f"Name:\tsystemd\nNSpid:\t{numbers}\n")
+        (folder / "cgroup").write_text(f"0::/{group}/init.scope\n")
+
+    process(41, "41\t7\t1", "kubeproof/abc")
+    process(42, "42\t8\t1", "kubeproof/abc")
+    process(43, "43\t7\t1", "kubeproof/other")
+    process(44, "44\t1", "docker/whole")
+    (tmp_path / "45").mkdir()
+    assert process_of("abc", 7, tmp_path) == "41"
+    assert process_of("whole", 44, tmp_path) == "44"
+    with pytest.raises(ProcessLookupError):
+        process_of("abc", 9, tmp_path)

@@ -1,5 +1,6 @@
 """Ports of a node's loopback, held by this process: there an API server finds what this machine serves."""
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -21,10 +22,10 @@ def loopback_listener(containers: Containers, node: str, port: int) -> socket.so
     Raises:
         InfraFault: this process may not go there, or the port is taken.
     """
-    pid = containers.pid(node)
+    container, number = containers.first_process(node)
     with ThreadPoolExecutor(1) as pool:
         try:
-            return pool.submit(_listening, pid, port).result()
+            return pool.submit(_listening, process_of(container, number), port).result()
         except OSError as error:
             raise InfraFault(
                 f"port {port} of the loopback of node {node} cannot be opened: {error}",
@@ -33,7 +34,25 @@ def loopback_listener(containers: Containers, node: str, port: int) -> socket.so
             ) from error
 
 
-def _listening(pid: int, port: int) -> socket.socket:
+def process_of(container: str, number: int, proc: Path = Path("/proc")) -> str:
+    """The first process of a container as this machine numbers it; the engine says `number`.
+
+    An engine may number processes for itself; the groups of a process name its container.
+
+    Raises:
+        ProcessLookupError: there is none.
+    """
+    for folder in proc.glob("[0-9]*"):
+        with contextlib.suppress(OSError, StopIteration):
+            lines = (folder / "status").read_text("utf-8", "replace").splitlines()
+            numbers = next(line for line in lines if line.startswith("NSpid:")).split()[1:]
+            first = numbers[-2:] == [str(number), "1"]
+            if first and container in (folder / "cgroup").read_text("utf-8"):
+                return folder.name
+    raise ProcessLookupError(f"no process of container {container[:12]} is on this machine")
+
+
+def _listening(pid: str, port: int) -> socket.socket:
     libc = ctypes.CDLL(None, use_errno=True)
     with Path(f"/proc/{pid}/ns/net").open("rb") as network:
         if libc.setns(network.fileno(), _NEW_NETWORK) != 0:
