@@ -17,17 +17,18 @@ KEPT = (
     ("policy/v1", "poddisruptionbudgets"),
     ("networking.k8s.io/v1", "networkpolicies"),
 )
-"""The kinds in a namespace, by version and plural."""
+"""The kinds in a namespace, by version and plural; a lab has more of its own."""
+Kinds = tuple[tuple[str, str], ...]
 _NODES = resource_path("v1", "nodes")
 _CLUSTERS_OWN = "node.kubernetes.io/"
 _CLUSTERS = re.compile(r"(^|\.)(kubernetes|k8s)\.io/")
 """Annotations that Kubernetes itself writes, such as the number of a rollout."""
 
 
-def baseline(kube: Kube, namespaces: Iterable[str]) -> dict[str, str]:
+def baseline(kube: Kube, namespaces: Iterable[str], kinds: Kinds = KEPT) -> dict[str, str]:
     """The digest of what somebody wrote into each object of some namespaces, and each node, by its path."""
     found = {f"{_NODES}/{item['metadata']['name']}": _digest(item) for item in kube.get(_NODES)["items"]}
-    kept = ((namespace, *kind) for namespace in namespaces for kind in KEPT)
+    kept = ((namespace, *kind) for namespace in namespaces for kind in kinds)
     for namespace, version, plural in kept:
         path = resource_path(version, plural, namespace=namespace)
         for item in kube.get(path)["items"]:

@@ -10,6 +10,7 @@ import pytest
 from graders.chaos.baseline import baseline
 from graders.kube.client import Kube
 from graders.lab3.environment.workload import digests
+from graders.lab3.tracks.experiments import KINDS
 from graders.submissions.manifests import Manifest
 
 NODES = "/api/v1/nodes"
@@ -44,6 +45,21 @@ def test_a_note_that_stays_is_no_state_as_before(annotation: str, same: bool) ->
         baseline(cast(Kube, There(each)), ("serving",)) for each in (node(), node(**{annotation: "x"}))
     )
     assert (before == after) is same
+
+
+def test_a_model_that_an_experiment_changed_is_no_state_as_before() -> None:
+    class Models:
+        """An API server at which there is one Model."""
+
+        def __init__(self, uri: str) -> None:
+            self.model = {"metadata": {"name": "resnet-50"}, "spec": {"uri": uri}}
+
+        def get(self, path: str) -> dict[str, Any]:
+            there = path == "/apis/registry.mod201.dev/v1alpha1/namespaces/serving/models"
+            return {"items": (self.model,) if there else ()}
+
+    before, after = (baseline(cast(Kube, Models(uri)), ("serving",), KINDS) for uri in ("s3://a", "s3://b"))
+    assert before != after
 
 
 @pytest.mark.parametrize(

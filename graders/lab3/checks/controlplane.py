@@ -71,7 +71,7 @@ def check_watches(bundle: Bundle, facts: Facts) -> None:
         )
         for name, told in late.items():
             what = _CLIENT[name]
-            found.expect(not told, f"{what} within {_ALL_BACK_S[name]:g} s", f"{what} {told}")
+            found.expect(not told, f"{what} within {_ALL_BACK_S[name]:g} s", f"{what} {told}", _SLEEPY)
 
 
 def _late(took_s: float | None, limit_s: float) -> str:
@@ -82,4 +82,8 @@ def _late(took_s: float | None, limit_s: float) -> str:
 
 
 _LEARNS = ("gone", "write")
+_SLEEPY = (
+    "Controllers and scheduler wait ever longer before they ask an API server again that did not answer: "
+    "restart them once it does."
+)
 _CLIENT = {"deployment_s": "a new Deployment ready", "garbage_s": "what a deleted owner owned gone"}

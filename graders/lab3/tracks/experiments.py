@@ -15,9 +15,11 @@ from graders.lab3.environment.context import LaneContext
 from graders.lab3.environment.states import PODS, States
 from graders.lab3.environment.workload import apply_all, apply_workload
 from graders.lab3.handin import Experiment
-from graders.lab3.names import CHAOS, NEIGHBOUR, OVER, SERVING
+from graders.lab3.names import CHAOS, MODELS_GROUP, MODELS_VERSION, NEIGHBOUR, OVER, SERVING
 from graders.submissions.manifests import load_manifests
 
+KINDS = (*KEPT, (f"{MODELS_GROUP}/{MODELS_VERSION}", "models"))
+"""What an experiment may change of a namespace, pods aside: it is watched, and has to be as before."""
 _ALONE_S, _WHOLE_S, _READY_S = 60.0, 90.0, 15.0
 
 
@@ -46,7 +48,7 @@ def experiments(context: LaneContext) -> None:
     chaos = ExperimentRunner(session)
     live.watches.follow("pods", PODS)
     live.watches.follow("nodes", resource_path("v1", "nodes"))
-    for version, plural in KEPT:
+    for version, plural in KINDS:
         live.watches.follow(plural, resource_path(version, plural, namespace=SERVING))
     states = States(kube, context.control, context.scale)
     for experiment in context.wanted.chaos.experiments:
@@ -115,7 +117,7 @@ def _written(context: LaneContext, user: str, since: float) -> float | None:
 
 
 def _look(context: LaneContext, experiment: Experiment, when: str) -> None:
-    there = baseline(context.live.kube, (SERVING, NEIGHBOUR))
+    there = baseline(context.live.kube, (SERVING, NEIGHBOUR), KINDS)
     t = context.recording.clock.now()
     context.recording.writer.add(BaselineLook(t, experiment.id, when, there, context.live.name))
 
