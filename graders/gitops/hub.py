@@ -7,7 +7,7 @@ from typing import Any
 from graders.documents import Document
 from graders.documents.document import Location
 from graders.faults import BadSubmission
-from graders.gitops.manifests import Misfit, documents_in, misshapen
+from graders.gitops.manifests import Misfit, documents_in, misshapen, written
 from graders.gitops.seam import EngineSetup
 from graders.gitops.targets import elsewhere
 from graders.services.gitsource import UnsupportedSource, read_source
@@ -37,7 +37,12 @@ def hub_objects(root: Path, engine: EngineSetup, renderer: Renderer) -> tuple[Ma
     if out.error:
         raise BadSubmission(f"kustomize refuses it: {out.error}", file=HUB_FOLDER, fix="mend it")
     for each in out.objects:
-        _check(each, engine)
+        try:
+            _check(each, engine)
+        except BadSubmission:
+            for document in written(root, HUB_FOLDER, each):
+                _check(document.data, engine, document)
+            raise
     return tuple(dict(each) for each in out.objects)
 
 

@@ -12,7 +12,7 @@ from graders.admission.kinds import PolicyKind, kinds_of
 from graders.admission.meshkinds import mesh_answers
 from graders.evidence.manifest import Calibration, TrackResult
 from graders.faults import BadSubmission, InfraFault
-from graders.gitops.hub import examine_hub
+from graders.gitops.hub import examine_hub, hub_objects
 from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
 from graders.gitops.rights import access_objects
 from graders.gitops.trials import CommitTrial
@@ -151,14 +151,16 @@ def _record(prepared: PreparedRun) -> Recorded:
     policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
     check_policies(policies, named)
     kinds = kinds_of(named, policies)
+    lives = bool(set(run.selection) - _WITHOUT_A_FLEET)
+    for_the_hub = hub_objects(checkout, prepared.setup, prepared.renderer) if lives else ()
     results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
     scale = 1.0
     meshed = declared.get(MESH, Rendered()).objects if PAPER in run.selection else ()
     with ThreadPoolExecutor(2) as aside:
         tried = aside.submit(_try_mesh, run, meshed) if meshed else None
         beside = aside.submit(_preflight, prepared, first) if PREFLIGHT in run.selection else None
-        if set(run.selection) - _WITHOUT_A_FLEET:
-            scale, live = run_fleet(prepared, manager, checkout, declared, kinds)
+        if lives:
+            scale, live = run_fleet(prepared, manager, checkout, declared, kinds, for_the_hub)
             results |= live
         if beside is not None:
             results[PREFLIGHT] = beside.result()

@@ -26,7 +26,7 @@ from graders.lab2.tracks.install import check_number
 from graders.model import Submission
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
-from graders.submissions.rendering import Renderer
+from graders.submissions.rendering import Rendered, Renderer
 
 REFERENCE = REPOSITORY / "solutions" / "lab2" / "reference"
 KEY = "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n"
@@ -270,6 +270,26 @@ class TestFolders:
         assert re.fullmatch(
             r"hub/\w+.yaml:\d+: the hub refuses \w+ \w+: spec.project .*", str(error).split("\n")[0]
         )
+
+    def test_what_leads_out_of_a_kustomized_hub_is_said_with_its_place(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def look() -> None:
+            hub_objects(folder, SETUPS["argocd"], Renderer(Path(), None))
+
+        text = (
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: x}\nspec:\n"
+            "  source:\n    repoURL: https://example.org/fleet\n"
+        )
+        (folder / "hub" / "kustomization.yaml").write_text("resources: [fleet.yaml, more.yaml]\n")
+        (folder / "hub" / "more.yaml").write_text(text)
+        made = Rendered(objects=(yaml.safe_load(text),))
+        monkeypatch.setattr("graders.gitops.hub.render", lambda *_: made)
+        with pytest.raises(BadSubmission, match=r"hub/more.yaml:6: .*is not the fleet's repository"):
+            look()
+        (folder / "hub" / "more.yaml").write_text(text.replace("https://example.org/fleet", "${LAB_GIT_URL}"))
+        with pytest.raises(BadSubmission, match=r"hub: .*is not the fleet's repository.*\(rendered\)"):
+            look()
 
     def test_a_hub_that_makes_a_thousand_applications_is_refused(self) -> None:
         there: dict[str, list[object]] = {"applications": [{}] * 1000, "kustomizations": []}
