@@ -12,6 +12,7 @@ from graders.gitops.seam import EngineSetup
 from graders.gitops.targets import elsewhere
 from graders.services.gitsource import UnsupportedSource, read_source
 from graders.submissions.kustomize import find
+from graders.submissions.misrendering import misrendered
 from graders.submissions.rendering import Renderer, render
 
 HUB_FOLDER = "hub"
@@ -35,7 +36,7 @@ def hub_objects(root: Path, engine: EngineSetup, renderer: Renderer) -> tuple[Ma
         return tuple(_plain_objects(root, engine))
     out = render(renderer, root, HUB_FOLDER)
     if out.error:
-        raise BadSubmission(f"kustomize refuses it: {out.error}", file=HUB_FOLDER, fix="mend it")
+        raise misrendered(root, HUB_FOLDER, out.error, f"run kustomize build {HUB_FOLDER}, and mend it")
     for each in out.objects:
         try:
             _check(each, engine)

@@ -11,7 +11,7 @@ from graders.admission.engines import engines_named
 from graders.admission.kinds import PolicyKind, kinds_of
 from graders.admission.meshkinds import mesh_answers
 from graders.evidence.manifest import Calibration, TrackResult
-from graders.faults import BadSubmission, InfraFault
+from graders.faults import InfraFault
 from graders.gitops.hub import examine_hub, hub_objects
 from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
 from graders.gitops.rights import access_objects
@@ -46,6 +46,7 @@ from graders.scenario.toolroom import check_program, tools_named
 from graders.services.gitserver import git_server
 from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import check_registry, registry
+from graders.submissions.misrendering import misrendered
 from graders.submissions.rendering import Rendered, Renderer
 from graders.tools import ensure
 
@@ -145,9 +146,7 @@ def _record(prepared: PreparedRun) -> Recorded:
         hopeless = name in ENVIRONMENTS and not (checkout / folder / "Chart.yaml").is_file()
         if out.excessive or (out.error and hopeless):
             tool = "helm template" if (checkout / folder / "Chart.yaml").is_file() else "kustomize build"
-            raise BadSubmission(
-                f"it does not render: {out.error}", file=folder, fix=f"run {tool} {folder}, and mend it"
-            )
+            raise misrendered(checkout, folder, out.error, f"run {tool} {folder}, and mend it")
     policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
     check_policies(policies, named)
     kinds = kinds_of(named, policies)

@@ -271,6 +271,19 @@ class TestFolders:
             r"hub/\w+.yaml:\d+: the hub refuses \w+ \w+: spec.project .*", str(error).split("\n")[0]
         )
 
+    @pytest.mark.parametrize("asking", ["scmProvider", "pullRequest", "plugin"])
+    def test_a_generator_that_asks_somebody_else_is_refused(self, folder: Path, asking: str) -> None:
+        text = (
+            "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: x}\nspec:\n"
+            "  generators:\n    - matrix:\n        generators:\n          - list: {elements: []}\n"
+            "          - list: {}\n"
+        )
+        (folder / "hub" / "more.yaml").write_text(text)
+        examine_hub(folder, SETUPS["argocd"])
+        (folder / "hub" / "more.yaml").write_text(text.replace("list: {}", f"{asking}: {{api: 'http://x'}}"))
+        with pytest.raises(BadSubmission, match=rf"hub/more.yaml:9: the generator {asking} asks somebody"):
+            examine_hub(folder, SETUPS["argocd"])
+
     def test_what_leads_out_of_a_kustomized_hub_is_said_with_its_place(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
