@@ -52,7 +52,7 @@ def _generator(at: Location, item: Mapping[str, Any]) -> Misfit | None:
     return (
         f"the generator {asking} asks somebody who cannot be reached",
         (*at, asking),
-        "make the Applications of what is in the repository: of list, git, clusters, or matrix and merge of these",
+        "make the Applications of list, git or clusters, or of matrix and merge of these",
     )
 
 
