@@ -126,6 +126,14 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"submission.yaml.*fleet, which is no file"):
             check_files(folder, ReleaseFile("fleet", ("data", "digest"), "digest"))
 
+    def test_a_submodule_that_is_not_there_is_refused_with_its_line(self, folder: Path) -> None:
+        (folder / ".gitmodules").write_text('[submodule "lib"]\n\tpath = charts/lib\n\turl = https://x/y\n')
+        with pytest.raises(BadSubmission, match=r".gitmodules:2: the submodule 'charts/lib' is not there"):
+            check_files(folder, block_of(folder).release)
+        (folder / "charts" / "lib" / "base").mkdir(parents=True)
+        (folder / "charts" / "lib" / "base" / "x.yaml").write_text("kind: X\n")
+        check_files(folder, block_of(folder).release)
+
     def test_a_remote_base_is_refused_with_its_line(self, folder: Path) -> None:
         file = folder / "clusters" / "dev" / "kustomization.yaml"
         file.write_text("resources:\n  - ../../base\n  - https://github.com/some/where?ref=main\n")
