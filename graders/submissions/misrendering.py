@@ -18,13 +18,22 @@ _WORDS = (
 """What of its words stands in the kustomization as it is said."""
 
 
+_MOST_SAID = 600
+
+
+def reason_of(error: str) -> str:
+    """What is wrong, without the folders on the way there."""
+    return _innermost("", error)[1]
+
+
 def misrendered(root: Path, folder: str, error: str, fix: str) -> BadSubmission:
     """What to raise where a kustomization of `root` does not render: the innermost file, and its line."""
-    *_, (inner, reason) = [(folder, error), *((m[1], error[m.end() :]) for m in _FOLDER.finditer(error))]
+    inner, reason = _innermost(folder, error)
     kustomization = find(root / inner)
+    said = reason[:_MOST_SAID]
     if kustomization is None:
-        return BadSubmission(f"it does not render: {error}", file=folder, fix=fix)
-    problem = f"{folder} does not render: {reason}" if inner != folder else f"it does not render: {reason}"
+        return BadSubmission(f"it does not render: {said}", file=folder, fix=fix)
+    problem = f"{folder} does not render: {said}" if inner != folder else f"it does not render: {said}"
     malformed = _MALFORMED.search(reason)
     if malformed is not None and (root / inner / malformed[1]).is_file():
         return BadSubmission(problem, file=f"{inner}/{malformed[1]}", line=int(malformed[2]), fix=fix)
@@ -32,3 +41,8 @@ def misrendered(root: Path, folder: str, error: str, fix: str) -> BadSubmission:
     words = [found[1] for each in _WORDS if (found := each.search(reason)) and found[1]]
     at = next((n for word in words for n, line in enumerate(lines, 1) if word in line), None)
     return BadSubmission(problem, file=kustomization.relative_to(root), line=at, fix=fix)
+
+
+def _innermost(folder: str, error: str) -> tuple[str, str]:
+    *_, innermost = [(folder, error), *((m[1], error[m.end() :]) for m in _FOLDER.finditer(error))]
+    return innermost

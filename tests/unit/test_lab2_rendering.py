@@ -9,7 +9,7 @@ import pytest
 
 from graders.boundedprograms import write_bounded
 from graders.submissions import rendering
-from graders.submissions.misrendering import misrendered
+from graders.submissions.misrendering import misrendered, reason_of
 from graders.submissions.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
 
 NOTHING = Renderer(Path("/bin/false"), None)
@@ -153,3 +153,9 @@ def test_what_is_no_kustomization_keeps_its_folder(tmp_path: Path) -> None:
     (tmp_path / "clusters" / "dev").mkdir(parents=True)
     said = misrendered(tmp_path, "clusters/dev", "is empty", "fill it")
     assert str(said) == "clusters/dev: it does not render: is empty\n  fix: fill it"
+
+
+def test_what_is_wrong_in_the_end_is_kept(tmp_path: Path) -> None:
+    way = "".join(f"recursed accumulation of path '{tmp_path}/{n:099}': accumulating: " for n in range(9))
+    out = by_a_program(tmp_path, f'echo "Error: {way}the end" >&2; exit 1')
+    assert reason_of(out.error) == "accumulating: the end"

@@ -25,6 +25,7 @@ from graders.lab2.names import (
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord, admitted, attempts_of, denied
 from graders.lab2.records import Exposure, Rendering, RepositoryFile, SecretSeen
+from graders.submissions.misrendering import reason_of
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
@@ -177,7 +178,7 @@ def check_mesh(bundle: Bundle) -> None:
             objects, error = rendering.objects, rendering.error
     with Findings() as found:
         if error:
-            found.miss(error[:300], "the manifests of a mesh in mesh/")
+            found.miss(reason_of(error)[:300], "the manifests of a mesh in mesh/")
             return
         mesh = str(bundle.manifest.block.get("mesh", ""))
         answers = bundle.records(MeshAnswer)
