@@ -91,6 +91,23 @@ class TestRelease:
         release = ReleaseFile("values.json", ("images", "1"), "digest")
         assert release.placed(b'{"images": ["a", "b"]}', "c") == b'{"images": ["a", "c"]}'
 
+    @pytest.mark.parametrize(
+        ("raw", "placed"),
+        [
+            ("release:\n  digest:\nother: 1\n", 'release:\n  digest: "sha256:1"\nother: 1\n'),
+            ("release:\n  digest:  # v1\n", 'release:\n  digest: "sha256:1"  # v1\n'),
+            (
+                "release:\n  digest: &it sha256:0\nagain: *it\n",
+                'release:\n  digest: &it "sha256:1"\nagain: *it\n',
+            ),
+            ("\ufeffrelease: {digest: x}\n", '\ufeffrelease: {digest: "sha256:1"}\n'),
+        ],
+    )
+    def test_what_is_empty_or_referred_to_is_written_as_well(self, raw: str, placed: str) -> None:
+        made = self.RELEASE.placed(raw.encode(), "sha256:1").decode()
+        assert made == placed
+        assert yaml.safe_load(made)["release"]["digest"] == "sha256:1"
+
     @pytest.mark.parametrize("raw", [b"release: {}\n", b"release: [a]\n", b"release: {digest: {}}\n", b"{"])
     def test_a_file_without_such_a_place_is_refused(self, raw: bytes) -> None:
         with pytest.raises(BadSubmission, match=r"values.yaml:1"):
