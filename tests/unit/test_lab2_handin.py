@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -329,17 +330,27 @@ class TestFolders:
         with pytest.raises(BadSubmission, match=r"hub: .*is not the fleet's repository.*\(rendered\)"):
             look()
 
-    def test_a_hub_that_makes_a_thousand_applications_is_refused(self) -> None:
-        there: dict[str, list[object]] = {"applications": [{}] * 1000, "kustomizations": []}
-        check_number(lambda resource: there[resource][:100], there)
+    def test_a_hub_that_makes_a_thousand_applications_is_refused(self, folder: Path) -> None:
+        there: dict[str, list[dict[str, Any]]] = {"applications": [{}] * 1000, "kustomizations": []}
+        check_number(lambda resource: there[resource][:100], there, lambda: folder)
         with pytest.raises(BadSubmission, match=r"hub: makes 1000 applications or more, and 100 may be"):
-            check_number(lambda resource: there[resource], ["applications"])
+            check_number(lambda resource: there[resource], ["applications"], lambda: folder)
+
+    def test_the_set_that_makes_the_most_is_named(self, folder: Path) -> None:
+        (folder / "hub" / "sets.yaml").write_text(
+            "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: many}\nspec:\n"
+            "  generators: []\n"
+        )
+        made = {"metadata": {"ownerReferences": [{"kind": "ApplicationSet", "name": "many"}]}}
+        there = [made] * 90 + [{"metadata": {"name": "one"}}] * 20
+        with pytest.raises(BadSubmission, match=r"hub/sets.yaml:5: ApplicationSet many makes 90 of 110 appl"):
+            check_number(lambda _: there, ["applications"], lambda: folder)
 
     @pytest.mark.parametrize("resource", ["applications", "kustomizations"])
-    def test_a_hundred_may_be_there(self, resource: str) -> None:
-        check_number(lambda _: [{}] * 100, [resource])
+    def test_a_hundred_may_be_there(self, folder: Path, resource: str) -> None:
+        check_number(lambda _: [{}] * 100, [resource], lambda: folder)
         with pytest.raises(BadSubmission, match=rf"makes 101 {resource} or more"):
-            check_number(lambda _: [{}] * 101, [resource])
+            check_number(lambda _: [{}] * 101, [resource], lambda: folder)
 
     def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
         (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")
