@@ -10,13 +10,14 @@ from graders.faults import BadSubmission
 from graders.gitops.hub import HUB_FOLDER
 from graders.gitops.manifests import refused, written
 from graders.kube.paths import resource_path
-from graders.kube.workloads import is_ready
+from graders.kube.workloads import is_ready, why_without_pods
 from graders.lab2.context import FleetContext
 from graders.lab2.engines import TOKEN
 from graders.lab2.images import digest_of
 from graders.lab2.names import CACHE, ENVIRONMENTS, NAMESPACE, SERVING
 from graders.polling import NotYet
 from graders.scenario.fleet import LiveCluster
+from graders.scenario.tracks import Missed
 
 MOST_DEPLOYED = 100
 """Objects of the hub that have the engine deploy: more would be a trial of the machine."""
@@ -42,7 +43,11 @@ def install(context: FleetContext) -> None:
             raise refused(fleet.manager.checkout(), HUB_FOLDER, item, "the hub", answer.message)
     complaints = [""]
     limit_s, began = context.promises.promote_s + INSTALLED_WITHIN_S, context.now()
-    context.wait(SERVING, lambda: _told(context, _serving, complaints), limit_s)
+    try:
+        context.wait(SERVING, lambda: _told(context, _serving, complaints), limit_s)
+    except Missed as missed:
+        fleet.lacking.append(str(missed).removeprefix(f"{SERVING}: "))
+        raise
     fleet.came_up.set()
     left_s = max(1.0, limit_s - (context.now() - began) / fleet.scale)
     if context.reached("everything on every spoke", lambda: _told(context, _complete, complaints), left_s):
@@ -95,7 +100,7 @@ def _serving(context: FleetContext) -> None:
         context.ready(environment, digest_of("v1"))
         cache = context.deployment(environment, CACHE)
         if cache is None or not is_ready(cache):
-            raise NotYet(f"cache in {environment} is not ready")
+            raise NotYet(f"cache in {environment} is not ready{why_without_pods(cache)}")
 
 
 def _complete(context: FleetContext) -> None:
