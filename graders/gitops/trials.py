@@ -9,7 +9,7 @@ from pathlib import Path
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
-from graders.sandbox.protocol import Limits
+from graders.sandbox.protocol import Limits, Reason
 from graders.sandbox.relay import relayed
 from graders.scenario.toolroom import ToolRoom
 from graders.services.gitcommands import git_identity, run_git
@@ -98,16 +98,17 @@ class CommitTrial:
             relayed(door, ("127.0.0.1", int(port))),
         ):
             wall_s = self.limits.wall_s or 60.0
-            ended = process.wait(wall_s)
-            status = ended or process.stop()
+            # The sandbox looks at the clock, too: whoever comes first.
+            status = process.wait(wall_s) or process.stop()
             text = printed_text(process.log_path.read_bytes())
         took_s = round(time.monotonic() - started, 3)
         name = f"{self.name}/{case.kind}/{case.name}"
+        ended = status.reason not in (Reason.HARNESS, Reason.WALL)
         how = str(status) if ended else f"had not ended after {wall_s:g} s"
         run = ToolRun(
             recording.clock.now(), name, self.command, status.code, took_s, text[-_MOST_OUTPUT:], how
         )
-        return run, ended is not None
+        return run, ended
 
 
 def _git(folder: Path, *arguments: str) -> None:
