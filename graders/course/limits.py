@@ -16,6 +16,7 @@ from graders.paths import REPOSITORY
 from graders.sandbox.building import HandoverLimits
 from graders.sandbox.fetching import MOST_BYTES, MOST_PACKAGES, WITHIN_S
 from graders.sandbox.gomodules import MOST_MODULES
+from graders.sandbox.goruntime import compiled_already
 from graders.sandbox.requirements import MOST_REQUIREMENTS
 from graders.sandbox.runtime import LOCK
 from graders.submissions.limits import SubmissionLimits
@@ -95,6 +96,8 @@ def _there() -> Iterator[str]:
     yield "|---|---|"
     release = go.rpartition(".")[0]
     yield f"| Go | {go}; whatever patch of {release} your `go.mod` names, it is built with this one |"
+    modules = ", ".join(f"{path} {version.removeprefix('v')}" for path, version in compiled_already())
+    yield f"| modules for Go, compiled already | {modules}; another patch of these is compiled anew |"
     yield f"| Python | the grader's own, {python} or later |"
     yield f"| packages for Python | {', '.join(_pinned())} |"
     yield (

@@ -18,11 +18,13 @@ from graders.submissions.manifests import Manifest
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 ALLOWED: Mapping[str, str] = {
+    "ClusterKopfPeering": "kopf.dev/v1",
     "ClusterRole": _RBAC,
     "ClusterRoleBinding": _RBAC,
     "ConfigMap": "v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "Deployment": "apps/v1",
+    "KopfPeering": "kopf.dev/v1",
     "LimitRange": "v1",
     "Namespace": "v1",
     "NetworkPolicy": "networking.k8s.io/v1",
@@ -36,7 +38,7 @@ ALLOWED: Mapping[str, str] = {
     "ServiceAccount": "v1",
 }
 """Kinds a submission may install, with their apiVersion. Webhooks and aggregated APIs would let it stand in
-the grader's way."""
+the grader's way. kopf elects a leader by an object that it never makes itself, so that one may come along."""
 
 DRY_RUN = frozenset({"Deployment"})
 """Checked by the API server but not stored: simulated pods of the operator would take places."""

@@ -38,9 +38,11 @@ _ACTING = (
 """Of the tracks and the recorders."""
 
 _KINDS: Mapping[str, tuple[str, str]] = {
+    "ClusterKopfPeering": ("kopf.dev", "clusterkopfpeerings"),
     "ClusterRole": (_RBAC, "clusterroles"),
     "ClusterRoleBinding": (_RBAC, "clusterrolebindings"),
     "ConfigMap": ("", "configmaps"),
+    "KopfPeering": ("kopf.dev", "kopfpeerings"),
     "LimitRange": ("", "limitranges"),
     "NetworkPolicy": ("networking.k8s.io", "networkpolicies"),
     "PodDisruptionBudget": ("policy", "poddisruptionbudgets"),

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from graders.faults import BadSubmission, InfraFault
 from graders.sandbox.enclosure import shared_folder
-from graders.sandbox.goruntime import FLAGS, LAYER, GoRuntime
+from graders.sandbox.goruntime import FLAGS, LAYER, GoRuntime, compiled_already
 from graders.sandbox.protocol import MIB, ExitStatus, Reason, Sandbox, SandboxSpec, View
 from graders.sandbox.supervision import SandboxedProcess
 
@@ -139,8 +139,20 @@ def _judge(build: Build, status: ExitStatus | None, said: str, problem: str, rec
     raise BadSubmission(
         f"`{shown}` {how}: {_first_lines(said)}",
         file="submission.yaml",
-        fix="run operator.build in a fresh copy of your folder and mend what it says; the sandbox has no "
-        + ("network, and go.mod and go.sum must be complete" if build.go else _NO_NETWORK),
+        fix=next_step(said, build.base.limits.tmp_bytes, in_go=build.go is not None),
+    )
+
+
+def next_step(said: str, tmp_bytes: int, *, in_go: bool) -> str:
+    """What to do about a build that failed and printed `said`."""
+    if "no space left on device" in said.lower():
+        fix = f"it filled /tmp or HOME, {tmp_bytes // MIB} MiB each"
+        if not in_go:
+            return f"{fix}: have it write less, or hand in what it makes, and no operator.build"
+        modules = " ".join("@".join(each) for each in compiled_already())
+        return f"{fix}, as compiling much anew does; these are compiled already: `go get {modules}`"
+    return "run operator.build in a fresh copy of your folder and mend what it says; the sandbox has no " + (
+        "network, and go.mod and go.sum must be complete" if in_go else _NO_NETWORK
     )
 
 

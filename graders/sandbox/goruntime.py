@@ -11,6 +11,7 @@ only ever add modules, which the Go checksum database and go.sum vouch for.
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ _WARMING: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("compiling them for the race detector", "1", ("test", "-v", "-race", "-vet=off", "-run", "^$", ".")),
 )
 """What is told, CGO_ENABLED and arguments of each run of the go command that fills the cache."""
+
+
+def compiled_already() -> tuple[tuple[str, str], ...]:
+    """The modules that submissions find compiled, as `gowarm` asks for them: path and version."""
+    asked, _, _ = (WARM / "go.mod").read_text("utf-8").partition("// indirect")
+    return tuple(re.findall(r"^\t(\S+) (v\S+)$", asked, re.MULTILINE))
 
 
 @dataclass(frozen=True)

@@ -63,13 +63,18 @@ def test_the_reference_is_in_order(manifests: list[Manifest], wanted: Lab1Manife
     check_kinds(manifests, wanted)
 
 
+@pytest.mark.parametrize("kind", ["ClusterKopfPeering", "KopfPeering"])
+def test_a_peering_of_kopf_may_come_along(manifests: list[Manifest], wanted: Lab1Manifest, kind: str) -> None:
+    check_kinds([*manifests, one(kind)], wanted)
+
+
 @pytest.mark.parametrize(
     ("manifest", "says", "fix"),
     [
         (
             one("MLTrainingJob"),
             "MLTrainingJob x may not be installed",
-            "take it out; allowed are ClusterRole",
+            "take it out; allowed are ClusterKopfPeering, ClusterRole",
         ),
         (
             one("ConfigMap", namespace="kube-system"),

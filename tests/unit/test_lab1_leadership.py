@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -265,14 +266,31 @@ def test_a_peering_has_an_entry_for_each_peer() -> None:
 # --- the witness in the proxy ----------------------------------------------------------------------
 
 
+def _observer(writer: BundleWriter) -> LeaseObserver:
+    env = SimpleNamespace(
+        recording=Recording(writer), namespaces={"leader": "here"}, kube=None, deadline_s=10.0
+    )
+    return LeaseObserver(
+        JobsContext("leader", cast(OperatorEnvironment, env), RestartGate((), (), lambda: None))
+    )
+
+
+def test_a_replica_that_asks_for_nothing_but_the_lock_is_at_work(tmp_path: Path) -> None:
+    get, pods = replace(PUT, verb="get"), replace(PUT, verb="list", group="", resource="pods", name="")
+    with BundleWriter(tmp_path / "bundle") as writer:
+        observer = _observer(writer)
+        assert "has not asked" in observer.not_at_work("standby", 9.0, 2.0)
+        asyncio.run(observer.before(InFlight(get, "standby-1", 8.0, b"")))
+        assert not observer.not_at_work("standby", 9.0, 2.0)
+        assert "has not asked" in observer.not_at_work("operator", 9.0, 2.0)
+        asyncio.run(observer.before(InFlight(pods, "standby-1", 8.5, b"")))
+        assert "still starting" in observer.not_at_work("standby", 9.0, 2.0)
+        assert not observer.not_at_work("standby", 11.0, 2.0)
+
+
 def test_a_claim_counts_once_it_is_accepted_and_by_then_the_body_is_gone(tmp_path: Path) -> None:
     with BundleWriter(tmp_path / "bundle") as writer:
-        env = SimpleNamespace(
-            recording=Recording(writer), namespaces={"leader": "here"}, kube=None, deadline_s=10.0
-        )
-        observer = LeaseObserver(
-            JobsContext("leader", cast(OperatorEnvironment, env), RestartGate((), (), lambda: None))
-        )
+        observer = _observer(writer)
 
         async def send(code: int, **spec: Any) -> None:
             request = InFlight(PUT, "operator-1", 1.0, json.dumps({"spec": spec}).encode())

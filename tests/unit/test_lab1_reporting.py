@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from graders.lab1.tracks.signals import active_jobs
 from graders.model import Status
 from tests.unit.lab1_flaws import Flaw, assert_costs, every, outcomes_of
 from tests.unit.lab1_recording import Mutation, Record, Recording, condition, states
@@ -469,3 +470,14 @@ def test_a_counter_of_no_sensible_value_is_the_learners_failure(value: str, tmp_
     outcome = outcomes_of(absurd, tmp_path)[METRICS]
     assert outcome.status is Status.FAILED
     assert "adding up to 1 over both processes" in outcome.expected
+
+
+def test_a_job_being_deleted_may_count_as_active_or_not() -> None:
+    ended = {"conditions": [{"type": "Complete", "status": "True"}]}
+    jobs = [
+        {"metadata": {}},
+        {"metadata": {"deletionTimestamp": "2030-01-01T12:00:00Z"}, "status": {}},
+        {"metadata": {}, "status": ended},
+        {"metadata": {"deletionTimestamp": "2030-01-01T12:00:00Z"}, "status": ended},
+    ]
+    assert active_jobs(jobs) == (1, 2)

@@ -228,7 +228,11 @@ _SLACK_S = 3.0
 """Stamps are whole seconds, and an operator may observe a little later than it writes."""
 
 
-@check("metrics", tracks=("metrics",), hint="Count in the moment a status write succeeded, and nowhere else.")
+@check(
+    "metrics",
+    tracks=("metrics",),
+    hint="Count in the moment a status write succeeded, and nowhere else; the gauge tells what is there.",
+)
 def check_metrics(bundle: Bundle, facts: Facts) -> None:
     """The metrics page parses, follows the naming rules, and its counters equal what happened."""
     story = track_record(bundle, "metrics")

@@ -84,6 +84,9 @@ class LeaseObserver(Rule):
         self.writes: Counter[str] = Counter()
         """Accepted writes to the track's jobs and their children so far, by instance."""
         self.last_request: dict[str, float] = {}
+        """When an instance last asked for anything but a lock."""
+        self.waiting: set[str] = set()
+        """Instances that have asked for a lock, if only to read it."""
         self.watching: set[str] = set()
         """Instances that have asked for a watch of jobs."""
         self._asking: dict[int, tuple[InFlight, list[LeaseWrite]]] = {}
@@ -93,7 +96,9 @@ class LeaseObserver(Rule):
         """Note who is there."""
         if request.info.resource not in LOCKS:
             self.last_request[request.instance] = request.t
-        elif request.info.is_write:
+        else:
+            self.waiting.add(request.instance)
+        if request.info.resource in LOCKS and request.info.is_write:
             while len(self._asking) >= MOST_ASKING:
                 del self._asking[next(iter(self._asking))]
             lease_writes = read_lease_writes(request.info, request.body, request.instance, request.t)
@@ -129,6 +134,16 @@ class LeaseObserver(Rule):
             )
         self._stage.env.recording.changes.notify()
 
+    def not_at_work(self, replica: str, now: float, quiet_s: float) -> str:
+        """Why a replica that does not lead is not ready to take over; empty if it is."""
+        asked = [t for name, t in self.last_request.items() if replica_of(name) == replica]
+        if not asked and not any(replica_of(name) == replica for name in self.waiting):
+            return "it has not asked the API server for anything"
+        watching = any(replica_of(name) == replica for name in self.watching)
+        if not watching and asked and now - max(asked) < quiet_s:
+            return "it is still starting"
+        return ""
+
     def holders(self) -> set[str]:
         """The instances that hold a lock now."""
         lease_writes, now = list(self.lease_writes), self._stage.now()
@@ -148,17 +163,16 @@ class Slow(Delay):
 
 
 def _wait_standby(context: JobsContext, observer: LeaseObserver, standby: LearnerProcess) -> None:
-    """Wait until the second replica is at work: it watches jobs, or it has asked and now asks no more."""
+    """Wait until the second replica is at work: it watches jobs, or it has asked and now asks no more.
+
+    One that asks for nothing but the lock, until it has it, is at work too.
+    """
 
     def probe() -> None:
         if standby.fault is not None:
             raise InfraFault(f"the second replica could not be started: {standby.fault}")
-        asked = [t for name, t in observer.last_request.items() if replica_of(name) == standby.name]
-        if not asked and not any(write.replica == standby.name for write in observer.lease_writes):
-            raise NotYet("it has not asked the API server for anything")
-        watching = any(replica_of(name) == standby.name for name in observer.watching)
-        if not watching and asked and context.now() - max(asked) < 2 * context.env.quiet_s:
-            raise NotYet("it is still starting")
+        if why := observer.not_at_work(standby.name, context.now(), 2 * context.env.quiet_s):
+            raise NotYet(why)
 
     context.wait("the second replica to be at work", probe, timeout_s=2 * context.deadline_s)
 
