@@ -42,9 +42,16 @@ class LabSettings:
     title: str
     folder: Path
     needs: frozenset[Capability]
+    wants: frozenset[Capability]
+    """What only some of its checks need."""
     program_limits: LabLimits
     tool_limits: LabLimits
     limited: tuple[str, str]
     builds: bool
     deadline_s: float
     nodes: tuple[LabNode, ...]
+
+    @property
+    def shown(self) -> frozenset[Capability]:
+        """What a cluster has to show for all of its checks."""
+        return self.needs | self.wants

@@ -4,7 +4,8 @@ No I/O here. Points are `Decimal`, never floats; times named `_s` are seconds, a
 count from the start of the run on a monotonic clock.
 """
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -147,6 +148,9 @@ class Cluster:
     """Whether its controllers ran before the lab's kinds were there, and so learn of them only later."""
     identities: Mapping[str, Path] = field(default_factory=dict)
     """Kubeconfigs of the users that the lab asked for, by their names."""
+    loopback_listener: Callable[[int], socket.socket] | None = None
+    """Opens a port of the loopback that its API server has for itself, and listens there; raises InfraFault.
+    None where that loopback is this machine's."""
     control: ControlPlane | None = None
     """Only where the provider runs the control plane itself; with it, and only then, the cluster has
     the capability `etcd-access`."""

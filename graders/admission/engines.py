@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from graders.clusters.certificates import Authority
 from graders.clusters.definitions import packed_definitions
 from graders.kube.client import Kube
+from graders.model import Cluster
 from graders.ownership import OwnedFolder
 from graders.progress import Progress
 from graders.sandbox.relay import relayed
@@ -50,6 +51,20 @@ class Placing:
     program: Path
     kube: Kube
     kubeconfig: Path
+    cluster: Cluster
+
+    @contextmanager
+    def leading(self, port: int) -> Iterator[None]:
+        """Let the cluster's API server reach a port of this machine's loopback while the block runs.
+
+        Raises:
+            InfraFault: it cannot be led there.
+        """
+        if self.cluster.loopback_listener is None:
+            yield
+            return
+        with self.cluster.loopback_listener(port) as listener, relayed(listener, ("127.0.0.1", port)):
+            yield
 
 
 @dataclass(frozen=True)
@@ -66,13 +81,13 @@ class PolicyEngine:
 
 
 def _kyverno(place: Placing) -> AbstractContextManager[PolicyController]:
-    return kyverno(place.owner, place.folder, place.kube, place.kubeconfig, place.program)
+    return kyverno(place.owner, place.folder, place.kube, place.kubeconfig, place.program, place.leading)
 
 
 def _gatekeeper(place: Placing) -> AbstractContextManager[PolicyController]:
     authority = Authority(place.folder, "gatekeeper")
     certificates = authority.server("tls").certificate.parent
-    serving = WebhookServing(certificates, authority.path.read_bytes(), relayed)
+    serving = WebhookServing(certificates, authority.path.read_bytes(), relayed, place.leading)
     return gatekeeper(place.owner, place.folder, place.kube, place.kubeconfig, place.program, serving)
 
 
@@ -121,7 +136,7 @@ def policy_controllers(
                 folder = owner.path / f"policies-{engine.name}-{name}"
                 folder.mkdir()
                 identity = live.cluster.identities[engine.name]
-                place = Placing(owner, folder, programs[engine.name], live.kube, identity)
+                place = Placing(owner, folder, programs[engine.name], live.kube, identity, live.cluster)
                 made.append(running.enter_context(engine.controller(place)))
             found[name] = tuple(made)
         every = [each for controllers in found.values() for each in controllers]

@@ -149,7 +149,7 @@ def batch(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
         kubeconfig=kubeconfig,
         context=context,
     )
-    chosen = provider or (_IN_PODS if elsewhere else default_provider(found.needs))
+    chosen = provider or (_IN_PODS if elsewhere else default_provider(found.shown))
     if elsewhere and chosen != _IN_PODS:
         raise UsageError(f"a pod has no cluster by {chosen}", fix="leave --provider out")
     if chosen == _ONE_AT_A_TIME and (jobs or 1) > 1:

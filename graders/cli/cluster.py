@@ -75,7 +75,7 @@ def up(
     """
     check_name(name)
     found = load_course().find_lab(lab) if lab else None
-    provider = provider or default_provider(found.needs if found else ())
+    provider = provider or default_provider(found.shown if found else ())
     if provider == "existing":
         raise UsageError(
             "a cluster that exists is up already",

@@ -45,7 +45,7 @@ def drill(
     with TerminalProgress(console) as progress:
         name = f"{experiment}.journal.json" if experiment else f"{scenario}.json"
         file = out or submission / "evidence" / name
-        chosen = provider or default_provider(found.needs)
+        chosen = provider or default_provider(found.shown)
         asked = DrillRequest(found, submission, file, scenario, experiment, chosen)
         run_drill(asked, progress)
     console.tell(f"written: {file}")

@@ -85,7 +85,7 @@ def grade(  # noqa: PLR0913, PLR0917  (a command line has as many options as it 
 
     found = load_course().find_lab(lab)
     least = _percent(fail_under)
-    names, chosen = _names(only, found), provider or default_provider(found.needs)
+    names, chosen = _names(only, found), provider or default_provider(found.shown)
     check_lab_options(lab_package(found.id).definition, lab_options or {}, names)
     folder = out or Path("out") / found.id
     console = Screen(stderr=True)

@@ -64,7 +64,7 @@ def verify(  # noqa: PLR0913, PLR0917  (a command line has as many options as it
             lab=found,
             hand_ins=hand_ins(reports, submissions),
             out=out,
-            provider=provider or default_provider(found.needs),
+            provider=provider or default_provider(found.shown),
             sample=sample,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             key=public_key(key) if key is not None else None,

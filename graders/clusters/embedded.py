@@ -1,11 +1,13 @@
 """The embedded provider: a real control plane as local processes, with simulated nodes and pods."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from graders.clusters.binaries import ensure_binaries
 from graders.clusters.control import EmbeddedControl, control_plane
+from graders.clusters.golden import golden_etcd
 from graders.clusters.provider import SIMULATED, ClusterSpec, ProviderOptions
 from graders.clusters.readiness import (
     answers,
@@ -51,10 +53,13 @@ class EmbeddedProvider:
         del progress
         return contextlib.nullcontext({})
 
-    def ready(self, spec: ClusterSpec, progress: Progress) -> contextlib.AbstractContextManager[str]:
-        """Have the programs; there is no engine."""
-        del spec
+    def ready(
+        self, specs: Sequence[ClusterSpec], progress: Progress
+    ) -> contextlib.AbstractContextManager[str]:
+        """Have the programs, and data to begin with; there is no engine."""
         ensure_binaries(progress)
+        for spec in specs:
+            _with_data(spec, progress)
         return contextlib.nullcontext("")
 
     @contextlib.contextmanager
@@ -65,6 +70,7 @@ class EmbeddedProvider:
             InfraFault: a component died or did not get ready; says which, with the end of its log.
         """
         binaries = ensure_binaries(progress)
+        spec = _with_data(spec, progress)
         with OwnedFolder("cluster", spec.name) as folder, contextlib.ExitStack() as running:
             with progress.task(f"starting cluster {spec.name} (Kubernetes {binaries.version})") as task:
                 control = running.enter_context(control_plane(folder, binaries, spec))
@@ -81,6 +87,14 @@ class EmbeddedProvider:
                 identities=commands.identities,
                 control=control,
             )
+
+
+def _with_data(spec: ClusterSpec, progress: Progress) -> ClusterSpec:
+    """The spec with data to begin with, which are made where nobody made them yet."""
+    if spec.prepared is None:
+        return spec
+    data = golden_etcd(spec.prepared.parts, spec.prepared.prepare, progress)
+    return replace(spec, prepared=None, golden=data)
 
 
 class _Starting:

@@ -1,6 +1,6 @@
 """What every way of getting a cluster offers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,17 @@ class ClusterRequirements:
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """What is in a cluster from the beginning: `prepare` puts it there, where there are no controllers yet.
+
+    `parts` are texts or digests that say what it does; what two clusters have in common is made once.
+    """
+
+    parts: tuple[str, ...]
+    prepare: Callable[[Kube], None]
+
+
+@dataclass(frozen=True)
 class ClusterSpec:
     """The cluster a lab wants.
 
@@ -107,6 +118,8 @@ class ClusterSpec:
     plane is not ours has all that Kubernetes switches on."""
     node_grace_s: float = NODE_GRACE_S
     """Also how long leases of nodes last: a simulator that was killed has its nodes back only after that."""
+    prepared: Preparation | None = None
+    """What is there before controllers look, and before `before_controllers` is called."""
     golden: Path | None = None
     """An etcd data folder to begin with, of a single member; the cluster takes a copy."""
     simulator_per_zone: bool = False
@@ -123,7 +136,7 @@ class ClusterSpec:
             raise UsageError(f"etcd has 1 member or 3, and this cluster asks for {self.etcd_members}")
         if self.controller_managers < 1:
             raise UsageError("a cluster has at least one controller-manager")
-        if self.golden is not None and self.etcd_members != 1:
+        if (self.golden is not None or self.prepared is not None) and self.etcd_members != 1:
             raise UsageError("golden data are those of a single etcd member, and this cluster has several")
 
 
@@ -152,13 +165,13 @@ class ClusterProvider(Protocol):
     caution: str
     """What a report has to say of the dangers of its clusters; empty where there is nothing to say."""
 
-    def ready(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[str]:
-        """Have what such clusters are made of: while the block runs, none waits for a download or a build.
+    def ready(self, specs: Sequence[ClusterSpec], progress: Progress) -> AbstractContextManager[str]:
+        """Have what these clusters are made of: while the block runs, none waits for a download or a build.
 
         Gives the address of the Docker engine that holds their nodes, empty where there is none.
 
         Raises:
-            InfraFault: something cannot be had.
+            InfraFault: something cannot be had, or there is no room for all of them at once.
         """
 
     def provision(self, spec: ClusterSpec, progress: Progress) -> AbstractContextManager[Cluster]:
@@ -178,8 +191,14 @@ class ClusterProvider(Protocol):
         """
 
 
-def check_plain(spec: ClusterSpec, provider: str) -> None:
+IDENTITIES, STAGES, PREPARED = "users with certificates", "other simulated pods", "kinds from the beginning"
+"""What a provider may have that does not run the control plane itself."""
+
+
+def check_plain(spec: ClusterSpec, provider: str, able: Collection[str] = ()) -> None:
     """See that a lab wants nothing of a control plane that this provider does not run itself.
+
+    `able` names what it can have all the same.
 
     Raises:
         UsageError: it does; names everything.
@@ -189,11 +208,12 @@ def check_plain(spec: ClusterSpec, provider: str) -> None:
         "several controller-managers": spec.controller_managers != 1,
         "another grace period for nodes": spec.node_grace_s != NODE_GRACE_S,
         "golden etcd data": spec.golden is not None,
-        "users with certificates": bool(spec.identities),
+        PREPARED: spec.prepared is not None,
+        IDENTITIES: bool(spec.identities),
         "a simulator for each zone": spec.simulator_per_zone,
-        "other simulated pods": spec.stages is not None,
+        STAGES: spec.stages is not None,
     }
-    if lacking := [what for what, asked in wanted.items() if asked]:
+    if lacking := [what for what, asked in wanted.items() if asked and what not in able]:
         raise UsageError(
             f"clusters of provider {provider} cannot have {', '.join(lacking)}, and the lab asks for that",
             fix="use --provider embedded",

@@ -87,6 +87,7 @@ class Course:
             folder=folder,
             solutions=solutions,
             needs=frozenset(file.needs),
+            wants=frozenset(file.wants),
             program_limits=file.limits.program.as_limits(),
             tool_limits=file.limits.tools.as_limits(),
             limited=(file.limits.program.of, file.limits.tools.of),

@@ -156,6 +156,7 @@ class LabFile(Strict):
     id: Text
     title: Text
     needs: Annotated[list[Need], BeforeValidator(_distinct)]
+    wants: Annotated[list[Need], BeforeValidator(_distinct)] = Field(default_factory=list)
     builds: bool = False
     limits: _BothLimits
     timing: _Timing

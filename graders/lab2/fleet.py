@@ -9,16 +9,17 @@ from typing import Any
 from graders.admission.engines import PolicyEngine, definitions_of
 from graders.admission.kinds import PolicyKind
 from graders.admission.latewatches import check_late_kinds
+from graders.clusters.containment import forbid_escapes
 from graders.clusters.definitions import install_kinds
-from graders.clusters.golden import golden_etcd
-from graders.clusters.provider import ClusterSpec, NodeSpec
+from graders.clusters.provider import ClusterSpec, Preparation
 from graders.gitops.manifests import refused
 from graders.gitops.rights import ACCESS_FOLDER
 from graders.gitops.seam import EngineSetup
 from graders.lab2.layout import POLICIES
 from graders.lab2.names import DRIFTER, ENGINE, ENVIRONMENTS, HUB, INTRUDER, NAMESPACES
-from graders.progress import Progress
+from graders.model import Capability
 from graders.scenario.fleet import LiveCluster
+from graders.scenario.spec import RunSettings
 from graders.services.unsealer import DEFINITION
 
 _CONFIG = Path(__file__).parent / "config"
@@ -41,34 +42,37 @@ SPOKE_WATCHES: Mapping[str, str] = {
 
 
 def cluster_specs(
-    nodes: tuple[NodeSpec, ...],
-    stages: Path,
-    setup: EngineSetup,
-    engines: Sequence[PolicyEngine],
-    progress: Progress,
+    settings: RunSettings, stages: Path, setup: EngineSetup, engines: Sequence[PolicyEngine]
 ) -> dict[str, ClusterSpec]:
-    """The clusters by name, the hub first; the kinds of the engines are in their etcds already.
-
-    Raises:
-        InfraFault: that etcd cannot be made.
-    """
-    definitions = setup.definitions()
-    digest = hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
-    golden = golden_etcd(["lab2 hub", digest], lambda kube: install_kinds(kube, definitions), progress)
+    """The clusters by name, the hub first; the kinds of the engines are there from the beginning."""
     hub = ClusterSpec(
-        HUB, nodes=(), identities={setup.user: _ADMINISTRATORS}, golden=golden, audit_policy=AUDIT_POLICY
+        HUB,
+        nodes=(),
+        needs=settings.needs - {Capability.SIMULATED_NODES},
+        identities={setup.user: _ADMINISTRATORS},
+        prepared=_kinds("hub", setup.definitions()),
+        audit_policy=AUDIT_POLICY,
     )
-    kinds = [DEFINITION, *definitions_of(engines)]
-    digest = hashlib.sha256(json.dumps(kinds, sort_keys=True).encode()).hexdigest()
-    spoke = golden_etcd(["lab2 spoke", digest], lambda kube: install_kinds(kube, kinds), progress)
+    spoke = _kinds("spoke", [DEFINITION, *definitions_of(engines)])
     users = {ENGINE: (), INTRUDER: _ADMINISTRATORS, DRIFTER: _ADMINISTRATORS}
     users |= {engine.name: _ADMINISTRATORS for engine in engines}
     return {HUB: hub} | {
         name: ClusterSpec(
-            name, nodes=nodes, identities=users, golden=spoke, stages=stages, audit_policy=AUDIT_POLICY
+            name,
+            nodes=settings.nodes,
+            needs=settings.needs,
+            identities=users,
+            prepared=spoke,
+            stages=stages,
+            audit_policy=AUDIT_POLICY,
         )
         for name in ENVIRONMENTS
     }
+
+
+def _kinds(where: str, definitions: Sequence[Mapping[str, Any]]) -> Preparation:
+    digest = hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
+    return Preparation((f"lab2 {where}", digest), lambda kube: install_kinds(kube, definitions))
 
 
 def furnish_spoke(
@@ -76,12 +80,15 @@ def furnish_spoke(
 ) -> None:
     """Bring the namespaces and the engine's rights; follow what is evidence, policies of these kinds too.
 
-    `root` is where the rights are written.
+    `root` is where the rights are written. Where there are real nodes beside the simulated ones, nothing of
+    the learner's gets onto them.
 
     Raises:
         BadSubmission: the rights are refused, or a kind of policies cannot be told from another.
     """
     check_late_kinds(kinds, SPOKE_WATCHES, POLICIES)
+    if Capability.REAL_PODS in live.cluster.capabilities:
+        forbid_escapes(live.kube, simulated=True)
     for namespace in NAMESPACES:
         live.kube.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     for item in access:

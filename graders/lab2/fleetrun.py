@@ -52,7 +52,7 @@ def run_fleet(
     run, owner = prepared.run, prepared.owner
     block = run.submission.manifest
     engines, stages = engines_named(block.policy_engines), owner.path / "stages.yaml"
-    specs = cluster_specs(run.settings.nodes, stages, prepared.setup, engines, run.progress)
+    specs = cluster_specs(run.settings, stages, prepared.setup, engines)
     access = access_objects(checkout, SHAPE)
     for_the_hub = hub_objects(checkout, prepared.setup, prepared.renderer)
     with ExitStack() as running:

@@ -26,7 +26,6 @@ from graders.lab2.layout import MESH, POLICIES, folders
 from graders.lab2.names import (
     ENGINE,
     ENVIRONMENTS,
-    HUB,
     INSTALL,
     PAPER,
     PREFLIGHT,
@@ -114,8 +113,8 @@ def prepare(run: Run) -> Iterator[Acting]:
         )
         if live:
             stages = write_stages(owner.path / "stages.yaml", WEB)
-            first = cluster_specs(run.settings.nodes, stages, setup, engines, run.progress)
-            ready.enter_context(run.fleet.ready(first[HUB]))
+            specs = cluster_specs(run.settings, stages, setup, engines)
+            ready.enter_context(run.fleet.ready(*specs.values()))
         yield partial(_record, prepared)
 
 

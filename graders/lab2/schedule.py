@@ -73,7 +73,8 @@ def run_schedule(
     """Run every chosen track in its order; where no fleet comes up, none but the first."""
     results: dict[str, TrackResult] = {}
     for row in SCHEDULE:
-        chosen = [each for each in row if each.name in selection or each.name == INSTALL]
+        wanted = [each for each in row if each.name in selection or each.name == INSTALL]
+        chosen = [each for each in wanted if each.name != OUTAGE or outage.possible(fleet)]
         if not chosen:
             continue
         contexts = {each.name: FleetContext(each.name, fleet) for each in chosen}

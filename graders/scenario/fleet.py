@@ -70,13 +70,13 @@ class Fleet:
         return self._provider.capabilities
 
     @contextmanager
-    def ready(self, spec: ClusterSpec) -> Iterator[None]:
-        """Have what such clusters are made of: while the block runs, none waits for a download or a build.
+    def ready(self, *specs: ClusterSpec) -> Iterator[None]:
+        """Have what these clusters are made of: while the block runs, none waits for a download or a build.
 
         Raises:
-            InfraFault: something cannot be had.
+            InfraFault: something cannot be had, or there is no room for all of them at once.
         """
-        with self._provider.ready(spec, self._progress) as self.engine:
+        with self._provider.ready(specs, self._progress) as self.engine:
             yield
 
     @contextmanager

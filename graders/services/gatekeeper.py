@@ -8,7 +8,7 @@ and until every constraint has a status of this start: on a busy machine it says
 import base64
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from graders.kube.client import Kube
 from graders.ownership import OwnedFolder
 from graders.polling import NotYet, TimedOut, await_ready, wait_for
 from graders.ports import held_ports
-from graders.services.readiness import is_asked, serves
+from graders.services.readiness import Reaching, is_asked, serves
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "gatekeeper-system"
@@ -59,11 +59,15 @@ Leading = Callable[[socket.socket, tuple[str, int]], AbstractContextManager[None
 
 @dataclass(frozen=True)
 class WebhookServing:
-    """How it serves: a folder with tls.crt and tls.key, the PEM of who issued them, and what leads to it."""
+    """How it serves: a folder with tls.crt and tls.key, the PEM of who issued them, and what leads to it.
+
+    `reaching` lets the API server reach it.
+    """
 
     certificates: Path
     authority: bytes
     leading: Leading
+    reaching: Reaching = nullcontext
 
 
 class Gatekeeper:
@@ -229,5 +233,5 @@ def gatekeeper(
         spec = ServiceSpec(folder.name, command, folder, log, environment, ready=ready)
         service = Service(spec, owner)
         made = Gatekeeper(service, kube, (gate, port), serving)
-        with service, closing(made):
+        with serving.reaching(gate), service, closing(made):
             yield made

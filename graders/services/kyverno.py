@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from graders.kube.client import Kube
 from graders.ownership import OwnedFolder
 from graders.ports import held_ports
-from graders.services.readiness import is_asked, serves
+from graders.services.readiness import Reaching, is_asked, serves
 from graders.services.service import Service, ServiceSpec
 
 NAMESPACE = "kyverno"
@@ -109,12 +109,18 @@ class Kyverno:
 
 @contextmanager
 def kyverno(
-    owner: OwnedFolder, folder: Path, kube: Kube, kubeconfig: Path, program: Path
+    owner: OwnedFolder,
+    folder: Path,
+    kube: Kube,
+    kubeconfig: Path,
+    program: Path,
+    reaching: Reaching = nullcontext,
 ) -> Iterator[Kyverno]:
     """Kyverno for one API server, where it is who `kubeconfig` says, not started; it ends with the block.
 
-    `kube` is an administrator's; `folder` is a new one for all it writes. Image registries on loopback are
-    spoken to in plain HTTP; policies make no calls of their own, and nothing beyond this machine is reached.
+    `kube` is an administrator's; `folder` is a new one for all it writes; `reaching` lets the API server
+    reach it. Image registries on loopback are spoken to in plain HTTP; policies make no calls of their own,
+    and nothing beyond this machine is reached.
     """
     with held_ports(3) as (port, metrics, profiling):
         at = "127.0.0.1"
@@ -148,5 +154,5 @@ def kyverno(
 
         log = folder / f"{folder.name}.log"
         spec = ServiceSpec(folder.name, command, folder, log, environment, ready=ready)
-        with Service(spec, owner) as service:
+        with reaching(port), Service(spec, owner) as service:
             yield Kyverno(service, kube)

@@ -1,6 +1,7 @@
 """Whether a service of ours can be used: it answers, and the API server beside it asks it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -8,6 +9,9 @@ import httpx
 from graders.faults import InfraFault
 from graders.kube.client import ApiRefused, Kube
 from graders.polling import NotYet
+
+Reaching = Callable[[int], AbstractContextManager[object]]
+"""Lets an API server reach a port of this machine's loopback while the block runs."""
 
 _REFUSALS = ("denied the request", "ValidatingAdmissionPolicy")
 

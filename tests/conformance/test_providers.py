@@ -210,9 +210,11 @@ def test_a_provider_without_that_handle_refuses_what_takes_it_before_anything_st
         pytest.skip("this one has the handle")
     before, spec = set(state.iterdir()), ClusterSpec(name="refused", etcd_members=3)
 
-    for refusing in (running.provider.ready, running.provider.provision):
-        with pytest.raises(UsageError, match="cannot have several etcd members"), refusing(spec, Silent()):
-            pass
+    told = "cannot have several etcd members"
+    with pytest.raises(UsageError, match=told), running.provider.ready([spec], Silent()):
+        pass
+    with pytest.raises(UsageError, match=told), running.provider.provision(spec, Silent()):
+        pass
     assert set(state.iterdir()) == before
 
 
@@ -445,7 +447,7 @@ def test_what_is_made_ready_is_the_engine_of_its_nodes_and_leaves_nothing(
     running: Running, state: Path
 ) -> None:
     before = set(state.iterdir())
-    with running.provider.ready(ClusterSpec(name="second"), Silent()) as engine:
+    with running.provider.ready([ClusterSpec(name="second")], Silent()) as engine:
         nodes = running.cluster.real_nodes
         assert engine == (nodes.docker_host if nodes is not None else "")
     assert set(state.iterdir()) == before

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -73,7 +73,7 @@ class Stage:
         return contextlib.nullcontext({})
 
     @contextlib.contextmanager
-    def ready(self, spec: ClusterSpec, progress: Progress) -> Iterator[str]:
+    def ready(self, specs: Sequence[ClusterSpec], progress: Progress) -> Iterator[str]:
         self.events.append("programs")
         yield "unix:///engine"
         self.events.append("programs may go")

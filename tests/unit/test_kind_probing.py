@@ -75,7 +75,7 @@ def test_an_engine_that_may_be_elsewhere_does_not_count(host: str) -> None:
 def test_the_default_is_kind_where_an_engine_answers_and_kind_shows_what_the_lab_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {lab.id: lab.needs for lab in map(load_course().find_lab, ("lab1", "lab2", "lab3"))}
+    found = {lab.id: lab.shown for lab in map(load_course().find_lab, ("lab1", "lab2", "lab3"))}
     with TinyEngine().serve(tmp_path) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
         assert default_provider() == default_provider(found["lab1"]) == "kind"

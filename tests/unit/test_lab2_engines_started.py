@@ -25,8 +25,9 @@ from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACES
 from graders.lab2.toolsets import ARGOCD, FLUX, GATEKEEPER, KYVERNO
 from graders.ownership import OwnedFolder
 from graders.paths import REPOSITORY
-from graders.progress import Silent
+from graders.sandbox import Limits
 from graders.scenario.heldpods import write_stages
+from graders.scenario.spec import RunSettings
 from graders.services.argocd import EnginePrograms, argocd
 from graders.services.flux import flux
 from graders.services.gatekeeper import Gatekeeper, WebhookServing, gatekeeper
@@ -260,11 +261,12 @@ class TestSpokes:
         assert len(nodes) == 4
         assert len({node.zone for node in nodes}) == 2
 
-    def test_the_engine_is_a_user_without_groups_there_and_nobody_on_the_hub(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("graders.lab2.fleet.golden_etcd", lambda *_: tmp_path)
-        specs = cluster_specs((), tmp_path / "stages.yaml", SETUPS["argocd"], (), Silent())
+    def test_the_engine_is_a_user_without_groups_there_and_nobody_on_the_hub(self, tmp_path: Path) -> None:
+        lab = load_course().find_lab("lab2")
+        settings = RunSettings(
+            limits=Limits(), tool_limits=Limits(), deadline_s=lab.deadline_s, needs=lab.needs
+        )
+        specs = cluster_specs(settings, tmp_path / "stages.yaml", SETUPS["argocd"], ())
         assert list(specs) == [HUB, *ENVIRONMENTS]
         for name in ENVIRONMENTS:
             assert specs[name].identities[ENGINE] == ()
@@ -306,7 +308,8 @@ _RBAC = [
 
 def _live(kube: Kube) -> Any:
     """A spoke whose watches follow nothing."""
-    return SimpleNamespace(name="dev", kube=kube, watches=SimpleNamespace(follow=lambda *_: None))
+    watches, cluster = SimpleNamespace(follow=lambda *_: None), SimpleNamespace(capabilities=frozenset())
+    return SimpleNamespace(name="dev", kube=kube, watches=watches, cluster=cluster)
 
 
 def test_keys_that_are_handed_out_belong_to_those_of_the_grader() -> None:

@@ -125,6 +125,12 @@ class Containers:
             raise InfraFault(f"{' '.join(command)} in node {node} ended with {code}: {text.strip()[-600:]}")
         return text
 
+    def first_process(self, node: str) -> tuple[str, int]:
+        """The identifier of a node's container, and its first process as the engine numbers it."""
+        with _mapped(f"the processes of node {node} are not known"):
+            container = self._client.containers.get(node)
+            return str(container.id), int(container.attrs["State"]["Pid"])
+
     def kill(self, node: str) -> None:
         """Stop a node at once."""
         with _mapped(f"node {node} cannot be stopped"):

@@ -1,5 +1,6 @@
 """Who we are in a kind cluster: the users and groups of an embedded one, signed by kubeadm's authority."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +17,24 @@ _PKI = "/etc/kubernetes/pki"
 
 @dataclass(frozen=True)
 class Identities:
-    """Kubeconfigs of the grader and of kwok, and what a proxy serves with in the API server's place."""
+    """Kubeconfigs of the grader, of kwok and of `users`, and what a proxy serves with."""
 
     grader: Path
     simulator: Path
     proxy: Identity
+    users: Mapping[str, Path]
 
 
-def issue(containers: Containers, control_plane: str, kinds: Path, folder: Path) -> Identities:
-    """Write identities into `folder`; `kinds` is the kubeconfig that kind wrote, which says where to call.
+def issue(
+    containers: Containers,
+    control_plane: str,
+    kinds: Path,
+    folder: Path,
+    users: Mapping[str, tuple[str, ...]],
+) -> Identities:
+    """Write identities into `folder`, those of `users` (with their groups) among them.
+
+    `kinds` is the kubeconfig that kind wrote, which says where to call.
 
     Raises:
         InfraFault: the node does not give its authority away, or kind's kubeconfig names no server.
@@ -42,6 +52,10 @@ def issue(containers: Containers, control_plane: str, kinds: Path, folder: Path)
         grader=kubeconfig("grader", GRADER_IDENTITY),
         simulator=kubeconfig("kwok", SIMULATOR_IDENTITY),
         proxy=authority.server("proxy"),
+        users={
+            user: kubeconfig(f"user-{number}", (user, *groups))
+            for number, (user, groups) in enumerate(users.items(), start=1)
+        },
     )
 
 

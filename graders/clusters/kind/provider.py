@@ -1,7 +1,7 @@
 """The kind provider: real nodes as containers of a Docker engine, and simulated ones beside them."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from graders.clusters.binaries import ensure_binaries
 from graders.clusters.containment import CAUTION
@@ -15,7 +15,15 @@ from graders.clusters.kind.preflight import check
 from graders.clusters.kind.starting import Parts, Starting
 from graders.clusters.kind.traces import remove_orphans
 from graders.clusters.nodeimages.image import ensure_node_image
-from graders.clusters.provider import ClusterSpec, ProviderOptions, check_needs, check_plain
+from graders.clusters.provider import (
+    IDENTITIES,
+    PREPARED,
+    STAGES,
+    ClusterSpec,
+    ProviderOptions,
+    check_needs,
+    check_plain,
+)
 from graders.faults import InfraFault
 from graders.model import Capability, Cluster
 from graders.ownership import KIND, OwnedFolder
@@ -49,15 +57,16 @@ class KindProvider:
         self._node_image = node_image
 
     @contextlib.contextmanager
-    def ready(self, spec: ClusterSpec, progress: Progress) -> Iterator[str]:
+    def ready(self, specs: Sequence[ClusterSpec], progress: Progress) -> Iterator[str]:
         """Have an engine with the node image in it, and the programs; gives the address of the engine.
 
         Raises:
             InfraFault, UsageError: as for `provision`.
         """
         with contextlib.ExitStack() as running:
-            containers = self._containers(spec, running, progress)
-            self._parts(spec, containers, progress)
+            containers = self._containers(specs, running, progress)
+            for spec in specs:
+                self._parts(spec, containers, progress)
             yield containers.host
 
     @contextlib.contextmanager
@@ -69,7 +78,7 @@ class KindProvider:
             UsageError: the lab needs what no kind cluster has.
         """
         with contextlib.ExitStack() as running:
-            containers = self._containers(spec, running, progress)
+            containers = self._containers([spec], running, progress)
             remove_orphans(containers, progress.say)
             parts = self._parts(spec, containers, progress)
             folder = running.enter_context(OwnedFolder(KIND, spec.name))
@@ -77,10 +86,13 @@ class KindProvider:
             starting = Starting(spec, parts, kind, folder, running)
             yield starting.run(progress)
 
-    def _containers(self, spec: ClusterSpec, running: contextlib.ExitStack, progress: Progress) -> Containers:
-        """An engine of this machine that can run such a cluster, until `running` unwinds."""
-        check_needs(spec.needs, self.capabilities, self.name)
-        check_plain(spec, self.name)
+    def _containers(
+        self, specs: Sequence[ClusterSpec], running: contextlib.ExitStack, progress: Progress
+    ) -> Containers:
+        """An engine of this machine that can run such clusters at once, until `running` unwinds."""
+        for spec in specs:
+            check_needs(spec.needs, self.capabilities, self.name)
+            check_plain(spec, self.name, (IDENTITIES, PREPARED, STAGES))
         host = answering_engine() or running.enter_context(running_engine(progress))
         if not host.startswith(UNIX):
             raise InfraFault(
@@ -88,7 +100,7 @@ class KindProvider:
                 fix="name an engine of this machine by its socket: DOCKER_HOST=unix:///var/run/docker.sock",
             )
         containers = running.enter_context(Containers(host))
-        check(containers.facts(), 1 + spec.workers)
+        check(containers.facts(), sum(1 + spec.workers for spec in specs))
         return containers
 
     def _parts(self, spec: ClusterSpec, containers: Containers, progress: Progress) -> Parts:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from graders.clusters.components import simulator
+from graders.clusters.components import STAGES, simulator
 from graders.clusters.kind.config import REAL
 from graders.clusters.provider import NodeSpec
 from graders.clusters.readiness import node_manifest
@@ -42,11 +42,17 @@ def simulate(
     program: tuple[Path, Path],
     folder: OwnedFolder,
     running: contextlib.ExitStack,
+    stages: Path | None = None,
 ) -> None:
-    """Create the nodes and run kwok (`program`: binary and kubeconfig) for them until `running` unwinds."""
+    """Create the nodes and run kwok (`program`: binary and kubeconfig) for them until `running` unwinds.
+
+    `stages` says how they and their pods behave, where that is not as ever.
+    """
     binary, kubeconfig = program
     with ThreadPoolExecutor(4) as pool:
         for created in [pool.submit(kube.create, _NODES, node_manifest(node)) for node in nodes]:
             created.result()
-    spec = ServiceSpec("kwok", simulator(binary, kubeconfig), folder.path, folder.path / "kwok.log")
+    spec = ServiceSpec(
+        "kwok", simulator(binary, kubeconfig, stages=stages or STAGES), folder.path, folder.path / "kwok.log"
+    )
     running.enter_context(Service(spec, folder)).start()

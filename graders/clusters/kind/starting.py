@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from graders.clusters.components import AUDIT_POLICY
@@ -12,6 +13,7 @@ from graders.clusters.kind.command import Kind, KindFailed
 from graders.clusters.kind.config import AUDIT_LOG, REAL, NodeLayout, kind_config
 from graders.clusters.kind.containers import Containers
 from graders.clusters.kind.identities import Identities, issue
+from graders.clusters.kind.nodeloopback import loopback_listener
 from graders.clusters.kind.nodes import KindNodes
 from graders.clusters.kind.simulation import keep_apart, simulate
 from graders.clusters.kind.stages import Stages, steps
@@ -68,7 +70,9 @@ class Starting:
         with progress.task(title, total=done + _OWN_STEPS) as task:
             kinds = self._create(task, progress)
             nodes = tuple(node.name for node in self._parts.containers.nodes(self._cluster))
-            identities = issue(self._parts.containers, nodes[0], kinds, self._folder.path)
+            identities = issue(
+                self._parts.containers, nodes[0], kinds, self._folder.path, self._spec.identities
+            )
             self._kube = Kube(identities.grader)
             waiting = Waiting(task, done)
             self._answers(waiting, nodes[0])
@@ -82,6 +86,8 @@ class Starting:
             owned=True,
             provider="kind",
             serving=(identities.proxy.certificate, identities.proxy.key),
+            identities=identities.users,
+            loopback_listener=partial(loopback_listener, self._parts.containers, nodes[0]),
             real_nodes=KindNodes(
                 self._kind.docker_host, self._cluster, nodes, self._kind, self._parts.containers, self._kube
             ),
@@ -133,8 +139,13 @@ class Starting:
                 fix="the Docker engine has to see the folder that KUBEPROOF_STATE names under the same path: "
                 "it must be on this machine, and kubeproof in no container",
             )
+        prepared = self._spec.prepared
+        before = [prepared.prepare] if prepared is not None else []
         if self._spec.before_controllers is not None:
-            self._spec.before_controllers(self._kube)
+            before.append(self._spec.before_controllers)
+        for each in before:
+            each(self._kube)
+        if before:
             readiness.controllers_anew(self._parts.containers, control_plane)
         waiting.step()
 
@@ -146,7 +157,7 @@ class Starting:
             waiting.until("kind's own pods", lambda: readiness.everything_placed(kube))
             waiting.until("pods to keep apart", lambda: keep_apart(kube))
             program = (self._parts.kwok, identities.simulator)
-            simulate(kube, spec.nodes, program, self._folder, self._running)
+            simulate(kube, spec.nodes, program, self._folder, self._running, spec.stages)
             waiting.until("nodes", lambda: nodes_ready(kube, 1 + spec.workers + len(spec.nodes)))
         waiting.step()
         waiting.until("name service and storage", lambda: readiness.everything_runs(kube))

@@ -15,6 +15,7 @@ from graders.kube.workloads import digest_in
 from graders.lab2.names import DRIFT as TRACK
 from graders.lab2.names import ENGINE, ENVIRONMENTS, HUB, NAMESPACE, OUTAGE, PRUNE, WEB
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds, told
+from graders.model import Capability
 
 _LEEWAY_S = 30.0
 
@@ -125,7 +126,7 @@ _KEPT = (
 )  # fmt: skip
 
 
-@check("engine-loss", tracks=(OUTAGE,))
+@check("engine-loss", tracks=(OUTAGE,), needs=(Capability.ETCD_ACCESS,))
 def check_engine_loss(bundle: Bundle, facts: Facts) -> None:
     """A spoke that was away and an engine that lost all it kept are caught up with; nothing is skipped."""
     record = FleetRecord(bundle, OUTAGE)

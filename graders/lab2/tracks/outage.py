@@ -3,6 +3,7 @@
 from graders.faults import InfraFault
 from graders.lab2.context import FleetContext
 from graders.lab2.images import digest_of
+from graders.lab2.livefleet import LiveFleet
 
 AWAY = "staging"
 AWAY_S = 20.0
@@ -13,6 +14,11 @@ _API_SERVER = "kube-apiserver"
 _ITS_CLIENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
 """They go with it, as does what judges by policies: left to themselves they back off, and would be late."""
 _BACK_WITHIN_S = 60.0
+
+
+def possible(fleet: LiveFleet) -> bool:
+    """Whether the API server of a spoke can be stopped."""
+    return fleet.spokes[AWAY].cluster.control is not None
 
 
 def engine_loss(context: FleetContext) -> None:
