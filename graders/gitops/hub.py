@@ -7,11 +7,12 @@ from typing import Any
 from graders.documents import Document
 from graders.documents.document import Location
 from graders.faults import BadSubmission
-from graders.gitops.manifests import Misfit, documents_in, misshapen
+from graders.gitops.manifests import Misfit, documents_in, misshapen, written
 from graders.gitops.seam import EngineSetup
 from graders.gitops.targets import elsewhere
 from graders.services.gitsource import UnsupportedSource, read_source
 from graders.submissions.kustomize import find
+from graders.submissions.misrendering import misrendered
 from graders.submissions.rendering import Renderer, render
 
 HUB_FOLDER = "hub"
@@ -35,9 +36,14 @@ def hub_objects(root: Path, engine: EngineSetup, renderer: Renderer) -> tuple[Ma
         return tuple(_plain_objects(root, engine))
     out = render(renderer, root, HUB_FOLDER)
     if out.error:
-        raise BadSubmission(f"kustomize refuses it: {out.error}", file=HUB_FOLDER, fix="mend it")
+        raise misrendered(root, HUB_FOLDER, out.error, f"run kustomize build {HUB_FOLDER}, and mend it")
     for each in out.objects:
-        _check(each, engine)
+        try:
+            _check(each, engine)
+        except BadSubmission:
+            for document in written(root, HUB_FOLDER, each):
+                _check(document.data, engine, document)
+            raise
     return tuple(dict(each) for each in out.objects)
 
 

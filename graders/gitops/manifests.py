@@ -29,13 +29,22 @@ def misshapen(item: Mapping[str, Any]) -> Misfit | None:
     return None
 
 
-def refused(root: Path, folder: str, item: Mapping[str, Any], who: str, message: str) -> LocatedError:
-    """What to raise when an API server takes no object of a folder, with the place of that object."""
-    named = (item.get("kind"), (item.get("metadata") or {}).get("name"))
-    problem = f"{who} refuses {named[0]} {named[1]}: {message}"
+def written(root: Path, folder: str, item: Mapping[str, Any]) -> Iterator[Document]:
+    """The documents of a folder that are of an object's kind and name, as the object is or part of it."""
     for document in documents_in(root, folder):
         data = document.data
-        known = isinstance(data, dict) and not misshapen(data)
-        if known and (data.get("kind"), data["metadata"]["name"]) == named:
-            return document.refusal(problem, ("metadata",), fix="mend what it says")
+        if isinstance(data, dict) and not misshapen(data) and _named(data) == _named(item):
+            yield document
+
+
+def refused(root: Path, folder: str, item: Mapping[str, Any], who: str, message: str) -> LocatedError:
+    """What to raise when an API server takes no object of a folder, with the place of that object."""
+    kind, name = _named(item)
+    problem = f"{who} refuses {kind} {name}: {message}"
+    for document in written(root, folder, item):
+        return document.refusal(problem, ("metadata",), fix="mend what it says")
     return BadSubmission(problem, file=folder, fix="mend what it says")
+
+
+def _named(item: Mapping[str, Any]) -> tuple[Any, Any]:
+    return item.get("kind"), (item.get("metadata") or {}).get("name")

@@ -1,10 +1,14 @@
 """The file of a repository in which the digest stands that is released: read, and written in place."""
 
+import re
 from dataclasses import dataclass
 
 import yaml
 
 from graders.faults import BadSubmission
+
+_PROPERTIES = re.compile(r"(?:[&!][^ \t\n]*[ \t]+)*")
+"""An anchor and a tag before a value: others may refer to it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,10 @@ class ReleaseFile:
         text, node = self._place(raw)
         start, end = node.start_mark.index, node.end_mark.index
         value = reference.rpartition("@")[2] if self.value == "digest" else reference
-        return f'{text[:start]}"{value}"{text[end:]}'.encode()
+        kept = _PROPERTIES.match(text, start, end)
+        start = kept.end() if kept is not None else start
+        space = " " if start == end and text[start - 1 : start] == ":" else ""
+        return f'{text[:start]}{space}"{value}"{text[end:]}'.encode()
 
     def written(self, raw: bytes) -> str:
         """What the file says at the pointer; raises as `placed` does."""

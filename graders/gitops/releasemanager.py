@@ -86,7 +86,7 @@ class ReleaseManager:
             named = next((path for path in whole if f"'{path}'" in str(error)), MANIFEST)
             raise BadSubmission(
                 f"git takes the submission into no repository: {said}", file=named,
-                fix="rename or remove what it names",
+                fix="rename or remove what it names, or in .gitattributes what asks for it",
             ) from error  # fmt: skip
         self._push()
         self.last_release = self._note(subject, version, *whole)

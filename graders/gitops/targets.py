@@ -14,6 +14,8 @@ _TEMPLATE = "{{"
 _IN_CLUSTER = "https://kubernetes.default.svc"
 _HUB = "in-cluster"
 _SYSTEM = "kube-"
+_ASKING = ("scmProvider", "pullRequest", "plugin")
+"""Generators of an ApplicationSet that ask somebody else, at an address of their own."""
 
 
 def elsewhere(item: Mapping[str, Any], shape: FleetShape) -> Misfit | None:
@@ -29,11 +31,29 @@ def elsewhere(item: Mapping[str, Any], shape: FleetShape) -> Misfit | None:
 
 
 def _leads_out(at: Location, item: Mapping[str, Any], shape: FleetShape) -> Misfit | None:
-    return _repository(at, item) or _kubeconfig(at, item, shape) or _destination(at, item, shape)
+    return (
+        _repository(at, item)
+        or _generator(at, item)
+        or _kubeconfig(at, item, shape)
+        or _destination(at, item, shape)
+    )
 
 
 def _repository(at: Location, item: Mapping[str, Any]) -> Misfit | None:
     return _address((*at, "repoURL"), item.get("repoURL"))
+
+
+def _generator(at: Location, item: Mapping[str, Any]) -> Misfit | None:
+    if (
+        at[-2:-1] != ("generators",)
+        or (asking := next((each for each in _ASKING if each in item), None)) is None
+    ):
+        return None
+    return (
+        f"the generator {asking} asks somebody who cannot be reached",
+        (*at, asking),
+        "make the Applications of list, git or clusters, or of matrix and merge of these",
+    )
 
 
 def _address(at: Location, url: Any) -> Misfit | None:

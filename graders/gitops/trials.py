@@ -9,7 +9,7 @@ from pathlib import Path
 from graders.escapes import printed_text
 from graders.evidence.recording import Recording
 from graders.evidence.records import ToolRun
-from graders.sandbox.protocol import Limits
+from graders.sandbox.protocol import Limits, Reason
 from graders.sandbox.relay import relayed
 from graders.scenario.toolroom import ToolRoom
 from graders.services.gitcommands import git_identity, run_git
@@ -26,6 +26,8 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 """The registry is reached at its own address, which is led through once the sandbox is there."""
 _MOST_OUTPUT = 4000
+MOST_HUNG = 2
+"""Commits in a row on which a program may not end; on the others it is not run then."""
 _DEVELOPER = git_identity("Developer", "developer@lab.example")
 
 
@@ -59,7 +61,11 @@ class CommitTrial:
         # Others may rewrite what is there: this is about what was handed in.
         own = self.folder / "own.git"
         _git(self.folder, "clone", "--quiet", "--bare", str(bare), str(own))
+        hung = 0
         for case in tried:
+            if hung == MOST_HUNG:
+                recording.writer.add(self._left_out(case, recording))
+                continue
             clone = self.folder / case.name
             _git(self.folder, "clone", "--quiet", str(own), str(clone))
             _git(clone, "reset", "--quiet", "--hard", base)
@@ -69,10 +75,18 @@ class CommitTrial:
             # Whatever a .gitignore of theirs says.
             _git(clone, "add", "--all", "--force", ".")
             _git(clone, "commit", "--quiet", "--allow-empty", "--message", f"Add {case.name}")
-            recording.writer.add(self._run(case, clone, recording))
+            run, ended = self._run(case, clone, recording)
+            hung = 0 if ended else hung + 1
+            recording.writer.add(run)
             shutil.rmtree(clone)
 
-    def _run(self, case: TriedCommit, clone: Path, recording: Recording) -> ToolRun:
+    def _left_out(self, case: TriedCommit, recording: Recording) -> ToolRun:
+        why = f"was not run: it had not ended on the {MOST_HUNG} commits before"
+        name = f"{self.name}/{case.kind}/{case.name}"
+        return ToolRun(recording.clock.now(), name, self.command, None, 0.0, "", why)
+
+    def _run(self, case: TriedCommit, clone: Path, recording: Recording) -> tuple[ToolRun, bool]:
+        """How it went on a commit, and whether it ended by itself."""
         port = self.registry.rpartition(":")[2]
         command = (str(self.room.runtime.python), "-c", _WAIT, port, *self.command)
         name, private = f"{self.name}-{case.name}", self.folder / f"{case.name}-sandbox"
@@ -84,13 +98,17 @@ class CommitTrial:
             relayed(door, ("127.0.0.1", int(port))),
         ):
             wall_s = self.limits.wall_s or 60.0
+            # The sandbox looks at the clock, too: whoever comes first.
             status = process.wait(wall_s) or process.stop()
             text = printed_text(process.log_path.read_bytes())
         took_s = round(time.monotonic() - started, 3)
         name = f"{self.name}/{case.kind}/{case.name}"
-        return ToolRun(
-            recording.clock.now(), name, self.command, status.code, took_s, text[-_MOST_OUTPUT:], str(status)
+        ended = status.reason not in (Reason.HARNESS, Reason.WALL)
+        how = str(status) if ended else f"had not ended after {wall_s:g} s"
+        run = ToolRun(
+            recording.clock.now(), name, self.command, status.code, took_s, text[-_MOST_OUTPUT:], how
         )
+        return run, ended
 
 
 def _git(folder: Path, *arguments: str) -> None:

@@ -29,6 +29,9 @@ JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_READ_S = 30.0
+_WRITE_S = 65.0
+"""An API server waits up to 30 s for a webhook, and 60 s in all."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +141,17 @@ class Kube:
         query: Mapping[str, object] | None = None,
         body: object = None,
         content_type: str = JSON,
-        timeout_s: float = 30.0,
+        timeout_s: float | None = None,
     ) -> Answer:
         """Send one request; HTTP errors are answers, not exceptions.
+
+        Where nothing is said, a write waits until an API server has given up on whatever webhook it asks.
 
         Raises:
             InfraFault: no answer came.
         """
+        if timeout_s is None:
+            timeout_s = _WRITE_S if method in _WRITES else _READ_S
         response = self._open(method, path, query, body, content_type, timeout_s, stream=False)
         warnings = tuple(map(_warning, response.headers.getlist("Warning")))
         return Answer(response.status, _decoded(response.data), warnings)

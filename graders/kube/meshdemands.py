@@ -25,6 +25,7 @@ _ISTIO = "istio"
 _DEFAULT_INBOUND = "config.linkerd.io/default-inbound-policy"
 _EXPORTED = "mirror.linkerd.io/exported"
 _AS = ("true", "remote-discovery")
+_FEDERATED, _MEMBER = "mirror.linkerd.io/federated", "member"
 _ANY_PORT = 9090
 Allows = Callable[[Objects, MeshCaller, MeshWorkload], bool]
 
@@ -112,7 +113,8 @@ class MeshDemand:
         exported = (self.namespace, self.exported)
         for each in of_kind(objects, "Service", "v1"):
             labels = each["metadata"].get("labels") or {}
-            if (namespace_of(each), each["metadata"]["name"]) == exported and labels.get(_EXPORTED) in _AS:
+            out = labels.get(_EXPORTED) in _AS or labels.get(_FEDERATED) == _MEMBER
+            if (namespace_of(each), each["metadata"]["name"]) == exported and out:
                 return
         yield f"Service {self.exported} exported by the label {_EXPORTED}", "it is not"
 

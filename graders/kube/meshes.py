@@ -16,6 +16,7 @@ Objects = Sequence[Mapping[str, Any]]
 
 ROOT_NAMESPACE = "istio-system"
 _ISTIO, _LINKERD = "security.istio.io/", "policy.linkerd.io/"
+_ROUTES = ("HTTPRoute", "GRPCRoute")
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def linkerd_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload)
     if any(_lets_in(each, servers, caller, workload.namespace) for each in older):
         return True
     targets = {("Server", each["metadata"]["name"]) for each in servers} | {("Namespace", workload.namespace)}
+    targets |= _routes_of(objects, targets, workload.namespace)
     for policy in of_kind(objects, "AuthorizationPolicy", _LINKERD):
         target = spec_of(policy).get("targetRef") or {}
         if namespace_of(policy) != workload.namespace:
@@ -145,6 +147,17 @@ def linkerd_allows(objects: Objects, caller: MeshCaller, workload: MeshWorkload)
         ):
             return True
     return False
+
+
+def _routes_of(objects: Objects, servers: set[tuple[str, str]], namespace: str) -> set[tuple[str, str]]:
+    """The routes that are attached to one of these Servers: who may use one may call, if not every path."""
+    return {
+        (kind, each["metadata"]["name"])
+        for kind in _ROUTES
+        for each in of_kind(objects, kind, "")
+        if namespace_of(each) == namespace
+        and any((up.get("kind"), up.get("name")) in servers for up in spec_of(each).get("parentRefs") or ())
+    }
 
 
 def of_kind(objects: Objects, kind: str, version: str) -> list[Mapping[str, Any]]:
@@ -258,13 +271,19 @@ def _authenticates(objects: Objects, ref: Mapping[str, Any], caller: MeshCaller,
         return True
     identity = _identity(caller)
     for each in of_kind(objects, "MeshTLSAuthentication", _LINKERD):
-        if each["metadata"]["name"] != ref.get("name"):
+        if (namespace_of(each), each["metadata"]["name"]) != (
+            ref.get("namespace", namespace),
+            ref.get("name"),
+        ):
             continue
         if caller.account and any(
             fnmatchcase(identity, str(i)) for i in spec_of(each).get("identities") or ()
         ):
             return True
         for known in spec_of(each).get("identityRefs") or ():
-            if (known.get("namespace", namespace_of(each)), known.get("name")) == who:
+            if known.get("kind") == "Namespace":
+                if caller.account and known.get("name") == caller.namespace:
+                    return True
+            elif (known.get("namespace", namespace_of(each)), known.get("name")) == who:
                 return True
     return False

@@ -27,6 +27,14 @@ def is_ready(deployment: Mapping[str, Any]) -> bool:
     )
 
 
+def why_without_pods(deployment: Mapping[str, Any] | None) -> str:
+    """What a Deployment says why its pods cannot be made, after a colon; empty where it says nothing."""
+    for each in ((deployment or {}).get("status") or {}).get("conditions") or ():
+        if (each.get("type"), each.get("status")) == ("ReplicaFailure", "True"):
+            return f": {str(each.get('message'))[:400]}"
+    return ""
+
+
 def pod_spec_of(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The pod spec of a pod or of what makes pods; None of anything else."""
     if item.get("kind") == "Pod":

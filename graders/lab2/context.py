@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from graders.faults import InfraFault
 from graders.gitops.releasemanager import Obstructed
-from graders.kube.workloads import digest_in, is_ready
+from graders.kube.workloads import digest_in, is_ready, why_without_pods
 from graders.lab2.images import digest_of
 from graders.lab2.livefleet import LiveFleet
 from graders.lab2.names import ENGINE, ENVIRONMENTS, NAMESPACE, NAMESPACES, QUIET_S, WEB
@@ -134,7 +134,7 @@ class FleetContext(TrackMarks):
         if deployment is None or digest_in(deployment, WEB) != digest:
             raise NotYet(f"web in {environment} is at {digest_in(deployment, WEB) or 'nothing'}")
         if not is_ready(deployment):
-            raise NotYet(f"web in {environment} is not ready")
+            raise NotYet(f"web in {environment} is not ready{why_without_pods(deployment)}")
 
     def applied(self, environment: str, digest: str) -> None:
         """Raise `NotYet` unless web is to run `digest` there."""

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from graders.admission.engines import engines_named, policy_controllers
 from graders.admission.kinds import PolicyKind
 from graders.admission.latewatches import LateWatches
 from graders.evidence.manifest import TrackResult
 from graders.faults import InfraFault
-from graders.gitops.hub import hub_objects
 from graders.gitops.promoter import Promoter, PromotionCommand
 from graders.gitops.releasemanager import ReleaseManager
 from graders.gitops.rights import access_objects
@@ -43,6 +43,7 @@ def run_fleet(
     checkout: Path,
     declared: Mapping[str, Rendered],
     kinds: tuple[PolicyKind, ...],
+    for_the_hub: tuple[Mapping[str, Any], ...],
 ) -> tuple[float, dict[str, TrackResult]]:
     """Start the fleet and run the chosen tracks; gives how slow the machine was, and how each track went.
 
@@ -54,7 +55,6 @@ def run_fleet(
     engines, stages = engines_named(block.policy_engines), owner.path / "stages.yaml"
     specs = cluster_specs(run.settings, stages, prepared.setup, engines)
     access = access_objects(checkout, SHAPE)
-    for_the_hub = hub_objects(checkout, prepared.setup, prepared.renderer)
     with ExitStack() as running:
         hub, *others = running.enter_context(run.fleet.start(*specs.values()))
         spokes = dict(zip(ENVIRONMENTS, others, strict=True))

@@ -22,6 +22,7 @@ KEY_FILE = "keys/cosign.pub"
 
 _PLACEHOLDER = re.compile(r"\$\{(LAB_[A-Z_]+)\}")
 _PEM = re.compile(r"(?m)^([ \t]*)\$\{LAB_COSIGN_PUB\}[ \t]*$")
+_SUBMODULE = re.compile(r"[ \t]*path[ \t]*=[ \t]*(.*?)[ \t]*$")
 _WRITTEN = (
     KEY_FILE,
     NOTE,
@@ -75,6 +76,7 @@ def check_files(root: Path, release: ReleaseFile) -> None:
             f"the submission has {size_bytes} bytes, and {MOST_BYTES} may be in it", file=largest,
             fix="keep what is large out of the repository",
         )  # fmt: skip
+    _check_submodules(root, files)
     for own in _WRITTEN:
         above = next((each for each in (root / own).parents if each.is_file()), None)
         if above is not None or (root / own).is_dir():
@@ -99,6 +101,20 @@ def check_files(root: Path, release: ReleaseFile) -> None:
             fix="name the file in which the digest of the release stands",
         )  # fmt: skip
     release.placed((root / release.file).read_bytes(), "sha256:0")
+
+
+def _check_submodules(root: Path, files: Sequence[Path]) -> None:
+    file = root / ".gitmodules"
+    if file not in files:
+        return
+    there = {above.as_posix() for each in files for above in each.relative_to(root).parents}
+    for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+        named = _SUBMODULE.match(line)
+        if named is not None and named[1].strip('"/') not in there:
+            raise BadSubmission(
+                f"the submodule {named[1][:100]!r} is not there, and nothing is fetched",
+                file=file.name, line=number, fix="put its files there themselves, and remove .gitmodules",
+            )  # fmt: skip
 
 
 def check_policies(declared: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:

@@ -53,6 +53,8 @@ class LiveFleet:
     """Held by the track that the release manager works for."""
     came_up: threading.Event = field(default_factory=threading.Event)
     """Set once everything was there for the first time."""
+    lacking: list[str] = field(default_factory=list)
+    """What it did not come up for, where it did not."""
 
     @property
     def installed(self) -> bool:

@@ -11,8 +11,8 @@ from graders.admission.engines import engines_named
 from graders.admission.kinds import PolicyKind, kinds_of
 from graders.admission.meshkinds import mesh_answers
 from graders.evidence.manifest import Calibration, TrackResult
-from graders.faults import BadSubmission, InfraFault
-from graders.gitops.hub import examine_hub
+from graders.faults import InfraFault
+from graders.gitops.hub import examine_hub, hub_objects
 from graders.gitops.releasemanager import REPOSITORY, ReleaseManager
 from graders.gitops.rights import access_objects
 from graders.gitops.trials import CommitTrial
@@ -45,6 +45,7 @@ from graders.scenario.toolroom import check_program, tools_named
 from graders.services.gitserver import git_server
 from graders.services.ociimages import new_key, public_pem, push
 from graders.services.registry import check_registry, registry
+from graders.submissions.misrendering import misrendered
 from graders.submissions.rendering import Rendered, Renderer
 from graders.tools import ensure
 
@@ -144,20 +145,20 @@ def _record(prepared: PreparedRun) -> Recorded:
         hopeless = name in ENVIRONMENTS and not (checkout / folder / "Chart.yaml").is_file()
         if out.excessive or (out.error and hopeless):
             tool = "helm template" if (checkout / folder / "Chart.yaml").is_file() else "kustomize build"
-            raise BadSubmission(
-                f"it does not render: {out.error}", file=folder, fix=f"run {tool} {folder}, and mend it"
-            )
+            raise misrendered(checkout, folder, out.error, f"run {tool} {folder}, and mend it")
     policies, named = declared.get(POLICIES, Rendered()).objects, run.submission.manifest.policy_engines
     check_policies(policies, named)
     kinds = kinds_of(named, policies)
+    lives = bool(set(run.selection) - _WITHOUT_A_FLEET)
+    for_the_hub = hub_objects(checkout, prepared.setup, prepared.renderer) if lives else ()
     results = {PAPER: TrackResult("done", began, run.recording.clock.now())}
     scale = 1.0
     meshed = declared.get(MESH, Rendered()).objects if PAPER in run.selection else ()
     with ThreadPoolExecutor(2) as aside:
         tried = aside.submit(_try_mesh, run, meshed) if meshed else None
         beside = aside.submit(_preflight, prepared, first) if PREFLIGHT in run.selection else None
-        if set(run.selection) - _WITHOUT_A_FLEET:
-            scale, live = run_fleet(prepared, manager, checkout, declared, kinds)
+        if lives:
+            scale, live = run_fleet(prepared, manager, checkout, declared, kinds, for_the_hub)
             results |= live
         if beside is not None:
             results[PREFLIGHT] = beside.result()

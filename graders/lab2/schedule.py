@@ -83,7 +83,8 @@ def run_schedule(
             results |= run_tracks(chosen, contexts, gate, recording, progress)
             continue
         for name, context in contexts.items():
-            context.mark("missed", waiting_for=SERVING, seen="they did not come up from Git")
+            seen = ": ".join(("they did not come up from Git", *fleet.lacking))
+            context.mark("missed", waiting_for=SERVING, seen=seen)
             now = recording.clock.now()
             results[name] = TrackResult("done", now, now)
     return results

@@ -25,6 +25,8 @@ MOST_MEMORY_MIB = 1024
 """A few lines of YAML can ask for all that a machine has."""
 _LIMITS = DocumentLimits(size_bytes=_MOST_BYTES, nodes=400_000, plain_keys=True)
 _CLOSED = "http://127.0.0.1:1"
+_MOST_SAID = 4000
+"""kustomize names every folder on its way, and what is wrong last."""
 _MISSING = re.compile(r"missing (in charts/|these dependencies)")
 """Is in what Helm says of a chart whose dependencies it has not."""
 
@@ -123,7 +125,7 @@ def _run(command: list[str | Path], folder: Path, *, reading: bool = True) -> Re
         if any(words in text for words in OUT_OF_MEMORY):
             most = f"it takes more than {MOST_MEMORY_MIB} MiB of memory to render"
             return Rendered(error=most, excessive=True)
-        return Rendered(error=text[:600] or f"exit status {status}")
+        return Rendered(error=text[:_MOST_SAID] or f"exit status {status}")
     return _read(printed) if reading else Rendered()
 
 

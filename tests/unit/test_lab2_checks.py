@@ -15,6 +15,7 @@ from graders.model import Fault, Outcome, Status
 from tests.unit import flaws
 from tests.unit.flaws import assert_costs_exactly, checks_of, every, judged_alone
 from tests.unit.lab2_recording import Recording, reference
+from tests.unit.test_lab2_mesh import linkerd
 
 LAB = "lab2"
 Mutation = Callable[[Recording], object]
@@ -415,6 +416,26 @@ def test_a_budget_for_the_whole_namespace_is_one_of_web(tmp_path: Path) -> None:
     for seen in run.seen("prod", "poddisruptionbudgets", "web"):
         seen["object"]["spec"]["selector"] = {}
     assert judged(run, tmp_path)["scheduling"].status is Status.PASSED
+
+
+@pytest.mark.parametrize(("name", "status"), [("resp", Status.PASSED), ("other", Status.FAILED)])
+def test_a_server_may_name_the_port_as_the_deployment_does(name: str, status: Status, tmp_path: Path) -> None:
+    run = reference()
+    run.manifest["block"]["mesh"] = "linkerd"
+    for rendering in run["renderings"]:
+        for item in rendering["objects"]:
+            if (item["kind"], item["metadata"]["name"]) == ("Deployment", "cache"):
+                item["spec"]["template"]["spec"]["containers"][0]["ports"] = [
+                    {"name": "resp", "containerPort": 6379},
+                    {"name": "other", "containerPort": 9999},
+                ]
+        if rendering["what"] == "mesh":
+            rendering["objects"] = linkerd()
+            server = next(
+                o for o in rendering["objects"] if (o["kind"], o["metadata"]["name"]) == ("Server", "cache")
+            )
+            server["spec"]["port"] = name
+    assert judged(run, tmp_path)["mesh"].status is status
 
 
 def test_a_dry_run_that_is_refused_is_a_try(tmp_path: Path) -> None:

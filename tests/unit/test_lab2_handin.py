@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,7 +27,7 @@ from graders.lab2.tracks.install import check_number
 from graders.model import Submission
 from graders.paths import REPOSITORY
 from graders.submissions import load_submission
-from graders.submissions.rendering import Renderer
+from graders.submissions.rendering import Rendered, Renderer
 
 REFERENCE = REPOSITORY / "solutions" / "lab2" / "reference"
 KEY = "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n"
@@ -91,6 +92,23 @@ class TestRelease:
         release = ReleaseFile("values.json", ("images", "1"), "digest")
         assert release.placed(b'{"images": ["a", "b"]}', "c") == b'{"images": ["a", "c"]}'
 
+    @pytest.mark.parametrize(
+        ("raw", "placed"),
+        [
+            ("release:\n  digest:\nother: 1\n", 'release:\n  digest: "sha256:1"\nother: 1\n'),
+            ("release:\n  digest:  # v1\n", 'release:\n  digest: "sha256:1"  # v1\n'),
+            (
+                "release:\n  digest: &it sha256:0\nagain: *it\n",
+                'release:\n  digest: &it "sha256:1"\nagain: *it\n',
+            ),
+            ("\ufeffrelease: {digest: x}\n", '\ufeffrelease: {digest: "sha256:1"}\n'),
+        ],
+    )
+    def test_what_is_empty_or_referred_to_is_written_as_well(self, raw: str, placed: str) -> None:
+        made = self.RELEASE.placed(raw.encode(), "sha256:1").decode()
+        assert made == placed
+        assert yaml.safe_load(made)["release"]["digest"] == "sha256:1"
+
     @pytest.mark.parametrize("raw", [b"release: {}\n", b"release: [a]\n", b"release: {digest: {}}\n", b"{"])
     def test_a_file_without_such_a_place_is_refused(self, raw: bytes) -> None:
         with pytest.raises(BadSubmission, match=r"values.yaml:1"):
@@ -125,6 +143,14 @@ class TestFolders:
     def test_a_release_file_that_is_a_folder_is_refused(self, folder: Path) -> None:
         with pytest.raises(BadSubmission, match=r"submission.yaml.*fleet, which is no file"):
             check_files(folder, ReleaseFile("fleet", ("data", "digest"), "digest"))
+
+    def test_a_submodule_that_is_not_there_is_refused_with_its_line(self, folder: Path) -> None:
+        (folder / ".gitmodules").write_text('[submodule "lib"]\n\tpath = charts/lib\n\turl = https://x/y\n')
+        with pytest.raises(BadSubmission, match=r".gitmodules:2: the submodule 'charts/lib' is not there"):
+            check_files(folder, block_of(folder).release)
+        (folder / "charts" / "lib" / "base").mkdir(parents=True)
+        (folder / "charts" / "lib" / "base" / "x.yaml").write_text("kind: X\n")
+        check_files(folder, block_of(folder).release)
 
     def test_a_remote_base_is_refused_with_its_line(self, folder: Path) -> None:
         file = folder / "clusters" / "dev" / "kustomization.yaml"
@@ -271,17 +297,60 @@ class TestFolders:
             r"hub/\w+.yaml:\d+: the hub refuses \w+ \w+: spec.project .*", str(error).split("\n")[0]
         )
 
-    def test_a_hub_that_makes_a_thousand_applications_is_refused(self) -> None:
-        there: dict[str, list[object]] = {"applications": [{}] * 1000, "kustomizations": []}
-        check_number(lambda resource: there[resource][:100], there)
+    @pytest.mark.parametrize("asking", ["scmProvider", "pullRequest", "plugin"])
+    def test_a_generator_that_asks_somebody_else_is_refused(self, folder: Path, asking: str) -> None:
+        text = (
+            "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: x}\nspec:\n"
+            "  generators:\n    - matrix:\n        generators:\n          - list: {elements: []}\n"
+            "          - list: {}\n"
+        )
+        (folder / "hub" / "more.yaml").write_text(text)
+        examine_hub(folder, SETUPS["argocd"])
+        (folder / "hub" / "more.yaml").write_text(text.replace("list: {}", f"{asking}: {{api: 'http://x'}}"))
+        with pytest.raises(BadSubmission, match=rf"hub/more.yaml:9: the generator {asking} asks somebody"):
+            examine_hub(folder, SETUPS["argocd"])
+
+    def test_what_leads_out_of_a_kustomized_hub_is_said_with_its_place(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def look() -> None:
+            hub_objects(folder, SETUPS["argocd"], Renderer(Path(), None))
+
+        text = (
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: x}\nspec:\n"
+            "  source:\n    repoURL: https://example.org/fleet\n"
+        )
+        (folder / "hub" / "kustomization.yaml").write_text("resources: [fleet.yaml, more.yaml]\n")
+        (folder / "hub" / "more.yaml").write_text(text)
+        made = Rendered(objects=(yaml.safe_load(text),))
+        monkeypatch.setattr("graders.gitops.hub.render", lambda *_: made)
+        with pytest.raises(BadSubmission, match=r"hub/more.yaml:6: .*is not the fleet's repository"):
+            look()
+        (folder / "hub" / "more.yaml").write_text(text.replace("https://example.org/fleet", "${LAB_GIT_URL}"))
+        with pytest.raises(BadSubmission, match=r"hub: .*is not the fleet's repository.*\(rendered\)"):
+            look()
+
+    def test_a_hub_that_makes_a_thousand_applications_is_refused(self, folder: Path) -> None:
+        there: dict[str, list[dict[str, Any]]] = {"applications": [{}] * 1000, "kustomizations": []}
+        check_number(lambda resource: there[resource][:100], there, lambda: folder)
         with pytest.raises(BadSubmission, match=r"hub: makes 1000 applications or more, and 100 may be"):
-            check_number(lambda resource: there[resource], ["applications"])
+            check_number(lambda resource: there[resource], ["applications"], lambda: folder)
+
+    def test_the_set_that_makes_the_most_is_named(self, folder: Path) -> None:
+        (folder / "hub" / "sets.yaml").write_text(
+            "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: many}\nspec:\n"
+            "  generators: []\n"
+        )
+        made = {"metadata": {"ownerReferences": [{"kind": "ApplicationSet", "name": "many"}]}}
+        there = [made] * 90 + [{"metadata": {"name": "one"}}] * 20
+        with pytest.raises(BadSubmission, match=r"hub/sets.yaml:5: ApplicationSet many makes 90 of 110 appl"):
+            check_number(lambda _: there, ["applications"], lambda: folder)
 
     @pytest.mark.parametrize("resource", ["applications", "kustomizations"])
-    def test_a_hundred_may_be_there(self, resource: str) -> None:
-        check_number(lambda _: [{}] * 100, [resource])
+    def test_a_hundred_may_be_there(self, folder: Path, resource: str) -> None:
+        check_number(lambda _: [{}] * 100, [resource], lambda: folder)
         with pytest.raises(BadSubmission, match=rf"makes 101 {resource} or more"):
-            check_number(lambda _: [{}] * 101, [resource])
+            check_number(lambda _: [{}] * 101, [resource], lambda: folder)
 
     def test_the_hub_takes_the_engine_s_objects_alone(self, folder: Path) -> None:
         (folder / "hub" / "more.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n")

@@ -224,3 +224,46 @@ def test_a_service_that_is_not_to_be_exported_is_not() -> None:
     objects = linkerd()
     named(objects, "Service", "web")["metadata"]["labels"]["mirror.linkerd.io/exported"] = "false"
     assert any("Service web exported" in each for each in problems(objects, "linkerd"))
+
+
+def test_a_member_of_a_federated_service_is_exported() -> None:
+    objects = linkerd()
+    named(objects, "Service", "web")["metadata"]["labels"] = {"mirror.linkerd.io/federated": "member"}
+    assert problems(objects, "linkerd") == []
+
+
+@pytest.mark.parametrize("version", ["policy.linkerd.io/v1beta3", "gateway.networking.k8s.io/v1"])
+def test_who_may_use_a_route_of_a_server_may_call(version: str) -> None:
+    objects = linkerd()
+    parent = {"group": "policy.linkerd.io", "kind": "Server", "name": "web"}
+    metadata = {"name": "all", "namespace": "web"}
+    route = {
+        "apiVersion": version,
+        "kind": "HTTPRoute",
+        "metadata": metadata,
+        "spec": {"parentRefs": [parent]},
+    }
+    policy = named(objects, "AuthorizationPolicy", "web")
+    policy["spec"]["targetRef"] = {"group": version.partition("/")[0], "kind": "HTTPRoute", "name": "all"}
+    assert "gateway of gateway may call web:8080: it may not" in problems(objects, "linkerd")
+    assert problems([*objects, route], "linkerd") == []
+    policy["spec"]["requiredAuthenticationRefs"] = []
+    said = problems([*objects, route], "linkerd")
+    assert "somebody without an identity may not call web:8080: it may" in said
+
+
+def test_identities_of_a_whole_namespace_are_more_than_one_account() -> None:
+    objects = linkerd()
+    refs = named(objects, "MeshTLSAuthentication", "web")["spec"]["identityRefs"]
+    refs[:] = [{"kind": "Namespace", "name": "web"}]
+    assert "cache of web may not call cache:6379: it may" in problems(objects, "linkerd")
+
+
+def test_an_authentication_of_another_namespace_is_named_with_it() -> None:
+    objects = linkerd()
+    named(objects, "MeshTLSAuthentication", "gateway")["metadata"]["namespace"] = "gateway"
+    assert "gateway of gateway may call web:8080: it may not" in problems(objects, "linkerd")
+    named(objects, "AuthorizationPolicy", "web")["spec"]["requiredAuthenticationRefs"][0]["namespace"] = (
+        "gateway"
+    )
+    assert problems(objects, "linkerd") == []

@@ -126,6 +126,31 @@ def test_what_it_finds_and_reaches_in_each_clone(helm: bool, tmp_path: Path) -> 
     assert len(runs) == 2
 
 
+@pytest.mark.usefixtures("sandboxed")
+def test_one_that_hangs_twice_is_not_run_again(tmp_path: Path) -> None:
+    root, base = bare(tmp_path)
+    (tmp_path / "tools").mkdir()
+    room = tools_of(tmp_path / "tools", helm=False)
+    hangs = {"1": False, "2": True, "3": False, "4": True, "5": True, "6": False, "7": False}
+    tried = [TriedCommit(name, GOOD, {"hang": b"x" if each else b""}) for name, each in hangs.items()]
+    with listening() as images, BundleWriter(tmp_path / "bundle") as writer:
+        command, limits = ("sh", "-c", "test -s hang && sleep 60; true"), Limits(log_bytes=MIB, wall_s=1.5)
+        preflight = CommitTrial(
+            "preflight", command, room, limits, tmp_path / "preflight", f"127.0.0.1:{images}"
+        )
+        preflight.try_all(root, base, tried, Recording(writer))
+        for file in writer._files.values():
+            file.flush()
+        runs = [
+            yaml.safe_load(line) for line in (tmp_path / "bundle" / "tools.jsonl").read_text().splitlines()
+        ]
+    assert [each["code"] for each in runs] == [0, None, 0, None, None, None, None]
+    assert [each["reason"].partition(":")[0] for each in runs if each["code"] is None] == [
+        *["had not ended after 1.5 s"] * 3,
+        *["was not run"] * 2,
+    ]
+
+
 def test_helm_is_there_where_there_is_a_chart(tmp_path: Path) -> None:
     run: Any = SimpleNamespace(submission=SimpleNamespace(root=tmp_path), progress=Silent())
     assert _helm(run) is None

@@ -9,7 +9,7 @@ import pytest
 
 from graders.evidence.records import AuditEvent
 from graders.kube.pointers import at_pointer
-from graders.kube.workloads import is_ready
+from graders.kube.workloads import is_ready, why_without_pods
 from graders.lab2.checks.security import _connections
 from graders.lab2.images import digest_of
 from graders.lab2.names import (
@@ -272,3 +272,12 @@ def test_so_many_connections_are_asked_about_and_no_others() -> None:
         *(f"{who} → 203.0.113.7:443" for who in ("web", "cache", "an unlabelled pod of web")),
     }  # fmt: skip
     assert asked == dict.fromkeys(allowed, True) | dict.fromkeys(denied, False)
+
+
+def test_why_pods_are_not_made_is_said() -> None:
+    conditions = [
+        {"type": "Available", "status": "False", "message": "too few"},
+        {"type": "ReplicaFailure", "status": "True", "message": "denied by a policy"},
+    ]
+    assert why_without_pods({"status": {"conditions": conditions}}) == ": denied by a policy"
+    assert why_without_pods({"status": {"conditions": conditions[:1]}}) == why_without_pods(None) == ""

@@ -9,6 +9,7 @@ import pytest
 
 from graders.boundedprograms import write_bounded
 from graders.submissions import rendering
+from graders.submissions.misrendering import misrendered, reason_of
 from graders.submissions.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
 
 NOTHING = Renderer(Path("/bin/false"), None)
@@ -101,3 +102,60 @@ def test_a_bounded_script_hands_its_arguments_on(tmp_path: Path) -> None:
     (tmp_path / "chart" / "Chart.yaml").write_text("name: x\n")
     out = render(Renderer(script, script), tmp_path, "chart")
     assert out.error.startswith("what comes out is no object: template web . --namespace web")
+
+
+ABOVE = (
+    "Error: accumulating resources: accumulation err='accumulating resources from '../../base': 'base' must"
+    " resolve to a file': recursed accumulation of path 'base': "
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        (
+            ABOVE
+            + "accumulating resources: accumulating resources from 'web.yaml': MalformedYAMLError: yaml:"
+            " line 8: found character that cannot start any token in File: web.yaml",
+            "base/web.yaml:8",
+        ),
+        (ABOVE + "accumulating resources: accumulation err='accumulating resources from '../gone': e", 3),
+        (ABOVE + "trouble with `path: p.yaml`: failed to get the patch file from path(p.yaml): no", 4),
+        (ABOVE + "loading KV pairs: file sources: [nope.txt]: evalsymlink failure", 5),
+        ("Error: couldn't make target for path 'base': invalid: json: unknown field \"resouces\"", 6),
+        (
+            ABOVE + "accumulating components: accumulateDirectory: \"recursed accumulation of path 'base':"
+            ' unable to find field \\"spec.x\\" in replacement target"',
+            7,
+        ),
+        (ABOVE + "external plugins disabled; unable to load external plugin 'T'", None),
+    ],
+)
+def test_what_does_not_render_is_said_with_its_place(
+    tmp_path: Path, error: str, place: int | str | None
+) -> None:
+    for folder in ("clusters/dev", "base"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "base/web.yaml").write_text(HEAD)
+    (tmp_path / "base/kustomization.yaml").write_text(
+        "resources:\n- web.yaml\n- ../gone\npatches: [{path: p.yaml}]\n"
+        "configMapGenerator: [{name: x, files: [nope.txt]}]\nresouces: []\n"
+        "replacements: [{targets: [{fieldPaths: [spec.x]}]}]\n"
+    )
+    (tmp_path / "clusters/dev/kustomization.yaml").write_text("resources: [../../base]\n")
+    said = misrendered(tmp_path, "clusters/dev", error, "run kustomize")
+    where = place if isinstance(place, str) else f"base/kustomization.yaml:{place}"
+    assert str(said).startswith(f"{where.removesuffix(':None')}: clusters/dev does not render: ")
+    assert "recursed" not in str(said)
+
+
+def test_what_is_no_kustomization_keeps_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "clusters" / "dev").mkdir(parents=True)
+    said = misrendered(tmp_path, "clusters/dev", "is empty", "fill it")
+    assert str(said) == "clusters/dev: it does not render: is empty\n  fix: fill it"
+
+
+def test_what_is_wrong_in_the_end_is_kept(tmp_path: Path) -> None:
+    way = "".join(f"recursed accumulation of path '{tmp_path}/{n:099}': accumulating: " for n in range(9))
+    out = by_a_program(tmp_path, f'echo "Error: {way}the end" >&2; exit 1')
+    assert reason_of(out.error) == "accumulating: the end"

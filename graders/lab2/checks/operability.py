@@ -13,6 +13,7 @@ from graders.lab2.fixednames import unprobed
 from graders.lab2.names import ENVIRONMENTS, INSTALL, NAMESPACE, PAPER, WEB
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds
 from graders.lab2.records import Rendering, RepositoryFile
+from graders.submissions.misrendering import reason_of
 
 _MORE_WORKLOADS = ("statefulsets", "daemonsets", "cronjobs")
 """What makes pods beside Deployments and stays."""
@@ -82,7 +83,7 @@ def check_renders(bundle: Bundle, facts: Facts) -> None:
     with Findings(hint="Random values and times make every rendering another one.") as found:
         for each in renderings:
             if each.error:
-                found.miss(f"{each.path}: {each.error[:300]}", f"{each.path} to render")
+                found.miss(f"{each.path}: {reason_of(each.error)[:300]}", f"{each.path} to render")
             else:
                 sums.setdefault(each.path, set()).add(each.sha256)
         for path, different in sums.items():

@@ -1,6 +1,7 @@
 """What may reach what, what may run, what the engine may do, and what is said about all that."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graders.admission.records import AccessAnswer, MeshAnswer
@@ -25,6 +26,7 @@ from graders.lab2.names import (
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord, admitted, attempts_of, denied
 from graders.lab2.records import Exposure, Rendering, RepositoryFile, SecretSeen
+from graders.submissions.misrendering import reason_of
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
@@ -177,7 +179,7 @@ def check_mesh(bundle: Bundle) -> None:
             objects, error = rendering.objects, rendering.error
     with Findings() as found:
         if error:
-            found.miss(error[:300], "the manifests of a mesh in mesh/")
+            found.miss(reason_of(error)[:300], "the manifests of a mesh in mesh/")
             return
         mesh = str(bundle.manifest.block.get("mesh", ""))
         answers = bundle.records(MeshAnswer)
@@ -188,11 +190,34 @@ def check_mesh(bundle: Bundle) -> None:
                 wanted = f"objects that an API server with the kinds of {mesh} takes"
                 seen = f"{each.api_version} {each.kind} {each.name}: {each.message}"
                 found.miss(seen, wanted, hint=f"Write the object in mesh/ as the reference of {mesh} has it.")
-        if odd := DEMAND.misshapen(mesh, objects):
+        demand = replace(DEMAND, port_names=(*DEMAND.port_names, *_names_of_ports(bundle)))
+        if odd := demand.misshapen(mesh, objects):
             found.miss(odd, "fields in mesh/ of the types that the reference of the mesh gives them")
             return
-        for expected, observed in DEMAND.problems(mesh, objects):
+        for expected, observed in demand.problems(mesh, objects):
             found.miss(observed, expected)
+
+
+def _names_of_ports(bundle: Bundle) -> set[str]:
+    """What the environments call the ports of the workloads: a Server may name one."""
+    names: set[str] = set()
+    for rendering in bundle.records(Rendering):
+        if rendering.what in ENVIRONMENTS and rendering.nth == 1:
+            for item in rendering.objects:
+                if item["kind"] == "Deployment" and item["metadata"]["name"] in DEMAND.ports:
+                    names |= _named_ports(item)
+    return names
+
+
+def _named_ports(deployment: Mapping[str, Any]) -> set[str]:
+    try:
+        containers = deployment["spec"]["template"]["spec"]["containers"]
+        ports = [port for each in containers for port in each.get("ports") or ()]
+        known = DEMAND.ports.values()
+        return {str(port["name"]) for port in ports if port["containerPort"] in known and "name" in port}
+    except (AttributeError, KeyError, TypeError):
+        # Nobody has asked an API server yet what it says of it.
+        return set()
 
 
 @check(
