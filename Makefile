@@ -43,8 +43,10 @@ doctor: $(READY) ## Say what this machine can do, and how to fix what it cannot
 
 test: test-fast test-cluster ## Lint and all tests but the attacks (builds the binaries if they are not there)
 
+# What comes last is taken by whoever is free: stores and sandboxes come first, for each worker that has some
+# of them starts a PostgreSQL of its own.
 test-fast: lint ## Lint and the tests that need no cluster, nor many whole programs
-	$(PYTEST) $(SPREAD_FAST) tests/unit tests/conformance -m "not cluster and not processes and not adversarial"
+	$(PYTEST) $(SPREAD_FAST) tests/conformance tests/unit -m "not cluster and not processes and not adversarial"
 
 test-cluster: $(READY) ## The tests that need a cluster or start whole programs, and solutions from command to report
 	@.venv/bin/kubeproof setup

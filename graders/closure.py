@@ -48,7 +48,8 @@ class Closure:
         total = hashlib.sha256()
         code = frozenset(map(_file_of, self.modules))
         files = {*self.files, *(file for each in more for file in _files_in(each))}
-        for place, path in sorted((_place_of(path), path) for path in files):
+        roots = tuple(graders.__path__)
+        for place, path in sorted((_place_of(path, roots), path) for path in files):
             content = read_source(path).meaning if path in code else _content(path)
             total.update(f"{place.as_posix()} {content}\n".encode())
         for line in sorted(lines):
@@ -60,9 +61,10 @@ def _content(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _place_of(path: Path) -> PurePath:
+@cache
+def _place_of(path: Path, places: tuple[str, ...]) -> PurePath:
     """Where a file lies in its course, which may lie within the checkout."""
-    roots = _courses(tuple(graders.__path__))
+    roots = _courses(places)
     return next((path.relative_to(each) for each in path.parents if each in roots), PurePath(path.name))
 
 
@@ -160,8 +162,13 @@ def _room(path: Path) -> str:
 
 
 def _file_of(module: str) -> Path:
+    return _file_below(module, tuple(graders.__path__))
+
+
+@cache
+def _file_below(module: str, places: tuple[str, ...]) -> Path:
     parts = module.split(".")[1:]
-    for root in map(Path, graders.__path__):
+    for root in map(Path, places):
         path = root.joinpath(*parts)
         for file in (path / "__init__.py", path.with_suffix(".py")):
             if file.is_file():

@@ -4,12 +4,15 @@ import ast
 import hashlib
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _LITERAL = re.compile(r"""["']([\w.+-]+)(?::\w+)?["']""")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""The fields of a statement, and of the parts of one, that hold statements."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def read_source(file: Path) -> SourceFile:
     text = file.read_text(encoding="utf-8")
     tree = ast.parse(text, file)
     imports: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             imports.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -51,6 +54,16 @@ def read_source(file: Path) -> SourceFile:
     _without_docstring(tree)
     meaning = hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest()
     return SourceFile(frozenset(imports), frozenset(_LITERAL.findall(text)), meaning)
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and every statement in it; expressions, which are most of a tree, hold none."""
+    to_visit: list[ast.AST] = [tree]
+    while to_visit:
+        node = to_visit.pop()
+        yield node
+        for name in _BLOCKS:
+            to_visit += getattr(node, name, ())
 
 
 def _without_docstring(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from graders.documents import Strict, load_document, misfit, parse
+from graders.documents import Document, Strict, load_document, misfit, parse
 from graders.faults import CourseError
 from graders.labsettings import LabLimits
 from graders.model import Capability
@@ -52,7 +52,15 @@ def load_expected(path: Path, *, sound: bool = False) -> Expected:
     Raises:
         CourseError: it is not one; says file, line and fix.
     """
-    document = load_document(path, error=CourseError)
+    return read_expected(load_document(path, error=CourseError), path.parent, sound=sound)
+
+
+def read_expected(document: Document, folder: Path, *, sound: bool = False) -> Expected:
+    """What the `expected.yaml` says that was read from `folder`.
+
+    Raises:
+        CourseError: it is not one; says file, line and fix.
+    """
     file = parse(document, _ExpectedFile)
     where = ("loses",) if ("loses",) in document.lines else ()
     if sound and (file.loses or file.loses_with or not where):
@@ -65,11 +73,11 @@ def load_expected(path: Path, *, sound: bool = False) -> Expected:
         fix = "name in `loses` what it must lose on any cluster, or move its folder to sound/"
         raise document.refusal("it loses nothing", where, fix=fix)
     return Expected(
-        name=path.parent.name,
+        name=folder.name,
         why=file.why,
         loses=tuple(file.loses),
         remove=tuple(PurePosixPath(name) for name in file.remove),
-        folder=path.parent,
+        folder=folder,
         base=file.base,
         loses_with={capability: tuple(names) for capability, names in file.loses_with.items()},
         whole=file.whole or sound,

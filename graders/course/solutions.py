@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from graders.course.files import Expected, load_expected
+from graders.course.files import Expected, read_expected
 from graders.course.patches import PATCH
 from graders.documents import Document, Location, load_document
 from graders.faults import CourseError
@@ -21,9 +21,8 @@ def changed_solutions(solutions: Path, rubric: Rubric) -> tuple[tuple[Expected, 
     found: dict[str, list[Expected]] = {"flawed": [], "sound": []}
     for kind, those in found.items():
         for folder in sorted(path for path in solutions.glob(f"{kind}/*") if path.is_dir()):
-            file = folder / "expected.yaml"
-            expected = load_expected(file, sound=kind == "sound")
-            document = load_document(file, error=CourseError)
+            document = load_document(folder / "expected.yaml", error=CourseError)
+            expected = read_expected(document, folder, sound=kind == "sound")
             if folder.name in taken:
                 raise document.refusal(
                     f"there is another solution called {folder.name!r}",

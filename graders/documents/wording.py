@@ -42,6 +42,8 @@ def quote(value: object) -> str:
 def printable(text: str, *, longest: int = 80) -> str:
     """`text` fit for a message: short, and nothing in it that a terminal would obey."""
     shown = text if len(text) <= longest else text[: longest - 3] + "..."
+    if shown.isprintable():
+        return shown
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
 
 

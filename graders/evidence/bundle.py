@@ -111,7 +111,7 @@ class Bundle(Records):
         """
         self.folder = folder
         self.manifest = _read_manifest(folder)
-        self._read: dict[type, tuple[Any, ...]] = {}
+        self._read = _Read(folder)
         self._views: dict[str, ClusterView] = {}
 
     def verify(self) -> None:
@@ -137,12 +137,10 @@ class Bundle(Records):
         """
         if cluster not in self.manifest.clusters:
             raise InfraFault(f"the record has no cluster {cluster!r}")
-        return self._views.setdefault(cluster, ClusterView(self, cluster))
+        return self._views.setdefault(cluster, ClusterView(self._read, cluster))
 
     def records(self, kind: type[R]) -> tuple[R, ...]:
         """All records of a type, of all clusters."""
-        if kind not in self._read:
-            self._read[kind] = _read(self.folder / kind.FILE, kind)
         return self._read[kind]
 
     marks = _kept(Mark)
@@ -178,17 +176,27 @@ class Bundle(Records):
 
 
 class ClusterView(Records):
-    """The records of one cluster of a run."""
+    """The records of one cluster of a run. It knows no bundle: that would keep both until somebody looks."""
 
-    def __init__(self, bundle: Bundle, cluster: str) -> None:
-        self.bundle = bundle
+    def __init__(self, read: _Read, cluster: str) -> None:
+        self._read = read
         self.cluster = cluster
 
     def records(self, kind: type[R]) -> tuple[R, ...]:
         """The records of a type that are of this cluster; none of a type that is of no cluster."""
-        return tuple(
-            each for each in self.bundle.records(kind) if getattr(each, "cluster", None) == self.cluster
-        )
+        return tuple(each for each in self._read[kind] if getattr(each, "cluster", None) == self.cluster)
+
+
+class _Read(dict[type, tuple[Any, ...]]):
+    """The records of a folder by type; a file is read when somebody first asks for what it has."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, kind: type[Record]) -> tuple[Any, ...]:
+        self[kind] = _records_in(self._folder / kind.FILE, kind)
+        return self[kind]
 
 
 def _read_manifest(folder: Path) -> BundleManifest:
@@ -215,7 +223,7 @@ def _read_manifest(folder: Path) -> BundleManifest:
         raise UsageError(f"the manifest is not whole: {error}", file=path) from error
 
 
-def _read(path: Path, kind: type[R]) -> tuple[R, ...]:
+def _records_in(path: Path, kind: type[R]) -> tuple[R, ...]:
     if not path.exists():
         return ()
     lists = _tuple_fields(kind)

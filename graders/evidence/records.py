@@ -7,6 +7,7 @@ the cluster that a record is of; a lab adds a record type by declaring one like 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, ClassVar, Protocol
 
@@ -135,7 +136,7 @@ class WatchEvent:
     object: Object
     cluster: str = ""
 
-    @property
+    @cached_property
     def uid(self) -> str:
         """The object's uid."""
         return str(self.object.get("metadata", {}).get("uid", ""))

@@ -116,7 +116,11 @@ def outcome_of(info: CheckInfo, bundle: Bundle) -> Outcome:
         error = raised
         if isinstance(raised, Unmet):
             error = _with_facts(raised, facts)
-    return ended(info, error, facts.recorded(), time.monotonic() - started)
+    try:
+        return ended(info, error, facts.recorded(), time.monotonic() - started)
+    finally:
+        # Its traceback has this frame and the check's: the record would stay until garbage is looked for.
+        del error
 
 
 def _with_facts(unmet: Unmet, facts: Facts) -> Exception:

@@ -112,12 +112,16 @@ def conditions(job: Object) -> dict[str, Mapping[str, Any]]:
     found = status_field(job, "conditions")
     if not isinstance(found, list):
         return {}
-    return {c["type"]: c for c in found if isinstance(c, Mapping) and isinstance(c.get("type"), str)}
+    return {c["type"]: c for c in found if isinstance(c, _OBJECT) and isinstance(c.get("type"), str)}
 
 
 def is_true(job: Object, condition: str) -> bool:
-    """Whether a condition of the job is "True"."""
-    return conditions(job).get(condition, {}).get("status") == "True"
+    """Whether a condition of the job is "True"; of two of that type, the last one says so."""
+    status, found = None, status_field(job, "conditions")
+    for each in found if isinstance(found, list) else ():
+        if isinstance(each, _OBJECT) and each.get("type") == condition:
+            status = each.get("status")
+    return bool(status == "True")
 
 
 def is_finished(job: Object) -> bool:
@@ -129,10 +133,14 @@ def status_field(job: Object, *path: str) -> Any:
     """A field of the status, or None where any step of the path is missing."""
     value: Any = job.get("status")
     for step in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, _OBJECT):
             return None
         value = value.get(step)
     return value
+
+
+_OBJECT = (dict, Mapping)
+"""What a JSON object is; nearly all are dicts, and to see that takes no look at an abstract class."""
 
 
 def replica_counts(job: Object, names: Iterable[str]) -> dict[str, Any]:

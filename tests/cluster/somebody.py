@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Somebody:
 
     kube: Kube
     kubeconfig: Path
+    last: Picture = field(default_factory=dict)
 
     @property
     def options(self) -> ProviderOptions:
@@ -59,13 +60,12 @@ class Somebody:
         }
 
     def still(self) -> Picture:
-        """The picture once nothing moves any more."""
-        before: list[Picture] = [{}]
+        """The picture once nothing moves any more: two that are the same, the first maybe of long ago."""
 
         def probe() -> Picture:
             now = self.picture()
-            if now != before[0]:
-                before[0] = now
+            if now != self.last:
+                self.last = now
                 raise NotYet("it moves")
             return now
 
@@ -204,8 +204,8 @@ def _collections(kube: Kube) -> Iterator[str]:
 
 def _still(item: dict[str, Any]) -> dict[str, Any]:
     item = json.loads(json.dumps(item))
-    for field in ("resourceVersion", "managedFields", "generation"):
-        item["metadata"].pop(field, None)
+    for name in ("resourceVersion", "managedFields", "generation"):
+        item["metadata"].pop(name, None)
     for condition in (item.get("status") or {}).get("conditions") or ():
         condition.pop("lastHeartbeatTime", None)
     return dict(item)

@@ -388,13 +388,6 @@ def clutter(cluster: Cluster) -> None:
     )
 
 
-def test_whatever_a_submission_leaves_is_taken_away(theirs: Somebody, state: Path, before: Picture) -> None:
-    with come_in(theirs) as cluster:
-        clutter(cluster)
-    theirs.is_as(before)
-    assert folders(state) == []
-
-
 def test_an_error_in_the_middle_is_cleaned_up_after(theirs: Somebody, state: Path, before: Picture) -> None:
     def breaks() -> None:
         with come_in(theirs) as cluster:
@@ -404,6 +397,7 @@ def test_an_error_in_the_middle_is_cleaned_up_after(theirs: Somebody, state: Pat
     with pytest.raises(ZeroDivisionError):
         breaks()
     theirs.is_as(before)
+    assert folders(state) == []
 
     def fails(kube: Kube) -> None:
         kube.apply(CRD)

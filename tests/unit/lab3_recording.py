@@ -14,6 +14,7 @@ import atexit
 import copy
 import io
 import json
+import marshal
 import shutil
 import sys
 import tarfile
@@ -60,7 +61,7 @@ class _Parts(dict[str, list[Record]]):
     def __getitem__(self, name: str) -> list[Record]:
         if name not in self.touched:
             self.touched.add(name)
-            self[name] = copy.deepcopy(super().__getitem__(name))
+            self[name] = marshal.loads(marshal.dumps(super().__getitem__(name)))
         return super().__getitem__(name)
 
 

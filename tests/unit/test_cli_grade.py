@@ -128,6 +128,7 @@ BAD_USAGE = [
         "--fail-under most is no percentage",
         "from 0 to 100",
     ),
+    (["grade", "lab1", STARTER, "--fail-under=-1"], "--fail-under -1 is no percentage", "from 0 to 100"),
     (["grade", "lab1", STARTER, "--fail-under", "nan"], "--fail-under nan is no percentage", "from 0 to 100"),
     (
         ["judge", "nowhere"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import textwrap
+import weakref
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,10 @@ from graders.evidence.manifest import BundleManifest, TrackResult
 from graders.evidence.records import Mark
 from graders.faults import CourseError, UsageError
 from graders.judging import judge
+from graders.judging.catalogue import collect_checks
+from graders.judging.run import outcome_of
 from graders.model import Fault, Outcome, Status
+from tests.unit.synthetic_bundle import make_bundle
 
 HEAD = """
 from graders.faults import InfraFault, Unmet
@@ -329,3 +334,18 @@ def test_learners_text_is_bounded_and_does_not_act(course: Course) -> None:
     assert outcome.observed.endswith("…")
     assert outcome.facts["name"].startswith("nnn")
     assert len(outcome.facts["name"]) == 500
+
+
+def test_a_judged_record_goes_with_the_last_who_has_it(tmp_path: Path) -> None:
+    """A record is large: a class judged one after the other must not wait until garbage is looked for."""
+    bundle = make_bundle(tmp_path / "bundle")
+    assert [bundle.on(cluster).cluster for cluster in bundle.manifest.clusters]
+    known = weakref.ref(bundle)
+    gc.disable()
+    try:
+        found = {outcome_of(info, bundle).status for info in collect_checks("lab1")}
+        del bundle
+        assert known() is None
+    finally:
+        gc.enable()
+    assert Status.FAILED in found

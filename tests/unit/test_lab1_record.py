@@ -290,10 +290,11 @@ WORKED_OUT = {
 def _changed(bundle: Bundle, part: str, records: list[Any]) -> Bundle:
     """The bundle with other records of one kind; the rest is shared, and what was worked out from it."""
     fresh = copy.copy(bundle)
-    fresh._read = {**bundle._read, PROPERTIES[part]: tuple(records)}
+    fresh._read = copy.copy(bundle._read)
+    fresh._read[PROPERTIES[part]] = tuple(records)
     fresh._views = {cluster: copy.copy(view) for cluster, view in bundle._views.items()}
     for view in fresh._views.values():
-        view.bundle = fresh
+        view._read = fresh._read
     for stale in (fresh, *fresh._views.values()):
         for name in (part, *WORKED_OUT.get(part, ())):
             stale.__dict__.pop(name, None)

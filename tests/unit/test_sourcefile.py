@@ -60,6 +60,22 @@ def test_imports_anywhere_in_it_count(tmp_path: Path) -> None:
     assert found.outside == {"yaml", "httpx"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    pass\nexcept OSError:\n    import yaml\n",
+        "try:\n    pass\nexcept* OSError:\n    import yaml\n",
+        "try:\n    pass\nfinally:\n    import yaml\n",
+        "for x in y:\n    pass\nelse:\n    import yaml\n",
+        "async def f():\n    async with x:\n        import yaml\n",
+        "match x:\n    case 1:\n        import yaml\n",
+        "class C:\n    while x:\n        import yaml\n",
+    ],
+)
+def test_whatever_an_import_is_in_counts(tmp_path: Path, text: str) -> None:
+    assert source(tmp_path, text).imports == {"yaml"}
+
+
 def test_texts_like_names_are_literals_without_what_follows_a_colon(tmp_path: Path) -> None:
     found = source(tmp_path, "X = ['graders.images.undo:undo', 'go.mod', 'two words']\n")
     assert found.literals == {"graders.images.undo", "go.mod"}

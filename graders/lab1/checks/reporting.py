@@ -28,8 +28,8 @@ def check_conditions(bundle: Bundle, facts: Facts) -> None:
     with Findings() as found:
         if not found.expect(states, "a status with conditions", "no conditions were ever written"):
             return
-        for told in story.all_jobs():
-            _expect_first(found, next((job for job in told if conditions(job)), None))
+        for seen in story.all_jobs():
+            _expect_first(found, next((job for job in seen if conditions(job)), None))
         starts = {status_field(job, "startTime") for _, job in states} - {None}
         found.expect(
             len(starts) <= 1,
@@ -45,8 +45,9 @@ def check_conditions(bundle: Bundle, facts: Facts) -> None:
             )
         for (_, before), (_, after) in pairwise(states):
             _expect_steady(found, before, after)
+        told = [(t, conditions(job)) for t, job in states]
         for name in CONDITIONS:
-            _expect_moved(found, name, states)
+            _expect_moved(found, name, told)
         for _, job in story.statuses("watched"):
             observed, generation = status_field(job, "observedGeneration"), job["metadata"]["generation"]
             found.expect(
@@ -67,7 +68,8 @@ def _expect_first(found: Findings, job: Object | None) -> None:
     """The first status that anybody saw of a job."""
     if job is not None:
         where = f"in the first status write of {job['metadata']['name']}"
-        missing = [name for name in CONDITIONS if name not in conditions(job)]
+        told = conditions(job)
+        missing = [name for name in CONDITIONS if name not in told]
         found.expect(not missing, f"all six conditions {where}", f"missing: {', '.join(missing)}")
         found.expect(is_true(job, "Created"), f"Created True {where}", "it was not")
 
@@ -76,8 +78,9 @@ def _expect_shape(found: Findings, job: Object) -> None:
     listed = (job.get("status") or {}).get("conditions") or []
     types = [str(c.get("type")) for c in listed if isinstance(c, Mapping)]
     found.expect(len(types) == len(set(types)), "one condition of each type", f"types {', '.join(types)}")
+    told = conditions(job)
     for name in CONDITIONS:
-        entry = conditions(job).get(name)
+        entry = told.get(name)
         if entry is None:
             found.miss(f"{name} was missing from a status", "all six conditions in every status")
             continue
@@ -97,8 +100,9 @@ def _expect_steady(found: Findings, before: Object, after: Object) -> None:
         "observedGeneration never falling",
         f"observedGeneration went from {old} to {new}",
     )
+    earlier, later = conditions(before), conditions(after)
     for name in CONDITIONS:
-        was, now = conditions(before).get(name), conditions(after).get(name)
+        was, now = earlier.get(name), later.get(name)
         if was is not None and now is not None and was.get("status") == now.get("status"):
             found.expect(
                 was.get("lastTransitionTime") == now.get("lastTransitionTime"),
@@ -111,11 +115,13 @@ _WHOLE_S = 1.5
 """Stamps are whole seconds: two flips that are further apart cannot have the same one."""
 
 
-def _expect_moved(found: Findings, name: str, states: list[tuple[float, Object]]) -> None:
-    """The stamp of a condition is another one after its status flipped."""
+def _expect_moved(
+    found: Findings, name: str, states: Sequence[tuple[float, Mapping[str, Mapping[str, Any]]]]
+) -> None:
+    """The stamp of a condition is another one after its status flipped; `states` are all conditions."""
     since, status, moved = 0.0, "", ""
-    for t, job in states:
-        entry = conditions(job).get(name, {})
+    for t, conditions_then in states:
+        entry = conditions_then.get(name, {})
         now, at = str(entry.get("status")), str(entry.get("lastTransitionTime"))
         if status and now != status and t - since > _WHOLE_S:
             found.expect(
