@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from graders.faults import BadSubmission
+from graders.kube.kustomizeerrors import innermost
 from graders.submissions.kustomize import find
 
-_FOLDER = re.compile(r"(?:recursed accumulation of path|couldn't make target for path) '([^']*)': ")
 _MALFORMED = re.compile(r"resources from '([^']*)': \w+: yaml: line ([0-9]+)")
 _WORDS = (
     re.compile(r"accumulating resources from '([^']*)'"),
@@ -17,18 +17,12 @@ _WORDS = (
 )
 """What of its words stands in the kustomization as it is said."""
 
-
 _MOST_SAID = 600
-
-
-def reason_of(error: str) -> str:
-    """What is wrong, without the folders on the way there."""
-    return _innermost("", error)[1]
 
 
 def misrendered(root: Path, folder: str, error: str, fix: str) -> BadSubmission:
     """What to raise where a kustomization of `root` does not render: the innermost file, and its line."""
-    inner, reason = _innermost(folder, error)
+    inner, reason = innermost(folder, error)
     kustomization = find(root / inner)
     said = reason[:_MOST_SAID]
     if kustomization is None:
@@ -41,8 +35,3 @@ def misrendered(root: Path, folder: str, error: str, fix: str) -> BadSubmission:
     words = [found[1] for each in _WORDS if (found := each.search(reason)) and found[1]]
     at = next((n for word in words for n, line in enumerate(lines, 1) if word in line), None)
     return BadSubmission(problem, file=kustomization.relative_to(root), line=at, fix=fix)
-
-
-def _innermost(folder: str, error: str) -> tuple[str, str]:
-    *_, innermost = [(folder, error), *((m[1], error[m.end() :]) for m in _FOLDER.finditer(error))]
-    return innermost

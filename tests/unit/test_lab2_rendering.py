@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from graders.boundedprograms import write_bounded
+from graders.kube.kustomizeerrors import reason_of
 from graders.submissions import rendering
-from graders.submissions.misrendering import misrendered, reason_of
+from graders.submissions.misrendering import misrendered
 from graders.submissions.rendering import MOST_MEMORY_MIB, Rendered, Renderer, render
 
 NOTHING = Renderer(Path("/bin/false"), None)

@@ -8,12 +8,12 @@ import yaml
 from graders.evidence.bundle import Bundle
 from graders.faults import Unmet
 from graders.judging import Facts, Findings, check
+from graders.kube.kustomizeerrors import reason_of
 from graders.kube.networkpolicies import matches
 from graders.lab2.fixednames import unprobed
 from graders.lab2.names import ENVIRONMENTS, INSTALL, NAMESPACE, PAPER, WEB
 from graders.lab2.reading import FleetRecord, engine_writes, policy_kinds
 from graders.lab2.records import Rendering, RepositoryFile
-from graders.submissions.misrendering import reason_of
 
 _MORE_WORKLOADS = ("statefulsets", "daemonsets", "cronjobs")
 """What makes pods beside Deployments and stays."""

@@ -8,6 +8,7 @@ from graders.admission.records import AccessAnswer, MeshAnswer
 from graders.evidence.bundle import Bundle
 from graders.faults import InfraFault
 from graders.judging import Facts, Findings, check
+from graders.kube.kustomizeerrors import reason_of
 from graders.kube.networkpolicies import Outside, Pod, Port, allowed
 from graders.lab2.mesh import DEMAND
 from graders.lab2.names import (
@@ -26,7 +27,6 @@ from graders.lab2.names import (
 from graders.lab2.posture import posture_problems
 from graders.lab2.reading import FleetRecord, admitted, attempts_of, denied
 from graders.lab2.records import Exposure, Rendering, RepositoryFile, SecretSeen
-from graders.submissions.misrendering import reason_of
 
 NAME = "app.kubernetes.io/name"
 LEAST_BYTES = 16
