@@ -22,6 +22,8 @@ clusters:
   name: kind-x
 """
 
+USERS = {"lab-engine": (), "lab-intruder": ("system:masters",)}
+
 
 class Node:
     """A node that gives its files away."""
@@ -57,9 +59,12 @@ def subject(kubeconfig: Path) -> tuple[str, list[str]]:
 
 def test_the_grader_and_kwok_have_the_names_that_the_audit_policy_knows(tmp_path: Path) -> None:
     node: Any = Node()
-    found = issue(node, "x-control-plane", kinds(tmp_path), tmp_path)
+    found = issue(node, "x-control-plane", kinds(tmp_path), tmp_path, USERS)
 
     assert subject(found.grader) == ("kubeproof-grader", ["system:masters", "kubeproof:grader"])
+    assert {user: subject(path) for user, path in found.users.items()} == {
+        user: (user, list(groups)) for user, groups in USERS.items()
+    }
     assert subject(found.simulator) == ("kwok", ["system:masters", "kubeproof:control-plane"])
     (cluster,) = json.loads(found.grader.read_text())["clusters"]
     assert cluster["cluster"]["server"] == "https://127.0.0.1:40123"
@@ -72,7 +77,7 @@ def test_the_grader_and_kwok_have_the_names_that_the_audit_policy_knows(tmp_path
 
 def test_the_key_of_the_authority_is_written_nowhere(tmp_path: Path) -> None:
     node: Any = Node()
-    issue(node, "x-control-plane", kinds(tmp_path), tmp_path)
+    issue(node, "x-control-plane", kinds(tmp_path), tmp_path, USERS)
 
     secret = node.files["/etc/kubernetes/pki/ca.key"].splitlines()[1]
     assert [path for path in tmp_path.iterdir() if secret in path.read_bytes()] == []
@@ -82,4 +87,4 @@ def test_the_key_of_the_authority_is_written_nowhere(tmp_path: Path) -> None:
 def test_a_kubeconfig_that_names_no_server_is_kinds_fault(text: str, tmp_path: Path) -> None:
     node: Any = Node()
     with pytest.raises(InfraFault, match="kind's kubeconfig names no server"):
-        issue(node, "x-control-plane", kinds(tmp_path, text), tmp_path)
+        issue(node, "x-control-plane", kinds(tmp_path, text), tmp_path, USERS)

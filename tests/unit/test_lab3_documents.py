@@ -70,7 +70,12 @@ def first(old: str, new: str) -> Callable[[str], str]:
         ),
         ("report", "report.md", first("finished: 2026-11-29", "finished: 2025-11-29"), "to have finished"),
         ("runbook", "dr/RUNBOOK.md", lambda text: text.replace("15 s", "some"), "may cost 15 s of writes"),
-        ("claims", "report.md", first("stabilisation_s: 10", "stabilisation_s: 1"), "stabilisation_s 1"),
+        (
+            "claims",
+            "report.md",
+            first("stabilisation_s: 10", "stabilisation_s: 1"),
+            "stabilisation_s is said to be 1.0",
+        ),
         ("claims", "report.md", first('backup_id: ""', 'backup_id: "b"'), "no restore was started"),
         (
             "claims",
