@@ -148,7 +148,9 @@ def network(
         listed = json.loads(node.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
         addresses = {each["metadata"]["name"]: each["status"]["podIP"] for each in listed}
         (dns,) = [each for each in pods if each[0] == "kube-system"]
-        server = next(each for each in listed if each["metadata"]["labels"].get("k8s-app") == "kube-dns")
+        server = next(
+            each for each in listed if (each["metadata"].get("labels") or {}).get("k8s-app") == "kube-dns"
+        )
         yield Network(node, names, {**addresses, names[dns]: server["status"]["podIP"]})
 
 
