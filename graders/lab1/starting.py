@@ -10,6 +10,11 @@ from graders.lab1.names import HANDED_IN, RUN
 _CANNOT_START = re.compile(r"^cannot start .*\n  fix: (.+)$", re.MULTILINE)
 _NO_MODULE = re.compile(r"No module named '?([A-Za-z_][\w.]*)'?")
 
+_NO_NAMESPACE = "unable to find leader election namespace"
+_ITS_NAMESPACE = (
+    'It runs outside the cluster: give the manager LeaderElectionNamespace: os.Getenv("POD_NAMESPACE").'
+)
+
 _LIMITS: Mapping[str, str] = {
     "log": "It prints far too much, and is stopped for it: print a line for each thing that happens, at "
     "level info, and nothing in a loop.",
@@ -29,6 +34,8 @@ def why_not_ready(bundle: Bundle, said: str) -> str:
         return unstartable[1]
     if limit := stopped_for(bundle):
         return limit
+    if _NO_NAMESPACE in said:
+        return _ITS_NAMESPACE
     names = _NO_MODULE.findall(said)
     if names and (found := _about_module(names[-1], _brought(bundle))):
         return found

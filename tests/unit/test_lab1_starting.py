@@ -62,6 +62,14 @@ def test_a_command_that_cannot_start_brings_its_own_fix() -> None:
     assert without_fix("  fix: none") == "  fix: none"
 
 
+def test_a_manager_that_looks_for_its_namespace_in_a_pod_is_told_where_it_is() -> None:
+    said = (
+        '2026-11-30T16:46:35Z ERROR setup Failed to start manager {"error": "unable to find leader election '
+        'namespace: not running in-cluster, please specify LeaderElectionNamespace"}'
+    )
+    assert 'LeaderElectionNamespace: os.Getenv("POD_NAMESPACE")' in next_step(said)
+
+
 def test_an_operator_that_says_nothing_is_to_be_started_by_hand() -> None:
     assert "Start it by hand" in next_step("")
 
