@@ -47,6 +47,8 @@ class AuditRecorder:
         self._seen: dict[tuple[str, str], int] = {}
         self._writes: dict[tuple[str, str], int] = {}
         self._cluster_writes: dict[str, list[AuditEvent]] = {}
+        self._open: set[str] = set()
+        """Requests that were answered and go on: watches, by their identifiers."""
         self.damaged = 0
 
     def __call__(self, line: bytes) -> None:
@@ -60,7 +62,20 @@ class AuditRecorder:
             return
         if role is not Role.OTHER:
             self._recording.note_actor(event.user, role)
-        self.take(event)
+        if raw.get("stage") == "ResponseStarted":
+            self.begun(event)
+        else:
+            self.take(event)
+
+    def begun(self, event: AuditEvent) -> None:
+        """Take note of a request that is answered and goes on; it is put on record when it is over."""
+        if not event.ok:
+            return
+        with self._lock:
+            self._open.add(event.id)
+            key = (event.user, event.resource)
+            self._seen[key] = self._seen.get(key, 0) + 1
+        self._recording.changes.notify(event.namespace)
 
     def take(self, event: AuditEvent) -> None:
         """Take one event."""
@@ -68,7 +83,9 @@ class AuditRecorder:
         self._recording.writer.add(event)
         with self._lock:
             key = (event.user, event.resource)
-            self._seen[key] = self._seen.get(key, 0) + event.ok
+            known = event.id in self._open
+            self._open.discard(event.id)
+            self._seen[key] = self._seen.get(key, 0) + (event.ok and not known)
             if event.is_write and event.resource not in ("leases", "events"):
                 place = (event.user, event.namespace)
                 self._last_write[place] = event.t_end
@@ -96,7 +113,7 @@ class AuditRecorder:
             return tuple(self._cluster_writes.get(user, ()))
 
     def accepted(self, user: str, resource: str) -> int:
-        """How many requests of `user` on `resource` succeeded so far."""
+        """How many requests of `user` on `resource` succeeded so far; a watch does when it begins."""
         with self._lock:
             return self._seen.get((user, resource), 0)
 

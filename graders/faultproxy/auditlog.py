@@ -59,11 +59,19 @@ class ProxyAuditLog:
         if wanted and (length is None or length <= MOST_BYTES):
             flight.answer = await upstream.read()
 
+    def begun(self, flight: InFlight, upstream: aiohttp.ClientResponse, t: float) -> None:
+        """A watch begins."""
+        if flight.seen is not None:
+            self.audit.begun(self._event(flight, flight.seen, upstream, t))
+
     def over(self, flight: InFlight, upstream: aiohttp.ClientResponse, t: float) -> None:
         """Put it on record: `t` is when the answer was complete, which for a watch is its end."""
-        seen, info = flight.seen, flight.info
-        if seen is None:
-            return
+        if flight.seen is not None:
+            self.audit.take(self._event(flight, flight.seen, upstream, t))
+            flight.seen = None
+
+    def _event(self, flight: InFlight, seen: Seen, upstream: aiohttp.ClientResponse, t: float) -> AuditEvent:
+        info = flight.info
         answer = _parsed(flight.answer)
         kept = answer if self._keeps(flight) and info.verb in _OF_ONE_OBJECT else None
         annotations = _annotations(upstream, answer)
@@ -76,17 +84,14 @@ class ProxyAuditLog:
         name = info.name or _name(answer) or _name(request)
         if info.resource in _SECRET:
             request = None
-        self.audit.take(
-            AuditEvent(
-                t=seen.t, t_end=t, id=upstream.headers.get("Audit-Id", "")[:100], user=self.user,
-                verb=info.verb[:20], group=info.group[:100], resource=info.resource[:200],
-                subresource=info.subresource[:100], namespace=info.namespace[:100],
-                name=name[:300], code=upstream.status,
-                dry_run=info.dry_run, user_agent=seen.user_agent, request=request, response=kept,
-                annotations=annotations,
-            )
+        return AuditEvent(
+            t=seen.t, t_end=t, id=upstream.headers.get("Audit-Id", "")[:100], user=self.user,
+            verb=info.verb[:20], group=info.group[:100], resource=info.resource[:200],
+            subresource=info.subresource[:100], namespace=info.namespace[:100],
+            name=name[:300], code=upstream.status,
+            dry_run=info.dry_run, user_agent=seen.user_agent, request=request, response=kept,
+            annotations=annotations,
         )  # fmt: skip
-        flight.seen = None
 
     def _keeps(self, flight: InFlight) -> bool:
         info = flight.info

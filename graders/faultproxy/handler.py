@@ -152,6 +152,8 @@ class RequestHandler:
             await audit_log.answered(flight, upstream)
         if flight.info.verb != "watch" or upstream.status != 200:
             audit_log.over(flight, upstream, self._state.now())
+        else:
+            audit_log.begun(flight, upstream, self._state.now())
 
     async def _pass_back(
         self, request: web.BaseRequest, flight: InFlight, upstream: aiohttp.ClientResponse

@@ -312,6 +312,19 @@ def test_only_what_succeeded_counts_as_accepted(recording: Recording) -> None:
     assert audit.accepted(OPERATOR, "pods") == 2
 
 
+def test_a_watch_is_accepted_when_it_begins_and_recorded_when_it_is_over(recording: Recording) -> None:
+    """Informers of today list by their watch: nothing else of them comes while they live."""
+    audit, watch = AuditRecorder(recording), {"verb": "watch", "auditID": "w", "responseObject": None}
+    audit(line(**watch, stage="ResponseStarted", responseStatus={"code": 200}))
+    assert audit.accepted(OPERATOR, "pods") == 1
+    assert recorded(recording).audit == ()
+    audit(line(**watch, responseStatus={"code": 200}))
+    assert audit.accepted(OPERATOR, "pods") == 1
+    assert [event.id for event in recorded(recording).audit] == ["w"]
+    audit(line(verb="watch", auditID="no", stage="ResponseStarted", responseStatus={"code": 403}))
+    assert audit.accepted(OPERATOR, "pods") == 1
+
+
 def test_an_audit_line_rings_the_bell(recording: Recording) -> None:
     with recording.changes.listener() as bell:
         AuditRecorder(recording)(line())
