@@ -69,7 +69,9 @@ def judge(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ju
     written.mkdir()
     with (
         OwnedFolder("services", "gatekeeper") as owner,
-        engine.controller(Placing(owner, written, program, world.kube, world.cluster.kubeconfig)) as running,
+        engine.controller(
+            Placing(owner, written, program, world.kube, world.cluster.kubeconfig, world.cluster)
+        ) as running,
     ):
         running.furnish()
         running.start()

@@ -93,7 +93,7 @@ class TestTheManifest:
         (submission / "deploy" / "60-webhook.yaml").write_text(WEBHOOK)
         problem = rejected(submission, tmp_path)
         assert "deploy/60-webhook.yaml:2: ValidatingWebhookConfiguration mine may not be installed" in problem
-        assert "fix: take it out; allowed are ClusterRole" in problem
+        assert "fix: take it out; allowed are ClusterKopfPeering, ClusterRole" in problem
 
     def test_objects_in_the_cluster_s_own_namespaces(self, submission: Path, tmp_path: Path) -> None:
         text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: kube-system}\n"
